@@ -1,0 +1,1 @@
+"""cardrunner: reviewed YAML run cards that launch, watch and report training runs."""

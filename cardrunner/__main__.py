@@ -1,0 +1,5 @@
+"""``python -m cardrunner``."""
+
+from cardrunner.main import entry
+
+entry()

@@ -1,0 +1,261 @@
+"""The contracts between the rooms: what a workload, an executor, a stage and a tracker must offer.
+
+Read this first. Everything here is a Protocol, or a frozen value that crosses a border. Shape letters used throughout:
+
+    B  examples in a batch          M  metrics of an objective
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+if TYPE_CHECKING:  # types only: the rooms below import this one, never the other way round
+    from torch import Tensor, nn
+
+    from cardrunner.card.schema.card import Card
+    from cardrunner.card.schema.data import DataSection
+    from cardrunner.card.schema.model import ModelSection
+    from cardrunner.card.schema.training import TrainingSection
+    from cardrunner.runs.context import RunContext
+    from cardrunner.runs.folder import RunFolder
+
+Location = tuple[str | int, ...]
+"""A place in a card: ``("targets", 0, "metric")``."""
+Severity = Literal["error", "warning"]
+Direction = Literal["min", "max"]
+
+
+# ---------------------------------------------------------------- what a workload says about itself, without torch
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricSpec:
+    """A metric that a workload computes. `name` carries no ``val_`` prefix; on validation data it is ``val_`` + name."""
+
+    name: str
+    direction: Direction
+    unit: str
+    meaning: str
+    aliases: tuple[str, ...] = ()
+    """Other names of the validation metric that people write in cards."""
+    percent: bool = False
+    """Shown as a percentage."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrivialBaseline:
+    """A predictor that learned nothing, scored beside the model so that a number can be read."""
+
+    name: str
+    meaning: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Derived:
+    """A stated number of a card and what the card's other numbers make of it."""
+
+    loc: Location
+    stated: float
+    derived: float
+    formula: str
+    """How it was derived, with the numbers in it: ``206754081 frames - 22000 games x 10``."""
+    tolerance: float = 0.0
+    """Largest absolute difference that still agrees."""
+    unit: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remark:
+    """Something a workload finds wrong or odd in a card."""
+
+    loc: Location
+    message: str
+    severity: Severity = "error"
+
+
+class WorkloadSpec(Protocol):
+    """The torch-free half of a workload (its ``spec.py``)."""
+
+    name: str
+    data_section: type[DataSection]  # its own `data:` fields
+    model_section: type[ModelSection]  # its own `model:` fields
+    training_section: type[TrainingSection]  # its own `training:` fields
+    metrics: tuple[MetricSpec, ...]  # everything it computes, in the order people read it
+    trivial_baselines: tuple[TrivialBaseline, ...]
+
+    def derive(self, card: Card) -> Iterable[Derived]: ...  # every stated number that follows from others
+    def check(self, card: Card) -> Iterable[Remark]: ...  # what else is wrong, such as an unknown architecture
+    def examples(self, card: Card) -> tuple[int, int] | None: ...  # training and validation examples, where derivable
+    def describe(self, card: Card) -> Mapping[str, Sequence[tuple[str, str]]]: ...  # section -> (field, value) rows of the review page
+
+
+# ---------------------------------------------------------------- what a workload computes, with torch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fact:
+    """One row of the expected-against-actual table. `expected` is None where the card says nothing."""
+
+    name: str
+    expected: str | None
+    actual: str
+    ok: bool
+    severity: Severity = "error"
+    """An error that is not ok closes the run; a warning is shown."""
+    note: str | None = None
+
+
+class BatchDataset(Protocol):
+    """A map-style dataset that answers a whole batch at once (torch's ``__getitems__`` convention)."""
+
+    def __len__(self) -> int: ...
+    def __getitems__(self, indices: Tensor) -> Batch: ...  # indices int64 (B,) -> tensors whose first axis is B
+
+
+Batch = tuple["Tensor", ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The score of one batch. A metric's value over any set of batches is sum(numerators) / sum(denominators).
+
+    Args:
+        loss: scalar, the mean over the batch, differentiable.
+        numerators: (M,) float, detached.
+        denominators: (M,) float, detached; B for plain means, 0 where a metric has nothing to count.
+    """
+
+    loss: Tensor
+    numerators: Tensor
+    denominators: Tensor
+
+
+class Objective(Protocol):
+    """Loss and metrics of a workload."""
+
+    names: tuple[str, ...]  # M metric names without prefix; names[0] is the loss
+
+    def score(self, outputs: Any, batch: Batch) -> Outcome: ...  # outputs of `predict`, or of a trivial baseline
+    def predict(self, model: nn.Module, batch: Batch) -> Any: ...  # one forward pass
+
+
+class Data(Protocol):
+    """Opened data: validated, memory-mapped, split."""
+
+    train: BatchDataset
+    validation: BatchDataset
+    mode: str  # how it is read, such as "memory-mapped, full shuffle"
+
+    def facts(self) -> Sequence[Fact]: ...  # expected against actual, every row
+    def identity(self) -> Mapping[str, Any]: ...  # JSON: files with size and sha256, counts, encoding
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoResult:
+    """What a demo left in its folder."""
+
+    files: tuple[Path, ...]
+    summary: Mapping[str, Any]
+    """JSON figures, shown in the results card as they are."""
+
+
+class Workload(Protocol):
+    """The torch half of a workload (its ``workload.py``)."""
+
+    spec: WorkloadSpec
+
+    def open_data(self, card: Card, files: Sequence[Path], *, scratch: Path, progress: Progress) -> Data: ...  # raises IntegrityError, EnvironmentFailed
+    def build_model(self, card: Card) -> nn.Module: ...  # fresh weights from torch's global generator
+    def objective(self, card: Card) -> Objective: ...
+    def baselines(self, card: Card, data: Data) -> Mapping[str, Callable[[Batch], Any]]: ...  # name -> predictor giving `outputs`
+    def export_config(self, card: Card) -> Mapping[str, Any]: ...  # the `config` of a checkpoint in the workload's own format
+    def demo(self, card: Card, checkpoint: Path, data: Data, *, out: Path, progress: Progress) -> DemoResult | None: ...  # None: it has none
+
+
+# ---------------------------------------------------------------- running
+
+
+class Progress(Protocol):
+    """Shows long work to people; a no-op when output is piped."""
+
+    def stage(self, name: str) -> None: ...
+    def task(self, label: str, total: int | None = None, *, unit: str = "") -> AbstractContextManager[Task]: ...
+    def note(self, text: str) -> None: ...  # one line that stays
+
+
+class Task(Protocol):
+    """One bar of a `Progress`."""
+
+    def advance(self, amount: int = 1, *, info: str = "") -> None: ...
+
+
+class Stage(Protocol):
+    """A step of the pipeline. Stages speak to each other only through the run folder."""
+
+    name: str
+    side: Literal["worker", "launcher"]  # on the machine with the data, or with the people
+
+    def run(self, ctx: RunContext) -> None: ...
+
+
+@runtime_checkable
+class Executor(Protocol):
+    """A place where a worker can run."""
+
+    name: str
+
+    def submit(self, folder: RunFolder) -> Job: ...  # raises EnvironmentFailed
+
+
+class Job(Protocol):
+    """A submitted worker: a future that another shell can attach to by its id."""
+
+    @property
+    def id(self) -> str: ...
+    def wait(self) -> int: ...  # the worker's exit code
+    def running(self) -> bool: ...
+    def stop(self, signal_number: int = 15) -> None: ...  # SIGINT and SIGTERM ask it to save and end, SIGKILL does not ask
+
+
+class Tracker(Protocol):
+    """Receives what happens; the run's own history is always written besides."""
+
+    def log(self, row: Mapping[str, Any]) -> None: ...
+    def close(self, state: str) -> None: ...
+
+
+# ---------------------------------------------------------------- small helpers over the declarations
+
+
+@dataclass(frozen=True)
+class MetricNames:
+    """Resolves the metric names people write to the validation metrics a workload computes."""
+
+    metrics: tuple[MetricSpec, ...]
+    _index: Mapping[str, MetricSpec] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        index = {name: spec for spec in self.metrics for name in (f"val_{spec.name}", *spec.aliases)}
+        object.__setattr__(self, "_index", index)
+
+    def spec(self, name: str) -> MetricSpec | None:
+        """The metric behind a name or an alias; None when nothing computes it."""
+        return self._index.get(name)
+
+    def canonical(self, name: str) -> str:
+        """``stick_mae`` -> ``val_metric/stick_mae``; a name nobody declares stays as it is."""
+        spec = self._index.get(name)
+        return f"val_{spec.name}" if spec else name
+
+    def known(self) -> Iterator[str]:
+        """Every name that can be written in a card."""
+        yield from self._index
+
+    def with_aliases(self, values: Mapping[str, float]) -> dict[str, float]:
+        """The same values under every name people use."""
+        names = {alias: values[key] for alias, spec in self._index.items() if (key := f"val_{spec.name}") in values}
+        return {**values, **names}

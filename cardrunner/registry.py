@@ -1,0 +1,118 @@
+"""Name → "module:object": the only file that knows every implementation.
+
+Values are strings resolved on use, so that reading a card never imports torch. Another package adds a workload through the
+entry-point group ``cardrunner.workloads``: an object with the attributes ``spec`` and ``workload``, each such a string.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Any, TypeVar, cast
+
+from cardrunner.contracts import Executor, Stage, Workload, WorkloadSpec
+from cardrunner.errors import MissingExtra, UsageError
+
+T = TypeVar("T")
+ENTRY_POINT_GROUP = "cardrunner.workloads"
+_EXTRA_OF = {
+    "torch": "train", "numpy": "train", "matplotlib": "train", "peppi_py": "melee", "pyarrow": "melee", "modal": "modal", "wandb": "wandb",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class WorkloadEntry:
+    """Where the two halves of a workload live."""
+
+    spec: str
+    workload: str
+
+
+WORKLOADS: dict[str, WorkloadEntry] = {
+    "toy": WorkloadEntry("cardrunner.workloads.toy.spec:SPEC", "cardrunner.workloads.toy.workload:WORKLOAD"),
+    "melee-policy": WorkloadEntry("cardrunner.workloads.melee.spec:SPEC", "cardrunner.workloads.melee.workload:WORKLOAD"),
+}
+STAGES: dict[str, str] = {
+    name: f"cardrunner.stages.{name}:STAGE" for name in ("load", "train", "checkpoint", "download", "demo")
+}
+EXECUTORS: dict[str, str] = {
+    "inline": "cardrunner.executors.inline:InlineExecutor",
+    "local": "cardrunner.executors.local:LocalExecutor",
+}
+TOOLS: dict[str, str] = {"encode": "cardrunner.workloads.melee.encode:encode"}
+
+
+def workload_names() -> tuple[str, ...]:
+    """Every workload that is installed."""
+    return (*WORKLOADS, *(point.name for point in _others()))
+
+
+def workload_spec(name: str) -> WorkloadSpec:
+    """The torch-free half of a workload.
+
+    Raises:
+        UsageError: nobody declares it.
+    """
+    return cast(WorkloadSpec, _resolve(_workload_entry(name).spec, purpose=f"read a {name} card"))
+
+
+def workload(name: str) -> Workload:
+    """The torch half of a workload.
+
+    Raises:
+        UsageError: nobody declares it.
+        MissingExtra: its packages are not installed.
+    """
+    return cast(Workload, _resolve(_workload_entry(name).workload, purpose=f"run the workload {name}"))
+
+
+def stage(name: str) -> Stage:
+    """A stage of the pipeline."""
+    return cast(Stage, _resolve(STAGES[name], purpose=f"run the stage {name}"))
+
+
+def executor(name: str) -> Executor:
+    """A fresh executor."""
+    make = cast(Callable[[], Executor], _resolve(_known(EXECUTORS, name, "executor"), purpose=f"run on {name}"))
+    return make()
+
+
+def tool(name: str) -> Any:
+    """A workload's own tool that a command offers."""
+    return _resolve(_known(TOOLS, name, "tool"), purpose=name)
+
+
+def _workload_entry(name: str) -> WorkloadEntry:
+    if name in WORKLOADS:  # looking through every installed package takes longer than reading a card
+        return WORKLOADS[name]
+    for point in _others():
+        if point.name == name:
+            found = point.load()
+            return WorkloadEntry(found.spec, found.workload)
+    return _known(WORKLOADS, name, "workload")
+
+
+def _others() -> Iterable[Any]:
+    return entry_points(group=ENTRY_POINT_GROUP)
+
+
+def _known(table: dict[str, T], name: str, kind: str) -> T:
+    if name in table:
+        return table[name]
+    near = difflib.get_close_matches(name, table, n=1)
+    guess = f'; did you mean "{near[0]}"?' if near else f"; there are {', '.join(table)}"
+    raise UsageError(f"unknown {kind} {name!r}{guess}")
+
+
+def _resolve(target: str, *, purpose: str) -> Any:
+    module, _, attribute = target.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in _EXTRA_OF:
+            raise MissingExtra(package.replace("_", "-"), _EXTRA_OF[package], purpose) from None
+        raise

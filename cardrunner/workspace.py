@@ -1,0 +1,70 @@
+"""The workspace: the folder that a card's paths are relative to."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from cardrunner.errors import EnvironmentFailed, UsageError
+
+_MARKERS = ("cardrunner.yaml", "runcards")
+DATA_VARIABLE = "CARDRUNNER_DATA"
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The nearest folder upward with ``cardrunner.yaml`` or ``runcards/``."""
+
+    root: Path
+
+    @classmethod
+    def around(cls, place: Path) -> Workspace:
+        """Find the workspace of a card or folder; without a marker it is the card's own folder."""
+        start = Path(os.path.abspath(place))
+        folder = start if start.is_dir() else start.parent
+        for candidate in (folder, *folder.parents):
+            if any((candidate / marker).exists() for marker in _MARKERS):
+                return cls(candidate)
+        return cls(folder)
+
+    @property
+    def runs(self) -> Path:
+        """Where run folders stand unless ``--runs`` says otherwise."""
+        return self.root / "runs"
+
+    @property
+    def records(self) -> Path:
+        """Where signed contents are kept, to be committed with the cards."""
+        return self.root / ".cardrunner"
+
+    def inside(self, relative: str, *, field: str) -> Path:
+        """Resolve a path of a card.
+
+        Args:
+            relative: the path as the card has it.
+            field: the card field, for the message.
+
+        Raises:
+            UsageError: the path is absolute or leaves the workspace, also through a link.
+        """
+        target = (self.root / relative).resolve()
+        if Path(relative).is_absolute() or not target.is_relative_to(self.root.resolve()):
+            raise UsageError(f"{field}: {relative} leaves the workspace {self.root}; write a path relative to it")
+        return target
+
+    def find_data(self, relative: str) -> Path:
+        """Find a data file: in the workspace, else in the folders of CARDRUNNER_DATA.
+
+        Raises:
+            EnvironmentFailed: it is nowhere.
+        """
+        given = Path(relative)
+        folders = [] if given.is_absolute() else [Path(entry) for entry in os.environ.get(DATA_VARIABLE, "").split(os.pathsep) if entry]
+        places = [self.root / given, *(folder / given for folder in folders)]
+        for place in places:
+            if place.is_file():
+                return place
+        looked = ", ".join(str(place) for place in places)
+        hint = "put it there" if given.is_absolute() else f"put it there, or set {DATA_VARIABLE} to the folder that holds it"
+        raise EnvironmentFailed(f"data.source: {relative} was not found (looked at {looked}); {hint}")
