@@ -1,0 +1,105 @@
+"""Do the card's numbers agree with each other? One function per check; `CHECKS` is the table of them.
+
+This room knows no domain: formulas come from the workload's torch-free half (`cardrunner.contracts.WorkloadSpec`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+
+from cardrunner import units
+from cardrunner.card import metric_checks, rule_checks, timing_checks
+from cardrunner.card.estimate import batches_of, training_examples
+from cardrunner.card.schema.card import Card
+from cardrunner.contracts import Derived, Remark, WorkloadSpec
+
+Check = Callable[[Card, WorkloadSpec], Iterable[Remark]]
+
+
+def check_card(card: Card, spec: WorkloadSpec, *, without: Collection[str] = ()) -> list[Remark]:
+    """Everything that is wrong or odd about the numbers and names of a card.
+
+    Args:
+        card: the card.
+        spec: its workload.
+        without: sections that have faults of their own and are absent from `card`; a check that comes to need one of
+            them ends there, and the others still run.
+    """
+    return [remark for check in CHECKS for remark in _as_far_as_possible(check, card, spec, without)]
+
+
+def _as_far_as_possible(check: Check, card: Card, spec: WorkloadSpec, without: Collection[str]) -> Iterator[Remark]:
+    try:
+        yield from check(card, spec)
+    except AttributeError as error:
+        if error.obj is not card or error.name not in without:
+            raise
+
+
+def derived_numbers(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
+    """Stated numbers that follow from others, by the workload's formulas."""
+    for number in spec.derive(card):
+        if not abs(number.stated - number.derived) <= number.tolerance:
+            yield Remark(loc=number.loc, message=_disagreement(number))
+
+
+def workload_remarks(card: Card, spec: WorkloadSpec) -> Iterable[Remark]:
+    """What the workload itself finds."""
+    return spec.check(card)
+
+
+def batches(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
+    """Stated batches per epoch, and whether there is a batch at all."""
+    examples = training_examples(card, spec)
+    if examples is None:
+        return
+    count = batches_of(examples, card.training, processes=card.infra.gpus)
+    together = f"{card.training.batch_size}" + (f" x {card.infra.gpus} GPUs" if card.infra.gpus > 1 else "")
+    if count == 0:
+        yield Remark(
+            loc=("training", "batch_size"),
+            message=f"{together} is more than the {examples} training examples; no batch is left",
+        )
+    stated = card.timing.stated.batches_per_epoch
+    if stated is not None and stated != count:
+        rounding = "rounded down" if card.training.drop_last else "rounded up"
+        formula = f"{examples} examples / {together}, {rounding} = {count}"
+        yield Remark(loc=("timing", "stated", "batches_per_epoch"), message=f"states {stated}, but {formula}")
+
+
+def _disagreement(number: Derived) -> str:
+    return (
+        f"states {_number(number.stated, number.unit)}, but {number.formula} = {_number(number.derived, number.unit)}"
+    )
+
+
+def _number(value: float, unit: str) -> str:
+    """A number as people compare it: sizes with their unit as well as to the byte."""
+    written = f"{value:.0f}" if float(value).is_integer() else f"{value:.6g}"
+    if unit == "bytes":
+        return f"{units.format_bytes(int(value))} ({written} bytes)"
+    return f"{written} {unit}".strip()
+
+
+CHECKS: tuple[Check, ...] = (
+    derived_numbers,
+    workload_remarks,
+    batches,
+    timing_checks.stated_columns,
+    timing_checks.timeout,
+    timing_checks.log_interval,
+    timing_checks.budget,
+    metric_checks.free_metrics,
+    metric_checks.known_to_people,
+    metric_checks.known_to_the_workload,
+    metric_checks.selection,
+    metric_checks.listed_baselines,
+    metric_checks.targets,
+    metric_checks.tiers,
+    metric_checks.readings,
+    rule_checks.directions,
+    rule_checks.tighter_than_baseline,
+    rule_checks.scopes,
+    rule_checks.contradictions,
+    rule_checks.against_targets,
+)

@@ -1,0 +1,103 @@
+"""What a signature covers, and its digest.
+
+The digest is taken over what the card says, not over how it is written: the effective card with its defaults, as
+canonical JSON (RFC 8785). Left out are only signatures, check marks and their evidence.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import rfc8785
+
+from cardrunner.card.document import Loc, format_path
+from cardrunner.card.schema.card import Card
+
+DOMAIN = b"cardrunner card 1\0"
+"""Keeps this digest apart from that of any other JSON."""
+_UNSIGNED: Any = {
+    "checklist": {"__all__": {"done", "by", "at", "evidence"}},
+    "sign_off": {"reviewers": {"__all__": {"signed"}}},
+}
+_ABSENT = object()
+
+
+@dataclass(frozen=True)
+class Change:
+    """One value that differs between two signed contents; None where it is not there."""
+
+    path: str
+    before: object
+    after: object
+    kind: str = "changed"
+
+    def __str__(self) -> str:
+        if self.kind == "added":
+            return f"{self.path}: added {_shown(self.after)}"
+        if self.kind == "removed":
+            return f"{self.path}: removed {_shown(self.before)}"
+        return f"{self.path}: {_shown(self.before)} → {_shown(self.after)}"
+
+
+def signed_content(card: Card) -> dict[str, Any]:
+    """Everything a reviewer agrees to, as JSON: the card with its defaults, without signatures and check marks."""
+    return card.model_dump(mode="json", by_alias=True, exclude=_UNSIGNED)
+
+
+def card_digest(card: Card) -> str:
+    """The sha256 that a sign-off signs, as 64 hexadecimal digits.
+
+    Raises:
+        rfc8785.CanonicalizationError: the card holds a number that JSON cannot hold exactly; `load_card` refuses it.
+    """
+    return content_digest(signed_content(card))
+
+
+def content_digest(content: Mapping[str, Any]) -> str:
+    """The digest of a signed content that was kept as JSON.
+
+    Raises:
+        rfc8785.CanonicalizationError: it holds what JSON cannot hold exactly, such as NaN.
+    """
+    return hashlib.sha256(DOMAIN + rfc8785.dumps(dict(content))).hexdigest()
+
+
+def content_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Change, ...]:
+    """Every value that differs between two signed contents, in the order of the card."""
+    return tuple(_changes((), before, after))
+
+
+def _changes(loc: Loc, before: Any, after: Any) -> Iterator[Change]:
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        for key in dict.fromkeys((*before, *after)):
+            yield from _changes((*loc, key), before.get(key, _ABSENT), after.get(key, _ABSENT))
+    elif _is_list(before) and _is_list(after):
+        for index in range(max(len(before), len(after))):
+            yield from _changes((*loc, index), _item(before, index), _item(after, index))
+    elif before is _ABSENT:
+        yield Change(format_path(loc), None, after, "added")
+    elif after is _ABSENT:
+        yield Change(format_path(loc), before, None, "removed")
+    elif not _same(before, after):
+        yield Change(format_path(loc), before, after)
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str)
+
+
+def _item(values: Sequence[Any], index: int) -> Any:
+    return values[index] if index < len(values) else _ABSENT
+
+
+def _same(before: object, after: object) -> bool:
+    """Equal as JSON: 1 and 1.0 are, 1 and true are not."""
+    return isinstance(before, bool) == isinstance(after, bool) and before == after
+
+
+def _shown(value: object) -> str:
+    text = rfc8785.dumps(value).decode()  # type: ignore[arg-type]
+    return text if len(text) <= 120 else f"{text[:119]}…"

@@ -1,0 +1,104 @@
+"""How long a card's run would take and cost at each calibration: the figures of the plan and of the results card."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cardrunner.card.schema.card import Card
+from cardrunner.card.schema.training import TrainingSection
+from cardrunner.contracts import WorkloadSpec
+from cardrunner.units import Every
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """One column of the time and cost table. Durations in seconds, money in US dollars."""
+
+    factor: float
+    """The calibration: 1 is the optimistic estimate."""
+    epoch: float
+    training: float
+    """All epochs."""
+    load: float
+    total: float
+    """Loading and training."""
+    cost: float | None
+    """None where the card names no price."""
+    covered: bool
+    """One attempt ends before the timeout; true where there is none."""
+
+    @property
+    def label(self) -> str:
+        """``1x``, ``3x``, ``2.5x``."""
+        return f"{self.factor:g}x"
+
+
+def estimate(card: Card) -> tuple[Estimate, ...]:
+    """The time and cost of a card, one entry per calibration, in the card's order."""
+    timing = card.timing
+    single = len(timing.epoch) == 1
+    epochs = [timing.epoch[0] * factor for factor in timing.calibration] if single else timing.epoch
+    loads = timing.data_load * len(timing.calibration) if len(timing.data_load) == 1 else timing.data_load
+    return tuple(_column(card, *values) for values in zip(timing.calibration, epochs, loads, strict=True))
+
+
+def cost_of(card: Card, seconds: float) -> float | None:
+    """What so long on the card's GPUs costs; None where the card names no price."""
+    price = card.infra.price
+    return None if price is None else seconds / 3600 * price * card.infra.gpus
+
+
+def batches_per_epoch(card: Card, spec: WorkloadSpec) -> int | None:
+    """Batches of one process in an epoch; None where the number of training examples cannot be known yet."""
+    examples = training_examples(card, spec)
+    return None if examples is None else batches_of(examples, card.training, processes=card.infra.gpus)
+
+
+def training_examples(card: Card, spec: WorkloadSpec) -> int | None:
+    """Training examples as stated, else as the workload derives them."""
+    if card.data.train_examples is not None:
+        return card.data.train_examples
+    derived = spec.examples(card)
+    return derived[0] if derived else None
+
+
+def batches_of(examples: int, training: TrainingSection, *, processes: int = 1) -> int:
+    """Batches of one process in an epoch of so many examples."""
+    together = training.batch_size * processes
+    return examples // together if training.drop_last else math.ceil(examples / together)
+
+
+def interval(every: Every, *, epoch: float, batches: int | None) -> float | None:
+    """How many seconds lie between two events of an interval.
+
+    Args:
+        epoch: the duration of an epoch in seconds.
+        batches: batches per epoch; without it steps cannot be converted.
+    """
+    if every.unit == "second":
+        return every.value
+    if every.unit == "epoch":
+        return every.value * epoch
+    return every.value * epoch / batches if batches else None
+
+
+def covered_labels(columns: Sequence[Estimate]) -> str:
+    """``1x and 3x``: the calibrations that the timeout covers; empty when none."""
+    labels = [column.label for column in columns if column.covered]
+    return " and ".join([", ".join(labels[:-1]), labels[-1]] if len(labels) > 1 else labels)
+
+
+def _column(card: Card, factor: float, epoch: float, load: float) -> Estimate:
+    training = epoch * card.training.epochs
+    total, timeout = load + training, card.infra.timeout
+    return Estimate(
+        factor=factor,
+        epoch=epoch,
+        training=training,
+        load=load,
+        total=total,
+        cost=cost_of(card, total),
+        covered=timeout is None or total <= timeout,
+    )

@@ -1,0 +1,190 @@
+"""Names: metrics that something computes, baselines that are listed, directions that fit, readings that agree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from cardrunner.card.explain import guess
+from cardrunner.card.schema.card import Card
+from cardrunner.card.schema.metrics import Target
+from cardrunner.contracts import Direction, Location, MetricNames, Remark, WorkloadSpec
+from cardrunner.kill_rules import EventRule, MetricLimit
+
+
+def free_metrics(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
+    """A free metric must be new, and listed once."""
+    computed, seen = set(MetricNames(spec.metrics).known()), set[str]()
+    for index, metric in enumerate(card.metrics):
+        if metric.name in computed:
+            yield Remark(
+                loc=("metrics", index, "name"), message=f"{metric.name} is computed by {spec.name}; leave it out here"
+            )
+        if metric.name in seen:
+            yield Remark(loc=("metrics", index, "name"), message=f"{metric.name} is listed twice")
+        seen.add(metric.name)
+
+
+def known_to_people(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
+    """Targets and baselines are in metrics that the workload computes, or that the card describes."""
+    computed = MetricNames(spec.metrics)
+    own = {metric.name for metric in card.metrics}
+    for loc, name in (*_target_uses(card), *_stated_values(card)):
+        if computed.spec(name) is None and name not in own:
+            yield Remark(
+                loc=loc,
+                message=_unknown(
+                    name, (*computed.known(), *own), spec, "use one it has, or describe this one under metrics"
+                ),
+            )
+
+
+def known_to_the_workload(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
+    """What chooses the best checkpoint or stops the run is computed while it trains."""
+    computed = MetricNames(spec.metrics)
+    for loc, name in _watched(card):
+        if computed.spec(name) is None:
+            yield Remark(
+                loc=loc, message=_unknown(name, computed.known(), spec, "only metrics it computes can be watched")
+            )
+
+
+def selection(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
+    """The best checkpoint is chosen in the direction in which the metric is better."""
+    chosen = card.training.select
+    metric = MetricNames(spec.metrics).spec(chosen.metric)
+    if metric and metric.direction != chosen.mode:
+        message = (
+            f"is {chosen.mode}, but {chosen.metric} is better when {_better(metric.direction)}: best would be the worst"
+        )
+        yield Remark(loc=("training", "select", "mode"), message=message, severity="warning")
+
+
+def listed_baselines(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
+    """A baseline that is named is listed, once, and knows the metric."""
+    listed, seen = [baseline.run for baseline in card.baselines], set[str]()
+    for index, name in enumerate(listed):
+        if name in seen:
+            yield Remark(loc=("baselines", index, "run"), message=f"{name} is listed twice")
+        seen.add(name)
+    for loc, metric, name in _named_baselines(card):
+        if name not in seen:
+            yield Remark(
+                loc=(*loc, "baseline"),
+                message=f"{_quoted(name)} is not one of the baselines{_did_you_mean(name, listed)}",
+            )
+        elif direction_of(card, spec, metric) and baseline_value(card, spec, name, metric) is None:
+            message = f"{name} states no {metric}; add it to that baseline's metrics"
+            yield Remark(loc=(*loc, "baseline"), message=message, severity="warning")
+
+
+def targets(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
+    """A target asks for the better side of its metric, and for more than its baseline has."""
+    for index, target in enumerate(card.targets):
+        loc: Location = ("targets", index)
+        yield from _direction(loc, target, card, spec)
+        value = baseline_value(card, spec, target.baseline, target.metric)
+        if value is not None and target.met_by(value):
+            message = f"asks for {target_text(target)}, which {target.baseline} has already with {value:g}"
+            yield Remark(loc=(*loc, side_of(target)), message=message, severity="warning")
+
+
+def tiers(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
+    """A target's tier is one of the success tiers, where the card has those."""
+    del spec
+    listed = [tier.tier for tier in card.success]
+    for index, target in enumerate(card.targets):
+        if target.tier is not None and listed and target.tier not in listed:
+            message = f"{_quoted(target.tier)} is not one of the success tiers{_did_you_mean(target.tier, listed)}"
+            yield Remark(loc=("targets", index, "tier"), message=message)
+
+
+def readings(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
+    """One result is read in one way."""
+    del spec
+    first: dict[str, int] = {}
+    for index, reading in enumerate(card.readings):
+        earlier = first.setdefault(reading.when.casefold(), index)
+        if earlier != index and card.readings[earlier].then != reading.then:
+            yield Remark(
+                loc=("readings", index, "if"), message=f"the same result is read differently in readings[{earlier}]"
+            )
+
+
+def baseline_value(card: Card, spec: WorkloadSpec, run: str | None, metric: str) -> float | None:
+    """What an earlier run reached in a metric, whichever alias either side uses."""
+    resolve = MetricNames(spec.metrics).canonical
+    found = (baseline for baseline in card.baselines if baseline.run == run)
+    values = (
+        value for baseline in found for name, value in baseline.metrics.items() if resolve(name) == resolve(metric)
+    )
+    return next(values, None)
+
+
+def side_of(rule: Target | MetricLimit) -> str:
+    """The key that holds the limit: below or above."""
+    return "below" if rule.below is not None else "above"
+
+
+def target_text(target: Target) -> str:
+    """``val_stick_mae < 0.015``."""
+    return f"{target.metric} {'<' if target.below is not None else '>'} {target.limit:g}"
+
+
+def direction_of(card: Card, spec: WorkloadSpec, name: str) -> Direction | None:
+    """Which way a metric is better; None when nothing says so."""
+    computed = MetricNames(spec.metrics).spec(name)
+    if computed:
+        return computed.direction
+    return next((metric.direction for metric in card.metrics if metric.name == name), None)
+
+
+def _direction(loc: Location, target: Target, card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
+    better = direction_of(card, spec, target.metric)
+    if better and better != ("min" if target.below is not None else "max"):
+        side = "below" if better == "min" else "above"
+        message = f'{target.metric} is better when {_better(better)}; did you mean "{side}"?'
+        yield Remark(loc=(*loc, side_of(target)), message=message, severity="warning")
+
+
+def _target_uses(card: Card) -> Iterator[tuple[Location, str]]:
+    yield from ((("targets", index, "metric"), target.metric) for index, target in enumerate(card.targets))
+
+
+def _stated_values(card: Card) -> Iterator[tuple[Location, str]]:
+    for index, baseline in enumerate(card.baselines):
+        yield from ((("baselines", index, "metrics", name), name) for name in baseline.metrics)
+
+
+def _watched(card: Card) -> Iterator[tuple[Location, str]]:
+    for index, rule in enumerate(card.kill_thresholds):
+        if not isinstance(rule, EventRule):
+            yield ("kill_thresholds", index, "metric"), rule.metric
+    yield ("training", "select", "metric"), card.training.select.metric
+
+
+def _named_baselines(card: Card) -> Iterator[tuple[Location, str, str]]:
+    for index, target in enumerate(card.targets):
+        if target.baseline is not None:
+            yield ("targets", index), target.metric, target.baseline
+    for index, rule in enumerate(card.kill_thresholds):
+        if isinstance(rule, MetricLimit) and rule.baseline is not None:
+            yield ("kill_thresholds", index), rule.metric, rule.baseline
+
+
+def _unknown(name: str, known: Iterable[str], spec: WorkloadSpec, more: str) -> str:
+    near = guess(name, known)
+    hint = f'did you mean "{near}"?' if near else more
+    return f"{spec.name} computes no metric {_quoted(name)}" + (f"; {hint}" if hint else "")
+
+
+def _did_you_mean(word: str, known: Iterable[str]) -> str:
+    near = guess(word, known)
+    return f'; did you mean "{near}"?' if near else ""
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"' if len(name) <= 64 else f'"{name[:63]}…"'
+
+
+def _better(direction: Direction) -> str:
+    return "smaller" if direction == "min" else "larger"

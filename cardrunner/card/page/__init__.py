@@ -1,0 +1,44 @@
+"""What the review page shows, row by row: the facts behind the template.
+
+Numbers stand as people wrote them wherever the card states them, so that a page reads like its card.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from functools import partial
+
+from cardrunner.card.load import LoadedCard
+from cardrunner.card.page import fields, sign_off, tables
+from cardrunner.card.page.sign_off import Box
+from cardrunner.card.page.tables import Table
+
+__all__ = ["Box", "Page", "Table"]
+
+
+class Page:
+    """The rows of a card's page, as the template asks for them."""
+
+    def __init__(self, loaded: LoadedCard) -> None:
+        created = loaded.card.created
+        self.created = f"{created:%b} {created.day}, {created.year}"
+        self.digest = loaded.digest
+        self.file = shlex.quote(" ".join(str(loaded.path).split()))
+        self.status = sign_off.status(loaded)
+        self.boxes = partial(sign_off.boxes, loaded)
+        self.data = partial(fields.data, loaded)
+        self.model = partial(fields.model, loaded)
+        self.training = partial(fields.training, loaded)
+        self.infrastructure = partial(fields.infrastructure, loaded)
+        self.budget = partial(fields.budget, loaded)
+        self.timeout = partial(tables.timeout, loaded)
+        self.timing = partial(tables.timing, loaded)
+        self.baselines = partial(tables.baselines, loaded)
+        self.targets = partial(tables.targets, loaded)
+        self.kill_thresholds = partial(tables.kill_thresholds, loaded)
+
+    @staticmethod
+    def command(words: Sequence[str]) -> str:
+        """An argument list as a person would type it."""
+        return shlex.join(words)

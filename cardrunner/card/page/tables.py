@@ -1,0 +1,141 @@
+"""The sections that are tables: time and cost, baselines, targets, kill thresholds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from cardrunner import units
+from cardrunner.card.estimate import Estimate, covered_labels, estimate
+from cardrunner.card.load import LoadedCard
+from cardrunner.card.metric_checks import side_of
+from cardrunner.card.page.wording import minutes, money, shown, written
+from cardrunner.contracts import MetricNames
+from cardrunner.kill_rules import EventRule, MetricLimit, NotDecreasing, Rule
+
+_SIGNS = {"below": "<", "above": ">"}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: its head, and rows as wide as it."""
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def timing(loaded: LoadedCard) -> Table:
+    """Time and cost at each calibration; stated figures as stated, computed ones below them."""
+    columns, stated = estimate(loaded.card), loaded.card.timing.stated
+    rows = [
+        ["Epoch time", *_figures(loaded, "epoch", [minutes(column.epoch) for column in columns])],
+        [f"Training ({loaded.card.training.epochs} ep)", *_stated(loaded, "training", columns, units.format_duration)],
+        ["Data load", *_figures(loaded, "data_load", [units.format_duration(column.load) for column in columns])],
+        ["Total wall", *_stated(loaded, "total", columns, units.format_duration)],
+        ["Cost", *_stated(loaded, "cost", columns, money)],
+    ]
+    if stated.total:
+        rows.append(["Total wall, computed", *(units.format_duration(column.total) for column in columns)])
+    if stated.cost:
+        rows.append(["Cost, computed", *(money(column.cost) for column in columns)])
+    return Table(["", *(_calibration(column) for column in columns)], rows)
+
+
+def timeout(loaded: LoadedCard) -> str | None:
+    """What the timeout covers, as a sentence."""
+    infra, columns = loaded.card.infra, estimate(loaded.card)
+    if infra.timeout is None:
+        return None
+    limit = f"{infra.timeout:g}s ({units.format_duration(infra.timeout)})"
+    covers = f"covers {covered_labels(columns) or 'no calibration'}."
+    longer = (column for column in columns if not column.covered)
+    takes = "; ".join(
+        f"{column.label} takes {units.format_duration(column.total)} and would need a resume" for column in longer
+    )
+    return f"{infra.platform.capitalize()} timeout: {limit}, {covers}" + (f" {takes}." if takes else "")
+
+
+def baselines(loaded: LoadedCard) -> Table:
+    """Earlier runs, one column per fact and per metric that any of them states."""
+    listed = loaded.card.baselines
+    facts = list(dict.fromkeys(name for baseline in listed for name in baseline.facts))
+    metrics = list(dict.fromkeys(name for baseline in listed for name in baseline.metrics))
+    rows = []
+    for index, baseline in enumerate(listed):
+        told = [shown(baseline.facts.get(name, "")) for name in facts]
+        reached = [_baseline_value(loaded, index, name) if name in baseline.metrics else "" for name in metrics]
+        rows.append([baseline.run, *told, *reached, "; ".join(baseline.notes)])
+    return Table(["Run", *(name.capitalize() for name in facts), *metrics, "Notes"], rows)
+
+
+def targets(loaded: LoadedCard) -> Table:
+    """Each target beside the baseline it names."""
+    rows = []
+    for index, target in enumerate(loaded.card.targets):
+        side = side_of(target)
+        limit = written(loaded, ("targets", index, side), f"{target.limit:g}")
+        reached = _reached(loaded, target.baseline, target.metric)
+        rows.append([target.metric, reached, f"{_SIGNS[side]} {limit}", target.tier or "", "; ".join(target.notes)])
+    return _without_empty(Table(["Metric", "Baseline", "Target", "Tier", "Notes"], rows), "Tier")
+
+
+def kill_thresholds(loaded: LoadedCard) -> Table:
+    """Each rule as a condition and what it does."""
+    rules = enumerate(loaded.card.kill_thresholds)
+    return Table(["Condition", "Action"], [[_condition(loaded, index, rule), _action(rule)] for index, rule in rules])
+
+
+def _without_empty(table: Table, name: str) -> Table:
+    """The table without a column that says nothing."""
+    place = table.head.index(name)
+    if any(row[place] for row in table.rows):
+        return table
+    head, *rows = ([*row[:place], *row[place + 1 :]] for row in (table.head, *table.rows))
+    return Table(head, rows)
+
+
+def _figures(loaded: LoadedCard, name: str, computed: Sequence[str]) -> list[str]:
+    return [written(loaded, ("timing", name, index), text) for index, text in enumerate(computed)]
+
+
+def _stated(loaded: LoadedCard, name: str, columns: Sequence[Estimate], word: Callable[[float], str]) -> list[str]:
+    stated = getattr(loaded.card.timing.stated, name) or ()
+    values = [*stated, *(getattr(column, name) for column in columns[len(stated) :])]
+    return [written(loaded, ("timing", "stated", name, index), word(value)) for index, value in enumerate(values)]
+
+
+def _calibration(column: Estimate) -> str:
+    return "Optimistic" if column.factor == 1 else f"{column.label} calibrated"
+
+
+def _baseline_value(loaded: LoadedCard, index: int, name: str) -> str:
+    value = loaded.card.baselines[index].metrics[name]
+    spec = MetricNames(loaded.spec.metrics).spec(name)
+    word = units.format_percent(value) if spec and spec.percent else f"{value:g}"
+    return written(loaded, ("baselines", index, "metrics", name), word)
+
+
+def _reached(loaded: LoadedCard, run: str | None, metric: str) -> str:
+    """What a baseline reached, under whichever alias it states it."""
+    same = MetricNames(loaded.spec.metrics).canonical
+    for index, baseline in enumerate(loaded.card.baselines):
+        for name in baseline.metrics if baseline.run == run else ():
+            if same(name) == same(metric):
+                return f"{_baseline_value(loaded, index, name)} ({run})"
+    return run or ""
+
+
+def _condition(loaded: LoadedCard, index: int, rule: EventRule | NotDecreasing | MetricLimit) -> str:
+    if not isinstance(rule, MetricLimit):
+        return rule.describe()
+    side = side_of(rule)
+    limit = written(loaded, ("kill_thresholds", index, side), f"{rule.limit:g}")
+    after = f" after epoch {rule.after}" if rule.after else ""
+    against = f", against {rule.baseline}" if rule.baseline else ""
+    return f"{rule.metric} {_SIGNS[side]} {limit}{after}{against}"
+
+
+def _action(rule: Rule) -> str:
+    changes = ", ".join(f"{path} = {value}" for path, value in (rule.set or {}).items())
+    what = rule.action.capitalize() + (f" with {changes}" if changes else "")
+    return f"{what}: {rule.why}" if rule.why else what

@@ -1,0 +1,1 @@
+"""What a card says: one frozen pydantic model per section. See `Card` for the whole."""

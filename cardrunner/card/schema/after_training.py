@@ -1,0 +1,38 @@
+"""What happens with the result."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from cardrunner.card.schema.base import Line, LineOrCount, PositiveCount, Section
+
+
+class Download(Section):
+    """A verified copy of a checkpoint."""
+
+    checkpoint: Literal["best", "latest"] = "best"
+    to: Line
+    """Where it goes, relative to the workspace."""
+
+
+class Demo(Section):
+    """The last look, by people."""
+
+    world_model: Line = "simulator"
+    """The checkpoint of a world model, or the workload's built-in simulator."""
+    seed_game: LineOrCount | None = None
+    """What it starts from: a file, or a number of a validation unit; null for the first."""
+    p0: Line = "policy:best"
+    p1: Line = "policy:best"
+    max_frames: PositiveCount = 1200
+    output: Line | None = None
+    """A copy of the demo, relative to the workspace."""
+    look_for: Line | None = None
+    """What a person should see."""
+
+
+class AfterTraining(Section):
+    """Download and demo."""
+
+    download: Download | None = None
+    demo: Demo | None = None

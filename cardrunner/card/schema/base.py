@@ -1,0 +1,214 @@
+"""The section base class and the scalar types that cards are written in."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PlainSerializer,
+    Tag,
+    WithJsonSchema,
+)
+
+from cardrunner import units
+
+
+class Section(BaseModel):
+    """A part of a card: strict types, no unknown keys, frozen once read."""
+
+    model_config = ConfigDict(
+        strict=True,
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,  # an error text must never repeat a secret typed into the wrong field
+        defer_build=True,
+        allow_inf_nan=False,
+    )
+
+
+class FieldError(ValueError):
+    """A fault that a section's own validator finds in one of its fields.
+
+    Args:
+        message: what is wrong, without naming the place.
+        at: the field, relative to the section.
+    """
+
+    def __init__(self, message: str, *at: str | int) -> None:
+        super().__init__(message)
+        self.at = at
+
+
+def _from_text(parse: Callable[[str], Any], example: str) -> Callable[[Any], Any]:
+    """Let a quantity be written only as text with its unit; a bare number is refused by the parser's own sentence."""
+
+    def read(value: Any) -> Any:
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise ValueError(f"must be a quantity with its unit, such as {example}")
+        return parse(str(value))
+
+    return read
+
+
+def _percent_or_number(value: Any) -> Any:
+    return units.parse_percent(value) if isinstance(value, str) and value.endswith("%") else value
+
+
+def _single_line(value: str) -> str:
+    if "\n" in value.strip():
+        raise ValueError("must be one line")
+    return _some_text(value)
+
+
+def _some_text(value: str) -> str:
+    if not value.strip():
+        raise ValueError("is empty; write something or leave the key out")
+    return value.strip()
+
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def check_run_name(value: str) -> str:
+    """Accept a name that is safe as a folder on any file system.
+
+    Raises:
+        ValueError: the name has a path in it, is over 64 characters or uses other characters.
+    """
+    if _NAME.fullmatch(value) and ".." not in value and not value.endswith((".", "-")):
+        return value
+    raise ValueError(
+        "is not a run name; use 1 to 64 of a-z 0-9 . _ - beginning with a letter or digit, such as policy-22k"
+    )
+
+
+def _identifier(value: str) -> str:
+    if _IDENTIFIER.fullmatch(value):
+        return value
+    raise ValueError("is not an id; use 1 to 64 ASCII letters, digits or . _ - beginning with a letter or digit")
+
+
+def _sha256(value: str) -> str:
+    if _SHA256.fullmatch(value):
+        return value
+    raise ValueError("is not a sha256; write its 64 hexadecimal digits in lower case")
+
+
+def _date(value: Any) -> Any:
+    if isinstance(value, datetime.date):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("is not a date; write it as YYYY-MM-DD, such as 2026-02-26")
+    try:
+        return datetime.date.fromisoformat(value)
+    except ValueError:
+        raise ValueError("is not a date; write it as YYYY-MM-DD, such as 2026-02-26") from None
+
+
+LARGEST_COUNT = 2**53 - 1
+"""The largest whole number that JSON, and so the digest, holds exactly."""
+
+TEXT_SCHEMA: dict[str, Any] = {"type": "string"}
+
+
+def written(description: str, *examples: Any, numbers: bool = False) -> WithJsonSchema:
+    """What editors are told about a value that people write as text, or also as a bare number.
+
+    Stated apart, since another type to derive it from would be built at every start.
+    """
+    kinds = {"type": ["number", "string"]} if numbers else TEXT_SCHEMA
+    return WithJsonSchema({**kinds, "description": description, "examples": list(examples)})
+
+
+Seconds = Annotated[
+    float,
+    BeforeValidator(_from_text(units.parse_duration, "12h or 30 min")),
+    written("A duration with its unit: ms, s, min, h or d.", "12h", "30 min", "1h 30min"),
+]
+"""A duration in seconds, written with its unit."""
+ByteCount = Annotated[
+    int,
+    BeforeValidator(_from_text(units.parse_bytes, "74.4 GB")),
+    Field(le=LARGEST_COUNT),
+    written("A size with its unit, decimal (GB) or binary (GiB).", "74.4 GB", "16 GiB"),
+]
+"""A size in bytes, written with its unit."""
+Dollars = Annotated[float, BeforeValidator(_from_text(units.parse_dollars, "$7.50")), written("US dollars.", "$7.50")]
+"""US dollars."""
+HourlyRate = Annotated[
+    float,
+    BeforeValidator(_from_text(units.parse_hourly_rate, "$0.59/h")),
+    written("US dollars per hour.", "$0.59/h"),
+]
+"""US dollars per hour."""
+Every = Annotated[
+    units.Every,
+    BeforeValidator(_from_text(units.parse_every, "1000 steps or 1 epoch")),
+    written("How often: so many steps, epochs or a duration.", "1000 steps", "1 epoch", "5 min"),
+]
+"""How often: so many steps, epochs or minutes."""
+_PERCENT = BeforeValidator(_percent_or_number)
+Fraction = Annotated[
+    float, _PERCENT, Field(ge=0, le=1), written("A share, as a percentage or from 0 to 1.", "90%", 0.1, numbers=True)
+]
+"""A share from 0 to 1, written as a number or a percentage."""
+Number = Annotated[float, _PERCENT, written("A number or a percentage.", 0.015, "99%", numbers=True)]
+"""A metric value, written as a number or a percentage."""
+Date = Annotated[
+    datetime.date,
+    BeforeValidator(_date),
+    PlainSerializer(lambda day: day.isoformat(), return_type=str),
+    WithJsonSchema({"type": "string", "format": "date", "examples": ["2026-02-26"]}),
+]
+Line = Annotated[str, AfterValidator(_single_line), Field(max_length=500)]
+"""One line of free text."""
+Text = Annotated[str, AfterValidator(_some_text)]
+"""Free text."""
+RunName = Annotated[str, AfterValidator(check_run_name), Field(examples=["policy-22k"])]
+Identifier = Annotated[str, AfterValidator(_identifier), Field(examples=["scav"])]
+Count = Annotated[int, Field(ge=0, le=LARGEST_COUNT)]
+PositiveCount = Annotated[int, Field(ge=1, le=LARGEST_COUNT)]
+Sha256 = Annotated[str, AfterValidator(_sha256)]
+
+
+def _kind(value: Any) -> str:
+    """The kind of what is written; in angle brackets, so that no key of a card can be mistaken for it."""
+    kinds = {str: "<text>", bool: "<true or false>", int: "<a whole number>", float: "<a number>"}
+    return kinds.get(type(value), "<other>")
+
+
+BY_KIND = Discriminator(_kind)
+"""Chooses a member of a union by what is written, so that its fault is the only one reported."""
+LineOrNumber = Annotated[
+    Annotated[Line, Tag("<text>")]
+    | Annotated[bool, Tag("<true or false>")]
+    | Annotated[int, Tag("<a whole number>")]
+    | Annotated[float, Tag("<a number>"), WithJsonSchema({"type": "number", "not": {"type": "integer"}})],
+    BY_KIND,
+]
+LineOrCount = Annotated[Annotated[Line, Tag("<text>")] | Annotated[Count, Tag("<a whole number>")], BY_KIND]
+
+
+def one_or_many(value: Any) -> Any:
+    """Let a list with one entry be written as that entry."""
+    return value if isinstance(value, tuple) or value is None else (value,)
+
+
+def one_or_many_schema(item: dict[str, Any]) -> dict[str, Any]:
+    """What editors are told about a `one_or_many` field."""
+    return {"anyOf": [item, {"type": "array", "items": item, "minItems": 1}]}
+
+
+Lines = Annotated[tuple[Line, ...], BeforeValidator(one_or_many), WithJsonSchema(one_or_many_schema(TEXT_SCHEMA))]
+"""One line of free text, or a list of them."""

@@ -1,0 +1,96 @@
+"""The whole card."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from cardrunner.card.schema.after_training import AfterTraining
+from cardrunner.card.schema.base import Date, FieldError, Identifier, Line, RunName, Section, Text
+from cardrunner.card.schema.data import DataSection
+from cardrunner.card.schema.infra import Infra
+from cardrunner.card.schema.metrics import Baseline, FreeMetric, Target
+from cardrunner.card.schema.model import ModelSection
+from cardrunner.card.schema.plan import (
+    CodePin,
+    DistributionPart,
+    Fallback,
+    Incident,
+    Lineage,
+    Note,
+    Reading,
+    Risk,
+    SuccessTier,
+)
+from cardrunner.card.schema.sign_off import ChecklistItem, SignOff
+from cardrunner.card.schema.timing import Timing
+from cardrunner.card.schema.training import TrainingSection
+from cardrunner.kill_rules import KillRule
+
+FORMAT_VERSION = 1
+
+
+def _version(value: Any) -> Any:
+    if type(value) is not int or value != FORMAT_VERSION:
+        raise ValueError(f"must be {FORMAT_VERSION}, the card format that this cardrunner reads")
+    return value
+
+
+class Card(Section):
+    """A plan for a training run that people review before money is spent.
+
+    A workload narrows `data`, `model` and `training` to its own section classes; see `cardrunner.card.load.card_model`.
+    """
+
+    card: Annotated[Literal[1], BeforeValidator(_version)]
+    """The format version. Within a version no default ever changes."""
+    name: RunName
+    """The run's name."""
+    created: Date
+    author: Identifier | None = None
+    """Who wrote it; never also a reviewer."""
+    repeat: bool = False
+    """Let the signed card run again under another run name."""
+    goal: Text
+    """Why the run is worth its money."""
+    lineage: Lineage | None = None
+    distribution_match: tuple[DistributionPart, ...] = ()
+    code: CodePin | None = None
+    workload: Line
+    """What is trained; a name of the registry."""
+    data: DataSection
+    model: ModelSection
+    training: TrainingSection
+    infra: Infra
+    timing: Timing
+    metrics: tuple[FreeMetric, ...] = ()
+    """Metrics that people read off themselves."""
+    baselines: tuple[Baseline, ...] = ()
+    targets: tuple[Target, ...] = ()
+    kill_thresholds: tuple[KillRule, ...] = ()
+    success: tuple[SuccessTier, ...] = ()
+    readings: tuple[Reading, ...] = ()
+    risks: tuple[Risk, ...] = ()
+    fallbacks: tuple[Fallback, ...] = ()
+    incidents: tuple[Incident, ...] = ()
+    checklist: tuple[ChecklistItem, ...] = ()
+    after_training: AfterTraining = Field(default_factory=AfterTraining)
+    notes: tuple[Note, ...] = ()
+    sign_off: SignOff
+
+    @model_validator(mode="after")
+    def _author_does_not_review(self) -> Card:
+        if self.author and any(
+            self.author.casefold() == reviewer.id.casefold() for reviewer in self.sign_off.reviewers
+        ):
+            raise FieldError(f"{self.author} is also a reviewer; somebody else has to review", "author")
+        return self
+
+    @model_validator(mode="after")
+    def _says_what_success_is(self) -> Card:
+        if not self.targets and not self.success:
+            raise FieldError(
+                "is missing: give at least one target, or success tiers that say what the run is for", "targets"
+            )
+        return self

@@ -1,0 +1,84 @@
+"""Which data the run reads. A workload extends `DataSection` with what its files hold."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+from cardrunner.card.schema.base import (
+    TEXT_SCHEMA,
+    ByteCount,
+    Fraction,
+    Line,
+    Lines,
+    PositiveCount,
+    Section,
+    Sha256,
+    one_or_many,
+    one_or_many_schema,
+)
+
+SYNTHETIC = "synthetic"
+
+
+class DataFile(Section):
+    """One data file with what is known of it."""
+
+    path: Line
+    size: ByteCount | None = None
+    sha256: Sha256 | None = None
+    """Pins the content; checked before training."""
+
+
+class Split(Section):
+    """How validation examples are kept apart."""
+
+    train: Fraction
+    """The share that trains; the rest validates."""
+    by: Line = "game"
+    """The unit that is never torn apart."""
+
+
+def _file(value: object) -> object:
+    return {"path": value} if isinstance(value, str) else value
+
+
+_ENTRY_SCHEMA: dict[str, Any] = {
+    "type": ["string", "object"],
+    "properties": {"path": TEXT_SCHEMA, "size": TEXT_SCHEMA, "sha256": TEXT_SCHEMA},
+    "required": ["path"],
+    "additionalProperties": False,
+}
+FileEntry = Annotated[DataFile, BeforeValidator(_file)]
+Source = Annotated[
+    tuple[FileEntry, ...],
+    BeforeValidator(one_or_many),
+    Field(min_length=1),
+    WithJsonSchema(one_or_many_schema(_ENTRY_SCHEMA)),
+]
+
+
+class DataSection(Section):
+    """The part of `data` that every workload has."""
+
+    source: Source
+    """A path, a list of paths or of files, or `synthetic`. On a volume a path is absolute; else it is relative to the
+    workspace, and a file that is not there is looked for in the folders of CARDRUNNER_DATA."""
+    size: ByteCount | None = None
+    """All files together."""
+    sha256: Sha256 | None = None
+    """Pins the content of a single file; checked before training."""
+    split: Split
+    train_examples: PositiveCount | None = None
+    """Derived from the files; when stated it must agree."""
+    val_examples: PositiveCount | None = None
+    """Derived from the files; when stated it must agree."""
+    on_constant_columns: Literal["warn", "fail"] = "warn"
+    """A column that never changes carries nothing; it is named in the expected-against-actual table."""
+    notes: Lines = ()
+
+    @property
+    def is_synthetic(self) -> bool:
+        """True when a generator makes the data."""
+        return len(self.source) == 1 and self.source[0].path == SYNTHETIC

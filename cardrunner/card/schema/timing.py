@@ -1,0 +1,75 @@
+"""How long it takes and what it costs, before anybody knows."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+
+from cardrunner.card.schema.base import (
+    Dollars,
+    FieldError,
+    Lines,
+    PositiveCount,
+    Seconds,
+    Section,
+    one_or_many,
+    one_or_many_schema,
+)
+
+SecondsColumns = Annotated[
+    tuple[Seconds, ...],
+    BeforeValidator(one_or_many),
+    Field(min_length=1),
+    WithJsonSchema(one_or_many_schema({"type": "string", "examples": ["30 min"]})),
+]
+DollarColumns = Annotated[
+    tuple[Dollars, ...],
+    BeforeValidator(one_or_many),
+    Field(min_length=1),
+    WithJsonSchema(one_or_many_schema({"type": "string", "examples": ["$1.50"]})),
+]
+
+
+class StatedTiming(Section):
+    """Numbers people wrote down; each must be within 10 % of what the card's other numbers give."""
+
+    training: SecondsColumns | None = None
+    """All epochs, one value per calibration."""
+    total: SecondsColumns | None = None
+    """Wall time, one value per calibration."""
+    cost: DollarColumns | None = None
+    """One value per calibration."""
+    batches_per_epoch: PositiveCount | None = None
+    """Optimizer steps of one process, before gradient accumulation."""
+
+
+class Timing(Section):
+    """The estimate: one column per calibration factor."""
+
+    calibration: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1, max_length=10)] = (
+        1.0,
+        3.0,
+        5.0,
+    )
+    """Factors over the optimistic estimate."""
+    epoch: SecondsColumns
+    """One epoch: a single value is scaled by the factors, a list gives each column."""
+    data_load: SecondsColumns = (0.0,)
+    """Before the first step: a single value is the same in each column, a list gives each column."""
+    data_load_measured: Seconds | None = None
+    """What loading took the last time."""
+    stated: StatedTiming = Field(default_factory=StatedTiming)
+    budget: Dollars | None = None
+    """The run saves and stops before it spends more."""
+    notes: Lines = ()
+
+    @model_validator(mode="after")
+    def _columns_fit(self) -> Timing:
+        width = len(self.calibration)
+        columns: dict[tuple[str, ...], Any] = {(name,): getattr(self, name) for name in ("epoch", "data_load")}
+        columns |= {("stated", name): getattr(self.stated, name) for name in ("training", "total", "cost")}
+        for at, value in columns.items():
+            if value is not None and len(value) not in (1, width):
+                raise FieldError(f"has {len(value)} values for {width} calibrations; give one or {width}", *at)
+        return self

@@ -1,0 +1,85 @@
+"""How the model is trained. A workload may extend `TrainingSection` with its own knobs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from cardrunner.card.schema.base import Count, Every, FieldError, Line, Lines, PositiveCount, Section
+from cardrunner.units import Every as EveryValue
+
+
+def _kept(value: Any) -> str:
+    return "<all>" if isinstance(value, str) else "<a number>"
+
+
+Kept = Annotated[
+    Annotated[Literal["all"], Tag("<all>")] | Annotated[PositiveCount, Tag("<a number>")], Discriminator(_kept)
+]
+
+
+class LossTerm(Section):
+    """One term of the loss and its weight."""
+
+    kind: Line
+    """mse, bce, cross_entropy, ...; the workload says which it has."""
+    weight: Annotated[float, Field(ge=0)] = 1.0
+
+
+class Selection(Section):
+    """Which metric makes a checkpoint the best one."""
+
+    metric: Line
+    mode: Literal["min", "max"]
+
+
+class TrainingSection(Section):
+    """The part of `training` that every workload has. Every field here controls the run."""
+
+    epochs: PositiveCount
+    """Total number of epochs, also after a resume."""
+    batch_size: PositiveCount
+    """Examples per optimizer step and process."""
+    learning_rate: Annotated[float, Field(gt=0)]
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    schedule: Literal["cosine", "constant"] = "cosine"
+    """cosine falls from the learning rate to 0 over the run."""
+    schedule_unit: Literal["epoch", "step"] = "epoch"
+    """When the schedule moves on."""
+    warmup: Count = 0
+    """Steps or epochs (see schedule_unit) of linear warm-up before the schedule."""
+    loss: dict[str, LossTerm] = Field(default_factory=dict)
+    """Terms by name; the workload's own where nothing is stated."""
+    gradient_clip: Annotated[float, Field(gt=0)] | None = None
+    """Largest gradient norm."""
+    gradient_accumulation: PositiveCount = 1
+    """Batches per optimizer step."""
+    drop_last: bool = True
+    """Leave out the last, smaller batch of an epoch."""
+    precision: Literal["float32", "tf32", "bf16", "fp16"] = "float32"
+    log_every: Every = EveryValue(100, "step")
+    """Rows in the history between validations."""
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: PositiveCount | None = None
+    """CPU threads for arithmetic; all cores where nothing is stated. Exact repetition needs the same number."""
+    workers: Count = 0
+    """Background threads that prepare batches; 0 prepares them in the training thread."""
+    checkpoint_every: Every = EveryValue(1, "epoch")
+    """How often the full state is saved."""
+    keep: Kept = 2
+    """How many periodic checkpoints stay on disk; best and latest always do."""
+    select: Selection
+    """What makes a checkpoint the best one."""
+    reason: Lines = ()
+    """Why these numbers."""
+
+    @model_validator(mode="after")
+    def _warmup_fits(self) -> TrainingSection:
+        if self.schedule_unit == "epoch" and self.warmup >= self.epochs:
+            raise FieldError(
+                f"a warm-up of {self.warmup} epochs leaves none of the {self.epochs} epochs for training", "warmup"
+            )
+        return self

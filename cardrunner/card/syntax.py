@@ -1,0 +1,71 @@
+"""What PyYAML says about broken syntax, as sentences for people who write cards.
+
+Both of its parsers are covered: the C one (libyaml) and the Python one word the same problems differently.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+TAB = "a tab stands where spaces are needed; indent with spaces"
+DIRECTIVE = 'directives ("%YAML", "%TAG") are not used in cards; delete the line'
+UNKNOWN = "this is not valid YAML; check the quotes, brackets and indentation here"
+_TAGS = 'tags such as "!name" are not used in cards; delete it, or quote the text if it begins with "!"'
+_ANCHORS = 'anchors and aliases ("&name", "*name") are not used in cards; write the value out, or quote the text'
+_ESCAPE = 'this "\\" escape is unknown; write the character itself, "\\\\" for a backslash, or single quotes'
+_UNCLOSED = "the {open} opened on line {begun} is not closed here; close it, or separate the items with commas"
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    pattern: re.Pattern[str]
+    sentence: str
+    at_context: bool = False
+
+
+def _row(pattern: str, sentence: str, *, at_context: bool = False) -> _Row:
+    return _Row(re.compile(pattern, re.IGNORECASE | re.DOTALL), sentence, at_context)
+
+
+# matched in order against "context: problem"
+_ROWS = (
+    _row("tab character|'\\\\t'", TAB),
+    _row("(scanning|parsing) a tag|tag handle|duplicate tag", _TAGS),
+    _row("scanning an (anchor|alias)|duplicate anchor", _ANCHORS),
+    _row("directive|incompatible yaml", DIRECTIVE),
+    _row("unexpected end of stream", "the quote opened here is never closed; close it", at_context=True),
+    _row("document indicator", '"---" or "..." stands inside quoted text; close the quote before it'),
+    _row("escape|hexdec", _ESCAPE),
+    _row("mapping values are not allowed", '": " cannot stand here; quote text with a colon, or check the indentation'),
+    _row(
+        "sequence entries are not allowed", '"- " cannot begin a list here; put it on its own line, or quote the text'
+    ),
+    _row("simple key", 'this line is no "key: value"; write a colon and a space after the key', at_context=True),
+    _row("flow sequence", _UNCLOSED.replace("{open}", '"["')),
+    _row("flow mapping", _UNCLOSED.replace("{open}", '"{{"')),
+    _row("block scalar", 'after "|" or ">" the text begins on the next line, indented with spaces'),
+    _row("block collection", 'this is no item of the list begun on line {begun}; check the indentation and the "- "'),
+    _row(
+        "block mapping",
+        "this does not continue the mapping begun on line {begun}; check the indentation and the quotes",
+    ),
+    _row("node content", "a value is expected here; write one, or quote text that begins with a special character"),
+    _row("document start", "this belongs to nothing above; check the indentation, a card is one mapping of keys"),
+    _row("cannot start any token", "text cannot begin with this character; put it in quotes"),
+)
+
+
+def explain(context: str, problem: str, begun: int) -> tuple[str, bool]:
+    """The sentence for a problem, and whether it belongs at the context's place instead of the problem's.
+
+    Args:
+        context: what the parser was doing, possibly empty.
+        problem: what it did not like.
+        begun: the line on which the context began.
+    """
+    said = f"{context}: {problem}"
+    for row in _ROWS:
+        if row.pattern.search(said):
+            return row.sentence.format(begun=begun), row.at_context
+    return UNKNOWN, False

@@ -1,0 +1,108 @@
+"""Time and money: the stated table, the timeout, the budget, the time between log lines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from cardrunner import units
+from cardrunner.card.estimate import Estimate, batches_per_epoch, covered_labels, estimate, interval
+from cardrunner.card.schema.card import Card
+from cardrunner.card.schema.infra import ModalInfra
+from cardrunner.contracts import Remark, WorkloadSpec
+
+STATED_TOLERANCE = 0.10
+"""How far a stated time or cost may be from what the card's other numbers give."""
+LONGEST_SILENCE = 300.0
+"""Seconds between log lines after which people wonder whether the run is alive."""
+
+
+def stated_columns(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
+    """Stated training time, wall time and cost, column by column."""
+    del spec
+    columns = estimate(card)
+    for name, format_value in (
+        ("training", units.format_duration),
+        ("total", units.format_duration),
+        ("cost", units.format_dollars),
+    ):
+        stated = getattr(card.timing.stated, name) or ()
+        if name == "cost" and stated and card.infra.price is None:
+            yield Remark(
+                loc=("timing", "stated", "cost"),
+                message="cannot be checked: infra.price is missing",
+                severity="warning",
+            )
+            continue
+        for index, value in enumerate(stated):
+            derived: float = getattr(columns[index], name)
+            if abs(value - derived) > STATED_TOLERANCE * derived:
+                formula = _formula(card, columns[index], name)
+                message = (
+                    f"states {format_value(value)} at {columns[index].label}, but {formula} = {format_value(derived)}"
+                )
+                yield Remark(loc=("timing", "stated", name, index), message=message)
+
+
+def timeout(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
+    """Which calibrations one attempt cannot finish."""
+    del spec
+    limit = card.infra.timeout
+    if limit is None:
+        return
+    columns = estimate(card)
+    covered = covered_labels(columns) or "no calibration"
+    for column in columns:
+        if not column.covered:
+            takes = f"{column.label} takes {units.format_duration(column.total)}"
+            message = f"{units.format_duration(limit)} covers {covered}; {takes}: {_what_then(card)}"
+            yield Remark(loc=("infra", "timeout"), message=message, severity="warning")
+
+
+def log_interval(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
+    """The time between log lines at the slowest calibration."""
+    slowest = max(estimate(card), key=lambda column: column.epoch)
+    silence = interval(card.training.log_every, epoch=slowest.epoch, batches=batches_per_epoch(card, spec))
+    if silence is None or silence <= LONGEST_SILENCE:
+        return
+    written, limit = units.format_every(card.training.log_every), units.format_duration(LONGEST_SILENCE)
+    apart = f"{units.format_duration(silence)} at {slowest.label}"
+    message = f"every {written} is a line every {apart}, more than {limit}; log more often"
+    yield Remark(loc=("training", "log_every"), message=message, severity="warning")
+
+
+def budget(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
+    """Calibrations that would spend more than the budget."""
+    del spec
+    limit = card.timing.budget
+    if limit is None:
+        return
+    if card.infra.price is None:
+        yield Remark(loc=("timing", "budget"), message="cannot be kept without infra.price; state the price per hour")
+        return
+    for column in estimate(card):
+        if column.cost is not None and column.cost > limit:
+            spent = f"{column.label}, which costs {units.format_dollars(column.cost)}"
+            message = f"{units.format_dollars(limit)} ends the run before {spent}"
+            yield Remark(loc=("timing", "budget"), message=message, severity="warning")
+
+
+def _what_then(card: Card) -> str:
+    if card.infra.retries and isinstance(card.infra, ModalInfra):
+        return f"it would need a resume, which the {card.infra.retries} retries do from the last checkpoint"
+    return "it would need a resume"
+
+
+def _formula(card: Card, column: Estimate, name: str) -> str:
+    shown: dict[str, Callable[[], str]] = {
+        "training": lambda: f"{card.training.epochs} epochs x {units.format_duration(column.epoch)}",
+        "total": lambda: (
+            f"{units.format_duration(column.training)} of training + {units.format_duration(column.load)} of loading"
+        ),
+        "cost": lambda: f"{units.format_duration(column.total)} x {_rate(card)}",
+    }
+    return shown[name]()
+
+
+def _rate(card: Card) -> str:
+    price = units.format_hourly_rate(card.infra.price or 0.0)
+    return price if card.infra.gpus == 1 else f"{price} x {card.infra.gpus} GPUs"

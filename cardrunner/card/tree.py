@@ -1,0 +1,219 @@
+"""YAML events to positioned nodes, with limits, counting every fault on the way."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import cast
+
+import yaml
+
+from cardrunner.card import characters, scalars
+from cardrunner.card.document import (
+    Entry,
+    Loc,
+    Mapping,
+    Mark,
+    Node,
+    Scalar,
+    Sequence,
+    Style,
+    Value,
+    format_path,
+    quoted,
+)
+
+MAX_DEPTH = 32
+MAX_NODES = 10_000
+MAX_SCALAR_BYTES = 64 * 1024
+
+_STYLES: dict[str, Style] = {"'": "single", '"': "double", "|": "literal", ">": "folded"}
+
+
+class GaveUpError(Exception):
+    """Reading cannot go on; the fault is recorded. Never leaves the reader."""
+
+
+@dataclass(slots=True)
+class _Open:
+    """A list or mapping whose end has not come yet."""
+
+    mark: Mark
+    start: int
+    flow: bool
+    mapping: bool
+    key: Scalar | None = None
+    entries: list[Entry] = field(default_factory=list)
+    items: list[Node] = field(default_factory=list)
+    seen: dict[str, Mark] = field(default_factory=dict)
+
+    def step(self) -> Loc:
+        """The key or index that is being read; nothing between two entries."""
+        if not self.mapping:
+            return (len(self.items),)
+        return (str(self.key.value),) if self.key else ()
+
+    def close(self, end: int) -> Node:
+        """The finished node; a block collection ends with its last child, whatever blank lines follow."""
+        if self.mapping:
+            end = end if self.flow or not self.entries else self.entries[-1].value.end
+            return Mapping(tuple(self.entries), self.mark, self.start, end, self.flow)
+        end = end if self.flow or not self.items else self.items[-1].end
+        return Sequence(tuple(self.items), self.mark, self.start, end, self.flow)
+
+
+@dataclass(slots=True)
+class TreeBuilder:
+    """Takes the events of one document in order.
+
+    Args:
+        text: what the events were parsed from.
+        report: called with the place, the path and the sentence of every fault.
+    """
+
+    text: str
+    report: Callable[[Mark, str, str], None]
+    root: Node | None = None
+    verbatim: list[tuple[int, int]] = field(default_factory=list)  # spans of quoted and block text
+    _stack: list[_Open] = field(default_factory=list)
+    _nodes: int = 0
+    _documents: int = 0
+
+    def take(self, event: yaml.Event) -> None:
+        """Take the next event.
+
+        Raises:
+            GaveUpError: a limit was passed or a second document begins.
+        """
+        if isinstance(event, yaml.ScalarEvent):
+            self._count(event)
+            self._place(self._scalar(event))
+        elif isinstance(event, yaml.CollectionStartEvent):
+            self._count(event)
+            self._begin(event)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            self._place(self._stack.pop().close(_span(event)[1]))
+        elif isinstance(event, yaml.AliasEvent):
+            self._refuse(
+                event, 'aliases are not used in cards; write the value out, or quote text that begins with "*"'
+            )
+            self._place(Scalar(None, _mark(event), *_span(event), "plain"))
+        elif isinstance(event, yaml.DocumentStartEvent):
+            self._begin_document(event)
+
+    def path(self) -> str:
+        """Where in the card the next event belongs."""
+        return format_path(self._loc())
+
+    def _loc(self) -> Loc:
+        return tuple(step for opened in self._stack for step in opened.step())
+
+    def _begin_document(self, event: yaml.DocumentStartEvent) -> None:
+        self._documents += 1
+        if self._documents > 1:
+            self.report(_mark(event), "", "a second document begins here; a card is one document, delete the line")
+            raise GaveUpError
+
+    def _count(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent) -> None:
+        self._nodes += 1
+        if self._nodes > MAX_NODES:
+            self._refuse(event, f"the card has more than {MAX_NODES} values; keep data out of it")
+            raise GaveUpError
+        if event.anchor is not None:
+            self._refuse(event, 'anchors are not used in cards; delete it, or quote text that begins with "&"')
+        if event.tag is not None:
+            self._refuse(event, 'tags are not used in cards; delete it, or quote text that begins with "!"')
+
+    def _begin(self, event: yaml.CollectionStartEvent) -> None:
+        if len(self._stack) >= MAX_DEPTH:
+            self._refuse(event, f"lists and mappings are nested more than {MAX_DEPTH} deep; flatten them")
+            raise GaveUpError
+        mapping = isinstance(event, yaml.MappingStartEvent)
+        self._stack.append(_Open(_mark(event), _span(event)[0], bool(event.flow_style), mapping))
+
+    def _scalar(self, event: yaml.ScalarEvent) -> Scalar:
+        start, end = _span(event)
+        if len(event.value.encode("utf-8", "replace")) > MAX_SCALAR_BYTES:
+            self._refuse(event, f"this text is longer than {MAX_SCALAR_BYTES // 1024} KB; move it to a file of its own")
+            raise GaveUpError
+        mark = _mark(event)
+        style: Style = _STYLES.get(event.style or "", "plain")
+        if style != "plain":
+            self.verbatim.append((start, end))
+        if style in ("literal", "folded"):
+            end = start + len(self.text[start:end].rstrip())
+        if start == end:  # a value left out: right behind its colon, where one of PyYAML's parsers skips spaces
+            start = end = start - min(self._spaces_before(start), mark.column - 1)
+            mark = Mark(mark.line, mark.column - (_span(event)[0] - start))
+        return Scalar(self._value(event, style), mark, start, end, style)
+
+    def _spaces_before(self, offset: int) -> int:
+        position = offset
+        while position and self.text[position - 1] == " ":
+            position -= 1
+        return offset - position
+
+    def _value(self, event: yaml.ScalarEvent, style: Style) -> Value:
+        text: str = event.value
+        if style == "double" and (smuggled := characters.forbidden_value(text)):
+            self._refuse(event, smuggled)
+        elif not text.isascii() and not unicodedata.is_normalized("NFC", text):
+            self._refuse(event, "this text is not in Unicode form NFC; retype its accents, or convert the file to NFC")
+        if style != "plain":
+            return text
+        try:
+            return scalars.resolve(text)
+        except ValueError as error:
+            self._refuse(event, str(error))
+            return text
+
+    def _place(self, node: Node) -> None:
+        if not self._stack:
+            self.root = node
+            return
+        top = self._stack[-1]
+        if not top.mapping:
+            top.items.append(node)
+        elif top.key is None:
+            top.key = self._key(node, top)
+        else:
+            top.entries.append(Entry(top.key, node))
+            top.key = None
+
+    def _key(self, node: Node, top: _Open) -> Scalar:
+        source = self.text[node.start : node.end]
+        if not isinstance(node, Scalar):
+            self.report(node.mark, self.path(), "a key is text, not a list or mapping; write a plain key")
+            return Scalar(source, node.mark, node.start, node.end, "plain")
+        if not isinstance(node.value, str):
+            self.report(
+                node.mark, self.path(), f"this key reads as {_kind(node.value)}; write a name, or quote the key"
+            )
+        elif node.style == "plain" and node.value == "<<":
+            self.report(node.mark, self.path(), "merge keys are not used in cards; write the values out")
+        elif characters.has_joiner(node.value):
+            self.report(node.mark, self.path(), "this key holds a joiner, which cannot be seen; retype the key")
+        elif (first := top.seen.setdefault(node.value, node.mark)) is not node.mark:
+            message = f"{quoted(node.value)} is already set on line {first.line}; keep one of the two"
+            self.report(node.mark, format_path((*self._loc(), node.value)), message)
+        return Scalar(str(node.value), node.mark, node.start, node.end, node.style)
+
+    def _refuse(self, event: yaml.Event, message: str) -> None:
+        self.report(_mark(event), self.path(), message)
+
+
+def _kind(value: float | bool | None) -> str:
+    if value is None:
+        return "nothing"
+    return "true or false" if isinstance(value, bool) else "a number"
+
+
+def _span(event: yaml.Event) -> tuple[int, int]:
+    # events of a parser always have marks; only hand-made ones have none
+    return cast("yaml.Mark", event.start_mark).index, cast("yaml.Mark", event.end_mark).index
+
+
+def _mark(event: yaml.Event) -> Mark:
+    mark = cast("yaml.Mark", event.start_mark)
+    return Mark(mark.line + 1, mark.column + 1)
