@@ -1,0 +1,60 @@
+"""The content that is judged, and the words the gate uses for it."""
+
+from __future__ import annotations
+
+import datetime
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from cardrunner.card.schema.card import Card
+from cardrunner.card.schema.sign_off import Reviewer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One card before the gate.
+
+    Args:
+        file: the card's path as people write it in a command.
+        records: the workspace's folder of signed contents.
+        now: the current time, with its zone.
+    """
+
+    file: str
+    card: Card
+    digest: str
+    records: Path
+    now: datetime.datetime
+
+    def command(self, *words: str) -> str:
+        """A cardrunner command about this card, ready for a shell: ``case.command("sign", "--as", "scav")``."""
+        name, *rest = words
+        return shlex.join(["cardrunner", name, self.file, *rest])
+
+
+def reviewer_label(reviewer: Reviewer) -> str:
+    """``reviewer scav (Scav)``."""
+    return f"reviewer {reviewer.id}" + (f" ({reviewer.name})" if reviewer.name else "")
+
+
+def utc_now() -> datetime.datetime:
+    """The current time, to the second."""
+    return datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+
+
+def timestamp(moment: datetime.datetime) -> str:
+    """``2026-02-26T10:00:00Z``."""
+    return moment.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def parse_timestamp(text: str) -> datetime.datetime:
+    """Read a time such as `timestamp` writes.
+
+    Raises:
+        ValueError: there is no such time, or it has no zone.
+    """
+    moment = datetime.datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("it has no time zone")
+    return moment

@@ -1,0 +1,81 @@
+"""What the gate finds: open boxes, and the report that carries them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One open box.
+
+    Args:
+        what: the box, such as ``checklist 2 (dataset reads tensors)``.
+        why: what is wrong with it.
+        command: the command that closes it; None where none does.
+    """
+
+    what: str
+    why: str
+    command: str | None = None
+
+    def __str__(self) -> str:
+        line = f"{self.what}: {self.why}"
+        return " ".join((f"{line}; run: {self.command}" if self.command else line).split())
+
+
+@dataclass(frozen=True)
+class Approval:
+    """A verdict that counts for exactly this content.
+
+    Args:
+        id: the reviewer.
+        policy: the policy that accepted it.
+        digest: the digest that was signed; None for a plain box.
+        at: when, as it was recorded; None for a plain box.
+        conditions: what had to be done before the launch.
+        met: who fulfilled which condition, as plain JSON.
+    """
+
+    id: str
+    policy: str
+    digest: str | None = None
+    at: str | None = None
+    note: str | None = None
+    conditions: tuple[str, ...] = ()
+    met: tuple[Mapping[str, Any], ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """The row of the run folder's ``approvals.json``."""
+        return {
+            "id": self.id,
+            "digest": self.digest,
+            "verdict": "approve",
+            "at": self.at,
+            "note": self.note,
+            "conditions": list(self.conditions),
+            "met": [dict(tick) for tick in self.met],
+            "policy": self.policy,
+        }
+
+
+@dataclass(frozen=True)
+class GateReport:
+    """Whether a card may run.
+
+    Args:
+        findings: every open box; the gate is open when there is none.
+        signed_by: reviewers whose approval counts, in the card's order.
+        approvals: the same as plain JSON, with digest, time, note and conditions.
+    """
+
+    findings: tuple[Finding, ...]
+    signed_by: tuple[str, ...]
+    approvals: tuple[Mapping[str, Any], ...]
+
+    @property
+    def open(self) -> bool:
+        """True when nothing is left to close."""
+        return not self.findings

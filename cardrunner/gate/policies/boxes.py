@@ -1,0 +1,41 @@
+"""policy: boxes. A tick counts as it stands, bound to nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cardrunner.card.schema.sign_off import Reviewer, Signature
+from cardrunner.errors import UsageError
+from cardrunner.gate.case import Case
+from cardrunner.gate.findings import Approval
+from cardrunner.gate.policies.base import Judgement
+from cardrunner.gate.policies.statement import judge_statement
+
+
+class BoxesPolicy:
+    """See `cardrunner.gate.policies.base.Policy`."""
+
+    name = "boxes"
+    remark: str | None = (
+        "policy boxes binds the tick to nothing: it stays when the card changes, and anyone who can edit it can set one"
+    )
+    keeps_content = False
+
+    def judge(self, reviewer: Reviewer, case: Case) -> Judgement:
+        """Accept a tick; a full signature left from a stricter policy still has to fit the content."""
+        if isinstance(reviewer.signed, Signature):
+            return judge_statement(reviewer, reviewer.signed, case, policy=self.name)
+        return Approval(id=reviewer.id, policy=self.name) if reviewer.signed else None
+
+    def mark(self, statement: Signature, case: Case) -> Any:
+        """A plain tick.
+
+        Raises:
+            UsageError: the verdict needs more than a tick.
+        """
+        if statement.verdict != "approve" or statement.note or statement.conditions:
+            raise UsageError(
+                f"{case.file}: sign_off.policy boxes is a plain tick without verdict, note or conditions; "
+                "leave the box open to block, or let the card use policy: digest"
+            )
+        return True

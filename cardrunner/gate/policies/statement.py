@@ -1,0 +1,83 @@
+"""Judging a signature that names the digest of what was signed."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+
+from cardrunner.card.digest import Change
+from cardrunner.card.schema.sign_off import Reviewer, Signature
+from cardrunner.gate.case import Case, parse_timestamp, reviewer_label
+from cardrunner.gate.findings import Approval, Finding
+from cardrunner.gate.policies.base import Judgement, Refused
+from cardrunner.gate.signed_content import changes_since
+
+CLOCK_TOLERANCE = datetime.timedelta(minutes=5)
+"""How far a reviewer's clock may be ahead of the launcher's."""
+_SHOWN_CHANGES = 4
+
+
+def judge_statement(reviewer: Reviewer, statement: Signature, case: Case, *, policy: str) -> Judgement:
+    """Decide whether a signature approves exactly this content, here and now.
+
+    A block counts whatever was signed and whenever: only its author lifts it.
+    """
+    if statement.verdict == "block":
+        return Refused(_refusal(reviewer, case, _block_reason(statement, case), sign="to lift it"), blocks=True)
+    reason = _impossible_time(statement, case) or _other_content(statement, case)
+    if reason:
+        return Refused(_refusal(reviewer, case, reason, sign="to sign what it is now"))
+    return Approval(
+        id=reviewer.id,
+        policy=policy,
+        digest=statement.digest,
+        at=statement.at,
+        note=statement.note,
+        conditions=statement.conditions,
+        met=tuple(tick.model_dump(mode="json", exclude_none=True) for tick in statement.met),
+    )
+
+
+def describe_changes(changes: Sequence[Change], *, limit: int = _SHOWN_CHANGES) -> str:
+    """The first changes in one line: ``training.epochs: 5 -> 6; ...``."""
+    shown = "; ".join(_shortened(str(change)) for change in changes[:limit])
+    return shown + (f"; and {len(changes) - limit} more" if len(changes) > limit else "")
+
+
+def _refusal(reviewer: Reviewer, case: Case, reason: str, *, sign: str) -> Finding:
+    why = f"{reason}; only {reviewer.id} can sign again {sign}"
+    return Finding(reviewer_label(reviewer), why, case.command("sign", "--as", reviewer.id))
+
+
+def _block_reason(statement: Signature, case: Case) -> str:
+    note = f' ("{statement.note}")' if statement.note else ""
+    changed = "" if statement.digest == case.digest else f"; the card has changed since: {_since(statement, case)}"
+    return f"blocks the launch{note}{changed}"
+
+
+def _impossible_time(statement: Signature, case: Case) -> str | None:
+    try:
+        signed = parse_timestamp(statement.at)
+    except ValueError as error:
+        return f"the signature's time {statement.at!r} is no time ({error})"
+    if signed > case.now + CLOCK_TOLERANCE:
+        return f"the signature is dated in the future ({statement.at})"
+    return None
+
+
+def _other_content(statement: Signature, case: Case) -> str | None:
+    if statement.digest == case.digest:
+        return None
+    return f"signed another content ({statement.digest[:12]}, it is {case.digest[:12]} now): {_since(statement, case)}"
+
+
+def _since(statement: Signature, case: Case) -> str:
+    changes = changes_since(case.records, statement.digest, case.card)
+    if changes is None:
+        return f"what changed is unknown, because the signed content is not in {case.records.name}/signed"
+    return describe_changes(changes) or "the same values under another format version"
+
+
+def _shortened(text: str, limit: int = 160) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= limit else f"{flat[: limit - 3]}..."

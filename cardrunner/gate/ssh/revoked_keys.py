@@ -1,0 +1,59 @@
+"""The workspace's `revoked_keys`: keys whose signatures count no more, whenever they were made.
+
+One key a line: a fingerprint (``SHA256:...``) or a public key as it stands in a ``.pub`` file.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from cardrunner.card.reader import Fault
+from cardrunner.gate.ssh.keys import is_key_kind, parse_key_text
+from cardrunner.gate.ssh.trust_files import UnreadableError, read_trust_file, text_lines, trust_fault
+from cardrunner.gate.ssh.wire import Malformed
+
+FILE_NAME = "revoked_keys"
+_FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RevokedKeys:
+    """Fingerprints of keys that count no more, each with the line that says so."""
+
+    lines: dict[str, int]
+    faults: tuple[Fault, ...] = ()
+
+
+def read_revoked_keys(root: Path) -> RevokedKeys:
+    """Read the file of a workspace; where there is none, no key is revoked. Raises nothing: see `faults`."""
+    try:
+        data = read_trust_file(root / FILE_NAME)
+    except UnreadableError as error:
+        return RevokedKeys(lines={}, faults=(trust_fault(FILE_NAME, error.line, str(error)),))
+    return parse_revoked_keys(data or b"")
+
+
+def parse_revoked_keys(data: bytes) -> RevokedKeys:
+    """Read the content of such a file. Raises nothing: see `faults`."""
+    lines: dict[str, int] = {}
+    faults: list[Fault] = []
+    try:
+        for number, line in text_lines(data):
+            try:
+                lines.setdefault(_fingerprint(line), number)
+            except Malformed as error:
+                faults.append(trust_fault(FILE_NAME, number, f"the line {error}"))
+    except UnreadableError as error:
+        faults.append(trust_fault(FILE_NAME, error.line, str(error)))
+    return RevokedKeys(lines=lines, faults=tuple(faults))
+
+
+def _fingerprint(line: str) -> str:
+    words = line.split()
+    if _FINGERPRINT.fullmatch(words[0]):
+        return words[0]
+    if is_key_kind(words[0]) and len(words) > 1:
+        return parse_key_text(words[0], words[1]).fingerprint
+    raise Malformed("is neither a fingerprint (SHA256:... with 43 characters, from ssh-keygen -l) nor a public key")
