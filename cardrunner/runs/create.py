@@ -1,0 +1,84 @@
+"""Making a run folder: everything the worker needs is in it before anybody can see it, and one name is made once."""
+
+from __future__ import annotations
+
+import errno
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cardrunner.errors import NameTaken
+from cardrunner.runs.files import explained, flush_folder, write_durably, write_text
+from cardrunner.runs.folder import RunFolder
+from cardrunner.runs.ledger import Ledger
+from cardrunner.runs.records import LaunchRecord, write_record
+
+
+def create_run(
+    folder: RunFolder,
+    *,
+    launch: LaunchRecord,
+    card: bytes,
+    effective: Mapping[str, Any],
+    approvals: Sequence[Mapping[str, Any]],
+    plan: Mapping[str, Any],
+) -> None:
+    """Make the folder of a run, whole or not at all.
+
+    Args:
+        folder: where it will stand.
+        launch: how the run is started.
+        card: the exact bytes of the card.
+        effective: the card with its defaults, as JSON.
+        approvals: who signed what.
+        plan: what the launch means to do.
+
+    Raises:
+        NameTaken: a run of this name was made meanwhile.
+        EnvironmentFailed: the disk is full, read-only or failing.
+    """
+    runs = folder.root.parent
+    with explained(runs, "write"):
+        runs.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=runs))
+    try:
+        staging.chmod(0o755)  # mkdtemp keeps others out, but a run is for the team
+        _fill(RunFolder(staging), launch, card, {"effective": effective, "approvals": approvals, "plan": plan})
+        _publish(staging, folder)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _fill(staging: RunFolder, launch: LaunchRecord, card: bytes, texts: Mapping[str, Any]) -> None:
+    write_durably(staging.card_yaml, lambda stream: stream.write(card))
+    write_text(staging.card_json, _json(texts["effective"]))
+    write_text(staging.approvals, _json(texts["approvals"]))
+    write_text(staging.plan, _json(texts["plan"]))
+    write_record(staging.launch, launch)
+    Ledger(staging.ledger).append(
+        "created",
+        run=launch.run,
+        workload=launch.workload,
+        card_digest=launch.card_digest,
+        executor=launch.executor,
+        signed_by=launch.signed_by,
+    )
+
+
+def _publish(staging: Path, folder: RunFolder) -> None:
+    """Rename: it fails when a folder with anything in it has the name, so that of many launches one wins."""
+    with explained(folder.root, "write"):
+        try:
+            staging.rename(folder.root)
+        except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                raise NameTaken(f"{folder.root} exists; another launch took the name {folder.name}") from None
+            raise
+        flush_folder(folder.root.parent)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"

@@ -1,0 +1,92 @@
+"""Where an attempt runs: versions, commit, hardware. Nothing heavy is imported to find out."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import socket
+import subprocess
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+
+from cardrunner.runs.records import Environment
+
+_DISTRIBUTION = "cardrunner"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_PATIENCE_SECONDS = 10
+
+
+def collect_environment(workspace: Path) -> Environment:
+    """Describe this process and machine.
+
+    Args:
+        workspace: the folder whose git commit is recorded.
+    """
+    commit = _output("git", "-C", str(workspace), "rev-parse", "HEAD")
+    return Environment(
+        python=platform.python_version(),
+        platform=platform.platform(),
+        hostname=socket.gethostname(),
+        cpu=_cpu(),
+        cores=_cores(),
+        memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        device=_device(),
+        threads=int(threads) if (threads := os.environ.get("OMP_NUM_THREADS", "")).isdigit() else _cores(),
+        packages=installed_packages(),
+        git_commit=commit or None,
+        git_dirty=_dirty(workspace) if commit else None,
+    )
+
+
+def installed_packages() -> dict[str, str]:
+    """The versions of this package and of what it may use, without importing anything."""
+    return {name: found for name in (_DISTRIBUTION, *_required()) if (found := _version(name)) is not None}
+
+
+def _required() -> list[str]:
+    """Every requirement, those of extras too, but for what only tests need."""
+    try:
+        declared = requires(_DISTRIBUTION) or []
+    except PackageNotFoundError:
+        return []
+    used = (_NAME.match(line) for line in declared if 'extra == "test"' not in line.replace("'", '"'))
+    return sorted({found[0].lower() for found in used if found} - {_DISTRIBUTION})
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _cpu() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(errors="replace").splitlines() if info.exists() else []
+    models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(models, platform.processor() or platform.machine())
+
+
+def _device() -> str:
+    found = _output("nvidia-smi", "--query-gpu=name", "--format=csv,noheader") if shutil.which("nvidia-smi") else None
+    return ", ".join(found.splitlines()) if found else "cpu"
+
+
+def _dirty(workspace: Path) -> bool | None:
+    changes = _output("git", "-C", str(workspace), "status", "--porcelain", "--untracked-files=no")
+    return None if changes is None else bool(changes)
+
+
+def _output(*command: str) -> str | None:
+    """What a command says; None when it is absent, slow or fails."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE_SECONDS, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

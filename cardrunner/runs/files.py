@@ -1,0 +1,98 @@
+"""Durable files: staging file, flush, rename, flush of the folder."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from cardrunner.errors import EnvironmentFailed
+
+Writer = Callable[[BinaryIO], object]
+_ADVICE = {
+    errno.ENOSPC: "the disk is full; free some space",
+    errno.EDQUOT: "the disk quota is used up; free some space",
+    errno.EACCES: "permission was denied; check who may write there",
+    errno.EPERM: "permission was denied; check who may write there",
+    errno.EROFS: "the file system is read-only; choose another folder",
+    errno.EFBIG: "the file would be larger than this process may write (ulimit -f)",
+}
+
+
+@contextmanager
+def explained(path: Path, doing: str) -> Iterator[None]:
+    """Turn an OSError into one sentence with the next step.
+
+    Raises:
+        EnvironmentFailed: an OSError happened inside.
+    """
+    try:
+        yield
+    except OSError as error:
+        advice = _ADVICE.get(error.errno or 0, os.strerror(error.errno) if error.errno else str(error))
+        raise EnvironmentFailed(f"cannot {doing} {path}: {advice}") from error
+
+
+def write_durably(path: Path, write: Writer) -> None:
+    """Replace a file so that after a crash either the old or the new content is there, whole.
+
+    Args:
+        path: the file; its folder is made when absent.
+        write: writes the content to the open staging file.
+
+    Raises:
+        EnvironmentFailed: the disk is full, read-only or failing; the old content is intact.
+    """
+    write_together({path: write})
+
+
+def write_together(contents: Mapping[Path, Writer]) -> None:
+    """`write_durably` for files that belong together: none is replaced before all are on the disk in staging.
+
+    A full disk therefore changes none of them. They are replaced in the given order, so the one that vouches for the others
+    comes last.
+
+    Raises:
+        EnvironmentFailed: the disk is full, read-only or failing; the old contents are intact.
+    """
+    try:
+        for path, write in contents.items():
+            with explained(path, "write"):
+                _stage(path, write)
+        for path in contents:
+            with explained(path, "write"):
+                _staging(path).replace(path)
+                flush_folder(path.parent)
+    except BaseException:
+        for path in contents:
+            _staging(path).unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """`write_durably` for UTF-8 text."""
+    write_durably(path, lambda stream: stream.write(text.encode()))
+
+
+def _staging(path: Path) -> Path:
+    return path.with_name(f".{path.name}.staging")
+
+
+def _stage(path: Path, write: Writer) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _staging(path).open("wb") as stream:
+        write(stream)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def flush_folder(folder: Path) -> None:
+    """Make a rename in the folder survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

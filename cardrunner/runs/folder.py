@@ -1,0 +1,157 @@
+"""Every path of a run. No other file joins path strings of a run folder."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+
+from cardrunner.card.schema.base import check_run_name
+from cardrunner.errors import UsageError
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder that is the whole run."""
+
+    root: Path
+
+    @classmethod
+    def of(cls, runs: Path, name: str) -> RunFolder:
+        """The folder of a run by name.
+
+        Raises:
+            UsageError: the name has a path in it, or the folder is a link.
+        """
+        try:
+            root = runs / check_run_name(name)
+        except ValueError as error:
+            raise UsageError(f"run name {name!r} {error}") from None
+        if root.is_symlink():
+            raise UsageError(f"{root} is a symbolic link; a run folder must be a folder of its own")
+        return cls(root)
+
+    @classmethod
+    def existing(cls, runs: Path, name: str) -> RunFolder:
+        """The folder of a run that was launched.
+
+        Raises:
+            UsageError: there is no such run.
+        """
+        folder = cls.of(runs, name)
+        if folder.ledger.is_file():
+            return folder
+        near = difflib.get_close_matches(name, [known.name for known in cls.all(runs)], n=1)
+        guess = f'; did you mean "{near[0]}"?' if near else "; `cardrunner status` lists the runs that are there"
+        raise UsageError(f"no run {name} in {runs}{guess}")
+
+    @classmethod
+    def all(cls, runs: Path) -> tuple[RunFolder, ...]:
+        """Every run, by name."""
+        folders = sorted(runs.iterdir()) if runs.is_dir() else []
+        found = (cls(path) for path in folders if not path.name.startswith(".") and not path.is_symlink())
+        return tuple(folder for folder in found if folder.ledger.is_file())
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return self.root.name
+
+    @property
+    def card_yaml(self) -> Path:
+        """The exact bytes that were launched."""
+        return self.root / "card.yaml"
+
+    @property
+    def sources(self) -> Path:
+        """The other files of a card that extends one."""
+        return self.root / "sources"
+
+    @property
+    def card_json(self) -> Path:
+        """The effective card, for programs."""
+        return self.root / "card.json"
+
+    @property
+    def launch(self) -> Path:
+        """How the run was started: workspace, executor, digest. The worker needs nothing else."""
+        return self.root / "launch.json"
+
+    @property
+    def approvals(self) -> Path:
+        """Who signed what."""
+        return self.root / "approvals.json"
+
+    @property
+    def plan(self) -> Path:
+        """What the launch meant to do."""
+        return self.root / "plan.json"
+
+    @property
+    def ledger(self) -> Path:
+        """Append-only events."""
+        return self.root / "ledger.jsonl"
+
+    @property
+    def history(self) -> Path:
+        """Metric rows."""
+        return self.root / "history.jsonl"
+
+    @property
+    def lease(self) -> Path:
+        """Held by the one writer while it lives."""
+        return self.root / "lease.json"
+
+    @property
+    def stop_request(self) -> Path:
+        """Exists once `cardrunner stop` was called; removed when the run is resumed."""
+        return self.root / "stop.json"
+
+    @property
+    def log(self) -> Path:
+        """What the worker printed."""
+        return self.root / "worker.log"
+
+    @property
+    def scratch(self) -> Path:
+        """Data made for this run."""
+        return self.root / "data"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Full states, with a manifest."""
+        return self.root / "checkpoints"
+
+    @property
+    def manifest(self) -> Path:
+        """sha256, size and metrics of every checkpoint; written last."""
+        return self.checkpoints / "manifest.json"
+
+    @property
+    def best(self) -> Path:
+        """The best weights in the workload's own checkpoint format."""
+        return self.root / "best.pt"
+
+    @property
+    def latest(self) -> Path:
+        """The latest weights in the workload's own checkpoint format."""
+        return self.root / "latest.pt"
+
+    @property
+    def results(self) -> Path:
+        """The results card."""
+        return self.root / "results.md"
+
+    @property
+    def results_folder(self) -> Path:
+        """Its plots."""
+        return self.root / "results"
+
+    @property
+    def demo(self) -> Path:
+        """What the demo made."""
+        return self.root / "demo"
+
+    def record(self, stage: str) -> Path:
+        """The JSON record that a stage leaves behind."""
+        return self.root / "stages" / f"{stage}.json"

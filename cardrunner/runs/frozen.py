@@ -1,0 +1,73 @@
+"""The card that was launched, read back from the run folder and held against its digest."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from cardrunner.card.load import LoadedCard, SpecResolver, card_model, load_card_bytes
+from cardrunner.card.schema.card import Card
+from cardrunner.errors import CardError, IntegrityError, UsageError
+from cardrunner.runs.folder import RunFolder
+from cardrunner.runs.ledger import Ledger
+from cardrunner.runs.records import LaunchRecord, read_record
+
+
+def load_frozen(folder: RunFolder, resolve: SpecResolver) -> LoadedCard:
+    """Read the frozen card; its messages name the file it was launched from.
+
+    Raises:
+        IntegrityError: it is missing, is no valid card any more, or is not the one that was launched.
+    """
+    launch = read_record(folder.launch, LaunchRecord)
+    try:
+        loaded = load_card_bytes(folder.card_yaml.read_bytes(), file=launch.card_file, resolve=resolve)
+    except (OSError, CardError) as error:
+        raise IntegrityError(f"{folder.card_yaml} is not the card that was launched: {error}") from None
+    if loaded.digest != launch.card_digest:
+        raise IntegrityError(
+            f"{folder.card_yaml} was changed after the launch: its digest is {loaded.digest}, "
+            f"launched was {launch.card_digest}; put the launched card back"
+        )
+    return loaded
+
+
+def restart_changes(ledger: Ledger) -> list[Mapping[str, Any]]:
+    """What the card's restart rules have set so far, oldest first."""
+    return [event["set"] for event in ledger.events("restarted")]
+
+
+def with_changes(loaded: LoadedCard, changes: Iterable[Mapping[str, Any]]) -> Card:
+    """The card with pre-registered values in place, validated as a whole.
+
+    Args:
+        loaded: the card as it was launched.
+        changes: card fields by path (``training.batch_size``) and their values, as a card writes them.
+
+    Raises:
+        UsageError: the card's schema forbids a value.
+    """
+    value: dict[str, Any] = copy.deepcopy(loaded.document.value())
+    for change in changes:
+        for path, new in change.items():
+            _put(value, path.split("."), new)
+    try:
+        return card_model(loaded.spec).model_validate(value)
+    except ValidationError as error:
+        fault = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(str(part) for part in fault["loc"])
+        raise UsageError(
+            f"kill_thresholds: set: {where}: {fault['msg']}; the restart it asks for is not possible"
+        ) from None
+
+
+def _put(value: dict[str, Any], path: list[str], new: Any) -> None:
+    *parents, last = path
+    for part in parents:
+        inner = value.get(part)
+        value[part] = inner = dict(inner) if isinstance(inner, Mapping) else {}
+        value = inner
+    value[last] = new

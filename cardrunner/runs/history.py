@@ -1,0 +1,105 @@
+"""The metric rows of a run: each step and each epoch once, wall-clock figures apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+
+from cardrunner.kill_rules import Validation
+from cardrunner.runs.files import write_durably
+from cardrunner.runs.jsonl import append_line, line_of, read_lines
+from cardrunner.runs.records import Record
+
+_SUMMARISED = 3
+
+
+class Clock(Record):
+    """The figures of a row that never repeat exactly."""
+
+    at: str
+    seconds: float
+    """Since the attempt began."""
+    train_seconds: float = 0.0
+    """Spent training since the attempt began."""
+    wait_seconds: float = 0.0
+    """Of it, spent waiting for batches."""
+    examples_per_second: float | None = None
+    """Since the row before."""
+    epoch_seconds: float | None = None
+    """The whole epoch with its validation; on validation rows."""
+
+
+class HistoryRow(Record):
+    """One row of ``history.jsonl``."""
+
+    kind: Literal["train", "validation"]
+    epoch: int = Field(ge=1)
+    """Counts from 1."""
+    step: int = Field(ge=0)
+    """Optimizer steps since the run began."""
+    examples: int = Field(ge=0)
+    """Examples trained on so far."""
+    learning_rate: float
+    metrics: dict[str, float]
+    """Weighted by examples. Validation rows hold ``val_...`` and the epoch's training metrics."""
+    per_batch: dict[str, float] = Field(default_factory=dict)
+    """The same names as plain means of per-batch values."""
+    clock: Clock
+
+    def summary(self) -> str:
+        """The first metrics in a few words, on a validation those of the validation: ``val_loss/total 0.0559``."""
+        names = [name for name in self.metrics if self.kind == "train" or name.startswith("val_")]
+        return ", ".join(f"{name} {self.metrics[name]:.4g}" for name in names[:_SUMMARISED])
+
+
+@dataclass(frozen=True)
+class History:
+    """``history.jsonl``; one writer."""
+
+    path: Path
+
+    def append(self, row: HistoryRow) -> None:
+        """Add a row; a validation is on the disk when this returns.
+
+        Raises:
+            EnvironmentFailed: the disk is full, read-only or failing.
+        """
+        append_line(self.path, row.model_dump(), durable=row.kind == "validation")
+
+    def rows(self) -> list[HistoryRow]:
+        """Every whole row, oldest first."""
+        return [row for line in read_lines(self.path) if (row := _row(line)) is not None]
+
+    def validations(self) -> list[Validation]:
+        """The validations as kill rules see them, oldest first."""
+        return [
+            Validation(epoch=row.epoch, step=row.step, metrics=row.metrics)
+            for row in self.rows()
+            if row.kind == "validation"
+        ]
+
+    def truncate_after(self, step: int) -> int:
+        """Drop the rows beyond a step, which a resumed run trains again.
+
+        Returns:
+            how many rows were dropped.
+        """
+        rows = self.rows()
+        kept = [row for row in rows if row.step <= step]
+        if len(kept) < len(rows):
+            self._rewrite(kept)
+        return len(rows) - len(kept)
+
+    def _rewrite(self, rows: Iterable[HistoryRow]) -> None:
+        write_durably(self.path, lambda stream: stream.writelines(line_of(row.model_dump()) for row in rows))
+
+
+def _row(line: object) -> HistoryRow | None:
+    try:
+        return HistoryRow.model_validate(line)
+    except ValidationError:
+        return None

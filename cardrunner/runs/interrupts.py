@@ -1,0 +1,80 @@
+"""Asking a run to end: Ctrl-C, SIGTERM, or `cardrunner stop` from any shell."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, Literal, Self
+
+from cardrunner.errors import CardrunnerError, Interrupted, RunStopped, Terminated
+
+Reason = Literal["interrupted", "terminated", "stopped"]
+_SIGNALS: dict[int, Reason] = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
+_POLL_SECONDS = 0.25
+
+
+class StopRequest:
+    """Whether the run was asked to end. The training loop looks at it after every step.
+
+    As a context manager it handles SIGINT and SIGTERM: the first one is a request, so that the run can save; the second
+    ends the process at once, which tears no file because every file is staged and renamed.
+
+    Args:
+        file: a file whose existence is a request too; None for signals alone.
+    """
+
+    def __init__(self, file: Path | None = None) -> None:
+        self._file = file
+        self._reason: Reason | None = None
+        self._looked = -_POLL_SECONDS
+        self._before: dict[int, Any] = {}
+
+    @property
+    def reason(self) -> Reason | None:
+        """Why the run was asked to end; None to go on."""
+        if self._reason is None and self._file is not None and time.monotonic() - self._looked >= _POLL_SECONDS:
+            self._looked = time.monotonic()
+            self._reason = "stopped" if self._file.exists() else None
+        return self._reason
+
+    def request(self, reason: Reason) -> None:
+        """Ask; the first reason stays."""
+        self._reason = self._reason or reason
+
+    def raise_if_requested(self) -> None:
+        """Leave, when asked to; save before.
+
+        Raises:
+            Interrupted: Ctrl-C.
+            Terminated: SIGTERM.
+            RunStopped: `cardrunner stop`.
+        """
+        if (reason := self.reason) is not None:
+            raise _error(reason)
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._handle) for number in _SIGNALS}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        if self._reason in ("interrupted", "terminated"):
+            os._exit(128 + number)
+        self._reason = _SIGNALS[number]
+
+
+def _error(reason: Reason) -> CardrunnerError:
+    if reason == "interrupted":
+        return Interrupted("interrupted by Ctrl-C")
+    return Terminated("ended by SIGTERM") if reason == "terminated" else RunStopped("stopped by `cardrunner stop`")

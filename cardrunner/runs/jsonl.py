@@ -1,0 +1,94 @@
+"""JSON lines: appended whole, read tolerantly.
+
+Lines are strict JSON: NaN and infinities travel as the texts ``NaN``, ``Infinity`` and ``-Infinity`` and come back as
+numbers.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cardrunner.runs.files import explained
+
+_NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+
+
+def append_line(path: Path, row: Mapping[str, Any], *, durable: bool) -> None:
+    """Append one line in a single write, so that writers in several processes never mix.
+
+    A line that an earlier crash left half written is closed first, so that it spoils nothing but itself.
+
+    Args:
+        path: the file; made when absent.
+        row: JSON values; floats may be non-finite.
+        durable: wait until the line is on the disk.
+
+    Raises:
+        EnvironmentFailed: the disk is full, read-only or failing.
+    """
+    with explained(path, "write"):
+        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            _write_whole(descriptor, (b"" if _ends_clean(descriptor) else b"\n") + line_of(row))
+            if durable:
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def line_of(row: Mapping[str, Any]) -> bytes:
+    """One row as a line."""
+    return json.dumps(_to_json(row), ensure_ascii=False, allow_nan=False, separators=(", ", ": ")).encode() + b"\n"
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Every whole line of the file, oldest first; none when it does not exist. Torn lines are left out.
+
+    Raises:
+        EnvironmentFailed: it cannot be read.
+    """
+    if not path.exists():
+        return []
+    with explained(path, "read"):
+        lines = path.read_bytes().split(b"\n")
+    return [row for line in lines if line and (row := parse_line(line)) is not None]
+
+
+def parse_line(line: bytes) -> dict[str, Any] | None:
+    """One row; None when the line is torn."""
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    return _from_json(row) if isinstance(row, dict) else None
+
+
+def _write_whole(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
+def _ends_clean(descriptor: int) -> bool:
+    size = os.fstat(descriptor).st_size
+    return size == 0 or os.pread(descriptor, 1, size - 1) == b"\n"
+
+
+def _to_json(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, Mapping):
+        return {str(key): _to_json(item) for key, item in value.items()}
+    return [_to_json(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _from_json(value: Any) -> Any:
+    if isinstance(value, str):
+        return _NON_FINITE.get(value, value)
+    if isinstance(value, dict):
+        return {key: _from_json(item) for key, item in value.items()}
+    return [_from_json(item) for item in value] if isinstance(value, list) else value

@@ -1,0 +1,51 @@
+"""How an attempt ended: the exception that left it, as a state, a reason and an exit code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cardrunner.errors import (
+    CardrunnerError,
+    EnvironmentFailed,
+    Interrupted,
+    RunPaused,
+    RunStopped,
+    Terminated,
+    TimedOut,
+)
+from cardrunner.runs.records import State
+
+_STATES: tuple[tuple[type[BaseException], State], ...] = (
+    (TimedOut, "timed_out"),
+    (RunStopped, "stopped"),
+    (RunPaused, "investigate"),
+    (Interrupted, "interrupted"),
+    (Terminated, "interrupted"),
+    (KeyboardInterrupt, "interrupted"),
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The end of an attempt; `bug` asks for a traceback in the log."""
+
+    state: State
+    reason: str | None
+    exit_code: int
+    bug: bool = False
+
+
+COMPLETED = Outcome("completed", None, 0)
+
+
+def outcome_of(error: BaseException) -> Outcome:
+    """What an exception that left the stages means."""
+    state: State = next((state for kind, state in _STATES if isinstance(error, kind)), "failed")
+    if isinstance(error, CardrunnerError):
+        return Outcome(state, " ".join(str(error).split()), error.exit_code)
+    if isinstance(error, KeyboardInterrupt):
+        return Outcome(state, "interrupted by Ctrl-C", Interrupted.exit_code)
+    sentence = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    if isinstance(error, OSError | MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return Outcome(state, sentence, EnvironmentFailed.exit_code, bug=True)
+    return Outcome(state, f"a bug in cardrunner or the workload: {sentence}", CardrunnerError.exit_code, bug=True)

@@ -1,0 +1,194 @@
+"""The JSON records that stages leave in the run folder; results are rendered from these alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from cardrunner.errors import IntegrityError
+from cardrunner.runs.files import write_text
+
+State = Literal["starting", "running", "completed", "stopped", "investigate", "failed", "interrupted", "timed_out"]
+
+
+class Record(BaseModel):
+    """A frozen JSON record."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+
+
+class FactRow(Record):
+    """A row of the expected-against-actual table; see `cardrunner.contracts.Fact`."""
+
+    name: str
+    expected: str | None
+    actual: str
+    ok: bool
+    severity: Literal["error", "warning"] = "error"
+    note: str | None = None
+
+
+class LaunchRecord(Record):
+    """``launch.json``: all that a worker needs beside the frozen card."""
+
+    run: str
+    workload: str
+    workspace: str
+    executor: str
+    card_file: str
+    card_digest: str
+    signed_by: tuple[str, ...]
+    repeat_of: str | None = None
+    created: str
+
+
+class Environment(Record):
+    """Where an attempt ran."""
+
+    python: str
+    platform: str
+    hostname: str
+    cpu: str
+    cores: int
+    memory_bytes: int
+    device: str
+    threads: int
+    packages: dict[str, str]
+    git_commit: str | None
+    git_dirty: bool | None
+
+
+class LoadRecord(Record):
+    """``stages/load.json``."""
+
+    mode: str
+    train_examples: int
+    val_examples: int
+    seconds: float
+    identity: dict[str, Any]
+    facts: tuple[FactRow, ...]
+
+
+class BestRecord(Record):
+    """The best checkpoint so far and the metric that chose it."""
+
+    metric: str
+    mode: Literal["min", "max"]
+    value: float
+    epoch: int
+    step: int
+
+
+class TrainRecord(Record):
+    """``stages/train.json``; rewritten at every validation, so that a run that dies keeps what is known."""
+
+    epochs_planned: int
+    epochs_done: int
+    steps: int
+    steps_per_epoch: int
+    examples: int
+    parameters: int
+    device: str
+    precision: str
+    threads: int
+    seconds: float
+    """Training and validation, without start-up, over all attempts."""
+    train_seconds: float
+    wait_seconds: float
+    """Of it, time spent waiting for batches."""
+    best: BestRecord | None
+    baselines: dict[str, dict[str, float]]
+    """Trivial baseline -> validation metric -> value."""
+    weights_sha256: str | None
+    notes: tuple[str, ...] = ()
+
+
+class CheckpointRecord(Record):
+    """``stages/checkpoint.json``: the best weights reloaded in a fresh model and validated again."""
+
+    file: str
+    sha256: str
+    weights_sha256: str
+    epoch: int
+    recorded: dict[str, float]
+    measured: dict[str, float]
+    largest_difference: float
+    tolerance: float
+    agrees: bool
+    seconds: float
+
+
+class DownloadRecord(Record):
+    """``stages/download.json``."""
+
+    checkpoint: str
+    source: str
+    to: str
+    bytes: int
+    sha256: str
+    seconds: float
+
+
+class DemoRecord(Record):
+    """``stages/demo.json``."""
+
+    files: tuple[str, ...]
+    copied_to: str | None
+    summary: dict[str, Any]
+    seconds: float
+
+
+class ManifestEntry(Record):
+    """One file of the checkpoint manifest."""
+
+    file: str
+    sha256: str
+    bytes: int
+    weights_sha256: str
+    epoch: int
+    step: int
+    metrics: dict[str, float] = Field(default_factory=dict)
+    roles: tuple[str, ...] = ()
+
+
+class Manifest(Record):
+    """``checkpoints/manifest.json``."""
+
+    entries: tuple[ManifestEntry, ...] = ()
+
+
+R = TypeVar("R", bound=Record)
+
+
+def write_record(path: Path, record: Record) -> None:
+    """Write a record whole or not at all."""
+    write_text(path, record.model_dump_json(indent=2) + "\n")
+
+
+def read_record(path: Path, kind: type[R]) -> R:
+    """Read a record back.
+
+    Raises:
+        IntegrityError: it is missing or not what its kind says.
+    """
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise IntegrityError(f"{path} is missing; the run never got that far, or the file was removed") from None
+    except (OSError, ValidationError, UnicodeDecodeError) as error:
+        raise IntegrityError(f"{path} is not a readable {kind.__name__}: {_first(error)}") from None
+
+
+def find_record(path: Path, kind: type[R]) -> R | None:
+    """The record, or None when the run never got that far."""
+    return read_record(path, kind) if path.exists() else None
+
+
+def _first(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        fault: Mapping[str, Any] = dict(error.errors(include_input=False)[0])
+        return f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
+    return str(error)

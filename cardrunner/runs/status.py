@@ -1,0 +1,224 @@
+"""The state of a run, derived from its folder and its lease; nobody ever writes it down."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from cardrunner.errors import EnvironmentFailed, IntegrityError
+from cardrunner.runs.clock import utc_seconds
+from cardrunner.runs.folder import RunFolder
+from cardrunner.runs.history import History, HistoryRow
+from cardrunner.runs.lease import is_live, read_lease
+from cardrunner.runs.ledger import Event, Ledger
+from cardrunner.runs.records import LaunchRecord, Manifest, R, Record, State, TrainRecord, find_record
+
+START_SECONDS = 60.0
+"""How long a submitted worker may take to hold its lease before it counts as lost."""
+LIVE_STATES: frozenset[State] = frozenset({"starting", "running"})
+LOST_EXIT_CODE = EnvironmentFailed.exit_code
+"""The exit code of a worker that died without a word."""
+
+
+class Status(Record):
+    """What `cardrunner status --json` says."""
+
+    run: str
+    workload: str
+    state: State
+    stage: str | None
+    epoch: int
+    step: int
+    last_durable_step: int | None
+    card_digest: str
+    signed_by: tuple[str, ...]
+    attempts: int
+    resumed_from: dict[str, Any] | None
+    reason: str | None
+    metrics: dict[str, float]
+    best: dict[str, Any]
+    cost_usd: float | None
+    started: str
+    updated: str
+    weights_sha256: str | None
+    results: str | None
+
+    @property
+    def live(self) -> bool:
+        """True while something is still to be expected."""
+        return self.state in LIVE_STATES
+
+
+def derive_status(folder: RunFolder, *, now: float | None = None) -> Status:
+    """Read a run folder.
+
+    Args:
+        folder: the run.
+        now: seconds since 1970; the present when absent.
+
+    Raises:
+        IntegrityError: ``launch.json`` is missing or broken.
+    """
+    seen = _Seen(folder, time.time() if now is None else now)
+    state, reason = seen.state
+    launch, train, row = seen.launch, seen.train, seen.newest
+    validation = next((row for row in reversed(seen.rows) if row.kind == "validation"), None)
+    return Status(
+        run=folder.name,
+        workload=launch.workload,
+        state=state,
+        stage=seen.stage,
+        epoch=row.epoch if row else 0,
+        step=row.step if row else 0,
+        last_durable_step=max((entry.step for entry in seen.manifest.entries), default=None),
+        card_digest=launch.card_digest,
+        signed_by=launch.signed_by,
+        attempts=len(seen.starts),
+        resumed_from=seen.starts[-1].get("resumed_from") if seen.starts else None,
+        reason=reason,
+        metrics=validation.metrics if validation else {},
+        best=train.best.model_dump() if train and train.best else {},
+        cost_usd=metered_cost(folder, seen.seconds),
+        started=launch.created,
+        updated=seen.updated,
+        weights_sha256=train.weights_sha256 if train else None,
+        results=str(folder.results) if folder.results.exists() else None,
+    )
+
+
+def metered_seconds(folder: RunFolder, *, now: float | None = None) -> float:
+    """Seconds that all attempts took so far."""
+    return _Seen(folder, time.time() if now is None else now).seconds
+
+
+def metered_cost(folder: RunFolder, seconds: float) -> float | None:
+    """Dollars for that many seconds at the card's price; 0 on a local machine without one, None when nobody knows."""
+    try:
+        infra = json.loads(folder.card_json.read_bytes())["infra"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    price = infra.get("price")
+    if price is None:
+        return 0.0 if infra.get("platform") == "local" else None
+    return float(price) * int(infra.get("gpus", 1)) * seconds / 3600
+
+
+def last_exit_code(folder: RunFolder) -> int:
+    """The exit code of the last attempt; the one for a lost worker when it left none."""
+    event = Ledger(folder.ledger).last("attempt_started", "attempt_ended")
+    return int(event["exit_code"]) if event and event["event"] == "attempt_ended" else LOST_EXIT_CODE
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """One look at a run folder."""
+
+    folder: RunFolder
+    now: float
+
+    @cached_property
+    def live(self) -> bool:
+        return is_live(self.folder)
+
+    @cached_property
+    def events(self) -> Sequence[Event]:
+        _ = self.live  # asked first: a worker that ends between the two looks has recorded its end by then
+        return Ledger(self.folder.ledger).events()
+
+    @cached_property
+    def rows(self) -> Sequence[HistoryRow]:
+        return History(self.folder.history).rows()
+
+    @cached_property
+    def launch(self) -> LaunchRecord:
+        found = find_record(self.folder.launch, LaunchRecord)
+        if found is None:
+            raise IntegrityError(f"{self.folder.launch} is missing; {self.folder.root} is not a run folder")
+        return found
+
+    @cached_property
+    def train(self) -> TrainRecord | None:
+        return self._readable("train", TrainRecord)
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        try:
+            return find_record(self.folder.manifest, Manifest) or Manifest()
+        except IntegrityError:
+            return Manifest()
+
+    @property
+    def newest(self) -> HistoryRow | None:
+        return self.rows[-1] if self.rows else None
+
+    @cached_property
+    def starts(self) -> list[Event]:
+        return self._named("attempt_started")
+
+    @property
+    def stage(self) -> str | None:
+        stages = self._named("stage_started")
+        return stages[-1]["stage"] if stages else None
+
+    @cached_property
+    def state(self) -> tuple[State, str | None]:
+        """The state and its reason."""
+        turns = self._named("created", "submitted", "attempt_started", "attempt_ended")
+        latest = turns[-1] if turns else None
+        if latest is None:
+            return "failed", "the launch broke off before anything began"
+        if latest["event"] == "attempt_ended":
+            return latest["state"], latest.get("reason")
+        if latest["event"] in ("created", "submitted"):
+            return self._before_the_worker(latest)
+        if self.live:
+            return ("running" if self._stages_of(latest["attempt"]) else "starting"), None
+        return "interrupted", self._lost()
+
+    @property
+    def seconds(self) -> float:
+        ends = {event["attempt"]: float(event["seconds"]) for event in self._named("attempt_ended")}
+        return sum(ends.get(start["attempt"], self._open_seconds(start)) for start in self.starts)
+
+    @property
+    def updated(self) -> str:
+        body = read_lease(self.folder)
+        times = [event["at"] for event in self.events[-1:]]
+        times += [row.clock.at for row in self.rows[-1:]] + ([body.heartbeat] if body else [])
+        return max(times, default=self.launch.created)
+
+    def _stages_of(self, attempt: int) -> list[Event]:
+        return [event for event in self._named("stage_started") if event.get("attempt") == attempt]
+
+    def _before_the_worker(self, latest: Event) -> tuple[State, str | None]:
+        if self.live or self.now - utc_seconds(latest["at"]) < START_SECONDS:
+            return "starting", None
+        return "failed", f"the worker never started; see `cardrunner logs {self.folder.name}`"
+
+    def _lost(self) -> str:
+        body = read_lease(self.folder)
+        heard = f" after {body.heartbeat}" if body else ""
+        return f"the worker ended without a word{heard}: killed, or the machine went down"
+
+    def _open_seconds(self, start: Event) -> float:
+        """An attempt without an end: until now when it lives, else until it was last heard of."""
+        began = utc_seconds(start["at"])
+        if start is self.starts[-1] and self.live:
+            return max(self.now - began, 0.0)
+        heard = [event["at"] for event in self.events if event.get("attempt") == start["attempt"]]
+        if start is self.starts[-1]:
+            heard += [self.updated]
+        return max(utc_seconds(max(heard)) - began, 0.0)
+
+    def _named(self, *names: str) -> list[Event]:
+        return [event for event in self.events if event.get("event") in names]
+
+    def _readable(self, stage: str, kind: type[R]) -> R | None:
+        try:
+            return find_record(self.folder.record(stage), kind)
+        except IntegrityError:
+            return None
