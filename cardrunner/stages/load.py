@@ -1,0 +1,136 @@
+"""load: open the data and hold it against the card, row by row; anything that disagrees closes the run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from cardrunner.card.schema.data import DataFile
+from cardrunner.contracts import Data, Fact, Progress
+from cardrunner.errors import IntegrityError
+from cardrunner.runs.context import RunContext
+from cardrunner.runs.files import explained
+from cardrunner.runs.hashing import sha256_file
+from cardrunner.runs.records import FactRow, LoadRecord, write_record
+from cardrunner.stages.opening import data_files, open_run_data
+from cardrunner.units import format_bytes, rounding_of
+
+
+@dataclass(frozen=True)
+class LoadStage:
+    """Leaves ``stages/load.json``, also when it fails."""
+
+    name: ClassVar[str] = "load"
+    side: ClassVar[Literal["worker"]] = "worker"
+
+    def run(self, ctx: RunContext) -> None:
+        """Open and compare.
+
+        Raises:
+            EnvironmentFailed: a file is nowhere or cannot be read.
+            IntegrityError: a row of the expected-against-actual table disagrees; names every such row.
+        """
+        began = time.monotonic()
+        facts = tuple(file_facts(ctx, data_files(ctx)))
+        data: Data | None = None
+        if not failures(facts):  # bytes that are not the promised ones are not even parsed
+            data, facts = _open(ctx, facts)
+        write_record(ctx.folder.record(self.name), _record(data, facts, time.monotonic() - began))
+        for fact in facts:
+            if not fact.ok and fact.severity == "warning":
+                ctx.ledger.append("warning", attempt=ctx.attempt, message=_sentence(fact))
+        if failed := failures(facts):
+            raise IntegrityError("the data is not what the card says: " + "; ".join(_sentence(fact) for fact in failed))
+
+
+def file_facts(ctx: RunContext, files: Sequence[Path]) -> Iterator[Fact]:
+    """What can be said of the files without parsing them: sizes, and sha256 where the card pins one."""
+    data = ctx.card.data
+    sizes = [_size(path) for path in files]
+    if data.size is not None and files:
+        yield _size_fact("size", data.size, sum(sizes))
+    for entry, path, size in zip(data.source if files else (), files, sizes, strict=True):
+        if entry.size is not None:
+            yield _size_fact(f"size of {entry.path}", entry.size, size)
+        if (pin := _pin(entry, data.sha256)) is not None:
+            yield _digest_fact(entry.path, pin, _digest(path, size, ctx.progress))
+
+
+def example_facts(ctx: RunContext, data: Data) -> Iterator[Fact]:
+    """The counts of examples, which follow from the files and the split."""
+    yield _count_fact("train examples", ctx.card.data.train_examples, len(data.train))
+    yield _count_fact("validation examples", ctx.card.data.val_examples, len(data.validation))
+
+
+def failures(facts: Sequence[Fact]) -> list[Fact]:
+    """The rows that close the run."""
+    return [fact for fact in facts if not fact.ok and fact.severity == "error"]
+
+
+def _open(ctx: RunContext, facts: tuple[Fact, ...]) -> tuple[Data | None, tuple[Fact, ...]]:
+    try:
+        data = open_run_data(ctx)
+    except IntegrityError as error:
+        return None, (*facts, Fact(name="readable", expected="yes", actual=str(error), ok=False))
+    own = tuple(data.facts())
+    named = {fact.name for fact in own}
+    general = (*facts, *example_facts(ctx, data))
+    return data, (*(fact for fact in general if fact.name not in named), *own)
+
+
+def _record(data: Data | None, facts: Sequence[Fact], seconds: float) -> LoadRecord:
+    return LoadRecord(
+        mode=data.mode if data else "not opened",
+        train_examples=len(data.train) if data else 0,
+        val_examples=len(data.validation) if data else 0,
+        seconds=seconds,
+        identity=dict(data.identity()) if data else {},
+        facts=tuple(FactRow(**asdict(fact)) for fact in facts),
+    )
+
+
+def _size(path: Path) -> int:
+    with explained(path, "read"):
+        return path.stat().st_size
+
+
+def _size_fact(name: str, expected: int, actual: int) -> Fact:
+    agrees = abs(actual - expected) <= rounding_of(float(expected))
+    return Fact(
+        name=name, expected=format_bytes(expected), actual=f"{format_bytes(actual)} ({actual} bytes)", ok=agrees
+    )
+
+
+def _pin(entry: DataFile, single: str | None) -> str | None:
+    return entry.sha256 or single
+
+
+def _digest(path: Path, size: int, progress: Progress) -> str:
+    with progress.task(f"sha256 of {path.name}", size, unit="B") as task:
+        return sha256_file(path, task.advance)
+
+
+def _digest_fact(name: str, pinned: str, actual: str) -> Fact:
+    return Fact(name=f"sha256 of {name}", expected=pinned, actual=actual, ok=pinned == actual)
+
+
+def _count_fact(name: str, expected: int | None, actual: int) -> Fact:
+    shown = None if expected is None else str(expected)
+    return Fact(name=name, expected=shown, actual=str(actual), ok=expected in (None, actual))
+
+
+def _sentence(fact: Fact) -> str:
+    note = f" ({fact.note})" if fact.note else ""
+    if fact.name == "readable":
+        return fact.actual
+    return (
+        f"{fact.name} is {fact.actual}, expected {fact.expected}{note}"
+        if fact.expected
+        else f"{fact.name}: {fact.actual}{note}"
+    )
+
+
+STAGE = LoadStage()

@@ -1,0 +1,84 @@
+"""Checkpoint files that are what the manifest says, or an error."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from cardrunner.contracts import Progress
+from cardrunner.errors import IntegrityError
+from cardrunner.runs.context import RunContext
+from cardrunner.runs.files import explained, flush_folder
+from cardrunner.runs.folder import RunFolder
+from cardrunner.runs.hashing import sha256_file
+from cardrunner.runs.records import Manifest, ManifestEntry, find_record
+
+_BLOCK = 4 << 20
+
+
+def manifest_entry(folder: RunFolder, file: str) -> ManifestEntry:
+    """The manifest's row of a checkpoint.
+
+    Raises:
+        IntegrityError: there is no such row.
+    """
+    manifest = find_record(folder.manifest, Manifest) or Manifest()
+    found = next((entry for entry in manifest.entries if entry.file == file), None)
+    if found is None:
+        known = ", ".join(entry.file for entry in manifest.entries) or "none was saved"
+        raise IntegrityError(f"run {folder.name} has no checkpoint {file}; it has: {known}")
+    return found
+
+
+def verified_checkpoint(ctx: RunContext, file: str) -> Path:
+    """The path of a checkpoint whose bytes are what the manifest says.
+
+    Raises:
+        IntegrityError: it has no row there, or other bytes.
+        EnvironmentFailed: it cannot be read.
+    """
+    entry = manifest_entry(ctx.folder, file)
+    path = ctx.folder.root / file
+    if (found := sha256_file(path)) != entry.sha256:
+        raise IntegrityError(_mismatch(path, entry, found))
+    return path
+
+
+def copy_verified(source: Path, entry: ManifestEntry, target: Path, progress: Progress) -> None:
+    """Copy a checkpoint; the target is only there when its bytes are what the manifest says.
+
+    Raises:
+        IntegrityError: the bytes are others; the target is as it was.
+        EnvironmentFailed: the disk is full, read-only or failing.
+    """
+    part = target.with_name(f".{target.name}.part")
+    with explained(target, "write"):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            found = _copy(source, part, progress, entry.bytes)
+            if found != entry.sha256:
+                raise IntegrityError(_mismatch(source, entry, found))
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
+        flush_folder(target.parent)
+
+
+def _copy(source: Path, part: Path, progress: Progress, total: int) -> str:
+    """Copy, and give the sha256 of what was written."""
+    digest = hashlib.sha256()
+    with source.open("rb") as incoming, part.open("wb") as out, progress.task(source.name, total, unit="B") as task:
+        while block := incoming.read(_BLOCK):
+            out.write(block)
+            digest.update(block)
+            task.advance(len(block))
+        out.flush()
+        os.fsync(out.fileno())
+    return digest.hexdigest()
+
+
+def _mismatch(path: Path, entry: ManifestEntry, found: str) -> str:
+    return (
+        f"{path}: its sha256 is {found}, the manifest says {entry.sha256}; it was changed or damaged after it was saved"
+    )

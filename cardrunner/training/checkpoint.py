@@ -1,0 +1,222 @@
+"""Checkpoint files of a run, and the manifest that vouches for them.
+
+Every file is staged, flushed and renamed; the manifest with its sha256 is replaced last. A file is used only when its
+bytes are the ones the manifest names, and is then read with ``weights_only=True``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+import torch
+
+from cardrunner.errors import IntegrityError
+from cardrunner.runs.files import Writer, explained, flush_folder, write_together
+from cardrunner.runs.folder import RunFolder
+from cardrunner.runs.hashing import sha256_file
+from cardrunner.runs.records import Manifest, ManifestEntry, read_record, write_record
+
+STATE = "state"
+_PATTERN = "state-e*-s*.pt"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """A file to be saved.
+
+    Attributes:
+        file: its name relative to the run folder.
+        content: a nest of dicts and lists with tensors and plain values.
+        epoch: counts from 1.
+    """
+
+    file: str
+    content: Mapping[str, Any]
+    roles: tuple[str, ...]
+    epoch: int
+    step: int
+    weights_sha256: str
+    metrics: Mapping[str, float]
+
+
+class CheckpointStore:
+    """The checkpoints of one run.
+
+    Args:
+        folder: the run.
+        keep: how many full states stay on disk.
+    """
+
+    def __init__(self, folder: RunFolder, *, keep: int | Literal["all"]) -> None:
+        self.folder = folder
+        self.keep = keep
+
+    @property
+    def manifest(self) -> Manifest:
+        """What is vouched for.
+
+        Raises:
+            IntegrityError: the manifest is missing or unreadable.
+        """
+        return read_record(self.folder.manifest, Manifest)
+
+    def prepare(self) -> None:
+        """Begin with an empty manifest, so that a missing one is never normal; clear what a crash left half written.
+
+        Raises:
+            IntegrityError: there are checkpoints without a manifest.
+        """
+        if self.folder.manifest.exists():
+            for staging in self.folder.checkpoints.glob(".*.staging"):
+                staging.unlink(missing_ok=True)
+            return
+        if found := sorted(self.folder.checkpoints.glob(_PATTERN)):
+            raise IntegrityError(
+                f"{self.folder.manifest} is missing, so nothing vouches for {found[-1].name}; put it back"
+            )
+        write_record(self.folder.manifest, Manifest())
+
+    def save(self, snapshots: Sequence[Snapshot]) -> None:
+        """Save files together, then the manifest; full states beyond `keep` are removed after that.
+
+        Raises:
+            EnvironmentFailed: the disk is full, read-only or failing; what was saved before is intact.
+        """
+        contents: dict[Path, Writer] = {}
+        entries = {entry.file: entry for entry in self.manifest.entries}
+        for snapshot in snapshots:
+            data = serialized(snapshot.content)
+            entries[snapshot.file] = _entry(snapshot, data)
+            contents[self.folder.root / snapshot.file] = partial(_write, data=data)
+        kept = Manifest(entries=tuple(self._kept(list(entries.values()))))
+        contents[self.folder.manifest] = partial(_write, data=(kept.model_dump_json(indent=2) + "\n").encode())
+        write_together(contents)
+        self._remove_unlisted(kept)
+
+    def newest(self, reject: Callable[[str], None]) -> tuple[ManifestEntry, Mapping[str, Any]] | None:
+        """The newest full state that is what the manifest says; None when none was ever saved.
+
+        Args:
+            reject: told of every bad one, which is moved to ``checkpoints/rejected``.
+
+        Raises:
+            IntegrityError: there were some, and none is usable.
+        """
+        for entry in sorted(self._states(self.manifest.entries), key=_age, reverse=True):
+            try:
+                return entry, read_checkpoint(self.folder, entry)
+            except IntegrityError as error:
+                self._set_aside(entry)
+                reject(f"{error}; it was moved to {self._rejected.relative_to(self.folder.root)}")
+        if self._rejected.is_dir() and any(self._rejected.iterdir()):
+            raise IntegrityError(
+                f"run {self.folder.name} has no usable checkpoint; the bad ones are in {self._rejected}"
+            )
+        return None
+
+    @property
+    def _rejected(self) -> Path:
+        return self.folder.checkpoints / "rejected"
+
+    def _set_aside(self, entry: ManifestEntry) -> None:
+        path = self.folder.root / entry.file
+        with explained(path, "move"):
+            self._rejected.mkdir(exist_ok=True)
+            if path.exists():
+                path.replace(self._rejected / path.name)
+            else:
+                (self._rejected / f"{path.name}.missing").touch()
+            flush_folder(self._rejected)
+        write_record(
+            self.folder.manifest, Manifest(entries=tuple(e for e in self.manifest.entries if e.file != entry.file))
+        )
+
+    def _states(self, entries: Sequence[ManifestEntry]) -> list[ManifestEntry]:
+        return [entry for entry in entries if STATE in entry.roles]
+
+    def _kept(self, entries: Sequence[ManifestEntry]) -> list[ManifestEntry]:
+        states = sorted(self._states(entries), key=_age, reverse=True)
+        gone = {entry.file for entry in states[self.keep :]} if self.keep != "all" else set()
+        return [entry for entry in entries if entry.file not in gone]
+
+    def _remove_unlisted(self, manifest: Manifest) -> None:
+        listed = {self.folder.root / entry.file for entry in manifest.entries}
+        for path in self.folder.checkpoints.glob(_PATTERN):
+            if path not in listed:
+                path.unlink(missing_ok=True)
+
+
+def state_file(*, epoch: int, step: int) -> str:
+    """The name of a full state relative to the run folder."""
+    return f"checkpoints/state-e{epoch:04d}-s{step:09d}.pt"
+
+
+def read_checkpoint(folder: RunFolder, entry: ManifestEntry) -> Mapping[str, Any]:
+    """Read a checkpoint whose bytes are what the manifest says.
+
+    Raises:
+        IntegrityError: it is missing, has other bytes, or is no checkpoint.
+    """
+    path = folder.root / entry.file
+    if not path.is_file():
+        raise IntegrityError(f"{path} is missing")
+    if path.stat().st_size != entry.bytes:
+        raise IntegrityError(
+            f"{path} has {path.stat().st_size} bytes, the manifest says {entry.bytes}; it was cut or changed"
+        )
+    if (found := sha256_file(path)) != entry.sha256:
+        raise IntegrityError(
+            f"{path}: its sha256 is {found}, the manifest says {entry.sha256}; it was changed or damaged"
+        )
+    return load_checkpoint(path)
+
+
+def load_checkpoint(path: Path) -> Mapping[str, Any]:
+    """Read a checkpoint file; tensors come to the CPU, nothing in it is executed.
+
+    Raises:
+        IntegrityError: it is not one.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises a dozen kinds for a file that is not one
+        raise IntegrityError(
+            f"{path} is not a checkpoint that torch can read: {str(error).splitlines()[0][:200]}"
+        ) from None
+    if not isinstance(content, Mapping):
+        raise IntegrityError(f"{path} holds {type(content).__name__}, not a checkpoint")
+    return content
+
+
+def serialized(content: Mapping[str, Any]) -> memoryview:
+    """The bytes of a checkpoint file; made in memory, so that a full disk cannot stop torch in the middle of one."""
+    buffer = io.BytesIO()
+    torch.save(dict(content), buffer)
+    return buffer.getbuffer()
+
+
+def _entry(snapshot: Snapshot, data: memoryview) -> ManifestEntry:
+    return ManifestEntry(
+        file=snapshot.file,
+        sha256=hashlib.sha256(data).hexdigest(),
+        bytes=len(data),
+        weights_sha256=snapshot.weights_sha256,
+        epoch=snapshot.epoch,
+        step=snapshot.step,
+        metrics=dict(snapshot.metrics),
+        roles=snapshot.roles,
+    )
+
+
+def _age(entry: ManifestEntry) -> tuple[int, int]:
+    return entry.step, entry.epoch
+
+
+def _write(stream: BinaryIO, *, data: bytes | memoryview) -> None:
+    stream.write(data)

@@ -1,0 +1,66 @@
+"""Scoring a model, or a predictor that learned nothing, over a whole dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from cardrunner.contracts import Batch, BatchDataset, Objective
+from cardrunner.training.feed import Feed
+from cardrunner.training.metrics import Figures, Meter
+from cardrunner.training.numerics import Numerics
+from cardrunner.training.order import sequential_batches
+
+
+class Evaluation:
+    """Scores predictors on one dataset, every example once, in file order.
+
+    Args:
+        batch_size: the training batch size, so that per-batch figures compare with a trainer that validates so.
+        on_batch: called after every batch with its number of examples; may raise to leave.
+    """
+
+    def __init__(
+        self,
+        dataset: BatchDataset,
+        objective: Objective,
+        numerics: Numerics,
+        *,
+        batch_size: int,
+        workers: int = 0,
+        on_batch: Callable[[int], None] | None = None,
+    ) -> None:
+        self._feed = Feed(dataset, device=numerics.device, workers=workers)
+        self._objective, self._numerics = objective, numerics
+        self._batch_size, self._on_batch = batch_size, on_batch
+
+    def model(self, model: nn.Module) -> Figures:
+        """Score a model in evaluation mode; its mode is put back afterwards."""
+        with _evaluating(model):
+            return self.predictor(partial(self._objective.predict, model))
+
+    @torch.inference_mode()
+    def predictor(self, predict: Callable[[Batch], Any]) -> Figures:
+        """Score anything that gives the objective's outputs for a batch."""
+        meter = Meter(self._objective.names, device=self._numerics.device)
+        for batch in self._feed.batches(sequential_batches(len(self._feed.dataset), self._batch_size)):
+            with self._numerics.autocast():
+                meter.add([self._objective.score(predict(batch), batch)])
+            if self._on_batch is not None:
+                self._on_batch(len(batch[0]))
+        return meter.figures()
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)

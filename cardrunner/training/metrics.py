@@ -1,0 +1,98 @@
+"""Metrics over many batches, kept on the device: nothing waits for a number until somebody reads it.
+
+Two figures per metric: weighted by examples, sum(numerators) / sum(denominators), which depends neither on the batch
+size nor on how a batch was split; and the plain mean of per-batch values, as trainers usually report it, where the last
+and smaller batch counts full and a batch with denominator 0 does not count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cardrunner.contracts import Outcome
+
+_WINDOW = 64
+"""Batches that wait before they are summed up, so that a step adds nothing but a list entry."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a meter read, by metric name."""
+
+    weighted: dict[str, float]
+    per_batch: dict[str, float]
+
+    def prefixed(self, prefix: str) -> Figures:
+        """The same figures under names with a prefix."""
+        return Figures(_prefixed(self.weighted, prefix), _prefixed(self.per_batch, prefix))
+
+
+class Meter:
+    """Sums up outcomes. Shapes: M metrics.
+
+    Args:
+        names: the M metric names.
+        device: where the outcomes live.
+    """
+
+    def __init__(self, names: Sequence[str], *, device: torch.device) -> None:
+        self.names = tuple(names)
+        self.device = device
+        self.reset()
+
+    def reset(self) -> None:
+        """Start from nothing."""
+        # rows: numerators, denominators, per-batch values, batches that counted; float64 (4, M)
+        self._sums = torch.zeros(4, len(self.names), dtype=torch.float64, device=self.device)
+        self._waiting: list[Tensor] = []
+
+    def add(self, pieces: Sequence[Outcome]) -> None:
+        """Count one batch, given as one piece or as the pieces it was split into."""
+        self._waiting.append(
+            torch.stack((_total([p.numerators for p in pieces]), _total([p.denominators for p in pieces])))
+        )
+        if len(self._waiting) == _WINDOW:
+            self._sums = self._summed()
+            self._waiting = []
+
+    def figures(self) -> Figures:
+        """Read the metrics; waits for the device. A metric with nothing to count is NaN."""
+        numerators, denominators, values, batches = self._summed().tolist()
+        return Figures(
+            {name: _ratio(top, bottom) for name, top, bottom in zip(self.names, numerators, denominators, strict=True)},
+            {name: _ratio(top, bottom) for name, top, bottom in zip(self.names, values, batches, strict=True)},
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything, also what waits to be summed up: a sum regrouped by a resume would differ in its last bit."""
+        return {"names": list(self.names), "sums": self._sums.cpu(), "waiting": [row.cpu() for row in self._waiting]}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up where `state_dict` was taken."""
+        self._sums = state["sums"].to(self.device)
+        self._waiting = [row.to(self.device) for row in state["waiting"]]
+
+    def _summed(self) -> Tensor:
+        if not self._waiting:
+            return self._sums
+        rows = torch.stack(self._waiting).double()  # (batches, 2, M)
+        counted = rows[:, 1] != 0  # a NaN counts: it must show
+        values = torch.where(counted, rows[:, 0] / rows[:, 1], 0.0)
+        return self._sums + torch.cat((rows.sum(0), torch.stack((values.sum(0), counted.double().sum(0)))))
+
+
+def _total(parts: list[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.stack(parts).sum(0)
+
+
+def _ratio(top: float, bottom: float) -> float:
+    return top / bottom if bottom else float("nan")
+
+
+def _prefixed(values: Mapping[str, float], prefix: str) -> dict[str, float]:
+    return {f"{prefix}{name}": value for name, value in values.items()}

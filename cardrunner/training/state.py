@@ -1,0 +1,119 @@
+"""The full state of a training: everything that decides what happens next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from cardrunner.errors import IntegrityError
+from cardrunner.runs.records import BestRecord
+from cardrunner.training import weights
+from cardrunner.training.loop import Cursor, Trainer
+from cardrunner.training.numerics import random_state, restore_random_state
+from cardrunner.training.optim import adopt
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """What a state belongs to; a resume with another one continues something else."""
+
+    run: str
+    card_digest: str
+    data: Mapping[str, Any]
+    """`Data.identity`."""
+    versions: Mapping[str, str]
+    threads: int
+
+    def differences(self, other: Mapping[str, Any]) -> tuple[str, ...]:
+        """In which ways the saved origin is another one, as sentences."""
+        pairs = (
+            ("run", "it was saved by run {saved}, this is {now}"),
+            ("card_digest", "it was trained with another card ({saved:.12}..., now {now:.12}...)"),
+            ("data", "it was trained on other data"),
+            ("versions", "it was trained with other versions ({saved}, now {now})"),
+            ("threads", "it was trained with {saved} CPU threads, now {now}; results will differ in the last bits"),
+        )
+        now = asdict(self)
+        return tuple(
+            text.format(saved=other.get(name), now=now[name]) for name, text in pairs if other.get(name) != now[name]
+        )
+
+
+@dataclass
+class Findings:
+    """What a training has found out so far, in all attempts, beside its weights."""
+
+    best: BestRecord | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    """Of the newest validation."""
+    validations: int = 0
+    """How many the history holds."""
+    weights_sha256: str | None = None
+    """Of the newest weights that were exported."""
+    baselines: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Trivial baseline -> validation metric -> value."""
+    notes: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    """Training and validation."""
+    wait_seconds: float = 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """In types that ``torch.load(weights_only=True)`` reads."""
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {**values, "best": self.best.model_dump() if self.best else None}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Findings:
+        """The inverse of `to_dict`."""
+        best = BestRecord.model_validate(values["best"]) if values["best"] else None
+        return cls(**{**values, "best": best})
+
+
+def capture(trainer: Trainer, origin: Origin, findings: Findings) -> dict[str, Any]:
+    """The state of a trainer between two steps, in types that ``torch.load(weights_only=True)`` reads."""
+    return {
+        "format": FORMAT,
+        "origin": asdict(origin),
+        "cursor": asdict(trainer.cursor),
+        "model": trainer.model.state_dict(),
+        "optimizer": trainer.optimizer.state_dict(),
+        "schedule": trainer.schedule.state_dict(),
+        "scaler": trainer.scaler.state_dict(),
+        "random": random_state(),
+        "epoch_meter": trainer.epoch_meter.state_dict(),
+        "window_meter": trainer.window_meter.state_dict(),
+        "training": trainer.training.model_dump(mode="json"),
+        "findings": findings.to_dict(),
+    }
+
+
+def restore(trainer: Trainer, state: Mapping[str, Any], *, steps_per_epoch: int) -> None:
+    """Put a trainer where the state was captured.
+
+    A `training` section that a restart has changed since is taken up by optimizer and schedule.
+
+    Raises:
+        IntegrityError: it is the state of another model or another kind of optimizer.
+    """
+    if state.get("format") != FORMAT:
+        raise IntegrityError(f"its format is {state.get('format')}, this version reads {FORMAT}")
+    if (found := weights.difference(state["model"], trainer.model.state_dict())) is not None:
+        raise IntegrityError(f"it holds another model: {found}")
+    if state["training"]["optimizer"] != trainer.training.optimizer:
+        raise IntegrityError(
+            f"it holds the state of {state['training']['optimizer']}, the card says {trainer.training.optimizer}"
+        )
+    trainer.model.load_state_dict(state["model"])
+    trainer.optimizer.load_state_dict(state["optimizer"])
+    trainer.schedule.load_state_dict(state["schedule"])
+    if state["scaler"]:
+        trainer.scaler.load_state_dict(state["scaler"])
+    if state["training"] != trainer.training.model_dump(mode="json"):
+        adopt(trainer.training, trainer.optimizer, trainer.schedule, steps_per_epoch=steps_per_epoch)
+    trainer.epoch_meter.load_state_dict(state["epoch_meter"])
+    trainer.window_meter.load_state_dict(state["window_meter"])
+    trainer.cursor = Cursor(**state["cursor"])
+    restore_random_state(state["random"])

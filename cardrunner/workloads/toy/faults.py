@@ -1,0 +1,52 @@
+"""Trouble on demand: each fault comes once in a run, also when the run is resumed."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from cardrunner.contracts import Batch
+from cardrunner.runs.files import write_text
+from cardrunner.workloads.toy.sections import ToyKnobs
+
+EXIT_CODE = 9
+
+
+@dataclass(frozen=True)
+class Faults:
+    """The knobs of a card, and the folder of the run where a fault leaves its mark before it strikes."""
+
+    knobs: ToyKnobs
+    folder: Path
+
+    def strike(self, step: int, batch: Batch) -> Batch:
+        """Whatever is due in this step.
+
+        Returns:
+            the batch, whose floats are NaN where `nan_at` strikes.
+        """
+        if self.knobs.step_ms:
+            time.sleep(self.knobs.step_ms / 1000)
+        if self._due("exit_at", step):
+            os._exit(EXIT_CODE)
+        if self._due("raise_at", step):
+            raise ValueError(f"training.toy.raise_at: step {step}")
+        if self._due("hang_at", step):
+            while True:
+                time.sleep(3600)
+        if self._due("oom_at", step):
+            raise torch.OutOfMemoryError(f"training.toy.oom_at: step {step}")
+        if self._due("nan_at", step):
+            return tuple(torch.full_like(part, torch.nan) if part.is_floating_point() else part for part in batch)
+        return batch
+
+    def _due(self, knob: str, step: int) -> bool:
+        mark = self.folder / f"toy-{knob}"
+        if getattr(self.knobs, knob) != step or mark.exists():
+            return False
+        write_text(mark, f"step {step}\n")
+        return True
