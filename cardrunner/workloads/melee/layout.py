@@ -1,0 +1,109 @@
+"""One encoded frame as data: 56 floats and 17 ints, who owns which column and what it may hold.
+
+Player 0 is the lower occupied port. Its 28 floats come first, then player 1's; likewise 8 ints each, then the stage::
+
+    floats  [p0: 12 continuous · 3 binary · 5 analog · 8 buttons] [p1: the same]
+    ints    [p0: action … state_age] [p1: the same] [stage]
+
+Scales and vocabularies are in ``encoding.py``. Torch and numpy are not imported here, so a card can be checked without
+them.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+PlayerIndex = Literal[0, 1]
+
+PLAYERS: Final[tuple[PlayerIndex, PlayerIndex]] = (0, 1)
+
+CONTINUOUS: Final = (
+    "percent",
+    "x",
+    "y",
+    "shield",
+    "speed_air_x",
+    "speed_y",
+    "speed_ground_x",
+    "speed_attack_x",
+    "speed_attack_y",
+    "hitlag",
+    "stocks",
+    "combo_count",
+)
+BINARY: Final = ("facing", "invulnerable", "on_ground")
+STICKS: Final = ("main_x", "main_y", "c_x", "c_y")
+ANALOG: Final = (*STICKS, "shoulder")
+BUTTONS: Final = ("A", "B", "X", "Y", "Z", "L", "R", "D_UP")
+CONTROLLER: Final = (*ANALOG, *BUTTONS)
+
+PLAYER_FLOATS: Final = (*CONTINUOUS, *BINARY, *CONTROLLER)
+PLAYER_INTS: Final = (
+    "action",
+    "jumps_left",
+    "character",
+    "l_cancel",
+    "hurtbox_state",
+    "ground",
+    "last_attack_landed",
+    "state_age",
+)
+STAGE: Final = "stage"
+
+FLOATS_PER_PLAYER: Final = len(PLAYER_FLOATS)
+INTS_PER_PLAYER: Final = len(PLAYER_INTS)
+FLOATS: Final = 2 * FLOATS_PER_PLAYER
+INTS: Final = 2 * INTS_PER_PLAYER + 1
+STAGE_COLUMN: Final = INTS - 1
+FLOAT_BYTES: Final = 4
+INT_BYTES: Final = 8
+BYTES_PER_FRAME: Final = FLOATS * FLOAT_BYTES + INTS * INT_BYTES
+
+FLOAT_NAMES: Final = tuple(f"p{player}.{name}" for player in PLAYERS for name in PLAYER_FLOATS)
+INT_NAMES: Final = (*(f"p{player}.{name}" for player in PLAYERS for name in PLAYER_INTS), STAGE)
+
+GROUPS: Final = {"continuous": CONTINUOUS, "binary": BINARY, "analog": ANALOG, "buttons": BUTTONS}
+"""Float columns of one player by kind, in column order."""
+
+STICK_STEP: Final = 1 / 160
+"""Smallest change of a stick axis in the 0..1 units of the file."""
+TRIGGER_STEP: Final = 1 / 140
+"""Smallest change of the shoulder value."""
+NEUTRAL_CONTROL: Final = (0.5, 0.5, 0.5, 0.5, *(0.0,) * 9)
+"""The 13 controller values of untouched hands."""
+
+MINIMUM_ROWS: Final = 120
+"""A replay with fewer rows than this is not a game."""
+
+
+def float_slice(player: PlayerIndex) -> slice:
+    """The 28 float columns of a player."""
+    return slice(player * FLOATS_PER_PLAYER, (player + 1) * FLOATS_PER_PLAYER)
+
+
+def int_slice(player: PlayerIndex) -> slice:
+    """The 8 int columns of a player, without the stage."""
+    return slice(player * INTS_PER_PLAYER, (player + 1) * INTS_PER_PLAYER)
+
+
+def group_slice(group: str, player: PlayerIndex) -> slice:
+    """The columns of one of ``GROUPS`` for a player."""
+    names = GROUPS[group]
+    first = float_index(names[0], player)
+    return slice(first, first + len(names))
+
+
+def controller_slice(player: PlayerIndex) -> slice:
+    """The 13 controller columns of a player: 15..28 for player 0, 43..56 for player 1."""
+    first = float_index(CONTROLLER[0], player)
+    return slice(first, first + len(CONTROLLER))
+
+
+def float_index(name: str, player: PlayerIndex = 0) -> int:
+    """Column of a player's float field; raises ValueError for a name that is none."""
+    return player * FLOATS_PER_PLAYER + PLAYER_FLOATS.index(name)
+
+
+def int_index(name: str, player: PlayerIndex = 0) -> int:
+    """Column of a player's int field; raises ValueError for a name that is none."""
+    return player * INTS_PER_PLAYER + PLAYER_INTS.index(name)

@@ -1,0 +1,69 @@
+"""Keeps the frames of a match possible, whatever made them: no NaN, no value that a game cannot show.
+
+Limits are those of the match rules people use with world models: percent 0..999, shield 0..60, stocks 0..4, positions
+within the blast zones with room to spare, categories within their vocabularies.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cardrunner.workloads.melee.encoding import EncodingConfig
+from cardrunner.workloads.melee.game_units import scales_of
+from cardrunner.workloads.melee.layout import CONTINUOUS, FLOATS_PER_PLAYER, PLAYER_FLOATS, PLAYERS, STAGE_COLUMN
+from cardrunner.workloads.melee.stages import StageGeometry
+from cardrunner.workloads.melee.world import Floats, Frame
+
+ROOM: Final = 60.0
+"""Game units beyond a blast zone in which a fighter may still be drawn."""
+LARGEST_SPEED: Final = 40.0
+"""Game units per frame; the hardest hits stay well below."""
+_SPEEDS = [column for column, name in enumerate(PLAYER_FLOATS) if name.startswith("speed_")]
+_MANY = 999.0
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """A possible frame, and whose speeds had to be cut (player 0, player 1)."""
+
+    frame: Frame
+    velocity_clamped: tuple[bool, bool]
+
+
+class Limits:
+    """The possible values on one stage, in the file's scaled units."""
+
+    def __init__(self, stage: StageGeometry, encoding: EncodingConfig) -> None:
+        rows = [_player_limits(stage, encoding)] * len(PLAYERS)
+        self._low, self._high = np.concatenate(rows).T.astype(np.float32)
+        self._largest = np.array(encoding.vocabularies, dtype=np.int64) - 1
+
+    def repair(self, frame: Frame, before: Frame) -> Repaired:
+        """The nearest possible frame; what is not a number stays as it was before, and so does the stage."""
+        floats = np.where(np.isfinite(frame.floats), frame.floats, before.floats).astype(np.float32)
+        possible: Floats = np.clip(floats, self._low, self._high)
+        ints = np.clip(frame.ints, 0, self._largest)
+        ints[STAGE_COLUMN] = before.ints[STAGE_COLUMN]
+        cut = (possible != frame.floats).reshape(len(PLAYERS), FLOATS_PER_PLAYER)[:, _SPEEDS].any(axis=1)
+        return Repaired(Frame(possible, ints), (bool(cut[0]), bool(cut[1])))
+
+
+def _player_limits(stage: StageGeometry, encoding: EncodingConfig) -> NDArray[np.float64]:
+    """Lowest and highest value of a player's float columns: (28, 2), scaled."""
+    blast, speed = stage.blast, (-LARGEST_SPEED, LARGEST_SPEED)
+    game_units = {
+        "percent": (0.0, 999.0),
+        "x": (blast.left - ROOM, blast.right + ROOM),
+        "y": (blast.bottom - ROOM, blast.top + ROOM),
+        "shield": (0.0, 60.0),
+        "hitlag": (0.0, _MANY),
+        "stocks": (0.0, 4.0),
+        "combo_count": (0.0, _MANY),
+    }
+    scales = scales_of(encoding)
+    scaled = {name: tuple(side * scales[name] for side in game_units.get(name, speed)) for name in CONTINUOUS}
+    return np.array([scaled.get(name, (0.0, 1.0)) for name in PLAYER_FLOATS])

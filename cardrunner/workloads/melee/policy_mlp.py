@@ -1,0 +1,162 @@
+"""PolicyMLP: the last K frames in, the next controller out. Names, shapes and order are those of existing checkpoints.
+
+Shapes:
+    B  examples            K  context frames, oldest first
+    F  numbers per frame after embedding: 196 = 56 floats + 2 players x 68 + stage 4
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from cardrunner.errors import IntegrityError
+from cardrunner.workloads.melee.encoding import EncodingConfig
+from cardrunner.workloads.melee.layout import ANALOG, BUTTONS, INTS_PER_PLAYER
+
+MODEL_TYPE = "policy_mlp"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicySizes:
+    """What the weights do not share with the encoding."""
+
+    context_len: int
+    hidden_dim: int
+    trunk_dim: int
+
+
+@dataclass(frozen=True)
+class Controls:
+    """A predicted controller.
+
+    Attributes:
+        analog: (B, 5) float, 0 to 1: main x, main y, c x, c y, shoulder.
+        button_logits: (B, 8) float: A B X Y Z L R D_UP, down when above 0.
+    """
+
+    analog: Tensor
+    button_logits: Tensor
+
+    @property
+    def pressed(self) -> Tensor:
+        """(B, 8) bool: the buttons that are down."""
+        return self.button_logits > 0
+
+
+class PolicyMLP(nn.Module):
+    """Embeds K frames, flattens them oldest first, and reads the controller off a two-layer trunk.
+
+    Args:
+        sizes: context, hidden and trunk width.
+        dropout: after each hidden layer, in training only.
+        encoding: vocabularies and embedding widths.
+    """
+
+    def __init__(self, sizes: PolicySizes, *, dropout: float = 0.1, encoding: EncodingConfig | None = None) -> None:
+        super().__init__()
+        self.sizes = sizes
+        self.encoding = encoding or EncodingConfig()
+        self.action_embed = nn.Embedding(self.encoding.action_vocab, self.encoding.action_embed_dim)
+        self.jumps_embed = nn.Embedding(self.encoding.jumps_vocab, self.encoding.jumps_embed_dim)
+        self.character_embed = nn.Embedding(self.encoding.character_vocab, self.encoding.character_embed_dim)
+        self.stage_embed = nn.Embedding(self.encoding.stage_vocab, self.encoding.stage_embed_dim)
+        self.l_cancel_embed = nn.Embedding(self.encoding.l_cancel_vocab, self.encoding.l_cancel_embed_dim)
+        self.hurtbox_embed = nn.Embedding(self.encoding.hurtbox_vocab, self.encoding.hurtbox_embed_dim)
+        self.ground_embed = nn.Embedding(self.encoding.ground_vocab, self.encoding.ground_embed_dim)
+        self.last_attack_embed = nn.Embedding(self.encoding.last_attack_vocab, self.encoding.last_attack_embed_dim)
+        self.state_age_embed = nn.Embedding(self.encoding.state_age_embed_vocab, self.encoding.state_age_embed_dim)
+        self.trunk = nn.Sequential(
+            nn.Linear(sizes.context_len * self.encoding.frame_width, sizes.hidden_dim),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(sizes.hidden_dim, sizes.trunk_dim),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+        )
+        self.analog_head = nn.Linear(sizes.trunk_dim, len(ANALOG))
+        self.button_head = nn.Linear(sizes.trunk_dim, len(BUTTONS))
+
+    def frame_vectors(self, floats: Tensor, ints: Tensor) -> Tensor:
+        """Each frame as numbers.
+
+        Args:
+            floats: float (B, K, 56).
+            ints: int (B, K, 17), inside their vocabularies.
+
+        Returns:
+            float (B, K, F): floats, player 0's embeddings, player 1's, the stage's.
+        """
+        tables = (
+            self.action_embed,
+            self.jumps_embed,
+            self.character_embed,
+            self.l_cancel_embed,
+            self.hurtbox_embed,
+            self.ground_embed,
+            self.last_attack_embed,
+            self.state_age_embed,
+        )
+        embedded = [
+            table(ints[..., player * INTS_PER_PLAYER + column])
+            for player in (0, 1)
+            for column, table in enumerate(tables)
+        ]
+        return torch.cat([floats, *embedded, self.stage_embed(ints[..., -1])], dim=-1)
+
+    def forward(self, float_ctx: Tensor, int_ctx: Tensor) -> Controls:
+        """Predict the controller of the frame after the context.
+
+        Args:
+            float_ctx: float (B, K, 56), oldest first, the predicted player's half first.
+            int_ctx: int (B, K, 17), likewise.
+        """
+        hidden = self.trunk(self.frame_vectors(float_ctx, int_ctx).flatten(1))
+        return Controls(torch.sigmoid(self.analog_head(hidden)), self.button_head(hidden))
+
+
+def sizes_of(weights: Mapping[str, Tensor], encoding: EncodingConfig) -> PolicySizes:
+    """Read the sizes off the weights of a checkpoint.
+
+    Raises:
+        IntegrityError: they are not the weights of a PolicyMLP of this encoding.
+    """
+    first, second = weights.get("trunk.0.weight"), weights.get("trunk.3.weight")
+    if first is None or second is None or first.dim() != 2 or second.dim() != 2:
+        raise IntegrityError("it has no trunk.0.weight and trunk.3.weight; these are not the weights of a PolicyMLP")
+    context_len, rest = divmod(first.shape[1], encoding.frame_width)
+    if rest or not context_len:
+        raise IntegrityError(
+            f"trunk.0.weight takes {first.shape[1]} inputs, which is no multiple of this encoding's"
+            f" {encoding.frame_width} numbers per frame; the checkpoint was trained on another layout"
+        )
+    return PolicySizes(context_len=context_len, hidden_dim=first.shape[0], trunk_dim=second.shape[0])
+
+
+def policy_from_weights(weights: Mapping[str, Tensor], encoding: EncodingConfig | None = None) -> PolicyMLP:
+    """A policy with these weights, ready to play; sizes come from the weights.
+
+    Raises:
+        IntegrityError: missing, foreign, misshapen or non-finite weights.
+    """
+    encoding = encoding or EncodingConfig()
+    model = PolicyMLP(sizes_of(weights, encoding), encoding=encoding)
+    _check_weights(weights, model.state_dict())
+    model.load_state_dict(dict(weights))
+    return model.eval()
+
+
+def _check_weights(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    missing, foreign = sorted(expected.keys() - weights.keys()), sorted(weights.keys() - expected.keys())
+    if missing or foreign:
+        parts = [f"lacks {', '.join(missing)}"] if missing else []
+        parts += [f"has {', '.join(foreign[:6])}, which a PolicyMLP has not"] if foreign else []
+        raise IntegrityError(f"it {' and '.join(parts)}; these are not the weights of a PolicyMLP")
+    for name, tensor in weights.items():
+        if tensor.shape != expected[name].shape:
+            raise IntegrityError(f"{name} has shape {tuple(tensor.shape)}, expected {tuple(expected[name].shape)}")
+        if not bool(tensor.isfinite().all()):
+            raise IntegrityError(f"{name} holds NaN or infinite values; this checkpoint cannot play")

@@ -1,0 +1,67 @@
+"""The torch-free half of the policy workload: its card sections, arithmetic, metric names and checks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
+
+from cardrunner.card.schema.card import Card
+from cardrunner.card.schema.data import DataSection
+from cardrunner.card.schema.model import ModelSection
+from cardrunner.card.schema.training import TrainingSection
+from cardrunner.contracts import Derived, MetricSpec, Remark, TrivialBaseline, WorkloadSpec
+from cardrunner.errors import UsageError
+from cardrunner.workloads.melee import spec_arithmetic, spec_checks, spec_page
+from cardrunner.workloads.melee.metric_names import METRICS, TRIVIAL_BASELINES
+from cardrunner.workloads.melee.spec_sections import MeleeData, PolicyModel
+
+S = TypeVar("S")
+
+
+class PolicySpec:
+    """Imitation of a player from encoded games; see `cardrunner.contracts.WorkloadSpec`."""
+
+    name: str = "melee-policy"
+    data_section: type[DataSection] = MeleeData
+    model_section: type[ModelSection] = PolicyModel
+    training_section: type[TrainingSection] = TrainingSection
+    metrics: tuple[MetricSpec, ...] = METRICS
+    trivial_baselines: tuple[TrivialBaseline, ...] = TRIVIAL_BASELINES
+
+    def derive(self, card: Card) -> Iterable[Derived]:
+        """Every stated number that follows from others."""
+        return spec_arithmetic.derive(model_of(card), data_of(card))
+
+    def check(self, card: Card) -> Iterable[Remark]:
+        """What else is wrong or odd."""
+        yield from spec_checks.check_data(model_of(card), data_of(card))
+        yield from spec_checks.check_model(model_of(card))
+        yield from spec_checks.check_training(card.training)
+        yield from spec_checks.check_demo(card.after_training.demo)
+
+    def examples(self, card: Card) -> tuple[int, int] | None:
+        """Training and validation examples; estimated from the split where the card states neither."""
+        return spec_arithmetic.examples(model_of(card), data_of(card))
+
+    def describe(self, card: Card) -> Mapping[str, Sequence[tuple[str, str]]]:
+        """Rows of the review page for `data`, `model` and `training`."""
+        return spec_page.describe(card, model_of(card), data_of(card))
+
+
+def data_of(card: Card) -> MeleeData:
+    """The `data` section of a policy card."""
+    return _narrow(card.data, MeleeData)
+
+
+def model_of(card: Card) -> PolicyModel:
+    """The `model` section of a policy card."""
+    return _narrow(card.model, PolicyModel)
+
+
+def _narrow(section: object, kind: type[S]) -> S:
+    if not isinstance(section, kind):
+        raise UsageError(f"this is not a card of the workload {PolicySpec.name}; load it with that workload's sections")
+    return section
+
+
+SPEC: WorkloadSpec = PolicySpec()

@@ -1,0 +1,132 @@
+"""What else can be wrong with a policy card: things that no single field shows. Torch-free."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator
+
+from cardrunner.card.schema.after_training import Demo
+from cardrunner.card.schema.training import TrainingSection
+from cardrunner.contracts import Location, Remark
+from cardrunner.errors import UsageError
+from cardrunner.workloads.melee.agent_names import read_agent
+from cardrunner.workloads.melee.encoding import EncodingConfig
+from cardrunner.workloads.melee.layout import ANALOG, BUTTONS, FLOATS, INTS
+from cardrunner.workloads.melee.spec_arithmetic import split_tolerance, total_examples, training_share
+from cardrunner.workloads.melee.spec_sections import ARCHITECTURES, MeleeData, PolicyModel
+
+LOSS_KINDS = {"analog": "mse", "buttons": "bce"}
+"""The terms of the loss and the one kind that each has."""
+
+
+def guess(word: str, known: Iterable[str]) -> str:
+    """``; did you mean "x"?`` or the whole choice."""
+    choice = tuple(known)
+    lowered = {entry.lower(): entry for entry in choice}
+    near = difflib.get_close_matches(word.lower(), lowered, n=1)
+    return f'; did you mean "{lowered[near[0]]}"?' if near else f"; there is {' and '.join(choice)}"
+
+
+def check_model(model: PolicyModel) -> Iterator[Remark]:
+    """The architecture and its outputs."""
+    if model.architecture not in ARCHITECTURES:
+        text = f"unknown architecture {model.architecture!r}{guess(model.architecture, ARCHITECTURES)}"
+        yield Remark(loc=("model", "architecture"), message=text)
+    for name, stated, expected in (
+        ("analog", model.outputs.analog, len(ANALOG)),
+        ("buttons", model.outputs.buttons, len(BUTTONS)),
+    ):
+        if stated != expected:
+            text = f"is {stated}, but a controller has {expected} {name} values; write {expected} or leave it out"
+            yield Remark(loc=("model", "outputs", name), message=text)
+
+
+def check_data(model: PolicyModel, data: MeleeData) -> Iterator[Remark]:
+    """Source, split and encoding."""
+    yield from _generator(data)
+    yield from _split(model, data)
+    yield from _encoding(data)
+
+
+def check_training(training: TrainingSection) -> Iterator[Remark]:
+    """Names and kinds of the loss terms."""
+    for name, term in training.loss.items():
+        loc: Location = ("training", "loss", name)
+        if name not in LOSS_KINDS:
+            yield Remark(loc=loc, message=f"unknown loss term{guess(name, LOSS_KINDS)}")
+        elif term.kind != LOSS_KINDS[name]:
+            text = f"is {term.kind!r}, but the {name} term is {LOSS_KINDS[name]}; write {LOSS_KINDS[name]}"
+            yield Remark(loc=(*loc, "kind"), message=text)
+    for name in LOSS_KINDS if training.loss else ():
+        if name not in training.loss:
+            text = f"says nothing of {name}, which then has weight 1; write it down, with weight 0 to leave it out"
+            yield Remark(loc=("training", "loss"), message=text, severity="warning")
+    if set(training.loss) >= set(LOSS_KINDS) and not any(term.weight for term in training.loss.values()):
+        yield Remark(loc=("training", "loss"), message="has no term with a weight above 0, so nothing would be learned")
+
+
+def check_demo(demo: Demo | None) -> Iterator[Remark]:
+    """Agents and the seed game."""
+    if demo is None:
+        return
+    for slot in ("p0", "p1"):
+        try:
+            read_agent(getattr(demo, slot))
+        except UsageError as error:
+            yield Remark(loc=("after_training", "demo", slot), message=str(error))
+    if isinstance(demo.seed_game, str):
+        text = f"is {demo.seed_game!r}; write the number of a validation game (0 is the first), or null for the first"
+        yield Remark(loc=("after_training", "demo", "seed_game"), message=text)
+
+
+def _generator(data: MeleeData) -> Iterator[Remark]:
+    if data.is_synthetic and data.synthetic is None:
+        text = "the generator is not told how much to make; write {games: 24, frames_per_game: 1800, seed: 0}"
+        yield Remark(loc=("data", "synthetic"), message=text)
+    if data.synthetic is not None and not data.is_synthetic:
+        text = "is only for source: synthetic; remove it, or make synthetic the source"
+        yield Remark(loc=("data", "synthetic"), message=text)
+
+
+def _split(model: PolicyModel, data: MeleeData) -> Iterator[Remark]:
+    if data.split.by != "game":
+        text = f"is {data.split.by!r}, but only whole games are kept apart; write game"
+        yield Remark(loc=("data", "split", "by"), message=text)
+    games, total = data.known_games, total_examples(model, data)
+    if games is not None:
+        train = int(games * data.split.train)
+        if train in (0, games):
+            side = "training" if train == 0 else "validation"
+            text = f"{data.split.train:g} of {games} games leaves no game for {side}; choose another share"
+            yield Remark(loc=("data", "split", "train"), message=text)
+    if total is not None and total <= 0:
+        games_text = f"{data.known_frames} frames in {data.known_games} games"
+        text = f"{games_text} leave no example with context_len {model.context_len}"
+        yield Remark(loc=("data", "frames"), message=text)
+    yield from _share(data, total)
+
+
+def _share(data: MeleeData, total: int | None) -> Iterator[Remark]:
+    """Stated example counts that add up, but not in the stated proportion."""
+    if not total or total <= 0 or data.train_examples is None or data.val_examples is None:
+        return
+    stated, expected = data.train_examples / (data.train_examples + data.val_examples), training_share(data)
+    if abs(stated - expected) > split_tolerance(data):
+        text = f"is {stated:.1%} of the examples, but the split gives about {expected:.1%}; check which number is which"
+        yield Remark(loc=("data", "train_examples"), message=text, severity="warning")
+
+
+def _encoding(data: MeleeData) -> Iterator[Remark]:
+    stated = data.encoding.stated()
+    usual = EncodingConfig().model_dump()
+    for name, value in stated.items():
+        if value != usual[name]:
+            text = (
+                f"is {_yaml(value)}, but this version trains on files of {FLOATS} floats and {INTS} ints per frame,"
+                f" made with {name}: {_yaml(usual[name])}"
+            )
+            yield Remark(loc=("data", "encoding", name), message=text)
+
+
+def _yaml(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,104 @@
+"""What a policy card says about its data and its model. Torch-free."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from cardrunner.card.schema.base import Count, PositiveCount, Section
+from cardrunner.card.schema.data import DataSection
+from cardrunner.card.schema.model import ModelSection
+from cardrunner.workloads.melee.encoding import EncodingConfig
+from cardrunner.workloads.melee.layout import ANALOG, BUTTONS, MINIMUM_ROWS, PlayerIndex
+
+POLICY_MLP = "PolicyMLP"
+ARCHITECTURES = (POLICY_MLP,)
+
+
+class RuleExpectations(Section):
+    """Encoder rules the file must follow; files of one shape can differ in them. What is not stated is not checked."""
+
+    percent: Literal["truncated", "exact"] | None = None
+    """Percent without or with its fraction."""
+    shoulder: Literal["physical", "processed"] | None = None
+    """The trigger as the hand held it, or behind the dead zone."""
+    buttons: Literal["physical", "processed"] | None = None
+    """The buttons as the hand held them, or as the game took them."""
+    rollback: Literal["kept", "dropped"] | None = None
+    """Whether a frame that was sent twice is two rows."""
+
+
+class EncodingExpectations(Section):
+    """How the file must be encoded. What is not stated is not checked."""
+
+    projectiles: bool | None = None
+    state_flags: bool | None = None
+    hitstun: bool | None = None
+    state_age_as_embed: bool | None = None
+    press_events: bool | None = None
+    lookahead: Count | None = None
+    focal_offset: int | None = None
+    rules: RuleExpectations = RuleExpectations()
+
+    def stated(self) -> dict[str, bool | int]:
+        """The encoding fields that the card states."""
+        return self.model_dump(exclude={"rules"}, exclude_none=True)
+
+    def resolved(self) -> EncodingConfig:
+        """The encoding with every field the card leaves open at its usual value."""
+        return EncodingConfig().model_copy(update=self.stated())
+
+
+class Generator(Section):
+    """The built-in generator of games: two scripted fighters in the simulator."""
+
+    games: Annotated[PositiveCount, Field(le=100_000)]
+    frames_per_game: Annotated[int, Field(ge=MINIMUM_ROWS, le=30_000)]
+    """Every game has exactly so many rows."""
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+
+
+class MeleeData(DataSection):
+    """The data of a policy: encoded games."""
+
+    games: PositiveCount | None = None
+    """Games in all files; checked against them."""
+    frames: PositiveCount | None = None
+    """Rows in all files; checked against them."""
+    predict_player: PlayerIndex = 0
+    """Whose controller is learned; the other slot is played by swapping the halves of the context."""
+    encoding: EncodingExpectations = EncodingExpectations()
+    synthetic: Generator | None = None
+    """For `source: synthetic`: how much the generator makes."""
+
+    @property
+    def known_games(self) -> int | None:
+        """Games as stated, or as the generator will make them."""
+        return self.games or (self.synthetic.games if self.synthetic else None)
+
+    @property
+    def known_frames(self) -> int | None:
+        """Frames as stated, or as the generator will make them."""
+        made = self.synthetic.games * self.synthetic.frames_per_game if self.synthetic else None
+        return self.frames or made
+
+
+class Outputs(Section):
+    """What the policy returns for a frame."""
+
+    analog: PositiveCount = len(ANALOG)
+    """Stick axes and shoulder, 0 to 1."""
+    buttons: PositiveCount = len(BUTTONS)
+    """Button logits."""
+
+
+class PolicyModel(ModelSection):
+    """An imitation policy: the last K frames in, a controller out."""
+
+    context_len: Annotated[PositiveCount, Field(le=1000)] = 10
+    """K, the frames that the policy sees."""
+    hidden_dim: PositiveCount = 512
+    trunk_dim: PositiveCount = 256
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    outputs: Outputs = Outputs()
