@@ -1,0 +1,7 @@
+"""Where a run runs. Every executor starts the same worker on a run folder, by its name: it stands above them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+WORKER: Final = "cardrunner.worker"

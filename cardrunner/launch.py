@@ -1,0 +1,185 @@
+"""The facade: card → gate → plan → run folder → submit → follow → what is left for this side."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from cardrunner import registry
+from cardrunner.card.load import load_card
+from cardrunner.card.schema.card import Card
+from cardrunner.card.schema.sign_off import Signature
+from cardrunner.contracts import Progress
+from cardrunner.errors import CardError, EnvironmentFailed, GateClosed, NameTaken, RunPaused, UsageError
+from cardrunner.finish import Ending
+from cardrunner.plan import Planned, executor_of, plan_card
+from cardrunner.runs.clock import utc_now
+from cardrunner.runs.create import create_run
+from cardrunner.runs.folder import RunFolder
+from cardrunner.runs.ledger import Ledger
+from cardrunner.runs.records import LaunchRecord, read_record
+from cardrunner.runs.status import Status, derive_status
+from cardrunner.submit import run_attempt
+from cardrunner.worker import check_launched
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaunchOptions:
+    """What the command line may say beside the card; none of it changes what was signed."""
+
+    executor: str | None = None
+    detach: bool = False
+    run_name: str | None = None
+    runs: Path | None = None
+
+
+def prepare(path: Path, options: LaunchOptions) -> Planned:
+    """Read a card once and plan its launch.
+
+    Raises:
+        CardError: the card has faults.
+        UsageError: an option does not fit the card.
+    """
+    planned = plan_card(path, executor=options.executor, run_name=options.run_name)
+    card = planned.loaded.card
+    if options.run_name is not None and not card.repeat:
+        raise UsageError(
+            f"{path}: --run-name needs `repeat: true` in the card: an approval is for one run, named after the card"
+        )
+    if options.executor is not None and card.infra.platform != "local":
+        raise UsageError(
+            f"{path}: --executor would change what was signed: the card's platform is {card.infra.platform}, not local"
+        )
+    return planned
+
+
+def admit(planned: Planned, options: LaunchOptions) -> RunFolder:
+    """The folder of a run that may begin. Refuses without leaving a trace.
+
+    Raises:
+        GateClosed: boxes are open; carries all of them.
+        EnvironmentFailed: there is no executor for the card's platform, or a data file is nowhere.
+        NameTaken: a run of this name exists.
+    """
+    if not planned.gate.open:
+        raise GateClosed(planned.gate.findings)
+    if executor_of(planned.loaded.card) not in registry.EXECUTORS:
+        raise EnvironmentFailed(f"the {planned.plan.executor} executor is not part of this version")
+    folder = RunFolder.of(options.runs or planned.workspace.runs, planned.plan.run)
+    if os.path.lexists(folder.root):
+        raise NameTaken(_why_taken(folder, planned.loaded.card))
+    for data in planned.plan.data:
+        if data.found is None:
+            raise EnvironmentFailed(str(data.problem))
+    return folder
+
+
+def launch(path: Path, options: LaunchOptions, *, progress: Progress) -> Ending:
+    """Launch a card and wait for its end, or with `detach` until it trains.
+
+    Raises:
+        CardrunnerError: the launch was refused; see `prepare` and `admit`.
+    """
+    planned = prepare(path, options)
+    folder = admit(planned, options)
+    create_run(
+        folder,
+        launch=_launch_record(planned),
+        card=planned.loaded.data,
+        effective=planned.plan.configuration,
+        approvals=planned.gate.approvals,
+        plan=planned.plan.model_dump(mode="json"),
+    )
+    return run_attempt(folder, detach=options.detach, progress=progress)
+
+
+def resume(folder: RunFolder, *, acknowledge: str | None, progress: Progress) -> Ending:
+    """Go on with a run that ended before its plan did, from its newest valid checkpoint.
+
+    Args:
+        folder: the run.
+        acknowledge: why a run that was paused for investigation may go on.
+        progress: where to show it.
+
+    Raises:
+        NameTaken: the run lives, or is completed.
+        RunPaused: it waits for an acknowledgement.
+        GateClosed: a reviewer has blocked it since.
+        IntegrityError: the frozen card is not the one that was launched.
+    """
+    status = derive_status(folder)
+    if status.live or status.state == "completed":
+        raise NameTaken(f"run {folder.name} is {status.state}; there is nothing to resume")
+    if status.state == "investigate" and not acknowledge:
+        raise RunPaused(f"run {folder.name} is paused for investigation: {status.reason}; {_next_step(status)}")
+    check_launched(folder)
+    _check_blocks(folder, progress)
+    folder.stop_request.unlink(missing_ok=True)
+    if acknowledge:
+        Ledger(folder.ledger).append("acknowledged", text=acknowledge)
+    return run_attempt(folder, detach=False, progress=progress)
+
+
+def _launch_record(planned: Planned) -> LaunchRecord:
+    plan, loaded, root = planned.plan, planned.loaded, planned.workspace.root
+    path = loaded.path.absolute()
+    return LaunchRecord(
+        run=plan.run,
+        workload=plan.workload,
+        workspace=str(root),
+        executor=plan.executor,
+        card_file=str(path.relative_to(root)) if path.is_relative_to(root) else str(path),
+        card_digest=loaded.digest,
+        signed_by=planned.gate.signed_by,
+        repeat_of=loaded.card.name if plan.run != loaded.card.name else None,
+        created=utc_now(),
+    )
+
+
+def _why_taken(folder: RunFolder, card: Card) -> str:
+    if not folder.ledger.is_file():
+        return f"{folder.root} exists and is not a run; move it away"
+    status = derive_status(folder)
+    if status.live:
+        return f"run {folder.name} is {status.state}; watch it with `cardrunner attach {folder.name}`"
+    if status.state != "completed":
+        reason = f" ({status.reason})" if status.reason else ""
+        return f"run {folder.name} ended before its plan did: {status.state}{reason}; {_next_step(status)}"
+    again = (
+        "launch it again under another --run-name"
+        if card.repeat
+        else "an approval is for one run: give the card a new name and have it signed"
+    )
+    return f"run {folder.name} is completed; {again}"
+
+
+def _next_step(status: Status) -> str:
+    acknowledge = ' --acknowledge "why it may go on"' if status.state == "investigate" else ""
+    return f"go on with `cardrunner resume {status.run}{acknowledge}`"
+
+
+def _check_blocks(folder: RunFolder, progress: Progress) -> None:
+    """See what became of the card in the workspace since the launch.
+
+    Raises:
+        GateClosed: a reviewer has blocked what was launched.
+    """
+    record = read_record(folder.launch, LaunchRecord)
+    path = Path(record.workspace, record.card_file)
+    with contextlib.suppress(CardError, UsageError):  # the file may be gone or half edited; the run has its own copy
+        loaded = load_card(path, registry.workload_spec)
+        blocks = [
+            f"reviewer {reviewer.id}: has blocked this card at {reviewer.signed.at}"
+            for reviewer in loaded.card.sign_off.reviewers
+            if isinstance(reviewer.signed, Signature)
+            and reviewer.signed.verdict == "block"
+            and reviewer.signed.digest == record.card_digest
+        ]
+        if blocks:
+            raise GateClosed(blocks)
+        if loaded.digest != record.card_digest:
+            progress.note(
+                f"{record.card_file} was edited since the launch; the run goes on with the card that was launched"
+            )

@@ -1,0 +1,138 @@
+"""What people see while something takes long: bars on a terminal, plain lines in a pipe, nothing with --quiet."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, TextIO
+
+from cardrunner.contracts import Progress, Task
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress as RichBars
+    from rich.progress import TaskID
+
+
+class NullProgress:
+    """Shows nothing, or only notes and stages as lines.
+
+    Args:
+        lines: where they go; None for nowhere.
+    """
+
+    def __init__(self, lines: TextIO | None = None) -> None:
+        self._lines = lines
+
+    def stage(self, name: str) -> None:
+        """Say which stage began."""
+        self.note(f"stage {name}")
+
+    @contextmanager
+    def task(self, label: str, total: int | None = None, *, unit: str = "") -> Iterator[Task]:  # noqa: ARG002
+        """No bar."""
+        yield _NullTask()
+
+    def note(self, text: str) -> None:
+        """One line, when there is somewhere for it to go; a reader that left stops nothing."""
+        if self._lines is not None:
+            with contextlib.suppress(OSError, ValueError):
+                self._lines.write(f"{text}\n")
+                self._lines.flush()
+
+
+class _NullTask:
+    def advance(self, amount: int = 1, *, info: str = "") -> None:
+        pass
+
+
+class RichProgress:
+    """Bars on a terminal.
+
+    Args:
+        console: the terminal.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def stage(self, name: str) -> None:
+        """A headline."""
+        self._console.print(f"[bold]{name}[/bold]", highlight=False)
+
+    @contextmanager
+    def task(self, label: str, total: int | None = None, *, unit: str = "") -> Iterator[Task]:
+        """A bar with speed, time left and what the work has to say."""
+        with _bars(self._console) as bars:
+            yield _RichTask(bars, bars.add_task(_plain(label), total=total, info="", unit=unit))
+
+    def note(self, text: str) -> None:
+        """One line that stays."""
+        self._console.print(_plain(text), highlight=False)
+
+
+class _RichTask:
+    def __init__(self, bars: RichBars, task: TaskID) -> None:
+        self._bars, self._task = bars, task
+
+    def advance(self, amount: int = 1, *, info: str = "") -> None:
+        self._bars.advance(self._task, amount)
+        if info:
+            self._bars.update(self._task, info=_plain(info))
+
+
+def make_progress(quiet: bool) -> Progress:
+    """Whatever suits stderr and the arguments."""
+    if quiet:
+        return NullProgress()
+    if not sys.stderr.isatty():
+        return NullProgress(sys.stderr)
+    from rich.console import Console
+
+    return RichProgress(Console(stderr=True, no_color=bool(os.environ.get("NO_COLOR")) or None))
+
+
+_SHOWN: ContextVar[Progress | None] = ContextVar("shown", default=None)
+
+
+@contextmanager
+def showing(progress: Progress) -> Iterator[None]:
+    """Let work inside show itself on `progress`, also a worker that runs in this process."""
+    token = _SHOWN.set(progress)
+    try:
+        yield
+    finally:
+        _SHOWN.reset(token)
+
+
+def shown() -> Progress:
+    """The progress that was chosen for this process; lines on stderr when none was."""
+    return _SHOWN.get() or NullProgress(sys.stderr)
+
+
+def _bars(console: Console) -> AbstractContextManager[RichBars]:
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as RichBars
+
+    return RichBars(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[unit]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[info]}"),
+        console=console,
+        transient=True,
+    )
+
+
+def _plain(text: str) -> str:
+    """Card text may hold square brackets that mean nothing to us."""
+    from rich.markup import escape
+
+    return escape(text)

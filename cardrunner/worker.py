@@ -1,0 +1,138 @@
+"""The entry inside a process or container: a run folder in, a run folder out.
+
+``python -m cardrunner.worker FOLDER`` runs one attempt and ends with its exit code.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import os
+import socket
+import sys
+import time
+import traceback
+from pathlib import Path
+
+from cardrunner import registry
+from cardrunner.errors import CardrunnerError, EnvironmentFailed, GateClosed
+from cardrunner.gate import examine_gate
+from cardrunner.pipeline import open_context, run_worker_stages
+from cardrunner.runs.clock import utc_now
+from cardrunner.runs.environment import collect_environment
+from cardrunner.runs.files import explained
+from cardrunner.runs.folder import RunFolder
+from cardrunner.runs.frozen import load_frozen
+from cardrunner.runs.interrupts import StopRequest
+from cardrunner.runs.lease import Lease
+from cardrunner.runs.ledger import Ledger
+from cardrunner.runs.outcome import COMPLETED, Outcome, outcome_of
+from cardrunner.runs.records import LaunchRecord, Manifest, find_record, read_record
+from cardrunner.tracking.progress import shown
+from cardrunner.workspace import Workspace
+
+
+def run_worker(path: Path) -> int:
+    """Run one attempt of a run; a completed run returns at once.
+
+    Args:
+        path: the run folder.
+
+    Returns:
+        the attempt's exit code, which the ledger has too.
+
+    Raises:
+        NameTaken: another worker is at it.
+        IntegrityError: ``launch.json`` is missing or broken.
+        EnvironmentFailed: the folder cannot be written.
+    """
+    folder = RunFolder(path.absolute())
+    ledger = Ledger(folder.ledger)
+    with StopRequest(folder.stop_request) as stop, Lease.acquire(folder):
+        last = ledger.last("attempt_ended")
+        if last is not None and last["state"] == COMPLETED.state:
+            return COMPLETED.exit_code
+        return _attempt(folder, ledger, stop)
+
+
+def _attempt(folder: RunFolder, ledger: Ledger, stop: StopRequest) -> int:
+    number = ledger.attempts() + 1
+    began = time.monotonic()
+    _record_start(folder, ledger, number)
+    outcome = _run(folder, stop, number)
+    with contextlib.suppress(EnvironmentFailed):  # on a full disk the launcher records the end
+        ledger.append(
+            "attempt_ended",
+            attempt=number,
+            state=outcome.state,
+            reason=outcome.reason,
+            exit_code=outcome.exit_code,
+            seconds=round(time.monotonic() - began, 3),
+        )
+    return outcome.exit_code
+
+
+def _run(folder: RunFolder, stop: StopRequest, number: int) -> Outcome:
+    try:
+        check_launched(folder)
+        run_worker_stages(open_context(folder, stop=stop, progress=shown(), attempt=number))
+    except BaseException as error:
+        outcome = outcome_of(error)
+        _log(folder, traceback.format_exc() if outcome.bug else f"{outcome.state}: {outcome.reason}\n")
+        return outcome
+    return COMPLETED
+
+
+def check_launched(folder: RunFolder) -> None:
+    """Hold the frozen card against its digest and its sign-off once more, where it is about to run.
+
+    Raises:
+        IntegrityError: it is not the card that was launched.
+        GateClosed: its own content does not open the gate.
+    """
+    launch = read_record(folder.launch, LaunchRecord)
+    loaded = load_frozen(folder, registry.workload_spec)
+    report = examine_gate(loaded, Workspace(Path(launch.workspace)), now=datetime.datetime.now(datetime.UTC))
+    if not report.open:
+        raise GateClosed(report.findings)
+
+
+def _record_start(folder: RunFolder, ledger: Ledger, number: int) -> None:
+    launch = read_record(folder.launch, LaunchRecord)
+    ledger.append(
+        "attempt_started",
+        attempt=number,
+        executor=launch.executor,
+        pid=os.getpid(),
+        host=socket.gethostname(),
+        resumed_from=_resume_point(folder),
+        environment=collect_environment(Path(launch.workspace)).model_dump(),
+    )
+
+
+def _resume_point(folder: RunFolder) -> dict[str, object] | None:
+    """The newest full state of the manifest; the train stage says so in the ledger when it must use an older one."""
+    with contextlib.suppress(CardrunnerError):
+        manifest = find_record(folder.manifest, Manifest) or Manifest()
+        inside = f"{folder.checkpoints.name}/"
+        states = [entry for entry in manifest.entries if entry.file.startswith(inside)]
+        newest = max(states, key=lambda entry: entry.step, default=None)
+        return {"file": newest.file, "epoch": newest.epoch, "step": newest.step} if newest else None
+    return None
+
+
+def _log(folder: RunFolder, text: str) -> None:
+    with contextlib.suppress(EnvironmentFailed), explained(folder.log, "write"), folder.log.open("a") as log:
+        log.write(f"{utc_now()} {text}")
+
+
+def _entry(arguments: list[str]) -> int:
+    try:
+        return run_worker(Path(arguments[0]))
+    except CardrunnerError as error:
+        sys.stderr.write(f"{error}\n")  # an executor keeps it in the log
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    raise SystemExit(_entry(sys.argv[1:]))

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cardrunner import registry
+from cardrunner.contracts import Executor
+from cardrunner.errors import EnvironmentFailed, UsageError
+from cardrunner.executors.local import LocalExecutor, LocalJob, start_time
+from cardrunner.runs.folder import RunFolder
+from cardrunner.runs.lease import is_live
+from cardrunner.runs.ledger import Ledger
+from cardrunner.runs.status import derive_status
+
+
+def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+    limit = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < limit
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("name", registry.EXECUTORS)
+def test_every_executor_satisfies_the_contract(name: str) -> None:
+    executor = registry.executor(name)
+    assert isinstance(executor, Executor)
+    assert executor.name == name
+
+
+@pytest.mark.parametrize("name", registry.EXECUTORS)
+def test_every_executor_runs_the_same_worker_to_the_end(name: str, toy_run: Callable[..., object]) -> None:
+    folder: RunFolder = toy_run({"training.epochs": 1}).folder  # type: ignore[attr-defined]
+    job = registry.executor(name).submit(folder)
+    assert job.wait() == 0
+    assert not job.running()
+    assert derive_status(folder).state == "completed"
+    assert derive_status(folder).step == 8
+
+
+def test_a_completed_run_is_not_run_again(toy_run: Callable[..., object]) -> None:
+    folder: RunFolder = toy_run({"training.epochs": 1}).folder  # type: ignore[attr-defined]
+    assert [registry.executor("inline").submit(folder).wait() for _ in range(2)] == [0, 0]
+    assert Ledger(folder.ledger).attempts() == 1
+
+
+def test_a_local_worker_is_found_again_from_another_shell(toy_run: Callable[..., object]) -> None:
+    folder: RunFolder = toy_run({"training.toy.step_ms": 50}).folder  # type: ignore[attr-defined]
+    job = LocalExecutor().submit(folder)
+    again = LocalJob.attach(job.id)
+    assert again.running()
+    until(lambda: is_live(folder))
+    assert os.getpgid(again.pid) == again.pid  # Ctrl-C in this shell's group does not reach it
+    again.stop(signal.SIGTERM)
+    assert job.wait() == 143
+    assert not again.running()
+    assert again.wait() == 0
+    assert derive_status(folder).state == "interrupted"
+
+
+def test_a_killed_worker_leaves_a_run_that_is_not_running(toy_run: Callable[..., object]) -> None:
+    folder: RunFolder = toy_run({"training.toy.hang_at": 3}).folder  # type: ignore[attr-defined]
+    job = LocalExecutor().submit(folder)
+    until(lambda: derive_status(folder).stage == "train")
+    job.stop(signal.SIGKILL)
+    assert job.wait() == 137
+    status = derive_status(folder)
+    assert status.state == "interrupted"
+    assert "killed, or the machine went down" in str(status.reason)
+
+
+def test_a_reused_process_number_is_not_our_worker() -> None:
+    began = start_time(os.getpid())
+    assert LocalJob(os.getpid(), str(began)).running()
+    assert not LocalJob(os.getpid(), "1").running()
+    LocalJob(os.getpid(), "1").stop(signal.SIGKILL)
+
+
+def test_a_process_that_ended_is_not_running_before_its_parent_looked() -> None:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    until(lambda: start_time(process.pid) is None)
+    process.wait()
+
+
+@pytest.mark.parametrize("text", ["", "local:", "local:x:1", "modal:1:2", "local:12"])
+def test_something_else_is_not_a_job(text: str) -> None:
+    with pytest.raises(UsageError, match="not the id of a local job"):
+        LocalJob.attach(text)
+
+
+def test_a_log_that_cannot_be_written_is_explained(tmp_path: Path) -> None:
+    with pytest.raises(EnvironmentFailed, match="cannot write"):
+        LocalExecutor().submit(RunFolder(tmp_path / "absent"))
