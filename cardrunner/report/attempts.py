@@ -1,0 +1,114 @@
+"""The attempts of a run, as the ledger tells them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pydantic import ValidationError
+
+from cardrunner.runs.clock import utc_seconds
+from cardrunner.runs.lease import LeaseBody
+from cardrunner.runs.ledger import Event
+from cardrunner.runs.records import Environment
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageRun:
+    """A stage of an attempt; `ok` is None when its end was never recorded."""
+
+    name: str
+    seconds: float | None = None
+    ok: bool | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """One life of the worker."""
+
+    number: int
+    started: str
+    executor: str | None
+    host: str | None
+    resumed_from: Mapping[str, Any] | None
+    environment: Environment | None
+    stages: tuple[StageRun, ...]
+    last_sign: str
+    """When it was last heard of."""
+    ended: str | None = None
+    """None when it died without recording an end, or still lives."""
+    state: str | None = None
+    reason: str | None = None
+    exit_code: int | None = None
+    recorded_seconds: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        """How long it took; for one that recorded no end, until it was last heard of."""
+        return self.recorded_seconds if self.recorded_seconds is not None else _between(self.started, self.last_sign)
+
+
+def read_attempts(events: Sequence[Event], *, lease: LeaseBody | None = None) -> tuple[Attempt, ...]:
+    """Group the events of a ledger by attempt.
+
+    Args:
+        events: the ledger, oldest first.
+        lease: what the last writer of the run said of itself; its heartbeat extends the last attempt, if it was that.
+    """
+    numbers = [event["attempt"] for event in events if event.get("event") == "attempt_started"]
+    attempts = tuple(
+        _attempt(number, [event for event in events if event.get("attempt") == number]) for number in numbers
+    )
+    last = attempts[-1] if attempts else None
+    if last is None or lease is None or lease.started > last.last_sign:
+        return attempts
+    return (*attempts[:-1], replace(last, last_sign=max(last.last_sign, lease.heartbeat)))
+
+
+def _attempt(number: int, events: Sequence[Event]) -> Attempt:
+    start = next(event for event in events if event.get("event") == "attempt_started")
+    end = next((event for event in events if event.get("event") == "attempt_ended"), {})
+    return Attempt(
+        number=number,
+        started=str(start.get("at")),
+        executor=start.get("executor"),
+        host=start.get("host"),
+        resumed_from=start.get("resumed_from"),
+        environment=_environment(start.get("environment")),
+        stages=_stages(events),
+        last_sign=max(str(event.get("at")) for event in events),
+        ended=end.get("at"),
+        state=end.get("state"),
+        reason=end.get("reason"),
+        exit_code=end.get("exit_code"),
+        recorded_seconds=end.get("seconds"),
+    )
+
+
+def _stages(events: Sequence[Event]) -> tuple[StageRun, ...]:
+    found: dict[str, StageRun] = {}
+    for event in events:
+        name = str(event.get("stage"))
+        if event.get("event") == "stage_started":
+            found[name] = StageRun(name=name)
+        elif event.get("event") == "stage_ended":
+            found[name] = StageRun(
+                name=name, seconds=event.get("seconds"), ok=event.get("ok"), error=event.get("error")
+            )
+    return tuple(found.values())
+
+
+def _environment(value: object) -> Environment | None:
+    try:
+        return Environment.model_validate(value)
+    except ValidationError:
+        return None
+
+
+def _between(start: str, end: str) -> float:
+    try:
+        return max(0.0, utc_seconds(end) - utc_seconds(start))
+    except ValueError:
+        return 0.0

@@ -1,0 +1,98 @@
+"""Checkpoints, and whether the best one gives its own numbers again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cardrunner.report.format import measured, sentence
+from cardrunner.report.recorded import Recorded
+from cardrunner.report.table import Cell, Code, Strong, Table
+from cardrunner.runs.records import CheckpointRecord, ManifestEntry
+from cardrunner.units import format_bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointFacts:
+    """The section."""
+
+    files: Table | None
+    weights: tuple[tuple[Code, Code], ...]
+    """Each file with the digest of its weights."""
+    record: CheckpointRecord | None
+    file: Code | None
+    agrees: str
+    again: Table | None
+    missing: str
+    missing_files: str
+
+
+def checkpoint_facts(run: Recorded) -> CheckpointFacts:
+    """The rows of the section."""
+    entries = run.manifest.entries if run.manifest else ()
+    record = run.checkpoint
+    return CheckpointFacts(
+        files=Table(
+            ("File", "Role", "Epoch", "Step", "Size", "Metric of the choice", "sha256 of the file"),
+            "llrrrrl",
+            tuple(_file(run, entry) for entry in entries),
+        )
+        if entries
+        else None,
+        weights=tuple((Code(entry.file), Code(entry.weights_sha256)) for entry in entries),
+        record=record,
+        file=Code(record.file) if record else None,
+        agrees=agreement(run),
+        again=_again(run, record) if record else None,
+        missing=sentence(run.absent("checkpoint")),
+        missing_files=sentence(run.absent("train")),
+    )
+
+
+def agreement(run: Recorded) -> str:
+    """The re-evaluation as a sentence."""
+    record = run.checkpoint
+    if record is None:
+        return f"The best checkpoint was not evaluated again ({run.absent('checkpoint')})."
+    found = "gives the recorded numbers" if record.agrees else "does NOT give the recorded numbers"
+    limit = f"largest difference {record.largest_difference:.3g}, allowed {record.tolerance:.3g}"
+    return f"The best checkpoint, reloaded into a fresh model and validated again, {found} ({limit})."
+
+
+def _file(run: Recorded, entry: ManifestEntry) -> tuple[Cell, ...]:
+    select = run.names.canonical(run.card.training.select.metric)
+    metrics = _canonical(run, entry.metrics)
+    return (
+        Code(entry.file),
+        ", ".join(entry.roles) or None,
+        str(entry.epoch),
+        f"{entry.step:,}",
+        format_bytes(entry.bytes),
+        measured(metrics.get(select), run.spec(select)),
+        Code(entry.sha256),
+    )
+
+
+def _canonical(run: Recorded, metrics: Mapping[str, float]) -> dict[str, float]:
+    return {run.names.canonical(name): value for name, value in metrics.items()}
+
+
+def _again(run: Recorded, record: CheckpointRecord) -> Table:
+    names = list(dict.fromkeys([*record.recorded, *record.measured]))
+    columns = ("Metric", "Recorded in training", "Measured again", "Difference")
+    return Table(columns, "lrrr", tuple(_pair(run, record, name) for name in names))
+
+
+def _pair(run: Recorded, record: CheckpointRecord, name: str) -> tuple[Cell, ...]:
+    before, after, spec = record.recorded.get(name), record.measured.get(name), run.spec(name)
+    if before is None or after is None:
+        return (Code(name), measured(before, spec), measured(after, spec), Strong("one is missing"))
+    gap = abs(after - before)
+    text = "0" if gap == 0 else f"{gap:.2g}"
+    strange = not record.agrees and not gap <= record.tolerance
+    return (
+        Code(name),
+        measured(before, spec),
+        measured(after, spec),
+        Strong(text) if strange else text,
+    )

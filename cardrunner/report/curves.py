@@ -1,0 +1,234 @@
+"""Curves: which figures a run has, as plain data, and the table of its epochs."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from cardrunner.contracts import MetricSpec
+from cardrunner.kill_rules import MetricLimit
+from cardrunner.report.format import joined, measured, rate, sentence, stated
+from cardrunner.report.recorded import Recorded
+from cardrunner.report.scores import comparisons
+from cardrunner.report.table import Table, table
+from cardrunner.runs.history import HistoryRow
+from cardrunner.units import format_duration
+
+MOST_PANELS = 8
+LineKind = Literal["validation", "training", "detail", "plain"]
+LevelKind = Literal["target", "limit", "trivial"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """A curve; only finite points."""
+
+    kind: LineKind
+    label: str
+    points: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Level:
+    """A horizontal line to compare with."""
+
+    kind: LevelKind
+    name: str
+    value: float
+    text: str
+    """The value as people read it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Panel:
+    """One pair of axes; the horizontal one counts epochs."""
+
+    title: str
+    unit: str
+    lines: tuple[Line, ...]
+    levels: tuple[Level, ...] = ()
+    percent: bool = False
+    mark: tuple[float, float] | None = None
+    """The best checkpoint."""
+    from_zero: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """An image of the results folder."""
+
+    file: str
+    caption: str
+    panels: tuple[Panel, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurveFacts:
+    """The section."""
+
+    figures: tuple[Figure, ...]
+    folder: str
+    plots_possible: bool
+    epochs: Table | None
+    missing: str
+
+
+def curve_facts(run: Recorded) -> CurveFacts:
+    """What the section shows."""
+    return CurveFacts(
+        figures=figures(run),
+        folder=run.folder.results_folder.name,
+        plots_possible=importlib.util.find_spec("matplotlib") is not None,
+        epochs=_epochs(run) if run.validation_rows else None,
+        missing=sentence(run.absent("train")),
+    )
+
+
+def figures(run: Recorded) -> tuple[Figure, ...]:
+    """Every figure that the history has points for."""
+    loss, others = _loss(run), _chosen(run)
+    wanted = (
+        Figure(
+            file="loss.png",
+            caption=f"Loss ({loss.name}) in training and validation",
+            panels=_some([_metric_panel(run, loss, detailed=True)]),
+        ),
+        Figure(
+            file="metrics.png",
+            caption="Metrics in training and validation, with targets, kill thresholds and trivial baselines",
+            panels=_some(_metric_panel(run, spec) for spec in others),
+        ),
+        Figure(
+            file="training.png",
+            caption="Learning rate and throughput",
+            panels=_some([_learning_rate(run), _throughput(run)]),
+        ),
+    )
+    return tuple(figure for figure in wanted if figure.panels)
+
+
+def _some(panels: Iterable[Panel]) -> tuple[Panel, ...]:
+    return tuple(panel for panel in panels if any(line.points for line in panel.lines))
+
+
+def _loss(run: Recorded) -> MetricSpec:
+    metrics = run.loaded.spec.metrics
+    return next((spec for spec in metrics if spec.name.startswith("loss")), metrics[0])
+
+
+def _chosen(run: Recorded) -> list[MetricSpec]:
+    """The metrics people asked about, then others that tell predictors apart, without the loss."""
+    asked = [target.metric for target in run.card.targets]
+    asked += [rule.metric for rule in run.card.kill_thresholds if isinstance(rule, MetricLimit)]
+    specs = [*(spec for name in asked if (spec := run.spec(name))), *run.loaded.spec.metrics]
+    shared = {found.spec.name for found in comparisons(run) if not found.winners}
+    unique = {spec.name: spec for spec in specs if not spec.name.startswith("loss") and spec.name not in shared}
+    return list(unique.values())[:MOST_PANELS]
+
+
+def _metric_panel(run: Recorded, spec: MetricSpec, *, detailed: bool = False) -> Panel:
+    name, best = f"val_{spec.name}", run.best_row
+    value = run.value(name, best)
+    lines = [
+        Line(kind="training", label="training, mean of the epoch", points=_points(run, spec.name, "validation")),
+        Line(kind="validation", label="validation, after the epoch", points=_points(run, name, "validation")),
+    ]
+    if detailed:
+        lines.insert(0, Line(kind="detail", label="training, as it went", points=_points(run, spec.name, "train")))
+    return Panel(
+        title=spec.name,
+        unit=spec.unit,
+        lines=tuple(line for line in lines if line.points),
+        levels=tuple(_levels(run, spec)),
+        percent=spec.percent,
+        mark=(best.epoch, value) if best and value is not None and math.isfinite(value) else None,
+    )
+
+
+def _levels(run: Recorded, spec: MetricSpec) -> Iterable[Level]:
+    name = f"val_{spec.name}"
+    for target in run.card.targets:
+        if run.names.canonical(target.metric) == name:
+            yield Level(kind="target", name="target", value=target.limit, text=stated(target.limit, spec) or "")
+    for rule in run.card.kill_thresholds:
+        if isinstance(rule, MetricLimit) and run.names.canonical(rule.metric) == name:
+            yield Level(kind="limit", name=rule.action, value=rule.limit, text=stated(rule.limit, spec) or "")
+    shared: dict[float, list[str]] = {}
+    for baseline, scores in run.trivial.items():
+        if math.isfinite(value := scores.get(name, math.nan)):
+            shared.setdefault(value, []).append(baseline)
+    for value, baselines in shared.items():
+        yield Level(kind="trivial", name=joined(baselines), value=value, text=measured(value, spec) or "")
+
+
+def _learning_rate(run: Recorded) -> Panel:
+    points = _finite((_place(run, row), row.learning_rate) for row in run.rows)
+    return Panel(
+        title="learning rate",
+        unit="learning rate",
+        lines=(Line(kind="plain", label="", points=points),),
+        from_zero=True,
+    )
+
+
+def _throughput(run: Recorded) -> Panel:
+    points = _finite((_place(run, row), row.clock.examples_per_second) for row in run.rows if row.kind == "train")
+    points = points or _finite((_place(run, row), row.clock.examples_per_second) for row in run.validation_rows)
+    return Panel(
+        title="throughput", unit="examples/s", lines=(Line(kind="plain", label="", points=points),), from_zero=True
+    )
+
+
+def _points(run: Recorded, name: str, kind: str) -> tuple[tuple[float, float], ...]:
+    return _finite((_place(run, row), row.metrics.get(name)) for row in run.rows if row.kind == kind)
+
+
+def _finite(points: Iterable[tuple[float, float | None]]) -> tuple[tuple[float, float], ...]:
+    return tuple((x, y) for x, y in points if y is not None and math.isfinite(y))
+
+
+def _place(run: Recorded, row: HistoryRow) -> float:
+    """Where a row stands between epochs; a validation stands on its epoch."""
+    if row.kind == "validation":
+        return float(row.epoch)
+    first = run.validation_rows[0] if run.validation_rows else None
+    per_epoch = first.examples / first.epoch if first else run.load.train_examples if run.load else 0
+    return row.examples / per_epoch if per_epoch else float(row.epoch)
+
+
+def _epochs(run: Recorded) -> Table:
+    loss = _loss(run)
+    before: Sequence[HistoryRow | None] = (None, *run.validation_rows)
+    columns = (
+        "Epoch",
+        f"Training {loss.name}",
+        f"Validation {loss.name}",
+        "Learning rate",
+        "Epoch time",
+        "Examples/s",
+        "",
+    )
+    rows = [
+        (
+            str(row.epoch),
+            measured(row.metrics.get(loss.name), loss),
+            measured(row.metrics.get(f"val_{loss.name}"), loss),
+            f"{row.learning_rate:.3g}",
+            format_duration(row.clock.epoch_seconds) if row.clock.epoch_seconds is not None else None,
+            rate(_examples_per_second(row, earlier)),
+            "best" if run.best_row is row else "",
+        )
+        for row, earlier in zip(run.validation_rows, before, strict=False)
+    ]
+    return table(columns, "rrrrrrl", rows)
+
+
+def _examples_per_second(row: HistoryRow, earlier: HistoryRow | None) -> float | None:
+    """Training examples by training time of the epoch; None where an attempt began inside it."""
+    seconds = row.clock.train_seconds - (earlier.clock.train_seconds if earlier else 0.0)
+    examples = row.examples - (earlier.examples if earlier else 0)
+    same_attempt = earlier is None or row.clock.seconds > earlier.clock.seconds
+    return examples / seconds if same_attempt and seconds > 0 else None

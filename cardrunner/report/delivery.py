@@ -1,0 +1,81 @@
+"""What came of the run: the downloaded checkpoint and the demo."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cardrunner.report.format import measured, sentence
+from cardrunner.report.recorded import Recorded
+from cardrunner.report.table import Cell, Code, Table
+from cardrunner.units import format_bytes, format_duration
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliveryFacts:
+    """The section; a table is None when there is nothing for it, and the text beside it says why."""
+
+    download: Table | None
+    no_download: str
+    demo: Table | None
+    no_demo: str
+    files: tuple[Code, ...]
+    look_for: str | None
+
+
+def delivery_facts(run: Recorded) -> DeliveryFacts:
+    """The rows of the section."""
+    wanted = run.card.after_training
+    demo = wanted.demo
+    return DeliveryFacts(
+        download=_download(run),
+        no_download=sentence(run.absent("download")) if wanted.download else "The card asks for no download.",
+        demo=_demo(run),
+        no_demo=sentence(run.absent("demo")) if demo else "The card asks for no demo.",
+        files=tuple(Code(name) for name in run.demo.files) if run.demo else (),
+        look_for=demo.look_for if demo else None,
+    )
+
+
+def _download(run: Recorded) -> Table | None:
+    record = run.download
+    if record is None:
+        return None
+    rows: tuple[tuple[Cell, Cell], ...] = (
+        ("Checkpoint", record.checkpoint),
+        ("From", Code(record.source)),
+        ("To", Code(record.to)),
+        ("Size", format_bytes(record.bytes)),
+        ("sha256, the same on both sides", Code(record.sha256)),
+        ("Time", format_duration(record.seconds)),
+    )
+    return Table(("Download", ""), "ll", rows)
+
+
+def _demo(run: Recorded) -> Table | None:
+    record = run.demo
+    if record is None:
+        return None
+    rows: list[tuple[Cell, Cell]] = [(name.replace("_", " "), _figure(value)) for name, value in _flat(record.summary)]
+    rows.append(("copied to", Code(record.copied_to) if record.copied_to else None))
+    rows.append(("time", format_duration(record.seconds)))
+    return Table(("Demo", ""), "ll", tuple(rows))
+
+
+def _flat(summary: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    pairs = [(f"{prefix}{name}", value) for name, value in summary.items()]
+    return [
+        row
+        for name, value in pairs
+        for row in (_flat(value, f"{name}: ") if isinstance(value, Mapping) else [(name, value)])
+    ]
+
+
+def _figure(value: object) -> str | None:
+    if isinstance(value, float):
+        return measured(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,157 @@
+"""What a reader has to know before believing a number: one function per kind of note."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from cardrunner.report.checkpoints import agreement
+from cardrunner.report.expected import facts_of, failed_facts
+from cardrunner.report.format import joined, plural
+from cardrunner.report.recorded import Recorded
+from cardrunner.report.surroundings import environments
+from cardrunner.report.targets import target_results
+from cardrunner.report.thresholds import unrecorded
+
+Mark = Literal["✓", "⚠", "✗"]
+
+
+@dataclass(frozen=True)
+class Note:
+    """A remark: ✓ is fine, ⚠ wants a look, ✗ breaks the trust in the numbers."""
+
+    mark: Mark
+    text: str
+
+
+def notes_of(run: Recorded) -> tuple[Note, ...]:
+    """Every note, the gravest first."""
+    found = [note for kind in _KINDS for note in kind(run)]
+    return tuple(sorted(found, key=lambda note: "✗⚠✓".index(note.mark)))
+
+
+def _checkpoint(run: Recorded) -> Iterator[Note]:
+    mark: Mark = "⚠" if run.checkpoint is None else "✓" if run.checkpoint.agrees else "✗"
+    yield Note(mark, agreement(run))
+
+
+def _facts(run: Recorded) -> Iterator[Note]:
+    failed = failed_facts(run)
+    for row in failed:
+        note = f"; {row.note}" if row.note else ""
+        yield Note(
+            "✗" if row.severity == "error" else "⚠",
+            f"{row.name}: expected {row.expected or 'otherwise'}, found {row.actual}{note}.",
+        )
+    if run.load is None:
+        yield Note("⚠", f"Nothing is known of the data ({run.absent('load')}).")
+    elif not failed:
+        yield Note("✓", f"All {plural(len(facts_of(run)), 'fact')} of data and model are as the card has them.")
+
+
+def _digest(run: Recorded) -> Iterator[Note]:
+    launched = run.launch.card_digest if run.launch else None
+    if launched is None:
+        yield Note("⚠", "The launch left no record, so nobody can say which digest was launched.")
+    elif launched == run.loaded.digest:
+        yield Note("✓", "The card in the run folder has the digest that was launched.")
+    else:
+        yield Note(
+            "✗", f"The card in the run folder was changed after the launch: its digest is not {launched[:12]} any more."
+        )
+
+
+def _card(run: Recorded) -> Iterator[Note]:
+    faults = [fault for fault in run.loaded.warnings if fault.severity == "error"]
+    for fault in faults:
+        yield Note("⚠", f"This version of cardrunner finds fault with the card: {fault}")
+
+
+def _code(run: Recorded) -> Iterator[Note]:
+    known = [environment for _, environment in environments(run)]
+    if any(environment.git_dirty for environment in known):
+        yield Note("⚠", "The git tree had uncommitted changes: the commit alone does not give the code that ran.")
+    if known and any(environment.git_commit is None for environment in known):
+        yield Note("⚠", "The code was not under git, so no commit tells which code ran.")
+    if len(known) > 1:
+        yield Note("⚠", f"The attempts ran in {len(known)} different environments; see Environment.")
+
+
+def _attempts(run: Recorded) -> Iterator[Note]:
+    resumed = [attempt for attempt in run.attempts if attempt.resumed_from]
+    if resumed:
+        places = joined(
+            f"epoch {origin.get('epoch')}, step {origin.get('step')}"
+            for attempt in resumed
+            if (origin := attempt.resumed_from)
+        )
+        yield Note("⚠", f"The run was resumed {plural(len(resumed), 'time')} (from {places}).")
+    lost = [attempt for attempt in run.attempts if attempt.ended is None]
+    if lost and not run.status.live:
+        numbers = joined(str(attempt.number) for attempt in lost)
+        yield Note("⚠", f"Attempt {numbers} died without recording an end; its time is a lower bound.")
+
+
+def _events(run: Recorded) -> Iterator[Note]:
+    for event in run.events:
+        if event.get("event") == "restarted":
+            changes = joined(f"{path} = {value}" for path, value in (event.get("set") or {}).items())
+            yield Note("⚠", f"The run was restarted with {changes or 'the same values'}: {event.get('reason')}.")
+        if event.get("event") == "acknowledged":
+            yield Note("⚠", f"Somebody let the run go on in spite of a difference: {event.get('text')}.")
+    told = sum(row.severity == "warning" for row in failed_facts(run))  # the load stage warns of these too
+    warnings = sum(event.get("event") == "warning" for event in run.events) - told
+    if warnings > 0:
+        yield Note("⚠", f"{plural(warnings, 'warning')} on the way; see Events.")
+
+
+def _targets(run: Recorded) -> Iterator[Note]:
+    for result in target_results(run):
+        if result.also_met_by:
+            limit = f"{result.target.metric} {result.condition} {result.limit(run)}"
+            names = joined(result.also_met_by)
+            yield Note("⚠", f"The target {limit} is also met by {names}, which learned nothing.")
+
+
+def _rules(run: Recorded) -> Iterator[Note]:
+    for condition in unrecorded(run):
+        yield Note(
+            "⚠", f"The recorded metrics fulfil the kill threshold {condition}, and the ledger has no verdict of it."
+        )
+
+
+def _numbers(run: Recorded) -> Iterator[Note]:
+    broken = sorted(
+        {name for row in run.validation_rows for name, value in row.metrics.items() if not math.isfinite(value)}
+    )
+    if broken:
+        yield Note("✗", f"Some values of {joined(broken)} are not numbers (NaN or infinite).")
+    if run.train and run.train.baselines == {} and run.loaded.spec.trivial_baselines:
+        yield Note("⚠", "The trivial baselines were not measured, so the metrics stand alone.")
+
+
+def _records(run: Recorded) -> Iterator[Note]:
+    for text in run.unreadable:
+        yield Note("✗", f"A record is damaged: {text}.")
+    if run.train and run.train.best and run.best_row is None:
+        yield Note(
+            "✗",
+            f"The history has no validation at step {run.train.best.step}, where the best checkpoint is said to be.",
+        )
+
+
+_KINDS: tuple[Callable[[Recorded], Iterator[Note]], ...] = (
+    _records,
+    _numbers,
+    _checkpoint,
+    _facts,
+    _digest,
+    _card,
+    _targets,
+    _rules,
+    _attempts,
+    _events,
+    _code,
+)

@@ -1,0 +1,166 @@
+"""Draws figures with matplotlib, which is imported only here and only when something is drawn."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import math
+from typing import TYPE_CHECKING, Any
+
+from cardrunner.report.curves import Figure, Level, LevelKind, Line, LineKind, Panel
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Canvas
+
+# Okabe and Ito's palette, which colour-blind readers can tell apart; line styles say the same again.
+_LINES: dict[LineKind, dict[str, Any]] = {
+    "validation": {"color": "#0072B2", "linewidth": 2.0, "marker": "o", "markersize": 4.5, "zorder": 4},
+    "training": {
+        "color": "#E69F00",
+        "linewidth": 1.6,
+        "marker": "s",
+        "markersize": 3.5,
+        "linestyle": "--",
+        "zorder": 3,
+    },
+    "detail": {"color": "#E69F00", "linewidth": 1.0, "alpha": 0.45, "zorder": 2},
+    "plain": {"color": "#0072B2", "linewidth": 1.6, "zorder": 3},
+}
+_LEVELS: dict[LevelKind, dict[str, Any]] = {
+    "target": {"color": "#007A5A", "linestyle": "-"},
+    "limit": {"color": "#C44E00", "linestyle": "-."},
+    "trivial": {"color": "#5A5A5A", "linestyle": ":"},
+}
+_MARK: dict[str, Any] = {
+    "marker": "o",
+    "markersize": 10,
+    "markerfacecolor": "none",
+    "markeredgecolor": "#0072B2",
+    "linestyle": "none",
+}
+_STYLE: dict[str, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#8A8A8A",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.formatter.useoffset": False,
+    "grid.color": "#E8E8E8",
+    "grid.linewidth": 0.7,
+    "xtick.color": "#4A4A4A",
+    "ytick.color": "#4A4A4A",
+    "legend.frameon": False,
+    "figure.facecolor": "white",
+    "text.parse_math": False,
+}
+_DPI = 150
+_WIDTH, _ROW_HEIGHT, _LEGEND_HEIGHT = 8.0, 2.7, 0.35
+_LABEL_GAP, _HIGHEST_LABEL = 0.085, 0.97
+_MANY_POINTS = 60
+
+
+def draw(figure: Figure) -> bytes:
+    """A figure as a PNG of 1200 pixels width; the same figure gives the same bytes."""
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure as Canvas
+
+    columns = min(2, len(figure.panels))
+    rows = math.ceil(len(figure.panels) / columns)
+    last = max(x for panel in figure.panels for line in panel.lines for x, _ in line.points)
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_STYLE)  # type: ignore[arg-type]
+        size = (_WIDTH, _ROW_HEIGHT * rows * (1.25 if rows == 1 else 1) + _LEGEND_HEIGHT)
+        canvas = Canvas(figsize=size, dpi=_DPI, layout="constrained")
+        FigureCanvasAgg(canvas)
+        for number, panel in enumerate(figure.panels, start=1):
+            _draw_panel(canvas.add_subplot(rows, columns, number), panel, last)
+        _legend(canvas)
+        stream = io.BytesIO()
+        canvas.savefig(stream, format="png", metadata={"Software": None})
+    return stream.getvalue()
+
+
+def _draw_panel(axes: Axes, panel: Panel, last: float) -> None:
+    for line in panel.lines:
+        _draw_line(axes, line)
+    if panel.mark:
+        axes.plot(*panel.mark, label="best checkpoint", zorder=5, clip_on=False, **_MARK)
+    low, high = _range(panel)
+    axes.set_ylim(low, high)
+    axes.set_xlim(0, last * 1.02)
+    for level in panel.levels:
+        if low <= level.value <= high:
+            axes.axhline(level.value, linewidth=1.3, zorder=1, **_LEVELS[level.kind])
+    if panel.levels:
+        _label_levels(axes, panel.levels, low, high)
+    _label_axes(axes, panel)
+
+
+def _draw_line(axes: Axes, line: Line) -> None:
+    style = dict(_LINES[line.kind])
+    if len(line.points) > _MANY_POINTS:
+        style.pop("marker", None)
+    if len(line.points) == 1:
+        style.setdefault("marker", "o")
+    label = line.label if line.kind != "plain" else "_"
+    axes.plot([x for x, _ in line.points], [y for _, y in line.points], label=label, **style)
+
+
+def _range(panel: Panel) -> tuple[float, float]:
+    """The vertical range: every curve, and the levels that do not squash them."""
+    values = [y for line in panel.lines for _, y in line.points]
+    low, high = min(values), max(values)
+    if panel.from_zero and low >= 0:
+        return 0.0, high * 1.08 or 1.0
+    reach = max(high - low, abs(high) * 0.05, 1e-12)
+    for level in sorted(panel.levels, key=lambda level: abs(level.value - (low + high) / 2)):
+        if low - reach <= level.value <= high + reach:
+            low, high = min(low, level.value), max(high, level.value)
+    margin = max(high - low, abs(high) * 0.02, 1e-12) * 0.07
+    return low - margin, high + margin
+
+
+def _label_levels(axes: Axes, levels: tuple[Level, ...], low: float, high: float) -> None:
+    """Names beside the right end of each level, pushed apart; with value and arrow where it lies off the scale."""
+    ordered = sorted(levels, key=lambda level: level.value)
+    places = _spread([min(max((level.value - low) / (high - low), 0.0), 1.0) for level in ordered])
+    for level, place in zip(ordered, places, strict=True):
+        arrow = " ↑" if level.value > high else " ↓" if level.value < low else ""
+        text = level.name if level.kind == "trivial" and not arrow else f"{level.name} {level.text}{arrow}"
+        color = _LEVELS[level.kind]["color"]
+        axes.text(1.02, place, text, transform=axes.transAxes, color=color, fontsize=8, va="center")
+
+
+def _spread(places: list[float]) -> list[float]:
+    """Ascending places between 0 and 1, moved as little as keeps a line of text between neighbours."""
+    upward = list(itertools.accumulate(places, lambda before, place: max(place, before + _LABEL_GAP)))
+    from_the_top = [min(upward[-1], _HIGHEST_LABEL), *upward[-2::-1]]
+    return list(itertools.accumulate(from_the_top, lambda above, place: min(place, above - _LABEL_GAP)))[::-1]
+
+
+def _label_axes(axes: Axes, panel: Panel) -> None:
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    axes.set_title(panel.title)
+    axes.set_xlabel("epoch")
+    axes.set_ylabel(f"{panel.unit} (%)" if panel.percent else panel.unit)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=6))
+    if panel.percent:
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value * 100:g}"))
+
+
+def _legend(canvas: Canvas) -> None:
+    """One legend for all panels: what a line is, said once."""
+    found = [pair for axes in canvas.axes for pair in zip(*axes.get_legend_handles_labels(), strict=True)]
+    unique = {label: handle for handle, label in found}
+    if unique:
+        canvas.legend(list(unique.values()), list(unique), loc="outside upper left", ncols=len(unique))

@@ -1,0 +1,57 @@
+"""Run folder → results card."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+
+from cardrunner.card.load import SpecResolver
+from cardrunner.report.curves import figures
+from cardrunner.report.recorded import Recorded, read_run
+from cardrunner.report.sections import SECTIONS
+from cardrunner.report.templating import environment
+from cardrunner.runs.files import write_durably, write_text
+from cardrunner.runs.folder import RunFolder
+
+
+def render_report(folder: RunFolder, *, resolve: SpecResolver) -> Path:
+    """Write ``results.md`` and its plots from what the run folder recorded; the same folder gives the same bytes.
+
+    Works for any run, also one that broke off: what was never recorded is said to be missing. Without matplotlib the
+    page is written without plots and says so.
+
+    Args:
+        folder: the run.
+        resolve: finds the torch-free half of the card's workload.
+
+    Returns:
+        the path of the page.
+
+    Raises:
+        UsageError: there is no such run.
+        IntegrityError: it has no card or no launch record any more.
+        EnvironmentFailed: the files cannot be written.
+    """
+    run = read_run(folder, resolve)
+    if importlib.util.find_spec("matplotlib") is not None:
+        _draw(run)
+    write_text(folder.results, render_page(run))
+    return folder.results
+
+
+def render_page(run: Recorded) -> str:
+    """The page as markdown."""
+    parts = [
+        environment().get_template(section.template).render(heading=section.name, facts=section.facts(run))
+        for section in SECTIONS
+    ]
+    return re.sub(r"\n{3,}", "\n\n", "\n\n".join(part.strip() for part in parts)) + "\n"
+
+
+def _draw(run: Recorded) -> None:
+    from cardrunner.report.plots import draw
+
+    for figure in figures(run):
+        image = draw(figure)
+        write_durably(run.folder.results_folder / figure.file, lambda stream, image=image: stream.write(image))  # type: ignore[misc]

@@ -1,0 +1,123 @@
+"""Metrics beside the trivial baselines: who wins."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from cardrunner.contracts import MetricSpec
+from cardrunner.report.format import count, joined, measured, sentence
+from cardrunner.report.recorded import Recorded
+from cardrunner.report.table import Cell, Code, Strong, Table
+
+MODEL = "model"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """A metric of the best checkpoint beside the trivial baselines."""
+
+    spec: MetricSpec
+    model: float
+    trivial: dict[str, float]
+    winners: tuple[str, ...]
+    """`MODEL`, or names of trivial baselines; several where they tie; none where all score the same, or NaN."""
+
+    @property
+    def name(self) -> str:
+        """The validation metric."""
+        return f"val_{self.spec.name}"
+
+    @property
+    def model_wins(self) -> bool:
+        """True when the model alone is best."""
+        return self.winners == (MODEL,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricFacts:
+    """The section."""
+
+    table: Table | None
+    missing: str
+    """Why there is no table."""
+    epoch: int | None
+    final_epoch: int
+    examples: str | None
+    batch_size: str | None
+    trivial: tuple[tuple[Code, str], ...]
+    """Each trivial baseline with what it does."""
+    meanings: tuple[tuple[Code, str], ...]
+    """Each metric with what it means."""
+
+
+def metric_facts(run: Recorded) -> MetricFacts:
+    """The rows of the section."""
+    recorded = tuple(run.trivial)
+    return MetricFacts(
+        table=_table(run, recorded) if run.best_row and run.final_row else None,
+        missing=sentence(run.absent("train")),
+        epoch=run.best.epoch if run.best else None,
+        final_epoch=run.epochs_done,
+        examples=count(run.load.val_examples) if run.load else None,
+        batch_size=count(run.card.training.batch_size),
+        trivial=tuple(
+            (Code(entry.name), entry.meaning) for entry in run.loaded.spec.trivial_baselines if entry.name in recorded
+        ),
+        meanings=tuple((Code(f"val_{spec.name}"), spec.meaning) for spec in run.loaded.spec.metrics),
+    )
+
+
+def comparisons(run: Recorded) -> tuple[Comparison, ...]:
+    """Every metric that was measured for the model and for a trivial baseline, in the workload's order."""
+    return tuple(found for spec in run.loaded.spec.metrics if (found := _comparison(run, spec)))
+
+
+def _comparison(run: Recorded, spec: MetricSpec) -> Comparison | None:
+    name = f"val_{spec.name}"
+    model = run.value(name, run.best_row)
+    trivial = {baseline: scores[name] for baseline, scores in run.trivial.items() if name in scores}
+    if model is None or not trivial:
+        return None
+    return Comparison(spec=spec, model=model, trivial=trivial, winners=_winners({MODEL: model, **trivial}, spec))
+
+
+def _winners(scores: dict[str, float], spec: MetricSpec) -> tuple[str, ...]:
+    numbers = {name: value for name, value in scores.items() if not math.isnan(value)}
+    if len(set(numbers.values())) < 2:
+        return ()  # a fact of the data, which every predictor shares, is no contest
+    top = (min if spec.direction == "min" else max)(numbers.values())
+    return tuple(name for name, value in numbers.items() if value == top)
+
+
+def _table(run: Recorded, baselines: tuple[str, ...]) -> Table:
+    best_head = f"Model, epoch {run.best.epoch}" if run.best else "Model"
+    columns = ("Metric", "Better", best_head, "Per batch", f"Final, epoch {run.epochs_done}", *baselines, "Best is")
+    by_name = {found.name: found for found in comparisons(run)}
+    rows = [_row(run, spec, by_name.get(f"val_{spec.name}"), baselines) for spec in run.loaded.spec.metrics]
+    return Table(columns, f"llrrr{'r' * len(baselines)}l", tuple(rows))
+
+
+def _row(run: Recorded, spec: MetricSpec, found: Comparison | None, baselines: tuple[str, ...]) -> tuple[Cell, ...]:
+    name = f"val_{spec.name}"
+    per_batch = run.best_row.per_batch.get(name) if run.best_row else None
+    return (
+        Code(name),
+        _direction(spec) if found is None or found.winners else None,
+        measured(run.value(name, run.best_row), spec),
+        measured(per_batch, spec),
+        measured(run.value(name, run.final_row), spec),
+        *(measured(run.trivial[baseline].get(name), spec) for baseline in baselines),
+        _winner_cell(found),
+    )
+
+
+def _direction(spec: MetricSpec) -> str:
+    return "lower" if spec.direction == "min" else "higher"
+
+
+def _winner_cell(found: Comparison | None) -> Cell:
+    if found is None or not found.winners:
+        return None
+    text = joined(found.winners)
+    return text if found.model_wins else Strong(text)

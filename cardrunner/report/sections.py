@@ -1,0 +1,51 @@
+"""The sections of the results card, in order. A new one is a facts function, a template and a row here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cardrunner.report.checkpoints import checkpoint_facts
+from cardrunner.report.curves import curve_facts
+from cardrunner.report.delivery import delivery_facts
+from cardrunner.report.expected import expected_facts
+from cardrunner.report.happenings import event_facts
+from cardrunner.report.judgement import judgement_facts
+from cardrunner.report.priors import prior_facts
+from cardrunner.report.provenance import provenance_facts
+from cardrunner.report.recorded import Recorded
+from cardrunner.report.scores import metric_facts
+from cardrunner.report.signoff import sign_off_facts
+from cardrunner.report.surroundings import environment_facts
+from cardrunner.report.targets import target_facts
+from cardrunner.report.thresholds import threshold_facts
+from cardrunner.report.timing import timing_facts
+from cardrunner.report.verdict import verdict_facts
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading, where its facts come from, and the template that shows them."""
+
+    name: str
+    facts: Callable[[Recorded], object]
+    template: str
+
+
+SECTIONS: tuple[Section, ...] = (
+    Section("Verdict", verdict_facts, "verdict.md.j2"),
+    Section("Targets", target_facts, "targets.md.j2"),
+    Section("Metrics beside trivial baselines", metric_facts, "metrics.md.j2"),
+    Section("Prior baselines", prior_facts, "priors.md.j2"),
+    Section("Kill thresholds", threshold_facts, "thresholds.md.j2"),
+    Section("Curves", curve_facts, "curves.md.j2"),
+    Section("Time and cost", timing_facts, "timing.md.j2"),
+    Section("Expected against actual", expected_facts, "expected.md.j2"),
+    Section("For people to judge", judgement_facts, "judgement.md.j2"),
+    Section("Sign-off", sign_off_facts, "signoff.md.j2"),
+    Section("Environment", environment_facts, "environment.md.j2"),
+    Section("Checkpoints", checkpoint_facts, "checkpoints.md.j2"),
+    Section("Download and demo", delivery_facts, "delivery.md.j2"),
+    Section("Events", event_facts, "events.md.j2"),
+    Section("How this page was made", provenance_facts, "provenance.md.j2"),
+)

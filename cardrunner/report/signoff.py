@@ -1,0 +1,83 @@
+"""Who signed what, and the checklist with its evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cardrunner.card.schema.sign_off import ChecklistItem
+from cardrunner.gate.policies import POLICIES
+from cardrunner.report.format import sentence, when
+from cardrunner.report.recorded import Recorded
+from cardrunner.report.table import Cell, Code, Strong, Table
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignOffFacts:
+    """The section."""
+
+    policy: str
+    remark: str | None
+    digest: Code
+    """Of the card in the run folder, computed again for this page."""
+    unchanged: bool | None
+    """It is the digest that was launched; None when nobody recorded that."""
+    launched: Code | None
+    approvals: Table
+    checklist: Table
+
+
+def sign_off_facts(run: Recorded) -> SignOffFacts:
+    """The rows of the section."""
+    policy = run.card.sign_off.policy
+    launched = run.launch.card_digest if run.launch else None
+    return SignOffFacts(
+        policy=policy,
+        remark=sentence(remark) if (remark := POLICIES[policy].remark) else None,
+        digest=Code(run.loaded.digest),
+        unchanged=None if launched is None else launched == run.loaded.digest,
+        launched=Code(launched) if launched else None,
+        approvals=Table(
+            ("Reviewer", "Verdict", "When", "Digest", "Conditions", "Note"),
+            "llllll",
+            tuple(_approval(run, entry) for entry in run.approvals),
+        ),
+        checklist=Table(("", "Item", "Done", "By", "When", "Evidence"), "rlllll", tuple(_items(run.card.checklist))),
+    )
+
+
+def _approval(run: Recorded, entry: Mapping[str, Any]) -> tuple[Cell, ...]:
+    digest = entry.get("digest")
+    return (
+        _text(entry.get("id")),
+        _text(entry.get("verdict")),
+        when(_text(entry.get("at"))),
+        _digest_cell(digest if isinstance(digest, str) else None, run.loaded.digest),
+        "; ".join(_conditions(entry)) or None,
+        _text(entry.get("note")),
+    )
+
+
+def _conditions(entry: Mapping[str, Any]) -> Iterator[str]:
+    met = {tick.get("condition"): tick for tick in entry.get("met") or ()}
+    for condition in entry.get("conditions") or ():
+        tick = met.get(condition)
+        yield f"{condition} (met: {tick.get('by')}, {when(str(tick.get('at')))})" if tick else f"{condition} (open)"
+
+
+def _digest_cell(signed: str | None, own: str) -> Cell:
+    if signed is None:
+        return "bound to nothing"
+    return Code(signed[:12]) if signed == own else Strong(f"{signed[:12]}, not this card's")
+
+
+def _items(items: tuple[ChecklistItem, ...]) -> list[tuple[Cell, ...]]:
+    return [
+        (str(number), item.item, "yes" if item.done else Strong("no"), item.by, when(item.at), item.evidence)
+        for number, item in enumerate(items, start=1)
+    ]
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)

@@ -1,0 +1,138 @@
+"""Where the run ran: code, versions, hardware, seed, data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cardrunner.report.format import joined, sentence
+from cardrunner.report.recorded import Recorded
+from cardrunner.report.table import Cell, Code, Strong, Table
+from cardrunner.runs.records import Environment
+from cardrunner.units import format_bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnvironmentFacts:
+    """The section."""
+
+    table: Table | None
+    """One column an attempt; attempts in the same environment share one."""
+    training: Table
+    data: Table | None
+    lists: tuple[tuple[str, Table], ...]
+    """Such as the files, or the rules they were made by."""
+    missing_load: str
+    notes: tuple[str, ...]
+
+
+def environment_facts(run: Recorded) -> EnvironmentFacts:
+    """The rows of the section."""
+    return EnvironmentFacts(
+        table=_environments(run),
+        training=_training(run),
+        data=_identity(run.load.identity) if run.load else None,
+        lists=_lists(run.load.identity) if run.load else (),
+        missing_load=sentence(run.absent("load")),
+        notes=run.train.notes if run.train else (),
+    )
+
+
+def environments(run: Recorded) -> tuple[tuple[str, Environment], ...]:
+    """The different environments, each with the attempts that ran in it."""
+    found: list[tuple[list[int], Environment]] = []
+    for attempt in run.attempts:
+        if attempt.environment is None:
+            continue
+        same = next((numbers for numbers, environment in found if environment == attempt.environment), None)
+        if same is None:
+            found.append(([attempt.number], attempt.environment))
+        else:
+            same.append(attempt.number)
+    return tuple((f"Attempt {joined(map(str, numbers))}", environment) for numbers, environment in found)
+
+
+def _environments(run: Recorded) -> Table | None:
+    known = environments(run)
+    if not known:
+        return None
+    described = [_described(environment) for _, environment in known]
+    names = list(dict.fromkeys(name for rows in described for name in rows))
+    rows = [(name, *(rows.get(name) for rows in described)) for name in names]
+    return Table(("", *(title for title, _ in known)), "l" * (len(known) + 1), tuple(rows))
+
+
+def _described(environment: Environment) -> dict[str, Cell]:
+    dirty: dict[bool | None, Cell] = {True: Strong("⚠ uncommitted changes"), False: "clean", None: "not known"}
+    rows: dict[str, Cell] = {
+        "Git commit": Code(environment.git_commit) if environment.git_commit else "none",
+        "Git tree": dirty[environment.git_dirty],
+        "Host": environment.hostname,
+        "Processor": f"{environment.cpu}, {environment.cores} cores",
+        "Memory": format_bytes(environment.memory_bytes),
+        "Device": environment.device,
+        "Threads": str(environment.threads),
+        "System": environment.platform,
+        "Python": environment.python,
+    }
+    return {**rows, **dict(sorted(environment.packages.items()))}
+
+
+def _training(run: Recorded) -> Table:
+    training, train = run.card.training, run.train
+    rows: tuple[tuple[Cell, Cell, Cell], ...] = (
+        ("Seed", str(training.seed), "the card"),
+        ("Precision", train.precision if train else training.precision, _source(run)),
+        ("Device", train.device if train else training.device, _source(run)),
+        ("Threads", str(train.threads) if train else _optional(training.threads), _source(run)),
+        (
+            "Weights sha256",
+            Code(train.weights_sha256) if train and train.weights_sha256 else None,
+            "the tensors of the model at the last validation",
+        ),
+    )
+    return Table(("What", "Value", "From"), "lll", rows)
+
+
+def _source(run: Recorded) -> str:
+    return "the train stage" if run.train else "the card; the train stage left no record"
+
+
+def _optional(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _identity(identity: Mapping[str, Any]) -> Table:
+    """One row a value; a group of values, such as an encoding, stays together in one."""
+    rows = [(name.replace("_", " "), _value(name, value)) for name, value in identity.items() if not _is_list(value)]
+    return Table(("What", "Value"), "ll", tuple(rows))
+
+
+def _lists(identity: Mapping[str, Any]) -> tuple[tuple[str, Table], ...]:
+    return tuple((name.replace("_", " "), _list(value)) for name, value in identity.items() if _is_list(value))
+
+
+def _list(entries: Sequence[Mapping[str, Any]]) -> Table:
+    columns = list(dict.fromkeys(key for entry in entries for key in entry))
+    rows = tuple(tuple(_value(name, entry.get(name)) for name in columns) for entry in entries)
+    return Table(tuple(name.replace("_", " ") for name in columns), "l" * len(columns), rows)
+
+
+def _is_list(value: object) -> bool:
+    if not isinstance(value, Sequence) or isinstance(value, str) or not value:
+        return False
+    return all(isinstance(entry, Mapping) and entry for entry in value)
+
+
+def _value(name: str, value: object) -> Cell:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {json.dumps(item, ensure_ascii=False)}" for key, item in value.items())
+    if value is None or (isinstance(value, str) and "sha256" not in name):
+        return value
+    if isinstance(value, str):
+        return Code(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return json.dumps(value, ensure_ascii=False)

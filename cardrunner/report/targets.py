@@ -1,0 +1,141 @@
+"""Targets: what was promised against what was measured."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from cardrunner.card.schema.metrics import Target
+from cardrunner.contracts import Direction
+from cardrunner.report.format import difference, joined, measured, stated
+from cardrunner.report.recorded import Recorded
+from cardrunner.report.table import Cell, Code, Strong, Table
+
+Outcome = Literal["met", "not met", "not measured", "to be judged by people"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetResult:
+    """A target and what became of it, at the best checkpoint."""
+
+    target: Target
+    value: float | None
+    outcome: Outcome
+    reference: float | None
+    """The value of the baseline run that the target names."""
+    also_met_by: tuple[str, ...]
+    """Trivial baselines that reach the target without having learned anything."""
+
+    @property
+    def condition(self) -> str:
+        """``<`` or ``>``, to stand before the limit."""
+        return "<" if self.target.below is not None else ">"
+
+    def limit(self, run: Recorded) -> str:
+        """The number to reach, as people wrote it."""
+        return stated(self.target.limit, run.spec(self.target.metric)) or ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetFacts:
+    """The section."""
+
+    table: Table
+    source: str
+    hollow: tuple[tuple[Code, str], ...]
+    """Targets that a trivial baseline reaches too, with which ones."""
+
+
+def target_facts(run: Recorded) -> TargetFacts:
+    """The rows of the section."""
+    results = target_results(run)
+    return TargetFacts(
+        table=Table(
+            ("Metric", "Target", "Value", "Result", "Baseline run", "Its value", "Difference", "Notes"),
+            "lrrllrrl",
+            tuple(_row(run, result) for result in results),
+        ),
+        source=value_source(run),
+        hollow=tuple(
+            (Code(result.target.metric), joined(result.also_met_by)) for result in results if result.also_met_by
+        ),
+    )
+
+
+def target_results(run: Recorded) -> tuple[TargetResult, ...]:
+    """Every target of the card, in its order."""
+    return tuple(_result(run, target) for target in run.card.targets)
+
+
+def value_source(run: Recorded) -> str:
+    """Which validation the values come from, as a sentence."""
+    if run.best is None or run.best_row is None:
+        return f"No validation was recorded, so nothing was measured: {run.absent('train')}."
+    how = "lowest" if run.best.mode == "min" else "highest"
+    chosen = f"chosen by the {how} {run.best.metric}, {measured(run.best.value, run.spec(run.best.metric))}"
+    where = "" if run.train else "; the train stage left no record, so the choice was made again from history.jsonl"
+    values = f"Values are those of epoch {run.best.epoch}, the best checkpoint ({chosen})"
+    return f"{values}, averaged over all validation examples{where}."
+
+
+def _result(run: Recorded, target: Target) -> TargetResult:
+    value = run.value(target.metric, run.best_row)
+    return TargetResult(
+        target=target,
+        value=value,
+        outcome=_outcome(run, target, value),
+        reference=_reference(run, target),
+        also_met_by=tuple(name for name, score in _trivial_scores(run, target) if target.met_by(score)),
+    )
+
+
+def _outcome(run: Recorded, target: Target, value: float | None) -> Outcome:
+    if value is None:
+        free = any(metric.name == target.metric for metric in run.card.metrics)
+        return "to be judged by people" if free and run.spec(target.metric) is None else "not measured"
+    return "not measured" if math.isnan(value) else "met" if target.met_by(value) else "not met"
+
+
+def _reference(run: Recorded, target: Target) -> float | None:
+    baseline = next((entry for entry in run.card.baselines if entry.run == target.baseline), None)
+    names = {run.names.canonical(name): value for name, value in baseline.metrics.items()} if baseline else {}
+    return names.get(run.names.canonical(target.metric))
+
+
+def _trivial_scores(run: Recorded, target: Target) -> Sequence[tuple[str, float]]:
+    name = run.names.canonical(target.metric)
+    return [(baseline, scores[name]) for baseline, scores in run.trivial.items() if name in scores]
+
+
+_MARKS: dict[Outcome, Cell] = {
+    "met": Strong("✓ met"),
+    "not met": Strong("✗ not met"),
+    "not measured": "not measured",
+    "to be judged by people": "to be judged by people",
+}
+
+
+def _row(run: Recorded, result: TargetResult) -> tuple[Cell, ...]:
+    target, spec = result.target, run.spec(result.target.metric)
+    notes = "; ".join((*((f"tier: {target.tier}",) if target.tier else ()), *target.notes))
+    return (
+        Code(target.metric),
+        f"{result.condition} {result.limit(run)}",
+        measured(result.value, spec),
+        _MARKS[result.outcome],
+        Code(target.baseline) if target.baseline else None,
+        stated(result.reference, spec),
+        _change(result, spec.direction if spec else None, run),
+        notes or None,
+    )
+
+
+def _change(result: TargetResult, direction: Direction | None, run: Recorded) -> str | None:
+    if result.value is None or result.reference is None or math.isnan(result.value):
+        return None
+    text = difference(result.value, result.reference, run.spec(result.target.metric))
+    if direction is None or result.value == result.reference:
+        return text
+    return f"{text} ({'better' if (result.value < result.reference) == (direction == 'min') else 'worse'})"

@@ -1,0 +1,175 @@
+"""Time and cost: estimated against actual."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cardrunner.card.estimate import Estimate, estimate
+from cardrunner.report.attempts import Attempt
+from cardrunner.report.format import count, rate, share, when
+from cardrunner.report.recorded import Recorded
+from cardrunner.report.table import Cell, Strong, Table
+from cardrunner.runs.status import metered_cost
+from cardrunner.units import format_dollars, format_duration, format_hourly_rate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spent:
+    """What the run took, in seconds and US dollars; None where nobody knows."""
+
+    load: float | None
+    epoch: float | None
+    """The median epoch, with its validation."""
+    training: float | None
+    total: float
+    cost: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimingFacts:
+    """The section."""
+
+    table: Table
+    figures: Table
+    attempts: Table
+    reading: str | None
+    price: str
+    lost: bool
+    """An attempt recorded no end, so its time is a lower bound."""
+
+
+def timing_facts(run: Recorded) -> TimingFacts:
+    """The rows of the section."""
+    spent = spent_by(run)
+    return TimingFacts(
+        table=_against(run, estimate(run.card), spent),
+        figures=_figures(run, spent),
+        attempts=_attempts(run.attempts),
+        reading=_reading(estimate(run.card), spent),
+        price=_price(run),
+        lost=any(attempt.ended is None for attempt in run.attempts) and not run.status.live,
+    )
+
+
+def spent_by(run: Recorded) -> Spent:
+    """Time and money of all attempts together."""
+    epochs = [row.clock.epoch_seconds for row in run.validation_rows if row.clock.epoch_seconds is not None]
+    total = sum(attempt.seconds for attempt in run.attempts)
+    return Spent(
+        load=run.load.seconds if run.load else None,
+        epoch=statistics.median(epochs) if epochs else None,
+        training=run.train.seconds if run.train else None,
+        total=total,
+        cost=metered_cost(run.folder, total),
+    )
+
+
+def _against(run: Recorded, columns: Sequence[Estimate], spent: Spent) -> Table:
+    planned = run.card.training.epochs
+    done = (
+        f"Training, {planned} epochs"
+        if run.epochs_done >= planned
+        else f"Training, {run.epochs_done} of {planned} epochs"
+    )
+    rows: list[tuple[Cell, ...]] = [
+        ("Loading the data", *_times([column.load for column in columns], spent.load)),
+        ("One epoch (median)", *_times([column.epoch for column in columns], spent.epoch)),
+        (done, *_times([column.training for column in columns], spent.training)),
+        ("Whole run, all attempts", *_times([column.total for column in columns], spent.total)),
+        ("Cost", *_dollars([column.cost for column in columns], spent.cost)),
+    ]
+    heads = ("", *(f"Estimated, {column.label}" for column in columns), "Actual", f"Against {columns[0].label}")
+    return Table(heads, "l" + "r" * (len(heads) - 1), tuple(rows))
+
+
+def _times(estimated: Sequence[float], actual: float | None) -> tuple[Cell, ...]:
+    shown = None if actual is None else Strong(format_duration(actual))
+    return (*(format_duration(value) for value in estimated), shown, _times_over(actual, estimated[0]))
+
+
+def _dollars(estimated: Sequence[float | None], actual: float | None) -> tuple[Cell, ...]:
+    texts = [None if value is None else format_dollars(value) for value in estimated]
+    return (*texts, None if actual is None else Strong(format_dollars(actual)), _times_over(actual, estimated[0]))
+
+
+def _times_over(actual: float | None, estimated: float | None) -> str | None:
+    return f"{actual / estimated:.2f}x" if actual is not None and estimated else None
+
+
+def _reading(columns: Sequence[Estimate], spent: Spent) -> str | None:
+    if spent.epoch is None:
+        return None
+    within = next(
+        (column for column in sorted(columns, key=lambda column: column.epoch) if spent.epoch <= column.epoch), None
+    )
+    where = f"within the {within.label} estimate" if within else f"over every estimate, the {columns[-1].label} one too"
+    return f"An epoch took {format_duration(spent.epoch)}: {where}."
+
+
+def _figures(run: Recorded, spent: Spent) -> Table:
+    train, card = run.train, run.card
+    rows: list[tuple[Cell, Cell, Cell]] = []
+    if train:
+        speed = train.examples / train.train_seconds if train.train_seconds > 0 else None
+        rows += [
+            ("Optimizer steps", count(train.steps), f"{count(train.steps_per_epoch)} per epoch"),
+            ("Training examples processed", count(train.examples), "all epochs and attempts"),
+            (
+                "Throughput",
+                f"{rate(speed)} examples/s" if speed else None,
+                "examples by seconds of training, without validation",
+            ),
+            ("Waiting for data", share(train.wait_seconds, train.train_seconds), "share of the seconds of training"),
+        ]
+    if card.infra.timeout is not None and run.attempts:
+        longest = max(attempt.seconds for attempt in run.attempts)
+        rows.append(
+            (
+                "Timeout used",
+                share(longest, card.infra.timeout),
+                f"longest attempt of {format_duration(card.infra.timeout)}",
+            )
+        )
+    if card.timing.budget is not None and spent.cost is not None:
+        rows.append(("Budget used", share(spent.cost, card.timing.budget), f"of {format_dollars(card.timing.budget)}"))
+    return Table(("Figure", "Value", "How it was obtained"), "lrl", tuple(rows))
+
+
+def _price(run: Recorded) -> str:
+    infra = run.card.infra
+    if infra.price is None:
+        return (
+            "The card names no price."
+            if infra.platform != "local"
+            else "The card names no price: this machine counts as free."
+        )
+    gpus = f" for each of {infra.gpus} GPUs" if infra.gpus > 1 else ""
+    price = f"the card's price of {format_hourly_rate(infra.price)}{gpus}"
+    return f"Cost is the time of all attempts at {price}; it is not a bill."
+
+
+def _attempts(attempts: Sequence[Attempt]) -> Table:
+    columns = ("Attempt", "Started", "Ended", "Lasted", "Executor", "Ended as", "Began from", "Reason")
+    return Table(columns, "rllrllll", tuple(_attempt(attempt) for attempt in attempts))
+
+
+def _attempt(attempt: Attempt) -> tuple[Cell, ...]:
+    return (
+        str(attempt.number),
+        when(attempt.started),
+        when(attempt.ended) or "no end recorded",
+        f"{'' if attempt.ended else 'at least '}{format_duration(attempt.seconds)}",
+        attempt.executor,
+        attempt.state or "unknown",
+        _origin(attempt.resumed_from),
+        attempt.reason,
+    )
+
+
+def _origin(resumed_from: Mapping[str, Any] | None) -> Cell:
+    if not resumed_from:
+        return "the beginning"
+    return f"{resumed_from.get('file')}, epoch {resumed_from.get('epoch')}, step {resumed_from.get('step')}"

@@ -1,0 +1,124 @@
+"""The verdict: what became of the run, before anything else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cardrunner.report.format import joined, measured, plural, when
+from cardrunner.report.notes import Note, notes_of
+from cardrunner.report.recorded import Recorded
+from cardrunner.report.scores import MODEL, Comparison, comparisons
+from cardrunner.report.table import Cell, Code, Table
+from cardrunner.report.targets import TargetResult, target_results
+from cardrunner.report.thresholds import rules_summary
+from cardrunner.report.timing import spent_by
+from cardrunner.units import format_dollars, format_duration
+
+_MOST_NAMED = 3
+_STATES = {
+    "starting": "Starting",
+    "running": "Still running",
+    "completed": "Completed",
+    "stopped": "Stopped",
+    "investigate": "Paused for investigation",
+    "failed": "Failed",
+    "interrupted": "Interrupted",
+    "timed_out": "Timed out",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerdictFacts:
+    """The section."""
+
+    name: str
+    state: str
+    targets: str
+    ending: str
+    trivial: str
+    thresholds: str
+    goal: str
+    glance: Table
+    notes: tuple[Note, ...]
+
+
+def verdict_facts(run: Recorded) -> VerdictFacts:
+    """What became of the run."""
+    return VerdictFacts(
+        name=run.folder.name,
+        state=_STATES[run.status.state],
+        targets=_targets(target_results(run)),
+        ending=_ending(run),
+        trivial=_against_trivial(run),
+        thresholds=rules_summary(run),
+        goal=run.card.goal,
+        glance=_glance(run),
+        notes=notes_of(run),
+    )
+
+
+def _targets(results: Sequence[TargetResult]) -> str:
+    met = sum(result.outcome == "met" for result in results)
+    rest = {
+        outcome: sum(result.outcome == outcome for result in results)
+        for outcome in ("not measured", "to be judged by people")
+    }
+    more = "".join(f", {number} {outcome}" for outcome, number in rest.items() if number)
+    return f"{met} of {plural(len(results), 'target')} met{more}"
+
+
+def _ending(run: Recorded) -> str:
+    planned = run.card.training.epochs
+    done = f"{run.epochs_done} of {plural(planned, 'epoch')} trained and validated"
+    stage = run.attempts[-1].stages[-1].name if run.attempts and run.attempts[-1].stages else None
+    where = f" in the {stage} stage" if stage and run.status.state not in ("completed", "starting", "running") else ""
+    why = f": {run.status.reason}" if run.status.reason else ""
+    return f"{done}{f'; it ended{where}{why}' if where or why else ''}."
+
+
+def _against_trivial(run: Recorded) -> str:
+    contested = [found for found in comparisons(run) if found.winners]
+    if not contested:
+        return "Nothing was measured that could be compared with the trivial baselines."
+    lost = sorted((found for found in contested if not found.model_wins), key=lambda found: _asked(run, found))
+    if not lost:
+        return f"The model beats every trivial baseline on all {plural(len(contested), 'metric')} that can be compared."
+    named = joined(_lost(found) for found in lost[:_MOST_NAMED])
+    more = f"; likewise on {len(lost) - _MOST_NAMED} more" if len(lost) > _MOST_NAMED else ""
+    share = f"{len(lost)} of {plural(len(contested), 'metric')}"
+    return f"The model does not beat the trivial baselines on {share}: {named}{more}."
+
+
+def _asked(run: Recorded, found: Comparison) -> bool:
+    """False, which sorts first, for metrics that a target names."""
+    return found.name not in {run.names.canonical(target.metric) for target in run.card.targets}
+
+
+def _lost(found: Comparison) -> str:
+    rivals = [name for name in found.winners if name != MODEL]
+    theirs, own = measured(found.trivial[rivals[0]], found.spec), measured(found.model, found.spec)
+    how = "as good as" if MODEL in found.winners else "better than"
+    verb = "is" if len(rivals) == 1 else "are"
+    return f"{joined(rivals)} {verb} {how} the model on {found.name} ({theirs} against {own})"
+
+
+def _glance(run: Recorded) -> Table:
+    spent, best = spent_by(run), run.best
+    signed = f"{joined(run.status.signed_by) or 'nobody'} (policy {run.card.sign_off.policy})"
+    chosen = (
+        f"epoch {best.epoch} of {run.card.training.epochs}, {best.metric} {measured(best.value, run.spec(best.metric))}"
+        if best
+        else None
+    )
+    rows: tuple[tuple[Cell, Cell], ...] = (
+        ("Workload", Code(run.status.workload)),
+        ("Best checkpoint", chosen),
+        ("Time, all attempts", format_duration(spent.total)),
+        ("Cost", None if spent.cost is None else format_dollars(spent.cost)),
+        ("Started", when(run.attempts[0].started) if run.attempts else None),
+        ("Ended", when(run.attempts[-1].ended) if run.attempts else None),
+        ("Signed by", signed),
+        ("Card digest", Code(run.loaded.digest)),
+    )
+    return Table(("Run", run.folder.name), "ll", rows)
