@@ -1,0 +1,27 @@
+"""`cardrunner attach`: watch a run from any shell."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from cardrunner.commands.run_arguments import add_run_argument, progress_of, run_of, tell
+from cardrunner.errors import Interrupted
+from cardrunner.submit import attach
+
+HELP = "watch a run to its end; leaving does not affect it"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The run."""
+    add_run_argument(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Watch; ends with the run's own exit code."""
+    folder = run_of(options)
+    try:
+        return tell(attach(folder, progress=progress_of(options)))
+    except KeyboardInterrupt:
+        print(f"left; run {folder.name} goes on", file=sys.stderr)
+        return Interrupted.exit_code

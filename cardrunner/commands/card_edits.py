@@ -1,0 +1,67 @@
+"""Writing edits into a card's file, only if it is still the file that was read."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from cardrunner import registry
+from cardrunner.card.edit import Edit, Removal, edit_document
+from cardrunner.card.load import LoadedCard, load_card_bytes
+from cardrunner.card.reader import read_bytes
+from cardrunner.errors import EnvironmentFailed, IntegrityError, UsageError
+from cardrunner.runs.files import explained, write_durably
+
+
+def save_edits(loaded: LoadedCard, edits: Sequence[Edit | Removal]) -> LoadedCard:
+    """Apply edits to a card's file and return the card as it is then.
+
+    Raises:
+        UsageError: the layout cannot be edited in place, or the file changed on disk since it was read.
+        CardError: the card would not be valid with them.
+        IntegrityError: they would change what is signed.
+        EnvironmentFailed: the file cannot be written; it is as it was.
+    """
+    changed = load_card_bytes(
+        edit_document(loaded.document, edits), file=str(loaded.path), resolve=registry.workload_spec
+    )
+    if changed.digest != loaded.digest:
+        raise IntegrityError(f"{loaded.path}: this edit would change what is signed; nothing was written")
+    _replace(loaded.path, expected=loaded.data, data=changed.data)
+    return changed
+
+
+def _replace(path: Path, *, expected: bytes, data: bytes) -> None:
+    target = path.resolve()  # a link stays a link
+    with alone_in(target.parent):
+        if read_bytes(target) != expected:
+            raise UsageError(
+                f"{path}: the file changed on disk since it was read; nothing was written, run the command again"
+            )
+        if not os.access(target, os.W_OK):
+            raise EnvironmentFailed(f"cannot write {path}: it is read-only; check who may write there")
+        mode = stat.S_IMODE(target.stat().st_mode)
+
+        def write(stream: BinaryIO) -> None:
+            os.fchmod(stream.fileno(), mode)
+            stream.write(data)
+
+        write_durably(target, write)
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Keep two commands from writing the same file of a folder at the same time."""
+    with explained(folder, "open"):
+        descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with explained(folder, "lock"):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

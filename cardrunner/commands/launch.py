@@ -1,0 +1,48 @@
+"""`cardrunner launch`: gate, then the run."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from cardrunner.commands.run_arguments import add_runs_argument, progress_of, tell
+from cardrunner.launch import LaunchOptions, admit, launch, prepare
+from cardrunner.plan import describe
+
+HELP = "run a card once its gate is open"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The card and how to run it; nothing here changes what was signed."""
+    parser.add_argument("card", type=Path, metavar="CARD", help="the card, such as runcards/quickstart.yaml")
+    parser.add_argument(
+        "--executor", choices=("inline", "local"), help="for a local card: this process, or one of its own"
+    )
+    parser.add_argument(
+        "--detach", action="store_true", help="return once it trains; `cardrunner finish` does what is left"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="show the plan, and what would refuse it, and stop")
+    parser.add_argument("--run-name", metavar="NAME", help="another name, for a card with `repeat: true`")
+    add_runs_argument(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Launch and wait."""
+    chosen = LaunchOptions(
+        executor=options.executor, detach=options.detach, run_name=options.run_name, runs=options.runs
+    )
+    if options.dry_run:
+        return _dry_run(options.card, chosen)
+    ending = launch(options.card, chosen, progress=progress_of(options))
+    code = tell(ending)
+    if ending.status.live:
+        print(f"it goes on without this shell; when it ended: cardrunner finish {ending.status.run}", file=sys.stderr)
+    return code
+
+
+def _dry_run(card: Path, options: LaunchOptions) -> int:
+    planned = prepare(card, options)
+    print("\n".join(describe(planned.plan)))
+    admit(planned, options)
+    return 0

@@ -1,0 +1,22 @@
+"""``cardrunner report``: the results card of a run, rendered again."""
+
+from __future__ import annotations
+
+import argparse
+
+from cardrunner import registry
+from cardrunner.commands.run_arguments import add_run_argument, run_of
+from cardrunner.report import render_report
+
+HELP = "render the results card of a run again"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The run."""
+    add_run_argument(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Render the page and print where it is."""
+    print(render_report(run_of(options), resolve=registry.workload_spec))
+    return 0

@@ -1,0 +1,21 @@
+"""`cardrunner resume`: go on from the newest valid checkpoint, same card."""
+
+from __future__ import annotations
+
+import argparse
+
+from cardrunner.commands.run_arguments import add_run_argument, progress_of, run_of, tell
+from cardrunner.launch import resume
+
+HELP = "go on with a run that ended before its plan did"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The run, and the answer that a paused one waits for."""
+    add_run_argument(parser)
+    parser.add_argument("--acknowledge", metavar="TEXT", help="why a run that was paused for investigation may go on")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Resume and wait."""
+    return tell(resume(run_of(options), acknowledge=options.acknowledge, progress=progress_of(options)))

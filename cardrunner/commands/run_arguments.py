@@ -1,0 +1,69 @@
+"""What the commands about runs share: naming a run, showing work, telling how it ended."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from cardrunner.contracts import Progress
+from cardrunner.finish import Ending
+from cardrunner.runs.folder import RunFolder
+from cardrunner.runs.status import Status
+from cardrunner.tracking.progress import make_progress
+from cardrunner.units import format_dollars
+from cardrunner.workspace import Workspace
+
+
+def add_runs_argument(parser: argparse.ArgumentParser) -> None:
+    """``--runs DIR``."""
+    parser.add_argument(
+        "--runs", type=Path, metavar="DIR", help="the folder of the runs (default: runs/ in the workspace)"
+    )
+
+
+def add_run_argument(parser: argparse.ArgumentParser) -> None:
+    """``RUN`` and ``--runs DIR``."""
+    parser.add_argument("run_name", metavar="RUN", help="the run's name, as `cardrunner status` lists it")
+    add_runs_argument(parser)
+
+
+def runs_of(options: argparse.Namespace) -> Path:
+    """The folder of the runs: as given, else the one of the workspace around the current folder."""
+    given: Path | None = options.runs
+    return given if given is not None else Workspace.around(Path.cwd()).runs
+
+
+def run_of(options: argparse.Namespace) -> RunFolder:
+    """The run that is meant.
+
+    Raises:
+        UsageError: there is no such run.
+    """
+    return RunFolder.existing(runs_of(options), options.run_name)
+
+
+def progress_of(options: argparse.Namespace) -> Progress:
+    """Bars, lines or nothing."""
+    return make_progress(options.quiet)
+
+
+def tell(ending: Ending) -> int:
+    """Say how a run ended: its state to people, the results card to whoever reads stdout. Gives the exit code."""
+    print(summary(ending.status), file=sys.stderr)
+    if ending.problem is not None:
+        print(ending.problem, file=sys.stderr)
+    if ending.status.results is not None:
+        print(ending.status.results)
+    return ending.exit_code
+
+
+def summary(status: Status) -> str:
+    """A run in one line."""
+    parts = [f"{status.run} {status.state}"]
+    if status.step:
+        parts.append(f"epoch {status.epoch}, step {status.step}")
+    if status.cost_usd:
+        parts.append(format_dollars(status.cost_usd))
+    line = ", ".join(parts)
+    return f"{line}: {status.reason}" if status.reason else line

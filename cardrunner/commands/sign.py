@@ -1,0 +1,132 @@
+"""``cardrunner sign``: record a reviewer's verdict on exactly this content."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from cardrunner import registry
+from cardrunner.card.edit import Edit
+from cardrunner.card.load import LoadedCard, load_card
+from cardrunner.card.schema.sign_off import Reviewer, Signature
+from cardrunner.commands.card_edits import alone_in, save_edits
+from cardrunner.errors import GateClosed, UsageError
+from cardrunner.gate.case import Case, reviewer_label
+from cardrunner.gate.examine import examine_gate, gate_case
+from cardrunner.gate.findings import Finding
+from cardrunner.gate.policies import POLICIES, Policy
+from cardrunner.gate.signed_content import changes_since, encode_signed_content, signed_content_path
+from cardrunner.gate.statement import find_reviewer, make_statement
+from cardrunner.runs.files import write_durably
+from cardrunner.workspace import Workspace
+
+_DONE = {"approve": "approved", "block": "blocks"}
+HELP = "record a reviewer's verdict on exactly this content"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("card", type=Path, metavar="CARD")
+    parser.add_argument("--as", dest="reviewer", required=True, metavar="ID", help="the reviewer who signs")
+    parser.add_argument("--verdict", choices=("approve", "block"), default="approve")
+    parser.add_argument(
+        "--condition", dest="conditions", action="append", default=[], metavar="TEXT",
+        help="approve, with this still to be done before the launch; may be repeated",
+    )  # fmt: skip
+    parser.add_argument("--note", metavar="TEXT", help="a line that is kept with the verdict")
+    parser.add_argument("--key", type=Path, metavar="FILE", help="the key to sign with, under policy: ssh")
+    parser.add_argument("--yes", action="store_true", help="sign without asking")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Show what is signed, ask, and write the signature: 0 when it stands, 3 when it was not made."""
+    loaded = load_card(args.card, registry.workload_spec)
+    workspace = Workspace.around(loaded.path)
+    case = gate_case(loaded, workspace)
+    policy = POLICIES[loaded.card.sign_off.policy]
+    if args.key is not None and policy.name != "ssh":
+        raise UsageError(
+            f"--key: policy {policy.name} signs without a key; leave it out, or let the card use policy: ssh"
+        )
+    index, reviewer = find_reviewer(case, args.reviewer)
+    statement = make_statement(case, verdict=args.verdict, note=args.note, conditions=args.conditions)
+    mark = policy.mark(statement, case)
+    if not (args.yes and args.quiet):
+        _show(loaded, case, reviewer, statement)
+    if not args.yes:
+        _ask(case, reviewer, statement)
+    if policy.keeps_content:
+        _keep(loaded, case, workspace)
+    signed = save_edits(loaded, [Edit(("sign_off", "reviewers", index, "signed"), mark)])
+    _tell(
+        signed, workspace, f"{reviewer.id} {_DONE[statement.verdict]} {loaded.card.name} ({loaded.digest[:12]})", policy
+    )
+    return 0
+
+
+def _keep(loaded: LoadedCard, case: Case, workspace: Workspace) -> None:
+    """Keep what is signed before the signature is written, so that no signature lacks its content."""
+    content = encode_signed_content(loaded.card)
+    with alone_in(workspace.root):
+        write_durably(signed_content_path(case.records, loaded.digest), lambda stream: stream.write(content))
+
+
+def _show(loaded: LoadedCard, case: Case, reviewer: Reviewer, statement: Signature) -> None:
+    """The page itself where somebody reads along, else how to read it; then what the signature says."""
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        from cardrunner.card.markdown import (
+            render_card,
+        )  # brings a template engine that a signature alone does not need
+
+        print(render_card(loaded), end="\n\n")
+    rows = [
+        ("card", f"{case.file} (read it: {case.command('render')})"),
+        ("run", loaded.card.name),
+        ("digest", loaded.digest),
+        ("signs", f"{reviewer_label(reviewer)}: {statement.verdict}"),
+        *(("condition", condition) for condition in statement.conditions),
+        *([("note", statement.note)] if statement.note else []),
+        *(("changed", line) for line in _changes(case, reviewer)),
+    ]
+    for label, text in rows:
+        print(f"{label:<10}{text}")
+
+
+def _changes(case: Case, reviewer: Reviewer) -> list[str]:
+    """On a re-review: what changed since this reviewer's last signature."""
+    before = reviewer.signed
+    if not isinstance(before, Signature) or before.digest == case.digest:
+        return []
+    changes = changes_since(case.records, before.digest, case.card)
+    if changes is None:
+        return [f"since your signature of {before.at}; what you signed then is not kept, so read the whole card"]
+    return [f"since your signature of {before.at}:", *(f"  {change}" for change in changes)]
+
+
+def _ask(case: Case, reviewer: Reviewer, statement: Signature) -> None:
+    """Ask whether to sign.
+
+    Raises:
+        UsageError: nobody can be asked.
+        GateClosed: the answer is no.
+    """
+    if not sys.stdin.isatty():
+        raise UsageError("nobody can be asked, because there is no terminal; read the card, then sign with --yes")
+    answer = input(f"{statement.verdict} this as {reviewer.id}? [y/N] ")
+    if answer.strip().casefold() not in ("y", "yes"):
+        raise GateClosed((Finding(f"{case.file}: sign_off", f"{reviewer.id} did not sign; nothing was written"),))
+
+
+def _tell(signed: LoadedCard, workspace: Workspace, what: str, policy: Policy) -> None:
+    """What stands now, what it is worth, and what is left to do."""
+    print(what)
+    if policy.remark:
+        print(policy.remark)
+    report = examine_gate(signed, workspace)
+    if report.open:
+        print(f"gate: open; run: {gate_case(signed, workspace).command('launch')}")
+        return
+    print(f"gate: closed, {len(report.findings)} open:")
+    for finding in report.findings:
+        print(f"  {finding}")

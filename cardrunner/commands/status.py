@@ -1,0 +1,67 @@
+"""`cardrunner status`: where runs stand."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+
+from cardrunner.commands.run_arguments import add_runs_argument, run_of, runs_of, summary
+from cardrunner.errors import IntegrityError
+from cardrunner.runs.folder import RunFolder
+from cardrunner.runs.status import Status, derive_status
+from cardrunner.units import format_dollars
+
+HELP = "show the state of one run, or of all"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The run, and whether a script reads the answer."""
+    parser.add_argument("run_name", metavar="RUN", nargs="?", help="one run; all of them when absent")
+    parser.add_argument("--json", action="store_true", help="one JSON object, or a list of them without RUN")
+    add_runs_argument(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the state of the run, or of every run."""
+    if options.run_name is not None:
+        status = derive_status(run_of(options))
+        print(json.dumps(_plain(status), indent=2) if options.json else "\n".join(_lines(status)))
+        return 0
+    found = list(_readable(RunFolder.all(runs_of(options))))
+    if options.json:
+        print(json.dumps([_plain(status) for status in found], indent=2))
+    else:
+        print("\n".join(map(summary, found)) or f"no runs in {runs_of(options)}")
+    return 0
+
+
+def _readable(folders: tuple[RunFolder, ...]) -> Iterator[Status]:
+    for folder in folders:
+        try:
+            yield derive_status(folder)
+        except IntegrityError as error:
+            print(error, file=sys.stderr)
+
+
+def _plain(status: Status) -> dict[str, object]:
+    return status.model_dump(mode="json")
+
+
+def _lines(status: Status) -> Iterator[str]:
+    yield summary(status)
+    yield f"  stage        {status.stage or '-'}, attempt {status.attempts}"
+    yield (
+        f"  saved        step {status.last_durable_step}"
+        if status.last_durable_step is not None
+        else "  saved        nothing yet"
+    )
+    yield from (f"  {name:<32} {value:.6g}" for name, value in status.metrics.items() if name.startswith("val_"))
+    if status.best:
+        yield f"  best         {status.best['metric']} {status.best['value']:.6g} in epoch {status.best['epoch']}"
+    yield f"  cost         {'unknown' if status.cost_usd is None else format_dollars(status.cost_usd)}"
+    yield f"  card         {status.card_digest[:12]}, signed by {', '.join(status.signed_by) or 'nobody'}"
+    yield f"  started      {status.started}, last sign {status.updated}"
+    if status.results:
+        yield f"  results      {status.results}"

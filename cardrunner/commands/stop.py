@@ -1,0 +1,35 @@
+"""`cardrunner stop`: ask a run to save and end, from any shell."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from cardrunner.commands.run_arguments import add_run_argument, run_of, summary
+from cardrunner.runs.status import derive_status
+from cardrunner.submit import request_stop
+
+HELP = "ask a run to save and end"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The run, and how long to wait for it."""
+    add_run_argument(parser)
+    parser.add_argument("--wait", type=float, default=30.0, metavar="SECONDS", help="how long to wait for its end (30)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Ask and wait; 0 also when it had ended already, or needs longer."""
+    folder = run_of(options)
+    if not derive_status(folder).live:
+        print(f"nothing to stop: {summary(derive_status(folder))}", file=sys.stderr)
+        return 0
+    status = request_stop(folder, patience=options.wait)
+    if status.live:
+        print(
+            f"run {folder.name} was asked and has not ended yet; watch it with `cardrunner attach {folder.name}`",
+            file=sys.stderr,
+        )
+    else:
+        print(summary(status))
+    return 0

@@ -1,0 +1,47 @@
+"""`cardrunner validate`: every fault of every card."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from cardrunner import registry
+from cardrunner.card.document import Fault
+from cardrunner.card.load import examine_card
+
+HELP = "find every fault of one or more cards"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Cards, and whether scripts read the answer."""
+    parser.add_argument("cards", nargs="+", type=Path, metavar="CARD", help="a card, such as runcards/policy-22k.yaml")
+    parser.add_argument(
+        "--json", action="store_true", help="a list of objects: file, line, column, path, message, severity"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the faults; 2 when there is an error among them."""
+    found = [fault for card in options.cards for fault in examine_card(card, registry.workload_spec)]
+    if options.json:
+        print(json.dumps([asdict(fault) for fault in found], indent=2, ensure_ascii=False))
+    else:
+        for fault in found:
+            print(fault)
+    if not options.quiet:
+        print(_summary(len(options.cards), found), file=sys.stderr)
+    return 2 if any(fault.severity == "error" for fault in found) else 0
+
+
+def _summary(cards: int, found: Sequence[Fault]) -> str:
+    faults = sum(fault.severity == "error" for fault in found)
+    warnings = len(found) - faults
+    return ", ".join((_count(cards, "card"), _count(faults, "fault"), _count(warnings, "warning")))
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -1,0 +1,71 @@
+"""The `cardrunner` command: arguments → one subcommand → exit code."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from cardrunner.errors import CardrunnerError
+
+COMMANDS = (
+    "validate", "render", "plan", "digest", "check", "sign", "launch", "status", "logs", "attach", "stop", "finish", "resume",
+    "download", "demo", "report", "encode", "schema",
+)  # fmt: skip
+
+
+def build_parser(only: str | None = None) -> argparse.ArgumentParser:
+    """The argument parser; with `only`, just that command's own arguments are filled in."""
+    parser = argparse.ArgumentParser(prog="cardrunner", description="Reviewed YAML run cards that launch, watch and report training runs.")
+    parser.add_argument("--version", action="version", version=f"cardrunner {version('cardrunner')}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name in COMMANDS if only is None else (only,):
+        module = importlib.import_module(f"cardrunner.commands.{name}")
+        sub = commands.add_parser(name, help=module.HELP, description=module.HELP)
+        module.add_arguments(sub)
+        sub.add_argument("--quiet", action="store_true", help="no progress, only results and errors")
+        sub.add_argument("--no-color", action="store_true", help="no colour (NO_COLOR holds too)")
+        sub.set_defaults(run=module.run)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code (see the table in the README)."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    only = words[0] if words and words[0] in COMMANDS else None
+    options = build_parser(only).parse_args(words)
+    if options.no_color:
+        os.environ["NO_COLOR"] = "1"
+    try:
+        return int(options.run(options))
+    except CardrunnerError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left, as `| head` does
+        return 0
+    except Exception:
+        print(_log_bug(words), file=sys.stderr)
+        return 1
+
+
+def _log_bug(words: Sequence[str]) -> str:
+    import tempfile  # only a bug needs them
+    import traceback
+
+    with tempfile.NamedTemporaryFile("w", prefix="cardrunner-", suffix=".log", delete=False) as log:
+        log.write(f"cardrunner {version('cardrunner')}, Python {sys.version}\narguments: {list(words)}\n\n{traceback.format_exc()}")
+    last = traceback.format_exc().strip().splitlines()[-1]
+    return f"this is a bug in cardrunner, not in your card: {last}\nplease send {Path(log.name)} to the maintainers"
+
+
+def entry() -> None:
+    """The installed command."""
+    sys.exit(main())
