@@ -1,0 +1,204 @@
+"""A small toy card, signed, and runs of it."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cardrunner import registry
+from cardrunner.card.load import LoadedCard, load_card_bytes
+from cardrunner.errors import CardrunnerError
+from cardrunner.gate import examine_gate
+from cardrunner.pipeline import open_context
+from cardrunner.runs.context import RunContext
+from cardrunner.runs.create import create_run
+from cardrunner.runs.folder import RunFolder
+from cardrunner.runs.history import HistoryRow
+from cardrunner.runs.interrupts import StopRequest
+from cardrunner.runs.records import LaunchRecord, Manifest, TrainRecord, read_record
+from cardrunner.tracking.progress import NullProgress
+from cardrunner.workspace import Workspace
+
+TOY: dict[str, Any] = {
+    "card": 1,
+    "name": "toy-run",
+    "created": "2026-02-26",
+    "repeat": True,
+    "goal": "Find out whether the machinery works.",
+    "workload": "toy",
+    "data": {"source": "synthetic", "split": {"train": "80%", "by": "example"}, "examples": 320},
+    "model": {"architecture": "ToyMLP"},
+    "training": {
+        "epochs": 3,
+        "batch_size": 32,
+        "learning_rate": 0.01,
+        "gradient_clip": 0.2,
+        "log_every": "3 steps",
+        "seed": 1,
+        "threads": 1,
+        "device": "cpu",
+        "checkpoint_every": "1 epoch",
+        "select": {"metric": "val_loss/total", "mode": "min"},
+    },
+    "infra": {"platform": "local", "executor": "inline"},
+    "timing": {"calibration": [1], "epoch": "1s"},
+    "targets": [{"metric": "val_loss/total", "below": 0.9}],
+    "sign_off": {"policy": "boxes", "reviewers": [{"id": "mattie", "signed": True}]},
+}
+
+Changes = Mapping[str, Any]
+
+
+def toy_text(changes: Changes | None = None) -> str:
+    """A signed toy card. Eight steps an epoch.
+
+    Args:
+        changes: fields by path, such as ``{"training.epochs": 5}``; None removes one.
+    """
+    card = json.loads(json.dumps(TOY))
+    for path, value in (changes or {}).items():
+        *parents, last = path.split(".")
+        section = card
+        for name in parents:
+            section = section.setdefault(name, {})
+        if value is None:
+            section.pop(last, None)
+        else:
+            section[last] = value
+    return json.dumps(card, indent=2)
+
+
+def load_toy(changes: Changes | None = None) -> LoadedCard:
+    return load_card_bytes(toy_text(changes).encode(), file="runcards/toy-run.yaml", resolve=registry.workload_spec)
+
+
+@dataclass
+class ToyRun:
+    """A run of a toy card, and one attempt at a time at it."""
+
+    folder: RunFolder
+    attempts: int = 0
+    ended: CardrunnerError | None = None
+
+    def context(self, *, stop: StopRequest | None = None) -> RunContext:
+        """Begin an attempt, as a worker does."""
+        self.attempts += 1
+        stop = stop or StopRequest()
+        ctx = open_context(self.folder, stop=stop, progress=NullProgress(), attempt=self.attempts)
+        ctx.ledger.append("attempt_started", attempt=self.attempts)
+        return ctx
+
+    def train(self, *, stop: StopRequest | None = None, changes: Changes | None = None) -> ToyRun:
+        """One attempt at the train stage; how it ended stands in `ended`. `changes` are those of a restart."""
+        ctx = self.context(stop=stop)
+        if changes:
+            ctx = replace(ctx, card=changed(ctx, changes))
+        self.ended = None
+        try:
+            registry.stage("train").run(ctx)
+        except CardrunnerError as error:
+            self.ended = error
+        ctx.ledger.append("attempt_ended", attempt=self.attempts, state="over", seconds=0.1)
+        return self
+
+    @property
+    def record(self) -> TrainRecord:
+        return read_record(self.folder.record("train"), TrainRecord)
+
+    @property
+    def manifest(self) -> Manifest:
+        return read_record(self.folder.manifest, Manifest)
+
+    @property
+    def rows(self) -> list[HistoryRow]:
+        return self.context_history().rows()
+
+    def context_history(self) -> Any:
+        from cardrunner.runs.history import History
+
+        return History(self.folder.history)
+
+    def events(self, *names: str) -> list[dict[str, Any]]:
+        from cardrunner.runs.ledger import Ledger
+
+        return Ledger(self.folder.ledger).events(*names)
+
+    def facts(self) -> list[dict[str, Any]]:
+        """The history without clocks: what has to repeat exactly. NaN as text, since it equals nothing."""
+        return [json.loads(json.dumps(row.model_dump(exclude={"clock"}))) for row in self.rows]
+
+
+def changed(ctx: RunContext, changes: Changes) -> Any:
+    from cardrunner.runs.frozen import load_frozen, with_changes
+
+    return with_changes(load_frozen(ctx.folder, registry.workload_spec), [changes])
+
+
+@pytest.fixture
+def toy_card_text() -> Callable[..., str]:
+    """The text of a signed toy card: ``toy_card_text({"training.epochs": 5})``."""
+    return toy_text
+
+
+@pytest.fixture
+def toy_card() -> Callable[..., LoadedCard]:
+    """A signed toy card, loaded."""
+    return load_toy
+
+
+MakeToyRun = Callable[..., ToyRun]
+
+
+@pytest.fixture
+def toy_run(tmp_path: Path) -> MakeToyRun:
+    """Makes the folder of a launched toy run: ``toy_run({"training.epochs": 5}, name="other")``."""
+
+    def make(changes: Changes | None = None, *, name: str = "toy-run") -> ToyRun:
+        loaded = load_toy(changes)
+        workspace = Workspace(tmp_path)
+        assert examine_gate(loaded, workspace, now=datetime.datetime.now(datetime.UTC)).open
+        folder = RunFolder.of(tmp_path / "runs", name)
+        launch = LaunchRecord(
+            run=name,
+            workload="toy",
+            workspace=str(tmp_path),
+            executor="inline",
+            card_file="runcards/toy-run.yaml",
+            card_digest=loaded.digest,
+            signed_by=("mattie",),
+            created="2026-03-01T12:00:00.000Z",
+        )
+        effective = loaded.card.model_dump(mode="json", by_alias=True)
+        create_run(folder, launch=launch, card=loaded.data, effective=effective, approvals=[], plan={})
+        return ToyRun(folder)
+
+    return make
+
+
+MakeCard = Callable[..., Path]
+
+
+@pytest.fixture
+def make_card(tmp_path: Path) -> MakeCard:
+    """Writes a toy card into the workspace `tmp_path`: ``make_card({"training.toy.oom_at": 3}, name="other")``."""
+
+    def make(changes: Changes | None = None, *, name: str = "toy-run") -> Path:
+        path = tmp_path / "runcards" / f"{name}.yaml"
+        path.parent.mkdir(exist_ok=True)
+        download = {"after_training.download": {"checkpoint": "best", "to": f"out/{name}.pt"}}
+        path.write_text(toy_text({"name": name, **download, **(changes or {})}))
+        return path
+
+    return make
+
+
+@pytest.fixture
+def signed_card(make_card: MakeCard) -> Path:
+    """A signed card that trains for a second in this process."""
+    return make_card()

@@ -1,0 +1,151 @@
+"""Who may import whom, and which packages stay out of where."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "cardrunner"
+
+ROWS = (
+    ("errors", "units"),
+    ("workspace",),
+    ("contracts",),
+    ("kill_rules",),
+    ("card",),
+    ("runs", "gate"),
+    ("training",),
+    ("stages", "executors", "tracking", "report", "workloads"),
+    ("registry",),
+    ("pipeline",),
+    ("plan", "worker", "finish"),
+    ("submit",),
+    ("launch",),
+    ("commands",),
+    ("main",),
+    ("__main__", "__init__"),
+)
+ROW_OF = {room: number for number, row in enumerate(ROWS) for room in row}
+
+# package -> the only places that may import it
+HEAVY = {
+    "torch": ("training", "stages", "workloads"),
+    "numpy": ("training", "stages", "workloads", "report"),
+    "matplotlib": ("report",),
+    "modal": ("executors/modal_cloud",),
+    "wandb": ("tracking/wandb_run",),
+    "yaml": ("card",),
+    "jinja2": ("card/markdown", "report"),
+    "peppi_py": ("workloads/melee",),
+    "rich": ("tracking", "commands"),
+}
+
+
+def modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def imports(path: Path) -> Iterator[tuple[str, int]]:
+    """Absolute module names imported at run time, with their lines; imports for type checking alone do not count."""
+    tree = ast.parse(path.read_text())
+    typing_only = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if id(node) in typing_only:
+            continue
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            if node.module == "cardrunner":
+                yield from ((f"cardrunner.{alias.name}", node.lineno) for alias in node.names)
+            else:
+                yield node.module, node.lineno
+
+
+def place(path: Path) -> str:
+    return path.relative_to(PACKAGE).with_suffix("").as_posix()
+
+
+def room(name: str) -> str:
+    return name.split("/")[0]
+
+
+def workload_of(name: str) -> str | None:
+    parts = name.split("/")
+    return parts[1] if parts[0] == "workloads" and len(parts) > 2 else None
+
+
+@pytest.mark.parametrize("path", modules(), ids=place)
+def test_a_module_imports_only_from_rooms_above_its_own(path: Path) -> None:
+    own = room(place(path))
+    for name, line in imports(path):
+        if not name.startswith("cardrunner."):
+            continue
+        other = name.split(".")[1]
+        allowed = other == own or ROW_OF[other] < ROW_OF[own]
+        assert allowed, f"{path}:{line}: {own} may not import {name}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=place)
+def test_heavy_packages_stay_where_they_belong(path: Path) -> None:
+    own = place(path)
+    for name, line in imports(path):
+        homes = HEAVY.get(name.split(".")[0])
+        assert homes is None or own.startswith(homes), f"{path}:{line}: {name} is only for {homes}"
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.glob("workloads/*/spec.py")), ids=place)
+def test_a_spec_is_free_of_torch_and_numpy(path: Path) -> None:
+    probe = f"import sys, cardrunner.workloads.{path.parent.name}.spec; print([m for m in ('torch', 'numpy') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_only_the_registry_names_a_workload() -> None:
+    names = {folder.name for folder in (PACKAGE / "workloads").iterdir() if (folder / "spec.py").exists()}
+    for path in modules():
+        own = workload_of(place(path))
+        for name, line in imports(path):
+            parts = name.split(".")
+            if parts[:2] == ["cardrunner", "workloads"] and len(parts) > 2 and parts[2] in names:
+                assert own == parts[2] or place(path) == "registry", f"{path}:{line}: only the registry may import {name}"
+
+
+def test_the_core_speaks_no_melee() -> None:
+    words = ("melee", "slippi", "peppi", "falco", "controller", "replay")
+    for path in modules():
+        if place(path).startswith(("workloads/", "registry")) or place(path) == "commands/encode":
+            continue
+        text = path.read_text().lower()
+        found = [word for word in words if word in text]
+        assert not found, f"{path} names {found}"
+
+
+def test_only_commands_print_or_exit() -> None:
+    for path in modules():
+        if room(place(path)) in ("commands", "main", "__main__"):
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+            assert called not in ("print", "sys.exit", "exit"), f"{path}:{node.lineno} calls {called}"  # type: ignore[attr-defined]
+
+
+def test_reading_a_command_leaves_heavy_packages_alone() -> None:
+    probe = "import sys, cardrunner.main as m; m.build_parser(); print(sorted({'torch', 'modal', 'wandb', 'numpy', 'matplotlib'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_functions_fit_on_a_screen() -> None:
+    for path in modules():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                length = (node.end_lineno or node.lineno) - node.lineno + 1
+                assert length <= 60, f"{path}:{node.lineno} {node.name} has {length} lines"
