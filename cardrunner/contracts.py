@@ -34,7 +34,7 @@ Direction = Literal["min", "max"]
 
 @dataclass(frozen=True, kw_only=True)
 class MetricSpec:
-    """A metric that a workload computes. `name` carries no ``val_`` prefix; on validation data it is ``val_`` + name."""
+    """A metric that a workload computes. `name` has no ``val_`` prefix; on validation data it is ``val_`` + name."""
 
     name: str
     direction: Direction
@@ -90,7 +90,7 @@ class WorkloadSpec(Protocol):
     def derive(self, card: Card) -> Iterable[Derived]: ...  # every stated number that follows from others
     def check(self, card: Card) -> Iterable[Remark]: ...  # what else is wrong, such as an unknown architecture
     def examples(self, card: Card) -> tuple[int, int] | None: ...  # training and validation examples, where derivable
-    def describe(self, card: Card) -> Mapping[str, Sequence[tuple[str, str]]]: ...  # section -> (field, value) rows of the review page
+    def describe(self, card: Card) -> Mapping[str, Sequence[tuple[str, str]]]: ...  # section -> rows (field, value)
 
 
 # ---------------------------------------------------------------- what a workload computes, with torch
@@ -168,12 +168,16 @@ class Workload(Protocol):
 
     spec: WorkloadSpec
 
-    def open_data(self, card: Card, files: Sequence[Path], *, scratch: Path, progress: Progress) -> Data: ...  # raises IntegrityError, EnvironmentFailed
+    # raises IntegrityError, EnvironmentFailed
+    def open_data(self, card: Card, files: Sequence[Path], *, scratch: Path, progress: Progress) -> Data: ...
     def build_model(self, card: Card) -> nn.Module: ...  # fresh weights from torch's global generator
     def objective(self, card: Card) -> Objective: ...
-    def baselines(self, card: Card, data: Data) -> Mapping[str, Callable[[Batch], Any]]: ...  # name -> predictor giving `outputs`
-    def export_config(self, card: Card) -> Mapping[str, Any]: ...  # the `config` of a checkpoint in the workload's own format
-    def demo(self, card: Card, checkpoint: Path, data: Data, *, out: Path, progress: Progress) -> DemoResult | None: ...  # None: it has none
+    # trivial baseline -> predictor giving what `Objective.score` takes
+    def baselines(self, card: Card, data: Data) -> Mapping[str, Callable[[Batch], Any]]: ...
+    # the `config` of a checkpoint in the workload's own format
+    def export_config(self, card: Card) -> Mapping[str, Any]: ...
+    # None: it has none
+    def demo(self, card: Card, checkpoint: Path, data: Data, *, out: Path, progress: Progress) -> DemoResult | None: ...
 
 
 # ---------------------------------------------------------------- running
@@ -218,7 +222,7 @@ class Job(Protocol):
     def id(self) -> str: ...
     def wait(self) -> int: ...  # the worker's exit code
     def running(self) -> bool: ...
-    def stop(self, signal_number: int = 15) -> None: ...  # SIGINT and SIGTERM ask it to save and end, SIGKILL does not ask
+    def stop(self, signal_number: int = 15) -> None: ...  # SIGINT and SIGTERM ask it to save, SIGKILL does not
 
 
 class Tracker(Protocol):

@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib
 import os
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 
 from cardrunner.errors import CardrunnerError
 
 COMMANDS = (
-    "validate", "render", "plan", "digest", "check", "sign", "launch", "status", "logs", "attach", "stop", "finish", "resume",
-    "download", "demo", "report", "encode", "schema",
+    "validate", "render", "plan", "digest", "check", "sign", "launch", "status", "logs", "attach", "stop", "finish",
+    "resume", "download", "demo", "report", "encode", "schema",
 )  # fmt: skip
+
+
+class _Version(argparse.Action):
+    """Looks the version up only when somebody asks for it."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        print(f"cardrunner {_version()}")
+        parser.exit()
 
 
 def build_parser(only: str | None = None) -> argparse.ArgumentParser:
     """The argument parser; with `only`, just that command's own arguments are filled in."""
-    parser = argparse.ArgumentParser(prog="cardrunner", description="Reviewed YAML run cards that launch, watch and report training runs.")
-    parser.add_argument("--version", action="version", version=f"cardrunner {version('cardrunner')}")
+    parser = argparse.ArgumentParser(
+        prog="cardrunner", description="Reviewed YAML run cards that launch, watch and report training runs."
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and stop")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name in COMMANDS if only is None else (only,):
         module = importlib.import_module(f"cardrunner.commands.{name}")
@@ -56,16 +66,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("cardrunner")
+
+
 def _log_bug(words: Sequence[str]) -> str:
     import tempfile  # only a bug needs them
     import traceback
 
     with tempfile.NamedTemporaryFile("w", prefix="cardrunner-", suffix=".log", delete=False) as log:
-        log.write(f"cardrunner {version('cardrunner')}, Python {sys.version}\narguments: {list(words)}\n\n{traceback.format_exc()}")
+        log.write(f"cardrunner {_version()}, Python {sys.version}\narguments: {list(words)}\n\n")
+        log.write(traceback.format_exc())
     last = traceback.format_exc().strip().splitlines()[-1]
     return f"this is a bug in cardrunner, not in your card: {last}\nplease send {Path(log.name)} to the maintainers"
 
 
 def entry() -> None:
     """The installed command."""
+    gc.set_threshold(50_000, 20, 20)  # start-up makes many objects that all stay: looking them through is a tenth of it
     sys.exit(main())

@@ -1,7 +1,8 @@
 """Name → "module:object": the only file that knows every implementation.
 
-Values are strings resolved on use, so that reading a card never imports torch. Another package adds a workload through the
-entry-point group ``cardrunner.workloads``: an object with the attributes ``spec`` and ``workload``, each such a string.
+Values are strings resolved on use, so that reading a card never imports torch. Another package adds a workload through
+the entry-point group ``cardrunner.workloads``: an object with the attributes ``spec`` and ``workload``, each such a
+string.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from cardrunner.errors import MissingExtra, UsageError
 T = TypeVar("T")
 ENTRY_POINT_GROUP = "cardrunner.workloads"
 _EXTRA_OF = {
-    "torch": "train", "numpy": "train", "matplotlib": "train", "peppi_py": "melee", "pyarrow": "melee", "modal": "modal", "wandb": "wandb",
+    "torch": "train", "numpy": "train", "matplotlib": "train", "peppi_py": "melee", "pyarrow": "melee",
+    "modal": "modal", "wandb": "wandb",
 }  # fmt: skip
 
 
@@ -33,7 +35,9 @@ class WorkloadEntry:
 
 WORKLOADS: dict[str, WorkloadEntry] = {
     "toy": WorkloadEntry("cardrunner.workloads.toy.spec:SPEC", "cardrunner.workloads.toy.workload:WORKLOAD"),
-    "melee-policy": WorkloadEntry("cardrunner.workloads.melee.spec:SPEC", "cardrunner.workloads.melee.workload:WORKLOAD"),
+    "melee-policy": WorkloadEntry(
+        "cardrunner.workloads.melee.spec:SPEC", "cardrunner.workloads.melee.workload:WORKLOAD"
+    ),
 }
 STAGES: dict[str, str] = {
     name: f"cardrunner.stages.{name}:STAGE" for name in ("load", "train", "checkpoint", "download", "demo")
@@ -56,7 +60,7 @@ def workload_spec(name: str) -> WorkloadSpec:
     Raises:
         UsageError: nobody declares it.
     """
-    return cast(WorkloadSpec, _resolve(_workload_entry(name).spec, purpose=f"read a {name} card"))
+    return cast("WorkloadSpec", _resolve(_workload_entry(name).spec, purpose=f"read a {name} card"))
 
 
 def workload(name: str) -> Workload:
@@ -66,17 +70,17 @@ def workload(name: str) -> Workload:
         UsageError: nobody declares it.
         MissingExtra: its packages are not installed.
     """
-    return cast(Workload, _resolve(_workload_entry(name).workload, purpose=f"run the workload {name}"))
+    return cast("Workload", _resolve(_workload_entry(name).workload, purpose=f"run the workload {name}"))
 
 
 def stage(name: str) -> Stage:
     """A stage of the pipeline."""
-    return cast(Stage, _resolve(STAGES[name], purpose=f"run the stage {name}"))
+    return cast("Stage", _resolve(STAGES[name], purpose=f"run the stage {name}"))
 
 
 def executor(name: str) -> Executor:
     """A fresh executor."""
-    make = cast(Callable[[], Executor], _resolve(_known(EXECUTORS, name, "executor"), purpose=f"run on {name}"))
+    make = cast("Callable[[], Executor]", _resolve(_known(EXECUTORS, name, "executor"), purpose=f"run on {name}"))
     return make()
 
 

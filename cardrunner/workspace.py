@@ -21,7 +21,7 @@ class Workspace:
     @classmethod
     def around(cls, place: Path) -> Workspace:
         """Find the workspace of a card or folder; without a marker it is the card's own folder."""
-        start = Path(os.path.abspath(place))
+        start = Path(os.path.abspath(place))  # noqa: PTH100 - a linked card belongs to where the link stands
         folder = start if start.is_dir() else start.parent
         for candidate in (folder, *folder.parents):
             if any((candidate / marker).exists() for marker in _MARKERS):
@@ -60,11 +60,11 @@ class Workspace:
             EnvironmentFailed: it is nowhere.
         """
         given = Path(relative)
-        folders = [] if given.is_absolute() else [Path(entry) for entry in os.environ.get(DATA_VARIABLE, "").split(os.pathsep) if entry]
-        places = [self.root / given, *(folder / given for folder in folders)]
+        named = () if given.is_absolute() else os.environ.get(DATA_VARIABLE, "").split(os.pathsep)
+        places = [folder / given for folder in (self.root, *(Path(entry) for entry in named if entry))]
         for place in places:
             if place.is_file():
                 return place
         looked = ", ".join(str(place) for place in places)
-        hint = "put it there" if given.is_absolute() else f"put it there, or set {DATA_VARIABLE} to the folder that holds it"
-        raise EnvironmentFailed(f"data.source: {relative} was not found (looked at {looked}); {hint}")
+        hint = "" if given.is_absolute() else f", or set {DATA_VARIABLE} to the folder that holds it"
+        raise EnvironmentFailed(f"data.source: {relative} was not found (looked at {looked}); put it there{hint}")

@@ -19,8 +19,10 @@ from cardrunner.pipeline import open_context
 from cardrunner.runs.context import RunContext
 from cardrunner.runs.create import create_run
 from cardrunner.runs.folder import RunFolder
-from cardrunner.runs.history import HistoryRow
+from cardrunner.runs.frozen import load_frozen, with_changes
+from cardrunner.runs.history import History, HistoryRow
 from cardrunner.runs.interrupts import StopRequest
+from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.records import LaunchRecord, Manifest, TrainRecord, read_record
 from cardrunner.tracking.progress import NullProgress
 from cardrunner.workspace import Workspace
@@ -98,7 +100,7 @@ class ToyRun:
         """One attempt at the train stage; how it ended stands in `ended`. `changes` are those of a restart."""
         ctx = self.context(stop=stop)
         if changes:
-            ctx = replace(ctx, card=changed(ctx, changes))
+            ctx = replace(ctx, card=with_changes(load_frozen(self.folder, registry.workload_spec), [changes]))
         self.ended = None
         try:
             registry.stage("train").run(ctx)
@@ -117,27 +119,14 @@ class ToyRun:
 
     @property
     def rows(self) -> list[HistoryRow]:
-        return self.context_history().rows()
-
-    def context_history(self) -> Any:
-        from cardrunner.runs.history import History
-
-        return History(self.folder.history)
+        return History(self.folder.history).rows()
 
     def events(self, *names: str) -> list[dict[str, Any]]:
-        from cardrunner.runs.ledger import Ledger
-
         return Ledger(self.folder.ledger).events(*names)
 
     def facts(self) -> list[dict[str, Any]]:
         """The history without clocks: what has to repeat exactly. NaN as text, since it equals nothing."""
         return [json.loads(json.dumps(row.model_dump(exclude={"clock"}))) for row in self.rows]
-
-
-def changed(ctx: RunContext, changes: Changes) -> Any:
-    from cardrunner.runs.frozen import load_frozen, with_changes
-
-    return with_changes(load_frozen(ctx.folder, registry.workload_spec), [changes])
 
 
 @pytest.fixture

@@ -106,7 +106,9 @@ def test_heavy_packages_stay_where_they_belong(path: Path) -> None:
 @pytest.mark.parametrize("path", sorted(PACKAGE.glob("workloads/*/spec.py")), ids=place)
 def test_a_spec_is_free_of_torch_and_numpy(path: Path) -> None:
     probe = f"import sys, cardrunner.workloads.{path.parent.name}.spec; print([m for m in ('torch', 'numpy') if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    assert (
+        subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )
 
 
 def test_only_the_registry_names_a_workload() -> None:
@@ -116,7 +118,9 @@ def test_only_the_registry_names_a_workload() -> None:
         for name, line in imports(path):
             parts = name.split(".")
             if parts[:2] == ["cardrunner", "workloads"] and len(parts) > 2 and parts[2] in names:
-                assert own == parts[2] or place(path) == "registry", f"{path}:{line}: only the registry may import {name}"
+                assert own == parts[2] or place(path) == "registry", (
+                    f"{path}:{line}: only the registry may import {name}"
+                )
 
 
 def test_the_core_speaks_no_melee() -> None:
@@ -140,7 +144,9 @@ def test_only_commands_print_or_exit() -> None:
 
 def test_reading_a_command_leaves_heavy_packages_alone() -> None:
     probe = "import sys, cardrunner.main as m; m.build_parser(); print(sorted({'torch', 'modal', 'wandb', 'numpy', 'matplotlib'} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    assert (
+        subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )
 
 
 def test_functions_fit_on_a_screen() -> None:

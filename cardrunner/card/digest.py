@@ -51,7 +51,7 @@ def card_digest(card: Card) -> str:
     """The sha256 that a sign-off signs, as 64 hexadecimal digits.
 
     Raises:
-        rfc8785.CanonicalizationError: the card holds a number that JSON cannot hold exactly; `load_card` refuses it.
+        rfc8785.CanonicalizationError: it holds what JSON cannot hold exactly; the schema lets no such number pass.
     """
     return content_digest(signed_content(card))
 

@@ -43,9 +43,9 @@ _SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "int_parsing_size": lambda _: "has too many digits",
     "too_short": lambda ctx: f"needs at least {_count(ctx['min_length'], 'entry', 'entries')}",
     "too_long": lambda ctx: f"has more than {_count(ctx['max_length'], 'entry', 'entries')}",
-    "string_too_short": lambda ctx: f"needs at least {_count(ctx['min_length'], 'character', 'characters')}",
+    "string_too_short": lambda _: "is empty; write something or leave the key out",
     "string_too_long": lambda ctx: f"is longer than {_count(ctx['max_length'], 'character', 'characters')}",
-    "string_pattern_mismatch": lambda _: "is not written the way this field is; `cardrunner schema` shows how",
+    "string_pattern_mismatch": lambda _: "must be one line",  # the only pattern: see `Line`
     "value_error": lambda ctx: str(ctx["error"]),
 }
 _KINDS = {

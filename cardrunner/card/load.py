@@ -11,7 +11,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import rfc8785
 from pydantic import TypeAdapter, ValidationError, create_model
 
 from cardrunner.card.arithmetic import check_card
@@ -20,7 +19,7 @@ from cardrunner.card.digest import card_digest
 from cardrunner.card.document import Document, Fault, format_path
 from cardrunner.card.explain import explain
 from cardrunner.card.reader import read_bytes, read_document
-from cardrunner.card.schema.base import LARGEST_COUNT, Section
+from cardrunner.card.schema.base import Section
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.data import DataSection
 from cardrunner.card.schema.model import ModelSection
@@ -75,7 +74,7 @@ def load_card_bytes(data: bytes, *, file: str, resolve: SpecResolver) -> LoadedC
     found = _examine(data, file=file, resolve=resolve)
     if found.card is None or found.spec is None or any(fault.severity == "error" for fault in found.faults):
         raise CardError(found.faults)
-    return LoadedCard(Path(file), found.document, found.card, found.spec, found.digest, found.faults)
+    return LoadedCard(Path(file), found.document, found.card, found.spec, card_digest(found.card), found.faults)
 
 
 def examine_card(path: Path, resolve: SpecResolver) -> tuple[Fault, ...]:
@@ -115,7 +114,6 @@ class _Examined:
     document: Document
     card: Card | None
     spec: WorkloadSpec | None
-    digest: str
     faults: tuple[Fault, ...]
 
 
@@ -124,23 +122,18 @@ def _examine(data: bytes, *, file: str, resolve: SpecResolver) -> _Examined:
     value = document.value()
     spec, remarks = _spec_of(value, resolve)
     model = card_model(spec) if spec else _model_of_any()
-    card, digest, faults = None, "", list[Fault]()
+    card, faults = None, list[Fault]()
     try:
         card = part = model.model_validate(value)
         faulty: frozenset[str] = frozenset()
         remarks += check_restarts(card, value)
-        digest = card_digest(card)
     except ValidationError as error:
         faults += explain(error, document, model)
         part, faulty = _clean_part(value, model, error)
-    except rfc8785.CanonicalizationError:
-        remarks.append(
-            Remark(loc=(), message=f"the card holds a whole number beyond {LARGEST_COUNT}; quote it if it is text")
-        )
     if spec:
         remarks += check_card(part, spec, without=faulty)
     faults += _as_faults(remarks, document)
-    return _Examined(document, card, spec, digest, tuple(sorted(faults, key=lambda fault: (fault.line, fault.column))))
+    return _Examined(document, card, spec, tuple(sorted(faults, key=lambda fault: (fault.line, fault.column))))
 
 
 def _spec_of(value: Mapping[str, object], resolve: SpecResolver) -> tuple[WorkloadSpec | None, list[Remark]]:

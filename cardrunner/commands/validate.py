@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -28,6 +27,8 @@ def run(options: argparse.Namespace) -> int:
     """Print the faults; 2 when there is an error among them."""
     found = [fault for card in options.cards for fault in examine_card(card, registry.workload_spec)]
     if options.json:
+        import json  # not needed where a person reads
+
         print(json.dumps([asdict(fault) for fault in found], indent=2, ensure_ascii=False))
     else:
         for fault in found:

@@ -17,7 +17,18 @@ from cardrunner.kill_rules.event import EventRule
 from cardrunner.kill_rules.metric_limit import MetricLimit
 from cardrunner.kill_rules.not_decreasing import NotDecreasing
 
-__all__ = ["Action", "EventRule", "KillRule", "MetricLimit", "NotDecreasing", "Rule", "Validation", "Verdict", "judge", "judge_event"]
+__all__ = [
+    "Action",
+    "EventRule",
+    "KillRule",
+    "MetricLimit",
+    "NotDecreasing",
+    "Rule",
+    "Validation",
+    "Verdict",
+    "judge",
+    "judge_event",
+]
 
 _SEVERITY: dict[Action, int] = {"warn": 0, "restart": 1, "investigate": 2, "stop": 3}
 
@@ -31,15 +42,16 @@ def _kind(value: Any) -> str:
 
 
 KillRule = Annotated[
-    Annotated[EventRule, Tag("<event>")] | Annotated[NotDecreasing, Tag("<not_decreasing_for>")] | Annotated[MetricLimit, Tag("<limit>")],
+    Annotated[EventRule, Tag("<event>")]
+    | Annotated[NotDecreasing, Tag("<not_decreasing_for>")]
+    | Annotated[MetricLimit, Tag("<limit>")],
     Discriminator(_kind),
 ]
 
 
 def judge(rules: Sequence[Rule], history: Sequence[Validation]) -> tuple[Verdict, ...]:
     """Every verdict on the newest validation, the gravest first."""
-    fired = (
-        replace(found, rule=number) for number, rule in enumerate(rules) if (found := rule.verdict(history)))
+    fired = (replace(found, rule=number) for number, rule in enumerate(rules) if (found := rule.verdict(history)))
     return tuple(sorted(fired, key=lambda verdict: -_SEVERITY[verdict.action]))
 
 

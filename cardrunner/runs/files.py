@@ -52,8 +52,8 @@ def write_durably(path: Path, write: Writer) -> None:
 def write_together(contents: Mapping[Path, Writer]) -> None:
     """`write_durably` for files that belong together: none is replaced before all are on the disk in staging.
 
-    A full disk therefore changes none of them. They are replaced in the given order, so the one that vouches for the others
-    comes last.
+    A full disk therefore changes none of them. They are replaced in the given order, so the one that vouches for the
+    others comes last.
 
     Raises:
         EnvironmentFailed: the disk is full, read-only or failing; the old contents are intact.

@@ -14,8 +14,6 @@ from cardrunner.runs.files import write_durably
 from cardrunner.runs.jsonl import append_line, line_of, read_lines
 from cardrunner.runs.records import Record
 
-_SUMMARISED = 3
-
 
 class Clock(Record):
     """The figures of a row that never repeat exactly."""
@@ -50,10 +48,10 @@ class HistoryRow(Record):
     """The same names as plain means of per-batch values."""
     clock: Clock
 
-    def summary(self) -> str:
+    def summary(self, most: int = 3) -> str:
         """The first metrics in a few words, on a validation those of the validation: ``val_loss/total 0.0559``."""
         names = [name for name in self.metrics if self.kind == "train" or name.startswith("val_")]
-        return ", ".join(f"{name} {self.metrics[name]:.4g}" for name in names[:_SUMMARISED])
+        return ", ".join(f"{name} {self.metrics[name]:.4g}" for name in names[:most])
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,9 @@ class _Screen:
     def _advance(self, row: HistoryRow) -> None:
         if self.task is None:
             self.task = self.bars.enter_context(self.progress.task("training", self._total(), unit="examples"))
-        self.task.advance(max(row.examples - self.examples, 0), info=f"epoch {row.epoch}/{self.epochs} {row.summary()}")
+        self.task.advance(
+            max(row.examples - self.examples, 0), info=f"{row.summary(1)}, epoch {row.epoch}/{self.epochs}"
+        )
         self.examples = max(row.examples, self.examples)
 
     def _total(self) -> int | None:

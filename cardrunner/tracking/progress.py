@@ -72,7 +72,7 @@ class RichProgress:
 
     def note(self, text: str) -> None:
         """One line that stays."""
-        self._console.print(_plain(text), highlight=False)
+        self._console.print(_plain(text), highlight=False, soft_wrap=True)
 
 
 class _RichTask:
@@ -117,17 +117,19 @@ def shown() -> Progress:
 def _bars(console: Console) -> AbstractContextManager[RichBars]:
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as RichBars
+    from rich.table import Column
 
     return RichBars(
         TextColumn("{task.description}"),
-        BarColumn(),
+        BarColumn(bar_width=16),
         MofNCompleteColumn(),
         TextColumn("{task.fields[unit]}"),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[info]}"),
+        TextColumn("{task.fields[info]}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
         console=console,
         transient=True,
+        expand=True,
     )
 
 

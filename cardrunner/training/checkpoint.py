@@ -186,12 +186,14 @@ def load_checkpoint(path: Path) -> Mapping[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises a dozen kinds for a file that is not one
-        raise IntegrityError(
-            f"{path} is not a checkpoint that torch can read: {str(error).splitlines()[0][:200]}"
-        ) from None
+        raise IntegrityError(f"{path} is not a checkpoint that torch can read: {_first_line(error)}") from None
     if not isinstance(content, Mapping):
         raise IntegrityError(f"{path} holds {type(content).__name__}, not a checkpoint")
     return content
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0][:200]
 
 
 def serialized(content: Mapping[str, Any]) -> memoryview:

@@ -1,6 +1,6 @@
 """From a dataset and an order to batches on the device.
 
-On the CPU a batch is gathered in the training thread: threads would only take cores from the arithmetic. With `workers`,
+On the CPU a batch is gathered in the training thread: threads would only take cores from the arithmetic. With `workers`
 or towards a GPU, background threads gather ahead of the training, in order, in a queue that is never longer than two
 batches a thread; towards a GPU they gather into pinned memory, and the copy of the next batch overlaps the step on this
 one.

@@ -37,7 +37,8 @@ def _act(ctx: RunContext, verdicts: Iterable[Verdict], *, can_go_on: bool = Fals
 
 
 def _ending(ctx: RunContext, verdict: Verdict, *, can_go_on: bool) -> CardrunnerError | None:
-    sentence = f"{verdict.condition}: {verdict.message}"
+    told = verdict.message.startswith(verdict.condition)  # an event's message says it all
+    sentence = verdict.message if told else f"{verdict.condition}: {verdict.message}"
     match verdict.action:
         case "warn":
             return None

@@ -1,7 +1,7 @@
 """The visible page of training: what happens in a step, top to bottom.
 
-One optimizer step takes `gradient_accumulation` batches, or what is left of them at the end of an epoch. Its gradient is
-that of the mean over all its examples, however they are split into batches, pieces or processes.
+One optimizer step takes `gradient_accumulation` batches, or what is left at the end of an epoch. Its gradient is that
+of the mean over all its examples, however they are split into batches, pieces or processes.
 """
 
 from __future__ import annotations

@@ -24,8 +24,8 @@ def make_optimizer(training: TrainingSection, parameters: Iterable[nn.Parameter]
 def make_schedule(training: TrainingSection, optimizer: Optimizer, *, steps_per_epoch: int) -> LRScheduler:
     """The learning rate over the run, moved on once per `schedule_unit`.
 
-    Warm-up rises linearly: unit t of w, from 0, runs at (t + 1) / (w + 1) of the learning rate. The cosine falls over the
-    units after it and would reach 0 one unit after the last.
+    Warm-up rises linearly: unit t of w, from 0, runs at (t + 1) / (w + 1) of the learning rate. The cosine falls over
+    the units after it and would reach 0 one unit after the last.
     """
     units = training.epochs * (steps_per_epoch if training.schedule_unit == "step" else 1)
     after = max(1, units - training.warmup)

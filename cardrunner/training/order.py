@@ -171,7 +171,8 @@ def _shifted(half: Words, other: Words, key: int, modulus: int) -> Words:
     word >>= _HALF
     word += half
     smaller: Words = word - np.uint64(modulus)  # wraps to a huge number where nothing has to be subtracted
-    return np.minimum(word, smaller, out=smaller)
+    np.minimum(word, smaller, out=word)
+    return word
 
 
 def _mixed(word: int) -> int:

@@ -167,8 +167,8 @@ class Saver:
         found, expected = len(self.ctx.history.validations()), self.findings.validations
         if found < expected:
             raise IntegrityError(
-                f"{self.ctx.folder.history} has {found} validations up to step {entry.step}, {entry.file} saw {expected};"
-                " rows were lost, put them back"
+                f"{self.ctx.folder.history} has {found} validations up to step {entry.step}, but {entry.file} saw "
+                f"{expected}: rows were lost, put them back"
             )
 
     def _warn(self, message: str) -> None:

@@ -58,6 +58,9 @@ def said(edited: Edit, old: str, new: str) -> str:
         ("notes: Same dataset, same distribution", 'notes: "  "', "distribution_match[1].notes: is empty; write something or leave the key out"),
         ("notes: Same dataset, same distribution", 'notes: "a\\nb"', "distribution_match[1].notes: must be one line"),
         ("drop_last: true", "warmup: 5", "training.warmup: a warm-up of 5 epochs leaves none of the 5 epochs for training"),
+        ("to: worldmodel/", "to: ../", "after_training.download.to: leaves the workspace; write a path relative to it, such as downloads/best.pt"),
+        ("output: demo-22k-agents-v2.json", "output: /etc/passwd", "after_training.demo.output: leaves the workspace; write a path relative to it, such as downloads/best.pt"),
+        ("source: /encoded-22k.pt", f"source: [/a.pt, /b.pt]\n  sha256: {'a' * 64}", "data.sha256: is for a single file; give each file of data.source its own"),
         ("type: data\n", "type: dat\n", 'lineage.type: must be data, architectural, hyperparameter or training-regime; did you mean "data"?'),
     ],
 )  # fmt: skip

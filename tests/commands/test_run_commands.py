@@ -120,6 +120,24 @@ def test_a_worker_that_is_killed_ends_the_launch_with_7_and_a_results_card(
     assert (seen["state"], seen["reason"]) == ("interrupted", "the worker was killed by signal 9")
 
 
+def test_a_disk_that_fills_up_ends_with_7_and_the_run_goes_on_when_there_is_room(
+    make_card: MakeCard, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Stands in for a full disk: no file may grow beyond 60 KB, and the checkpoints of this model would."""
+    make_card(LOCAL | {"model.hidden_dim": 2000})
+    command = f"ulimit -f 60; exec {sys.executable} -m cardrunner launch runcards/toy-run.yaml --quiet"
+    environment = {**os.environ, "PYTHONPATH": str(SOURCES)}
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 7
+    seen = status(tmp_path, capsys)
+    assert (seen["state"], seen["results"] is not None) == ("failed", True)
+    assert "latest.pt: the file would be larger" in seen["reason"]
+    assert not list((tmp_path / "runs" / "toy-run").rglob("*.staging"))
+    assert main(["resume", "toy-run", "--runs", str(tmp_path / "runs"), "--quiet"]) == 0
+
+
 def test_a_worker_that_leaves_without_a_word_is_a_failure(
     make_card: MakeCard, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -55,7 +55,8 @@ def test_quiet_says_nothing_about_a_valid_card(capsys: pytest.CaptureFixture[str
 def test_reading_a_card_imports_nothing_heavy(command: str) -> None:
     heavy = {"torch", "modal", "wandb", "numpy", "matplotlib", "peppi_py", "cryptography"}
     heavy |= {"jinja2", "rich"} if command == "validate" else {"rich"}
-    probe = f"import sys; from cardrunner.main import main; main([{command!r}, {SHORT!r}]); print(sorted({heavy!r} & set(sys.modules)))"
+    probe = f"import sys; from cardrunner.main import main; main([{command!r}, {SHORT!r}])"
+    probe += f"; print(sorted({heavy!r} & set(sys.modules)))"
     done = subprocess.run(
         [sys.executable, "-c", probe], capture_output=True, text=True, check=True, cwd=ROOT, env=os.environ
     )

@@ -14,7 +14,7 @@ from cardrunner.card.edit import Edit, Removal, edit_document
 from cardrunner.errors import CardError, UsageError
 
 if TYPE_CHECKING:
-    from conftest import Desk
+    from tests.gate.conftest import Desk
 
 MARKS = {"done", "by", "at", "evidence", "signed"}
 # values that fit where the present one does, tried in turn until the card is valid

@@ -9,7 +9,7 @@ import pytest
 from cardrunner.errors import CardError, GateClosed, UsageError
 
 if TYPE_CHECKING:
-    from conftest import Desk
+    from tests.gate.conftest import Desk
 
 Reasons = Callable[[str], list[str]]
 FUTURE = datetime.datetime(2026, 3, 1, 12, 6, tzinfo=datetime.UTC)

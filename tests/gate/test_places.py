@@ -11,7 +11,7 @@ from cardrunner.gate.statement import find_reviewer
 from cardrunner.gate.ticks import check_person
 
 if TYPE_CHECKING:
-    from conftest import Desk
+    from tests.gate.conftest import Desk
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from cardrunner.runs.create import create_run
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.records import LaunchRecord
 record = LaunchRecord(
-    run="x", workload="w", workspace="/", executor=sys.argv[2], card_file="c", card_digest="d", signed_by=(), created="t"
+    run="x", workload="w", workspace="/", executor=sys.argv[2], card_file="c", card_digest="d", signed_by=(), created=""
 )
 folder = RunFolder.of(Path(sys.argv[1]), "x")
 print("ready", flush=True)

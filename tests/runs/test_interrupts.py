@@ -42,9 +42,7 @@ def test_a_request_file_stops_the_run(tmp_path: Path) -> None:
     stop = StopRequest(tmp_path / "stop.json")
     assert stop.reason is None
     (tmp_path / "stop.json").write_text("{}")
-    until = time.monotonic() + 2
-    while stop.reason is None and time.monotonic() < until:
-        time.sleep(0.01)
+    time.sleep(0.3)  # the file is not looked for at every step
     with pytest.raises(RunStopped):
         stop.raise_if_requested()
 

@@ -236,7 +236,8 @@ def test_times_sort_as_text() -> None:
 def train_record(best: BestRecord) -> TrainRecord:
     return TrainRecord(
         epochs_planned=5, epochs_done=1, steps=30, steps_per_epoch=20, examples=300, parameters=7,
-        device="cpu", precision="float32", threads=1, seconds=1.0, train_seconds=0.9, wait_seconds=0.1, best=best, baselines={}, weights_sha256="e" * 64,
+        device="cpu", precision="float32", threads=1,
+        seconds=1.0, train_seconds=0.9, wait_seconds=0.1, best=best, baselines={}, weights_sha256="e" * 64,
     )  # fmt: skip
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
-from cardrunner.card.schema.base import Line, LineOrCount, PositiveCount, Section
+from cardrunner.card.schema.base import Line, LineOrCount, PositiveCount, Section, WorkspacePath
 
 
 class Download(Section):
     """A verified copy of a checkpoint."""
 
     checkpoint: Literal["best", "latest"] = "best"
-    to: Line
+    to: WorkspacePath
     """Where it goes, relative to the workspace."""
 
 
@@ -25,7 +25,7 @@ class Demo(Section):
     p0: Line = "policy:best"
     p1: Line = "policy:best"
     max_frames: PositiveCount = 1200
-    output: Line | None = None
+    output: WorkspacePath | None = None
     """A copy of the demo, relative to the workspace."""
     look_for: Line | None = None
     """What a person should see."""

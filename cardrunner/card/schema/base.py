@@ -15,6 +15,7 @@ from pydantic import (
     Discriminator,
     Field,
     PlainSerializer,
+    StringConstraints,
     Tag,
     WithJsonSchema,
 )
@@ -63,18 +64,6 @@ def _percent_or_number(value: Any) -> Any:
     return units.parse_percent(value) if isinstance(value, str) and value.endswith("%") else value
 
 
-def _single_line(value: str) -> str:
-    if "\n" in value.strip():
-        raise ValueError("must be one line")
-    return _some_text(value)
-
-
-def _some_text(value: str) -> str:
-    if not value.strip():
-        raise ValueError("is empty; write something or leave the key out")
-    return value.strip()
-
-
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -97,6 +86,13 @@ def _identifier(value: str) -> str:
     if _IDENTIFIER.fullmatch(value):
         return value
     raise ValueError("is not an id; use 1 to 64 ASCII letters, digits or . _ - beginning with a letter or digit")
+
+
+def _inside(value: str) -> str:
+    parts = value.replace("\\", "/").split("/")
+    if parts[0] in ("", "~") or ":" in parts[0] or ".." in parts:
+        raise ValueError("leaves the workspace; write a path relative to it, such as downloads/best.pt")
+    return value
 
 
 def _sha256(value: str) -> str:
@@ -171,10 +167,13 @@ Date = Annotated[
     PlainSerializer(lambda day: day.isoformat(), return_type=str),
     WithJsonSchema({"type": "string", "format": "date", "examples": ["2026-02-26"]}),
 ]
-Line = Annotated[str, AfterValidator(_single_line), Field(max_length=500)]
+# Checked inside pydantic: these are most of a card's fields, and a validator of ours would be looked at once for each.
+Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500, pattern=r"^[^\n]*$")]
 """One line of free text."""
-Text = Annotated[str, AfterValidator(_some_text)]
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 """Free text."""
+WorkspacePath = Annotated[Line, AfterValidator(_inside)]
+"""A path that stays in the workspace."""
 RunName = Annotated[str, AfterValidator(check_run_name), Field(examples=["policy-22k"])]
 Identifier = Annotated[str, AfterValidator(_identifier), Field(examples=["scav"])]
 Count = Annotated[int, Field(ge=0, le=LARGEST_COUNT)]
@@ -193,7 +192,7 @@ BY_KIND = Discriminator(_kind)
 LineOrNumber = Annotated[
     Annotated[Line, Tag("<text>")]
     | Annotated[bool, Tag("<true or false>")]
-    | Annotated[int, Tag("<a whole number>")]
+    | Annotated[int, Field(ge=-LARGEST_COUNT, le=LARGEST_COUNT), Tag("<a whole number>")]
     | Annotated[float, Tag("<a number>"), WithJsonSchema({"type": "number", "not": {"type": "integer"}})],
     BY_KIND,
 ]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from cardrunner.card.schema.base import (
     TEXT_SCHEMA,
     ByteCount,
+    FieldError,
     Fraction,
     Line,
     Lines,
@@ -77,6 +78,12 @@ class DataSection(Section):
     on_constant_columns: Literal["warn", "fail"] = "warn"
     """A column that never changes carries nothing; it is named in the expected-against-actual table."""
     notes: Lines = ()
+
+    @model_validator(mode="after")
+    def _one_digest_for_one_file(self) -> DataSection:
+        if self.sha256 and len(self.source) > 1:
+            raise FieldError("is for a single file; give each file of data.source its own", "sha256")
+        return self
 
     @property
     def is_synthetic(self) -> bool:

@@ -15,7 +15,7 @@ from cardrunner.gate.ssh.revoked_keys import RevokedKeys, parse_revoked_keys, re
 from cardrunner.gate.ssh.signature import NAMESPACE
 from cardrunner.gate.ssh.signer_line import Signer, parse_signer
 from cardrunner.gate.ssh.trust_files import UnreadableError, read_trust_file, text_lines, trust_fault
-from cardrunner.gate.ssh.wire import Malformed
+from cardrunner.gate.ssh.wire import MalformedError
 
 FILE_NAME = "allowed_signers"
 
@@ -68,9 +68,9 @@ def parse_allowed_signers(data: bytes, *, revoked: RevokedKeys | None = None) ->
             try:
                 signer = parse_signer(line, number=number)
                 if (first := listed.setdefault(signer.key.blob, number)) != number:
-                    raise Malformed(f"lists the key of line {first} again; each key has one owner and one line")
+                    raise MalformedError(f"lists the key of line {first} again; each key has one owner and one line")
                 signers.append(signer)
-            except Malformed as error:
+            except MalformedError as error:
                 faults.append(trust_fault(FILE_NAME, number, f"the line {error}"))
     except UnreadableError as error:
         faults.append(trust_fault(FILE_NAME, error.line, str(error)))

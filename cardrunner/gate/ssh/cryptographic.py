@@ -8,7 +8,7 @@ import importlib
 from cardrunner.errors import MissingExtra
 from cardrunner.gate.ssh.keys import EcPoint, EdPoint, RsaNumbers
 from cardrunner.gate.ssh.signature import SshSignature
-from cardrunner.gate.ssh.wire import Malformed, Reader
+from cardrunner.gate.ssh.wire import MalformedError, Reader
 
 
 def require_cryptography() -> None:
@@ -35,7 +35,7 @@ def fits(signature: SshSignature, message: bytes) -> bool:
     data = _as_signed(signature, signature.signed_data(message))
     try:
         _verify(signature, signature.key.material, data)
-    except (InvalidSignature, UnsupportedAlgorithm, Malformed, ValueError):
+    except (InvalidSignature, UnsupportedAlgorithm, MalformedError, ValueError):
         return False
     return True
 

@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cardrunner.gate.ssh.wire import Malformed, Reader
+from cardrunner.gate.ssh.wire import MalformedError, Reader
 
 SMALLEST_RSA_BITS = 2048
 _LARGEST_RSA_BITS = 16384
@@ -73,12 +73,12 @@ def parse_key(blob: bytes) -> PublicKey:
     """Read a key in its binary form.
 
     Raises:
-        Malformed: it is of a type that is not accepted, not well formed or too weak.
+        MalformedError: it is of a type that is not accepted, not well formed or too weak.
     """
     reader = Reader(blob, "the key")
     kind = reader.name()
     if kind not in _READERS:
-        raise Malformed(_unknown(kind))
+        raise MalformedError(_unknown(kind))
     material = _READERS[kind](reader)
     application = reader.string() if kind.startswith("sk-") else None
     reader.end()
@@ -89,13 +89,13 @@ def parse_key_text(kind: str, encoded: str) -> PublicKey:
     """Read a key as it stands in a text file: its type and its base64.
 
     Raises:
-        Malformed: as `parse_key`; also when the two do not agree.
+        MalformedError: as `parse_key`; also when the two do not agree.
     """
     if kind not in _READERS:
-        raise Malformed(_unknown(kind))
+        raise MalformedError(_unknown(kind))
     key = parse_key(decode_base64(encoded))
     if key.kind != kind:
-        raise Malformed(f"says {kind[:60]} but the key itself is {key.kind}")
+        raise MalformedError(f"says {kind[:60]} but the key itself is {key.kind}")
     return key
 
 
@@ -103,14 +103,14 @@ def decode_base64(text: str) -> bytes:
     """Decode base64 in its only canonical form.
 
     Raises:
-        Malformed: it is not.
+        MalformedError: it is not.
     """
     try:
         data = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise Malformed("is not valid base64; part of it is missing or was changed") from None
+        raise MalformedError("is not valid base64; part of it is missing or was changed") from None
     if base64.b64encode(data).decode() != text:
-        raise Malformed("is not valid base64; part of it is missing or was changed")
+        raise MalformedError("is not valid base64; part of it is missing or was changed")
     return data
 
 
@@ -129,17 +129,17 @@ def _unknown(kind: str) -> str:
 def _ed25519(reader: Reader) -> EdPoint:
     data = reader.string()
     if len(data) != 32:
-        raise Malformed("has an Ed25519 key that is not 32 bytes long")
+        raise MalformedError("has an Ed25519 key that is not 32 bytes long")
     return EdPoint(data)
 
 
 def _ecdsa(curve: str) -> Callable[[Reader], EcPoint]:
     def read(reader: Reader) -> EcPoint:
         if reader.name() != curve:
-            raise Malformed("has a key whose curve is not that of its type")
+            raise MalformedError("has a key whose curve is not that of its type")
         data = reader.string()
         if len(data) != _POINT_BYTES[curve] or data[0] != 4:
-            raise Malformed(f"has a key that is not an uncompressed point of {curve}")
+            raise MalformedError(f"has a key that is not an uncompressed point of {curve}")
         return EcPoint(curve, data)
 
     return read
@@ -149,9 +149,9 @@ def _rsa(reader: Reader) -> RsaNumbers:
     exponent, modulus = reader.positive(), reader.positive()
     if not SMALLEST_RSA_BITS <= modulus.bit_length() <= _LARGEST_RSA_BITS:
         limits = f"{SMALLEST_RSA_BITS} to {_LARGEST_RSA_BITS}"
-        raise Malformed(f"uses an RSA key of {modulus.bit_length()} bits; {limits} are accepted")
+        raise MalformedError(f"uses an RSA key of {modulus.bit_length()} bits; {limits} are accepted")
     if exponent < 3 or exponent % 2 == 0 or exponent.bit_length() > _LARGEST_RSA_EXPONENT_BITS or modulus % 2 == 0:
-        raise Malformed("has numbers that cannot be an RSA key")
+        raise MalformedError("has numbers that cannot be an RSA key")
     return RsaNumbers(exponent, modulus)
 
 

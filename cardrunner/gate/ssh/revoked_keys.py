@@ -12,7 +12,7 @@ from pathlib import Path
 from cardrunner.card.reader import Fault
 from cardrunner.gate.ssh.keys import is_key_kind, parse_key_text
 from cardrunner.gate.ssh.trust_files import UnreadableError, read_trust_file, text_lines, trust_fault
-from cardrunner.gate.ssh.wire import Malformed
+from cardrunner.gate.ssh.wire import MalformedError
 
 FILE_NAME = "revoked_keys"
 _FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
@@ -43,7 +43,7 @@ def parse_revoked_keys(data: bytes) -> RevokedKeys:
         for number, line in text_lines(data):
             try:
                 lines.setdefault(_fingerprint(line), number)
-            except Malformed as error:
+            except MalformedError as error:
                 faults.append(trust_fault(FILE_NAME, number, f"the line {error}"))
     except UnreadableError as error:
         faults.append(trust_fault(FILE_NAME, error.line, str(error)))
@@ -56,4 +56,6 @@ def _fingerprint(line: str) -> str:
         return words[0]
     if is_key_kind(words[0]) and len(words) > 1:
         return parse_key_text(words[0], words[1]).fingerprint
-    raise Malformed("is neither a fingerprint (SHA256:... with 43 characters, from ssh-keygen -l) nor a public key")
+    raise MalformedError(
+        "is neither a fingerprint (SHA256:... with 43 characters, from ssh-keygen -l) nor a public key"
+    )

@@ -73,7 +73,7 @@ def _find_ssh_keygen() -> str:
 def _keys(key: Path | None, reviewer: str, signers: AllowedSigners, folder: Path) -> Sequence[Path]:
     """The key that was named, else the reviewer's public keys, written down for the agent to find the other half."""
     if key is not None:
-        path = Path(os.path.abspath(key))  # so that a name beginning with - is no option
+        path = key.absolute()  # so that a name beginning with - is no option
         if not path.is_file():
             raise UsageError(f"--key: there is no file {path}; name your private key, such as ~/.ssh/id_ed25519")
         return (path,)

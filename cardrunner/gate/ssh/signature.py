@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 
 from cardrunner.gate.ssh.keys import PublicKey, decode_base64, parse_key
-from cardrunner.gate.ssh.wire import Malformed, Reader, encode_string
+from cardrunner.gate.ssh.wire import MalformedError, Reader, encode_string
 
 NAMESPACE = "cardrunner"
 LARGEST_ARMOR = 16384
@@ -48,20 +48,20 @@ def parse_signature(armored: str) -> SshSignature:
     """Read one armored signature; nothing may stand before or after it.
 
     Raises:
-        Malformed: it is anything else; the text continues "the signature ...".
+        MalformedError: it is anything else; the text continues "the signature ...".
     """
     reader = Reader(_unarmor(armored), "the signature")
     if reader.take(len(_MAGIC)) != _MAGIC:
-        raise Malformed("is not one that ssh-keygen -Y sign makes")
+        raise MalformedError("is not one that ssh-keygen -Y sign makes")
     if (version := reader.number()) != 1:
-        raise Malformed(f"has version {version}; only version 1 is known")
+        raise MalformedError(f"has version {version}; only version 1 is known")
     key = parse_key(reader.string())
     namespace = reader.name()
     if reader.string():
-        raise Malformed("has content in a place that version 1 leaves empty")
+        raise MalformedError("has content in a place that version 1 leaves empty")
     hash_name = reader.name()
     if hash_name not in _HASHES:
-        raise Malformed(f"uses the hash {hash_name[:40]}; only sha256 and sha512 are accepted")
+        raise MalformedError(f"uses the hash {hash_name[:40]}; only sha256 and sha512 are accepted")
     made = Reader(reader.string(), "the signature's value")
     reader.end()
     return _with_value(made, key=key, namespace=namespace, hash_name=hash_name)
@@ -71,25 +71,31 @@ def _with_value(made: Reader, *, key: PublicKey, namespace: str, hash_name: str)
     algorithm = made.name()
     if algorithm not in key.algorithms:
         allowed = " or ".join(key.algorithms)
-        raise Malformed(f"uses the algorithm {algorithm[:60]}; a key of type {key.kind} must use {allowed}")
+        raise MalformedError(f"uses the algorithm {algorithm[:60]}; a key of type {key.kind} must use {allowed}")
     value = made.string()
     on_security_key = key.application is not None
     flags = made.take(1)[0] if on_security_key else None
     counter = made.number() if on_security_key else None
     made.end()
     return SshSignature(
-        key=key, namespace=namespace, hash_name=hash_name, algorithm=algorithm, value=value, flags=flags, counter=counter
-    )  # fmt: skip
+        key=key,
+        namespace=namespace,
+        hash_name=hash_name,
+        algorithm=algorithm,
+        value=value,
+        flags=flags,
+        counter=counter,
+    )
 
 
 def _unarmor(armored: str) -> bytes:
     if len(armored) > LARGEST_ARMOR:
-        raise Malformed(f"is longer than {LARGEST_ARMOR} characters, more than any accepted key makes")
+        raise MalformedError(f"is longer than {LARGEST_ARMOR} characters, more than any accepted key makes")
     if armored.count(_BEGIN) > 1 or armored.count(_END) > 1:
-        raise Malformed("holds more than one signature; keep exactly one")
+        raise MalformedError("holds more than one signature; keep exactly one")
     found = _ARMOR.fullmatch(armored)
     if not found:
-        raise Malformed(_armor_fault(armored))
+        raise MalformedError(_armor_fault(armored))
     return decode_base64(found[1].replace("\n", ""))
 
 
@@ -98,6 +104,6 @@ def _armor_fault(armored: str) -> str:
         return f"does not begin with {_BEGIN}"
     if _END not in armored:
         return f"is truncated: {_END} is missing"
-    if not armored.rstrip("\n").endswith(_END):
+    if not armored.rstrip("\r\n").endswith(_END):
         return f"has something after {_END}"
     return "is not an armored SSH signature: its lines must be base64, at most 76 characters each"

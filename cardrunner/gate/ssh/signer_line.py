@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from cardrunner.gate.ssh.keys import PublicKey, is_key_kind, parse_key_text
 from cardrunner.gate.ssh.signature import NAMESPACE
-from cardrunner.gate.ssh.wire import Malformed
+from cardrunner.gate.ssh.wire import MalformedError
 
 _PRINCIPAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,127}")
 _REVIEWER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -34,13 +34,13 @@ def parse_signer(line: str, *, number: int) -> Signer:
     """Read a line that is no comment.
 
     Raises:
-        Malformed: ssh-keygen would not read it either, or it trusts more than one key for one person and this use.
+        MalformedError: ssh-keygen would not read it either, or it trusts more than one key for one person and this use.
     """
     first, _, rest = line.replace("\t", " ").partition(" ")
     principals = _principals(first)
     options, words = _split_options(rest.strip(" "))
     if len(words) < 2:
-        raise Malformed("has no key; after the options follow the type and base64 of the .pub file")
+        raise MalformedError("has no key; after the options follow the type and base64 of the .pub file")
     key = parse_key_text(words[0], words[1])
     after, before = _window(options)
     return Signer(line=number, principals=principals, key=key, valid_after=after, valid_before=before)
@@ -50,26 +50,28 @@ def _principals(field: str) -> tuple[str, ...]:
     principals = tuple(field.split(","))
     for principal in principals:
         if any(mark in principal for mark in "*?!"):
-            raise Malformed(
+            raise MalformedError(
                 f"names {principal[:60]!r}: patterns would trust a key for more than one person; write the plain id"
             )
         if not _PRINCIPAL.fullmatch(principal):
-            raise Malformed(f"does not begin with the id of a person: {principal[:60]!r}; write it as in the cards")
+            raise MalformedError(
+                f"does not begin with the id of a person: {principal[:60]!r}; write it as in the cards"
+            )
     ids = list(dict.fromkeys(name for name in principals if _REVIEWER_ID.fullmatch(name)))
     if len(ids) > 1:
-        raise Malformed(f"gives one key to {' and '.join(ids)}; distinct keys count, so each key has one owner")
+        raise MalformedError(f"gives one key to {' and '.join(ids)}; distinct keys count, so each key has one owner")
     return principals
 
 
 def _split_options(rest: str) -> tuple[dict[str, str | None], list[str]]:
     words = rest.split()
     if words and is_key_kind(words[0]):
-        raise Malformed(f'has no namespaces, which trusts the key for everything; add namespaces="{NAMESPACE}"')
+        raise MalformedError(f'has no namespaces, which trusts the key for everything; add namespaces="{NAMESPACE}"')
     if not (found := _OPTIONS.match(rest)):
-        raise Malformed("ends after the id, or has an open quote; write ID namespaces=... and the key")
+        raise MalformedError("ends after the id, or has an open quote; write ID namespaces=... and the key")
     options = dict(_options(found[0]))
     if NAMESPACE not in (options.get("namespaces") or "").split(","):
-        raise Malformed(f'does not trust the key for this use; add namespaces="{NAMESPACE}"')
+        raise MalformedError(f'does not trust the key for this use; add namespaces="{NAMESPACE}"')
     return options, rest[found.end() :].split()
 
 
@@ -79,11 +81,13 @@ def _options(text: str) -> Iterator[tuple[str, str | None]]:
     while position < len(text):
         found = _OPTION.match(text, position)
         if not found or (found[3] and found.end() == len(text)):
-            raise Malformed(f"has options that cannot be read: {text[position : position + 60]!r}; quote each value")
+            raise MalformedError(
+                f"has options that cannot be read: {text[position : position + 60]!r}; quote each value"
+            )
         name, value = found[1].lower(), found[2]
         _check_option(name, value)
         if name in seen:
-            raise Malformed(f"has the option {name} twice; keep one")
+            raise MalformedError(f"has the option {name} twice; keep one")
         seen.add(name)
         yield name, value
         position = found.end()
@@ -91,21 +95,23 @@ def _options(text: str) -> Iterator[tuple[str, str | None]]:
 
 def _check_option(name: str, value: str | None) -> None:
     if name == "cert-authority":
-        raise Malformed("trusts a certificate authority, and so keys that nobody has seen; list the keys themselves")
+        raise MalformedError(
+            "trusts a certificate authority, and so keys that nobody has seen; list the keys themselves"
+        )
     if name not in ("namespaces", "valid-after", "valid-before"):
-        raise Malformed(f"has the option {name[:40]}; known are namespaces, valid-after and valid-before")
+        raise MalformedError(f"has the option {name[:40]}; known are namespaces, valid-after and valid-before")
     if not value:
-        raise Malformed(f'has the option {name} without a value; write {name}="..."')
+        raise MalformedError(f'has the option {name} without a value; write {name}="..."')
     if name == "namespaces":
         for namespace in value.split(","):
             if not _NAMESPACE.fullmatch(namespace):
-                raise Malformed(f"has the namespace {namespace[:60]!r}; write plain names, without patterns")
+                raise MalformedError(f"has the namespace {namespace[:60]!r}; write plain names, without patterns")
 
 
 def _window(options: dict[str, str | None]) -> tuple[datetime.datetime | None, datetime.datetime | None]:
     after, before = (_moment(name, options.get(name)) for name in ("valid-after", "valid-before"))
     if after and before and before <= after:
-        raise Malformed("has a valid-before that is not later than its valid-after, so the key never counts")
+        raise MalformedError("has a valid-before that is not later than its valid-after, so the key never counts")
     return after, before
 
 
@@ -115,11 +121,11 @@ def _moment(name: str, text: str | None) -> datetime.datetime | None:
     found = _TIME.fullmatch(text)
     if not found:
         hint = "; the Z at its end makes it UTC, so that it means the same on every machine"
-        raise Malformed(f"has {name}={text[:40]!r}; write YYYYMMDDZ or YYYYMMDDHHMMSSZ{hint}")
+        raise MalformedError(f"has {name}={text[:40]!r}; write YYYYMMDDZ or YYYYMMDDHHMMSSZ{hint}")
     try:
         moment = datetime.datetime(*(int(part or 0) for part in found.groups()), tzinfo=datetime.UTC)  # type: ignore[arg-type,misc]
     except ValueError:
-        raise Malformed(f"has {name}={text[:40]!r}, which is no time") from None
+        raise MalformedError(f"has {name}={text[:40]!r}, which is no time") from None
     if moment.year < 2000:
-        raise Malformed(f"has {name}={text[:40]!r}, which is before any SSH key; correct the year")
+        raise MalformedError(f"has {name}={text[:40]!r}, which is before any SSH key; correct the year")
     return moment

@@ -9,7 +9,7 @@ from cardrunner.gate.ssh.cryptographic import fits
 from cardrunner.gate.ssh.keys import PublicKey
 from cardrunner.gate.ssh.revoked_keys import FILE_NAME as REVOKED
 from cardrunner.gate.ssh.signature import NAMESPACE, parse_signature
-from cardrunner.gate.ssh.wire import Malformed
+from cardrunner.gate.ssh.wire import MalformedError
 
 
 def verify_statement(
@@ -30,7 +30,7 @@ def verify_statement(
         return f"no signature can be verified: {_first(signers)}"
     try:
         signature = parse_signature(armored)
-    except Malformed as error:
+    except MalformedError as error:
         return f"the signature {error}"
     if signature.namespace != NAMESPACE:
         return f"the signature was made for {signature.namespace[:60]!r}, not for {NAMESPACE!r}; it says nothing here"

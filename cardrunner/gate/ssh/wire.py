@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Malformed(ValueError):
+class MalformedError(ValueError):
     """Bytes or text that are not the key or signature they should be; its text continues "the signature ..."."""
 
 
@@ -23,10 +23,10 @@ class Reader:
         """The next bytes.
 
         Raises:
-            Malformed: there are not that many.
+            MalformedError: there are not that many.
         """
         if length > len(self._rest):
-            raise Malformed(f"is truncated inside {self._what}")
+            raise MalformedError(f"is truncated inside {self._what}")
         taken, self._rest = bytes(self._rest[:length]), self._rest[length:]
         return taken
 
@@ -42,20 +42,20 @@ class Reader:
         """A string of visible ASCII characters, such as an algorithm."""
         data = self.string()
         if not all(0x21 <= byte <= 0x7E for byte in data):
-            raise Malformed(f"has a name in {self._what} that is not plain ASCII")
+            raise MalformedError(f"has a name in {self._what} that is not plain ASCII")
         return data.decode("ascii")
 
     def positive(self) -> int:
         """A positive mpint, in its only shortest form."""
         data = self.string()
         if not data or data[0] & 0x80 or (data[0] == 0 and not (len(data) > 1 and data[1] & 0x80)):
-            raise Malformed(f"has a number in {self._what} that is not positive and in its shortest form")
+            raise MalformedError(f"has a number in {self._what} that is not positive and in its shortest form")
         return int.from_bytes(data)
 
     def end(self) -> None:
         """Refuse anything that is left."""
         if self._rest:
-            raise Malformed(f"has {len(self._rest)} bytes too many in {self._what}")
+            raise MalformedError(f"has {len(self._rest)} bytes too many in {self._what}")
 
 
 def encode_string(data: bytes) -> bytes:

@@ -41,7 +41,9 @@ class Embedding:
 class EncodingConfig(BaseModel):
     """Every field of ``encoding_config`` with the values of the 56 + 17 layout."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        strict=True, frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False, defer_build=True
+    )
 
     xy_scale: float = Field(0.05, gt=0)
     percent_scale: float = Field(0.01, gt=0)

@@ -118,7 +118,7 @@ def _share(data: MeleeData, total: int | None) -> Iterator[Remark]:
 
 def _encoding(data: MeleeData) -> Iterator[Remark]:
     stated = data.encoding.stated()
-    usual = EncodingConfig().model_dump()
+    usual = {name: field.default for name, field in EncodingConfig.model_fields.items()}
     for name, value in stated.items():
         if value != usual[name]:
             text = (

@@ -39,7 +39,7 @@ class EncodingExpectations(Section):
     press_events: bool | None = None
     lookahead: Count | None = None
     focal_offset: int | None = None
-    rules: RuleExpectations = RuleExpectations()
+    rules: RuleExpectations = Field(default_factory=RuleExpectations)
 
     def stated(self) -> dict[str, bool | int]:
         """The encoding fields that the card states."""
@@ -68,7 +68,7 @@ class MeleeData(DataSection):
     """Rows in all files; checked against them."""
     predict_player: PlayerIndex = 0
     """Whose controller is learned; the other slot is played by swapping the halves of the context."""
-    encoding: EncodingExpectations = EncodingExpectations()
+    encoding: EncodingExpectations = Field(default_factory=EncodingExpectations)
     synthetic: Generator | None = None
     """For `source: synthetic`: how much the generator makes."""
 
@@ -101,4 +101,4 @@ class PolicyModel(ModelSection):
     hidden_dim: PositiveCount = 512
     trunk_dim: PositiveCount = 256
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    outputs: Outputs = Outputs()
+    outputs: Outputs = Field(default_factory=Outputs)

@@ -1,7 +1,7 @@
 """The torch-free half of the toy workload: a model of a few hundred parameters on made-up data.
 
-It proves that the core knows no domain, and is what crash tests and newcomers run: a whole run takes a second. Copy it to
-begin a workload of your own.
+It proves that the core knows no domain, and is what crash tests and newcomers run: a whole run takes a second. Copy it
+to begin a workload of your own.
 """
 
 from __future__ import annotations
