@@ -33,7 +33,7 @@ def escape(value: object) -> str:
     """
     if isinstance(value, Markdown):
         return str(value)
-    text = one_line(value)
+    text = as_one_line(value)
     text = _ALWAYS.sub(r"\\\g<0>", text)
     text = _ENTITY.sub(r"\\&", text)
     text = _EDGE_UNDERSCORE.sub(r"\\_", text)
@@ -44,7 +44,7 @@ def escape(value: object) -> str:
 
 def code(value: object) -> Markdown:
     """A value as a code span; escaped text instead where a code span could not hold it."""
-    text = one_line(value)
+    text = as_one_line(value)
     return Markdown(f"`{text}`" if text and not re.search(r"[`|\\]", text) else escape(text))
 
 
@@ -53,7 +53,7 @@ def paragraphs(text: str) -> list[str]:
     return [part for part in re.split(r"\n\s*\n", text) if part.strip()]
 
 
-def one_line(value: object) -> str:
+def as_one_line(value: object) -> str:
     """A value's text with single spaces, and nothing in it that cannot be seen."""
     return " ".join("".join(map(_visible, str(value))).split())
 

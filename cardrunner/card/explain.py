@@ -44,6 +44,7 @@ _SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "too_short": lambda ctx: f"needs at least {_count(ctx['min_length'], 'entry', 'entries')}",
     "too_long": lambda ctx: f"has more than {_count(ctx['max_length'], 'entry', 'entries')}",
     "string_too_short": lambda _: "is empty; write something or leave the key out",
+    "string_unicode": lambda _: "holds a character that is not valid Unicode; retype it",
     "string_too_long": lambda ctx: f"is longer than {_count(ctx['max_length'], 'character', 'characters')}",
     "string_pattern_mismatch": lambda _: "must be one line",  # the only pattern: see `Line`
     "value_error": lambda ctx: str(ctx["error"]),

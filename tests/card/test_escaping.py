@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from cardrunner.card.escaping import Markdown, code, escape, one_line, paragraphs
+from cardrunner.card.escaping import Markdown, as_one_line, code, escape, paragraphs
 
 READER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 NASTY = [
@@ -65,11 +65,11 @@ def words(tokens: list[Token]) -> list[str]:
 @example("&#91;x&#93;")
 def test_a_value_reads_as_itself_in_a_table_cell(value: str) -> None:
     tokens = READER.parse(f"| a | b |\n|---|---|\n| {escape(value)} | end |\n")
-    assert words(tokens) == ["a", "b", one_line(value), "end"]
+    assert words(tokens) == ["a", "b", as_one_line(value), "end"]
 
 
 @settings(max_examples=300, deadline=None)
-@given(VALUES.filter(one_line))
+@given(VALUES.filter(as_one_line))
 @example("===")
 @example("---")
 @example("# title #")
@@ -77,7 +77,7 @@ def test_a_value_reads_as_itself_in_a_table_cell(value: str) -> None:
 def test_a_value_reads_as_itself_in_a_list_a_heading_and_a_paragraph(value: str) -> None:
     shown = escape(value)
     tokens = READER.parse(f"- {shown}\n\n### {shown}\n\ntext\n\n{shown}\n\nend\n")
-    assert words(tokens) == [one_line(value), one_line(value), "text", one_line(value), "end"]
+    assert words(tokens) == [as_one_line(value), as_one_line(value), "text", as_one_line(value), "end"]
     assert [token.type for token in tokens if token.nesting == 1] == [
         "bullet_list_open", "list_item_open", "paragraph_open", "heading_open", "paragraph_open", "paragraph_open", "paragraph_open",
     ]  # fmt: skip
@@ -89,7 +89,7 @@ def test_a_code_span_stays_in_its_cell(value: str) -> None:
     tokens = READER.parse(f"| a |\n|---|\n| {code(value)} |\n")
     inline = [token for token in tokens if token.type == "inline"]
     assert len(inline) == 2
-    assert "".join(child.content for child in inline[1].children or ()).strip() == one_line(value)
+    assert "".join(child.content for child in inline[1].children or ()).strip() == as_one_line(value)
 
 
 @pytest.mark.parametrize(

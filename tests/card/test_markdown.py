@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from cardrunner.card.digest import signed_content
-from cardrunner.card.escaping import escape, one_line
+from cardrunner.card.escaping import as_one_line, escape
 from cardrunner.card.load import LoadedCard
 from cardrunner.card.markdown import render_card
 from cardrunner.card.schema.plan import Risk
@@ -90,7 +90,7 @@ def test_every_text_that_is_signed_is_on_the_page(policy_card: LoadedCard, full_
         missing = [
             text
             for text in texts(content)
-            if text not in reworded and escape(text) not in page and one_line(text) not in page
+            if text not in reworded and escape(text) not in page and as_one_line(text) not in page
         ]
         command = [word for item in loaded.card.checklist for word in item.check or ()]
         dates = [str(incident.date) for incident in loaded.card.incidents]

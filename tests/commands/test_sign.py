@@ -117,7 +117,7 @@ def test_quiet_says_what_was_done_and_no_more(run: Run) -> None:
         (("--as", "scav", "--yes", "--verdict", "block", "--condition", "x"), 2, "only an approval has conditions"),
         (("--as", "scav", "--yes", "--note", "a\nb"), 2, "--note: must be one line"),
         (("--as", "scav", "--yes", "--note", "a\u202eb"), 2, "RIGHT-TO-LEFT OVERRIDE"),
-        (("--as", "scav", "--yes", "--note", "a\udcffb"), 2, "the card would not be valid"),
+        (("--as", "scav", "--yes", "--note", "a\udcffb"), 2, "--note: holds a character that is not valid Unicode"),
     ],
 )
 def test_what_may_not_be_signed_is_refused(

@@ -543,6 +543,16 @@ def weights_of(run: Any) -> str:
     return str(run.train().record.weights_sha256)
 
 
+_usual: list[str] = []
+
+
+def usual_weights(toy_run: MakeRun) -> str:
+    """Of the unchanged card; trained once for all tests."""
+    if not _usual:
+        _usual.append(weights_of(toy_run(name="usual")))
+    return _usual[0]
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -569,7 +579,7 @@ def weights_of(run: Any) -> str:
     ids=json.dumps,
 )
 def test_a_field_changes_the_weights(toy_run: MakeRun, changes: dict[str, Any]) -> None:
-    assert weights_of(toy_run(name="usual")) != weights_of(toy_run(changes, name="changed"))
+    assert usual_weights(toy_run) != weights_of(toy_run(changes, name="changed"))
 
 
 @pytest.mark.parametrize(
@@ -584,7 +594,7 @@ def test_a_field_changes_the_weights(toy_run: MakeRun, changes: dict[str, Any]) 
     ids=json.dumps,
 )
 def test_a_field_leaves_the_weights_alone(toy_run: MakeRun, changes: dict[str, Any]) -> None:
-    assert weights_of(toy_run(name="usual")) == weights_of(toy_run(changes, name="changed"))
+    assert usual_weights(toy_run) == weights_of(toy_run(changes, name="changed"))
 
 
 @pytest.mark.parametrize(("keep", "count"), [(1, 1), (3, 3), ("all", 8)])

@@ -14,11 +14,13 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    GetPydanticSchema,
     PlainSerializer,
     StringConstraints,
     Tag,
     WithJsonSchema,
 )
+from pydantic_core import core_schema
 
 from cardrunner import units
 
@@ -148,9 +150,11 @@ HourlyRate = Annotated[
     written("US dollars per hour.", "$0.59/h"),
 ]
 """US dollars per hour."""
+_read_every = _from_text(units.parse_every, "1000 steps or 1 epoch")
 Every = Annotated[
     units.Every,
-    BeforeValidator(_from_text(units.parse_every, "1000 steps or 1 epoch")),
+    # as it is, since pydantic would build a second model for the dataclass at every start
+    GetPydanticSchema(lambda _type, _handler: core_schema.no_info_plain_validator_function(_read_every)),
     written("How often: so many steps, epochs or a duration.", "1000 steps", "1 epoch", "5 min"),
 ]
 """How often: so many steps, epochs or minutes."""

@@ -46,7 +46,7 @@ _LARGEST_PERCENT = 65535.0
 Values = NDArray[Any]
 
 
-class ReplayRejected(Exception):  # noqa: N818 - a verdict on a replay, not a fault of the program
+class ReplayRejected(Exception):
     """This replay is not a game that can be learned from; the message says why. The others go on."""
 
 
