@@ -9,6 +9,7 @@ from cardrunner.contracts import MetricSpec
 from cardrunner.report.format import count, joined, measured, sentence
 from cardrunner.report.recorded import Recorded
 from cardrunner.report.table import Cell, Code, Strong, Table
+from cardrunner.runs.history import HistoryRow
 
 MODEL = "model"
 
@@ -92,24 +93,29 @@ def _winners(scores: dict[str, float], spec: MetricSpec) -> tuple[str, ...]:
 
 def _table(run: Recorded, baselines: tuple[str, ...]) -> Table:
     best_head = f"Model, epoch {run.best.epoch}" if run.best else "Model"
-    columns = ("Metric", "Better", best_head, "Per batch", f"Final, epoch {run.epochs_done}", *baselines, "Best is")
+    final_head = f"Final, epoch {run.epochs_done}"
+    columns = ("Metric", "Better", best_head, "Per batch", final_head, "Final, per batch", *baselines, "Best is")
     by_name = {found.name: found for found in comparisons(run)}
     rows = [_row(run, spec, by_name.get(f"val_{spec.name}"), baselines) for spec in run.loaded.spec.metrics]
-    return Table(columns, f"llrrr{'r' * len(baselines)}l", tuple(rows))
+    return Table(columns, f"llrrrr{'r' * len(baselines)}l", tuple(rows))
 
 
 def _row(run: Recorded, spec: MetricSpec, found: Comparison | None, baselines: tuple[str, ...]) -> tuple[Cell, ...]:
     name = f"val_{spec.name}"
-    per_batch = run.best_row.per_batch.get(name) if run.best_row else None
     return (
         Code(name),
         _direction(spec) if found is None or found.winners else None,
         measured(run.value(name, run.best_row), spec),
-        measured(per_batch, spec),
+        measured(_per_batch(name, run.best_row), spec),
         measured(run.value(name, run.final_row), spec),
+        measured(_per_batch(name, run.final_row), spec),
         *(measured(run.trivial[baseline].get(name), spec) for baseline in baselines),
         _winner_cell(found),
     )
+
+
+def _per_batch(name: str, row: HistoryRow | None) -> float | None:
+    return row.per_batch.get(name) if row else None
 
 
 def _direction(spec: MetricSpec) -> str:
