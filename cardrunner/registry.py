@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import importlib.util
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.metadata import entry_points
@@ -31,6 +33,17 @@ class WorkloadEntry:
 
     spec: str
     workload: str
+    needs: tuple[str, ...] = ("torch", "numpy")
+    """Packages that its torch half imports."""
+
+
+@dataclass(frozen=True)
+class ToolEntry:
+    """Where a workload's own tool lives."""
+
+    target: str
+    needs: tuple[str, ...]
+    purpose: str
 
 
 WORKLOADS: dict[str, WorkloadEntry] = {
@@ -46,7 +59,9 @@ EXECUTORS: dict[str, str] = {
     "inline": "cardrunner.executors.inline:InlineExecutor",
     "local": "cardrunner.executors.local:LocalExecutor",
 }
-TOOLS: dict[str, str] = {"encode": "cardrunner.workloads.melee.encode:encode"}
+TOOLS: dict[str, ToolEntry] = {
+    "encode": ToolEntry("cardrunner.workloads.melee.encode:encode", ("peppi_py", "torch", "numpy"), "encode replays"),
+}
 
 
 def workload_names() -> tuple[str, ...]:
@@ -70,7 +85,17 @@ def workload(name: str) -> Workload:
         UsageError: nobody declares it.
         MissingExtra: its packages are not installed.
     """
+    check_installed(name)
     return cast("Workload", _resolve(_workload_entry(name).workload, purpose=f"run the workload {name}"))
+
+
+def check_installed(name: str) -> None:
+    """Look for the packages of a workload without importing them, which would take seconds.
+
+    Raises:
+        MissingExtra: one is not installed.
+    """
+    _need(_workload_entry(name).needs, purpose=f"run the workload {name}")
 
 
 def stage(name: str) -> Stage:
@@ -85,8 +110,14 @@ def executor(name: str) -> Executor:
 
 
 def tool(name: str) -> Any:
-    """A workload's own tool that a command offers."""
-    return _resolve(_known(TOOLS, name, "tool"), purpose=name)
+    """A workload's own tool that a command offers.
+
+    Raises:
+        MissingExtra: its packages are not installed.
+    """
+    entry = _known(TOOLS, name, "tool")
+    _need(entry.needs, purpose=entry.purpose)
+    return _resolve(entry.target, purpose=entry.purpose)
 
 
 def _workload_entry(name: str) -> WorkloadEntry:
@@ -111,6 +142,22 @@ def _known(table: dict[str, T], name: str, kind: str) -> T:
     raise UsageError(f"unknown {kind} {name!r}{guess}")
 
 
+def _need(packages: Iterable[str], *, purpose: str) -> None:
+    for package in packages:
+        if not _is_installed(package):
+            raise _missing(package, purpose)
+
+
+def _is_installed(package: str) -> bool:
+    if package in sys.modules:
+        return sys.modules[package] is not None
+    return importlib.util.find_spec(package) is not None
+
+
+def _missing(package: str, purpose: str) -> MissingExtra:
+    return MissingExtra(package.replace("_", "-"), _EXTRA_OF[package], purpose)
+
+
 def _resolve(target: str, *, purpose: str) -> Any:
     module, _, attribute = target.partition(":")
     try:
@@ -118,5 +165,5 @@ def _resolve(target: str, *, purpose: str) -> Any:
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package in _EXTRA_OF:
-            raise MissingExtra(package.replace("_", "-"), _EXTRA_OF[package], purpose) from None
+            raise _missing(package, purpose) from None
         raise
