@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # types only: the rooms below import this one, never the othe
     from cardrunner.card.schema.training import TrainingSection
     from cardrunner.runs.context import RunContext
     from cardrunner.runs.folder import RunFolder
+    from cardrunner.training.bus import Bus
 
 Location = tuple[str | int, ...]
 """A place in a card: ``("targets", 0, "metric")``."""
@@ -93,6 +94,13 @@ class WorkloadSpec(Protocol):
     def describe(self, card: Card) -> Mapping[str, Sequence[tuple[str, str]]]: ...  # section -> rows (field, value)
 
 
+@runtime_checkable
+class ForeseesData(Protocol):
+    """A `WorkloadSpec` may also tell, before any file is open, how the data will be read; the plan shows it."""
+
+    def data_mode(self, card: Card) -> str | None: ...  # such as "memory-mapped, full shuffle"; None: it cannot tell
+
+
 # ---------------------------------------------------------------- what a workload computes, with torch
 
 
@@ -117,6 +125,44 @@ class BatchDataset(Protocol):
 
 
 Batch = tuple["Tensor", ...]
+
+
+@dataclass(frozen=True)
+class Span:
+    """Consecutive examples of one group: numbers [first, beyond) inside the group."""
+
+    group: int
+    first: int
+    beyond: int
+
+
+@runtime_checkable
+class GroupedDataset(BatchDataset, Protocol):
+    """A `BatchDataset` whose examples lie on disk group by group (a game, a document), and can be read so.
+
+    With it a dataset can be trained from files larger than memory, and can live on the device that trains.
+    """
+
+    def group_sizes(self) -> Tensor: ...  # int64 (G,) examples of each group, in the order of the example numbers
+    def bytes_per_example(self) -> int: ...  # what an example takes in memory, on average, once it is read
+    # the spans' examples, numbered through, in the memory of bus.device; may overwrite what `reuse` answered from
+    def read(self, spans: Sequence[Span], bus: Bus, *, reuse: BatchDataset | None = None) -> BatchDataset: ...
+    def foresee(self, spans: Sequence[Span]) -> None: ...  # a hint: these are read next
+
+
+@runtime_checkable
+class PackedDataset(BatchDataset, Protocol):
+    """A `BatchDataset` that can send a batch to a device in fewer bytes than the batch has there."""
+
+    def pack(self, indices: Tensor) -> Batch: ...  # as `__getitems__`, in narrow types
+    def unpack(self, packed: Batch) -> Batch: ...  # on the device: what `__getitems__` answers
+
+
+@runtime_checkable
+class ReadsInBlocks(Protocol):
+    """An optional part of `Data`: says that its datasets, then `GroupedDataset`, are shuffled block by block."""
+
+    block_bytes: int | None  # memory of a block; None: full shuffle
 
 
 @dataclass(frozen=True)

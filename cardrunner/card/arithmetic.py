@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator
 
 from cardrunner import units
-from cardrunner.card import metric_checks, rule_checks, timing_checks
+from cardrunner.card import metric_checks, place_checks, price_checks, rule_checks, timing_checks
 from cardrunner.card.estimate import batches_of, training_examples
 from cardrunner.card.schema.card import Card
 from cardrunner.contracts import Derived, Remark, WorkloadSpec
@@ -84,11 +84,14 @@ def _number(value: float, unit: str) -> str:
 CHECKS: tuple[Check, ...] = (
     derived_numbers,
     workload_remarks,
+    place_checks.local_data,
     batches,
     timing_checks.stated_columns,
     timing_checks.timeout,
     timing_checks.log_interval,
     timing_checks.budget,
+    price_checks.known_gpu,
+    price_checks.price_of_the_table,
     metric_checks.free_metrics,
     metric_checks.known_to_people,
     metric_checks.known_to_the_workload,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from cardrunner.commands.run_arguments import add_runs_argument
 from cardrunner.errors import EnvironmentFailed
 from cardrunner.plan import describe, plan_card
 
@@ -12,13 +13,14 @@ HELP = "show what a launch would do: gate, stages, time, cost, and what could no
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The card."""
+    """The card, and the past runs to learn from."""
     parser.add_argument("card", type=Path, metavar="CARD", help="the card, such as runcards/policy-22k.yaml")
     parser.add_argument("--json", action="store_true", help="the plan as one JSON object")
+    add_runs_argument(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Print the plan; 7 when a data file is nowhere."""
-    plan = plan_card(options.card).plan
+    plan = plan_card(options.card, runs=options.runs).plan
     print(plan.model_dump_json(indent=2) if options.json else "\n".join(describe(plan)))
     return EnvironmentFailed.exit_code if any(data.found is None for data in plan.data) else 0

@@ -1,0 +1,121 @@
+"""Expected against actual, as far as it can be told before the data is open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from cardrunner.card.load import LoadedCard
+from cardrunner.card.schema.card import Card
+from cardrunner.card.schema.data import SYNTHETIC, DataFile, DataSection
+from cardrunner.contracts import Derived, ForeseesData
+from cardrunner.errors import EnvironmentFailed
+from cardrunner.plan.configuration import leaves, worded
+from cardrunner.plan.records import PlannedData, PlannedFact
+from cardrunner.units import format_bytes, rounding_of
+from cardrunner.workspace import Workspace
+
+_CONTENT = ("sha256", "train_examples", "val_examples")
+
+
+def planned_data(card: Card, workspace: Workspace) -> Iterator[PlannedData]:
+    """The data files that a run on this machine would open; on a volume nothing is looked at."""
+    if card.data.is_synthetic or card.infra.platform != "local":
+        return
+    yield from (_planned(entry, _stated_size(card, entry), workspace) for entry in card.data.source)
+
+
+def data_mode(loaded: LoadedCard) -> str | None:
+    """How the data will be read, where the workload can tell before it is open."""
+    return loaded.spec.data_mode(loaded.card) if isinstance(loaded.spec, ForeseesData) else None
+
+
+def expected_facts(loaded: LoadedCard, data: Sequence[PlannedData]) -> Iterator[PlannedFact]:
+    """What agrees already, what disagrees already, and what the load stage will hold against the files."""
+    yield from _seen_here(loaded.card, data)
+    yield from (_derived(number) for number in loaded.spec.derive(loaded.card))
+    yield from _left_to_load(loaded.card, data)
+
+
+def _planned(entry: DataFile, expected: int | None, workspace: Workspace) -> PlannedData:
+    try:
+        found = workspace.find_data(entry.path)
+        size = found.stat().st_size
+    except (EnvironmentFailed, OSError) as error:
+        return PlannedData(path=entry.path, found=None, bytes=None, expected_bytes=expected, problem=str(error))
+    problem = _size_problem(expected, size)
+    return PlannedData(path=entry.path, found=str(found), bytes=size, expected_bytes=expected, problem=problem)
+
+
+def _seen_here(card: Card, data: Sequence[PlannedData]) -> Iterator[PlannedFact]:
+    for number, entry in enumerate(data):
+        path = f"data.source[{number}]"
+        found = entry.found or "not found"
+        yield PlannedFact(name=path, expected=entry.path, actual=found, ok=entry.found is not None, seen_by="here")
+        if entry.bytes is not None and entry.expected_bytes is not None:
+            yield _size_fact(f"size of {entry.path}", entry.expected_bytes, entry.bytes)
+    sizes = [entry.bytes for entry in data if entry.bytes is not None]
+    if card.data.size is not None and len(data) > 1 and len(sizes) == len(data):
+        yield _size_fact("data.size", card.data.size, sum(sizes))
+
+
+def _derived(number: Derived) -> PlannedFact:
+    return PlannedFact(
+        name=".".join(map(str, number.loc)),
+        expected=_amount(number.stated, number.unit),
+        actual=f"{_amount(number.derived, number.unit)} = {number.formula}",
+        ok=abs(number.stated - number.derived) <= number.tolerance,
+        seen_by="the card's arithmetic",
+    )
+
+
+def _left_to_load(card: Card, data: Sequence[PlannedData]) -> Iterator[PlannedFact]:
+    """Everything that the card states about the content of the data, and the size of what is not here."""
+    if not data and not card.data.is_synthetic and card.data.size is not None:
+        yield _later("data.size", format_bytes(card.data.size))
+    for number, entry in enumerate(card.data.source):
+        if entry.size is not None and not data:
+            yield _later(f"data.source[{number}].size", format_bytes(entry.size))
+        if entry.sha256 is not None:
+            yield _later(f"data.source[{number}].sha256", entry.sha256)
+    for name in _content_fields(card.data):
+        for leaf in leaves(getattr(card.data, name), f"data.{name}"):
+            if leaf.stated and leaf.value is not None:
+                yield _later(leaf.path, worded(leaf.value))
+
+
+def _content_fields(section: DataSection) -> list[str]:
+    """The fields that the card states of those that describe what is in the files."""
+    known = DataSection.model_fields.keys() | {SYNTHETIC}
+    own = [name for name in type(section).model_fields if name not in known]
+    return [name for name in (*_CONTENT, *own) if name in section.model_fields_set]
+
+
+def _later(name: str, expected: str) -> PlannedFact:
+    return PlannedFact(name=name, expected=expected, actual=None, ok=None, seen_by="the load stage")
+
+
+def _stated_size(card: Card, entry: DataFile) -> int | None:
+    return entry.size or (card.data.size if len(card.data.source) == 1 else None)
+
+
+def _size_problem(expected: int | None, size: int) -> str | None:
+    if expected is None or _agrees(expected, size):
+        return None
+    return f"has {format_bytes(size)} ({size} bytes), the card says {format_bytes(expected)}"
+
+
+def _size_fact(name: str, expected: int, actual: int) -> PlannedFact:
+    text = f"{format_bytes(actual)} ({actual} bytes)"
+    return PlannedFact(
+        name=name, expected=format_bytes(expected), actual=text, ok=_agrees(expected, actual), seen_by="here"
+    )
+
+
+def _agrees(expected: int, actual: int) -> bool:
+    return abs(actual - expected) <= rounding_of(float(expected))
+
+
+def _amount(value: float, unit: str) -> str:
+    if unit == "bytes":
+        return format_bytes(int(value))
+    return f"{value:.0f}" if float(value).is_integer() else f"{value:.6g}"

@@ -1,0 +1,101 @@
+"""Time and money of a plan for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cardrunner.plan.layout import paragraph, table
+from cardrunner.plan.money_records import PlannedCost, PriceLine, Prices
+from cardrunner.plan.records import Plan
+from cardrunner.units import format_dollars, format_duration
+
+_HEAD = ("", "epoch", "loading", "whole run", "cost", "examples/s", "in the timeout")
+
+
+def estimates(plan: Plan) -> Iterator[str]:
+    """One row per calibration, and the learned one last."""
+    rows = [_row(f"{column.factor:g}x", column, plan) for column in plan.estimates]
+    if plan.learned.estimate:
+        rows.append(_row("learned", plan.learned.estimate, plan))
+    yield from table([_HEAD, *rows], "lrrrrrl")
+
+
+def learned(plan: Plan) -> Iterator[str]:
+    """Which runs it was learned from, and how far it is from the card's own estimate."""
+    yield from paragraph(plan.learned.note)
+    column = plan.learned.estimate
+    if column and column.factor is not None:
+        yield from paragraph(f"an epoch would take {column.factor:.3g}x the card's optimistic estimate")
+
+
+def prices(plan: Plan) -> Iterator[str]:
+    """What an hour costs and who says so."""
+    known = plan.prices
+    if not known.lines:
+        yield "this machine counts as free" if plan.platform == "local" else "not known: no figure here has a cost"
+    for line in known.lines:
+        yield from paragraph(_price(line, known))
+    if known.not_included:
+        yield from paragraph(f"billed too, in no figure here: {', '.join(known.not_included)}")
+
+
+def timeout(plan: Plan) -> Iterator[str]:
+    """What it covers, and what it takes beyond that."""
+    cover = plan.timeout
+    if cover is None:
+        yield "none"
+        return
+    covers = f"covers {cover.covers}" if cover.covers else "covers no calibration"
+    yield from paragraph(f"{format_duration(cover.seconds)} for {cover.counts}; {covers}")
+    for column in plan.estimates:
+        if not column.covered_by_timeout:
+            yield from paragraph(
+                f"{column.factor:g}x {_beyond(column, 1 if plan.platform == 'local' else cover.attempts)}"
+            )
+
+
+def worst_case(plan: Plan) -> Iterator[str]:
+    """The most it can take and cost."""
+    worst = plan.worst_case
+    if worst.limited_by == "nothing":
+        yield "nothing limits the time or the cost"
+        return
+    if worst.seconds is not None and plan.timeout is not None:
+        cost = "" if worst.cost_usd is None else f", {format_dollars(worst.cost_usd)}"
+        attempts = f"{worst.attempts} attempt{'' if worst.attempts == 1 else 's'}"
+        each = f"{attempts} of {format_duration(plan.timeout.seconds)}"
+        gaps = ", CPU and memory not included" if plan.prices.not_included and cost else ""
+        yield from paragraph(f"{format_duration(worst.seconds)}{cost} ({each}{gaps})")
+    if worst.budget_usd is not None and worst.budget_seconds is not None:
+        reached = f"{format_duration(worst.budget_seconds)} of all attempts together"
+        yield from paragraph(f"budget {format_dollars(worst.budget_usd)}: the run saves and stops after {reached}")
+    yield from paragraph(f"what ends it first: {worst.limited_by}")
+
+
+def _row(name: str, column: PlannedCost, plan: Plan) -> tuple[str, ...]:
+    speed = column.examples_per_second
+    return (
+        name,
+        format_duration(column.epoch_seconds),
+        format_duration(column.load_seconds),
+        format_duration(column.total_seconds),
+        "-" if column.cost_usd is None else format_dollars(column.cost_usd),
+        "-" if speed is None else f"{speed:,.0f}" if speed >= 10 else f"{speed:.2g}",
+        "-" if plan.timeout is None else "yes" if column.covered_by_timeout else "no",
+    )
+
+
+def _beyond(column: PlannedCost, attempts: int) -> str:
+    """What becomes of a run beyond the timeout when so many attempts come by themselves."""
+    if column.attempts_needed is None:
+        return "never gets beyond loading the data"
+    enough = "which the retries give" if column.attempts_needed <= attempts else "so somebody has to resume it"
+    return f"takes {format_duration(column.total_seconds)}: {column.attempts_needed} attempts, {enough}"
+
+
+def _price(line: PriceLine, known: Prices) -> str:
+    amount = "" if line.amount == 1 else f"{line.amount:.3g} x "
+    source = f"by the table of {line.as_of}" if line.source == "table" else "as the card says"
+    if line.source == "card" and known.table_usd is not None:
+        source += f" (the table of {known.table_as_of}: {format_dollars(known.table_usd)})"
+    return f"{amount}{line.resource}: {format_dollars(line.usd)} per {line.unit}, {source}"

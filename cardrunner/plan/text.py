@@ -1,0 +1,157 @@
+"""The plan for people: plain text, 80 columns, in the order in which a reviewer asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cardrunner.plan.layout import block, paragraph
+from cardrunner.plan.money_text import estimates, learned, prices, timeout, worst_case
+from cardrunner.plan.records import Plan, PlannedData, PlannedMetric
+from cardrunner.units import format_bytes
+
+_NO_NUMBERS = ("reason", "notes")
+
+
+def describe(plan: Plan) -> Iterator[str]:
+    """The plan, line by line."""
+    yield from block("run", paragraph(f"{plan.run}, workload {plan.workload}"))
+    yield from block("card", paragraph(f"{plan.card}, digest {plan.card_digest[:12]}"))
+    yield from block("gate", _gate(plan))
+    yield ""
+    yield from block("where", _where(plan))
+    yield from block("stages", _stages(plan))
+    yield ""
+    yield from block("data", _data(plan))
+    yield from block("expected", _expected(plan))
+    for section in ("model", "training"):
+        yield from block(section, _configured(plan, section))
+    yield from block("steps", _work(plan))
+    yield ""
+    yield from block("estimate", estimates(plan))
+    yield from block("learned", learned(plan))
+    yield from block("prices", prices(plan))
+    yield from block("timeout", timeout(plan))
+    yield from block("worst case", worst_case(plan))
+    yield ""
+    yield from block("metrics", (line for metric in plan.metrics for line in _metric(metric)))
+    yield from block("rules", _other_rules(plan))
+    yield ""
+    yield from block("not checked", (line for one in plan.unchecked for line in _item(f"{one.what}: {one.why}")))
+    yield from block("warnings", (line for one in plan.warnings for line in _item(f"{one.path}: {one.message}")))
+
+
+def _gate(plan: Plan) -> Iterator[str]:
+    gate = plan.gate
+    if gate.open:
+        yield from paragraph(f"open, signed by {', '.join(gate.signed_by)}")
+        return
+    signed = f", signed by {', '.join(gate.signed_by)}" if gate.signed_by else ""
+    yield from paragraph(f"closed: {len(gate.findings)} open{signed}")
+    for number, box in enumerate(gate.findings, start=1):
+        yield from paragraph(f"{number}. {box.what}: {box.why}", hang=3)
+        if box.command:
+            yield f"   {box.command}"  # whole, to be copied
+
+
+def _where(plan: Plan) -> Iterator[str]:
+    place = plan.resources
+    parts = [plan.platform if plan.executor == plan.platform else f"{plan.platform}, executor {plan.executor}"]
+    parts += [f"{place.gpus} x {place.gpu}"] if place.gpu else ["no GPU asked for"]
+    parts += [f"{place.cpu_cores:g} CPU cores"] if place.cpu_cores else []
+    parts += [f"{format_bytes(place.memory_bytes)} of memory"] if place.memory_bytes else []
+    parts += [f"volume {place.volume}, run folder under {place.checkpoints}"] if place.volume else []
+    parts += [] if place.detached is None else ["detached" if place.detached else "attached"]
+    yield from paragraph(", ".join(parts))
+    if not place.available:
+        yield from paragraph(f"the {plan.executor} executor is not part of this version: a launch would refuse")
+
+
+def _stages(plan: Plan) -> Iterator[str]:
+    yield " → ".join(stage.name for stage in plan.stages)
+    there = ", ".join(stage.name for stage in plan.stages if stage.side == "worker")
+    here = ", ".join(stage.name for stage in plan.stages if stage.side == "launcher")
+    yield from paragraph(f"where the data is ({plan.executor}): {there}; on this side: {here}")
+
+
+def _data(plan: Plan) -> Iterator[str]:
+    for entry in plan.data:
+        yield from paragraph(_file(entry))
+    if not plan.data:
+        sources = ", ".join(entry["path"] for entry in plan.configuration["data"]["source"])
+        volume = plan.resources.volume
+        yield from paragraph(f"{sources} on the volume {volume}, not looked at" if volume else f"{sources}, made here")
+    yield from paragraph(f"how it is read: {plan.data_mode or 'the load stage will say'}")
+
+
+def _file(entry: PlannedData) -> str:
+    if entry.found is None or entry.bytes is None:
+        return entry.problem or f"{entry.path}: not found"
+    size = f"{entry.path}: {entry.found}, {format_bytes(entry.bytes)}"
+    if entry.problem:
+        return f"{size}: {entry.problem}"
+    return f"{size}, as stated" if entry.expected_bytes is not None else size
+
+
+def _expected(plan: Plan) -> Iterator[str]:
+    for fact in plan.expected:
+        if fact.ok is False and not fact.name.startswith("data.source"):  # which stands above
+            yield from paragraph(f"disagrees: {fact.name} is {fact.actual}, the card says {fact.expected}", hang=2)
+    agreed = [f"{fact.name} {fact.expected}" for fact in plan.expected if fact.ok and fact.seen_by != "here"]
+    later = [f"{fact.name} {_short(fact.expected)}" for fact in plan.expected if fact.ok is None]
+    if agreed:
+        yield from paragraph(f"the card's own sums agree: {', '.join(agreed)}", hang=2)
+    if later:
+        yield from paragraph(f"left to the load stage: {', '.join(later)}", hang=2)
+
+
+def _configured(plan: Plan, section: str) -> Iterator[str]:
+    """Every value of a section, those that the card leaves open apart."""
+    values = {leaf.path: leaf for leaf in plan.settings if leaf.path.startswith(f"{section}.")}
+    shown = {path.partition(".")[2]: leaf for path, leaf in values.items() if path.partition(".")[2] not in _NO_NUMBERS}
+    stated = [f"{name} {leaf.text}" for name, leaf in shown.items() if leaf.stated]
+    default = [f"{name} {leaf.text}" for name, leaf in shown.items() if not leaf.stated]
+    yield from paragraph(", ".join(stated), hang=2)
+    if default:
+        yield from paragraph(f"by default: {', '.join(default)}", hang=2)
+
+
+def _work(plan: Plan) -> Iterator[str]:
+    work = plan.work
+    if work.train_examples is None or work.steps_per_epoch is None:
+        yield "not known before the data is open"
+        return
+    validation = "" if work.val_examples is None else f"; {work.val_examples:,} examples validate"
+    yield from paragraph(
+        f"{work.train_examples:,} examples train, {work.steps_per_epoch:,} steps an epoch,"
+        f" {work.steps:,} in all{validation}"
+    )
+
+
+def _metric(metric: PlannedMetric) -> Iterator[str]:
+    """A metric under its canonical name with the names that the card has for it, and each use of it."""
+    better = {"min": ", smaller is better", "max": ", larger is better", None: ""}[metric.direction]
+    by = "" if metric.computed else ", read by people"
+    aliases = dict.fromkeys(use.written for use in metric.uses if use.written != metric.name)
+    alias = f", here {' and '.join(aliases)}" if aliases else ""
+    yield from paragraph(f"{metric.name}{alias}{better}{by}", hang=2)
+    roles = dict.fromkeys(use.role for use in metric.uses)
+    for role in roles:
+        conditions = "; ".join(use.condition for use in metric.uses if use.role == role)
+        yield from paragraph(f"{role}: {conditions}", indent=2, hang=2)
+
+
+def _other_rules(plan: Plan) -> Iterator[str]:
+    """Kill thresholds that look at no metric."""
+    watched = {use.where for metric in plan.metrics for use in metric.uses}
+    for index, rule in enumerate(plan.kill_thresholds):
+        if f"kill_thresholds[{index}]" not in watched:
+            changes = ", ".join(f"{path} = {value}" for path, value in rule.set.items())
+            yield from paragraph(f"{rule.condition}: {rule.action}" + (f" with {changes}" if changes else ""))
+
+
+def _item(text: str) -> Iterator[str]:
+    yield from paragraph(f"- {text}", hang=2)
+
+
+def _short(text: str) -> str:
+    return text if len(text) < 40 else f"{text[:12]}…"
