@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from cardrunner.errors import IntegrityError
 from cardrunner.workloads.melee.encoding import EncodingConfig
+from cardrunner.workloads.melee.fast_trunk import can_go_fast, fast_trunk
 from cardrunner.workloads.melee.layout import ANALOG, BUTTONS, INTS_PER_PLAYER
 
 MODEL_TYPE = "policy_mlp"
@@ -54,7 +55,13 @@ class PolicyMLP(nn.Module):
         sizes: context, hidden and trunk width.
         dropout: after each hidden layer, in training only.
         encoding: vocabularies and embedding widths.
+
+    Attributes:
+        fast: a training step on a CPU may take `cardrunner.workloads.melee.fast_trunk`; False keeps to the plain trunk,
+            which defines the model.
     """
+
+    fast = True
 
     def __init__(self, sizes: PolicySizes, *, dropout: float = 0.1, encoding: EncodingConfig | None = None) -> None:
         super().__init__()
@@ -114,7 +121,11 @@ class PolicyMLP(nn.Module):
             float_ctx: float (B, K, 56), oldest first, the predicted player's half first.
             int_ctx: int (B, K, 17), likewise.
         """
-        hidden = self.trunk(self.frame_vectors(float_ctx, int_ctx).flatten(1))
+        if self.fast and self.training and can_go_fast(self.trunk, float_ctx):
+            tables = [self.get_parameter(f"{table.name}_embed.weight") for table in self.encoding.embeddings]
+            hidden = fast_trunk(self.trunk, tables, self.encoding, float_ctx, int_ctx)
+        else:
+            hidden = self.trunk(self.frame_vectors(float_ctx, int_ctx).flatten(1))
         return Controls(torch.sigmoid(self.analog_head(hidden)), self.button_head(hidden))
 
 
