@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,16 +15,23 @@ from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.sign_off import Signature
 from cardrunner.contracts import Progress
 from cardrunner.errors import CardError, EnvironmentFailed, GateClosed, NameTaken, RunPaused, UsageError
+from cardrunner.evidence import as_row, prove_all
 from cardrunner.finish import Ending
+from cardrunner.gate.blocks import recorded_blocks
+from cardrunner.gate.case import utc_now as now
+from cardrunner.gate.clock import behind
+from cardrunner.gate.ssh.revoked_keys import revoked_since
 from cardrunner.plan import Planned, executor_of, plan_card
 from cardrunner.runs.clock import utc_now
 from cardrunner.runs.create import create_run
 from cardrunner.runs.folder import RunFolder
+from cardrunner.runs.latest import latest_events
 from cardrunner.runs.ledger import Ledger
-from cardrunner.runs.records import LaunchRecord, read_record
+from cardrunner.runs.records import ChecksRecord, LaunchRecord, read_record
 from cardrunner.runs.status import Status, derive_status
 from cardrunner.submit import run_attempt
 from cardrunner.worker import check_launched
+from cardrunner.workspace import Workspace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +51,7 @@ def prepare(path: Path, options: LaunchOptions) -> Planned:
         CardError: the card has faults.
         UsageError: an option does not fit the card.
     """
-    planned = plan_card(path, executor=options.executor, run_name=options.run_name)
+    planned = plan_card(path, executor=options.executor, run_name=options.run_name, runs=options.runs)
     card = planned.loaded.card
     if options.run_name is not None and not card.repeat:
         raise UsageError(
@@ -63,13 +72,15 @@ def admit(planned: Planned, options: LaunchOptions) -> RunFolder:
         EnvironmentFailed: there is no executor for the card's platform, or a data file is nowhere.
         NameTaken: a run of this name exists.
     """
-    if not planned.gate.open:
-        raise GateClosed(planned.gate.findings)
+    late = behind(now(), latest_events(options.runs or planned.workspace.runs))
+    if findings := (*late, *planned.gate.findings):
+        raise GateClosed(findings)
     if executor_of(planned.loaded.card) not in registry.EXECUTORS:
         raise EnvironmentFailed(f"the {planned.plan.executor} executor is not part of this version")
     folder = RunFolder.of(options.runs or planned.workspace.runs, planned.plan.run)
     if os.path.lexists(folder.root):
         raise NameTaken(_why_taken(folder, planned.loaded.card))
+    registry.check_installed(planned.loaded.card.workload)
     for data in planned.plan.data:
         if data.found is None:
             raise EnvironmentFailed(str(data.problem))
@@ -80,10 +91,12 @@ def launch(path: Path, options: LaunchOptions, *, progress: Progress) -> Ending:
     """Launch a card and wait for its end, or with `detach` until it trains.
 
     Raises:
+        GateClosed: a check of the checklist failed now; the card stays as it is.
         CardrunnerError: the launch was refused; see `prepare` and `admit`.
     """
     planned = prepare(path, options)
     folder = admit(planned, options)
+    checks = _checks(planned, progress)
     create_run(
         folder,
         launch=_launch_record(planned),
@@ -91,6 +104,9 @@ def launch(path: Path, options: LaunchOptions, *, progress: Progress) -> Ending:
         effective=planned.plan.configuration,
         approvals=planned.gate.approvals,
         plan=planned.plan.model_dump(mode="json"),
+        checks=checks,
+        trust=planned.gate.trust_files,
+        sources=[(base.file, base.data) for base in planned.loaded.bases],
     )
     return run_attempt(folder, detach=options.detach, progress=progress)
 
@@ -106,7 +122,7 @@ def resume(folder: RunFolder, *, acknowledge: str | None, progress: Progress) ->
     Raises:
         NameTaken: the run lives, or is completed.
         RunPaused: it waits for an acknowledgement.
-        GateClosed: a reviewer has blocked it since.
+        GateClosed: a reviewer has blocked it since, or a key that signed it was revoked, or the clock runs behind.
         IntegrityError: the frozen card is not the one that was launched.
     """
     status = derive_status(folder)
@@ -114,12 +130,31 @@ def resume(folder: RunFolder, *, acknowledge: str | None, progress: Progress) ->
         raise NameTaken(f"run {folder.name} is {status.state}; there is nothing to resume")
     if status.state == "investigate" and not acknowledge:
         raise RunPaused(f"run {folder.name} is paused for investigation: {status.reason}; {_next_step(status)}")
+    if findings := (*behind(now(), latest_events(folder.root.parent)), *_objections(folder, progress)):
+        raise GateClosed(findings)
     check_launched(folder)
-    _check_blocks(folder, progress)
     folder.stop_request.unlink(missing_ok=True)
     if acknowledge:
         Ledger(folder.ledger).append("acknowledged", text=acknowledge)
     return run_attempt(folder, detach=False, progress=progress)
+
+
+def _checks(planned: Planned, progress: Progress) -> ChecksRecord:
+    """Run the card's checks, now that people have agreed to what they execute.
+
+    Raises:
+        GateClosed: one failed; carries every one that did.
+    """
+    results = tuple(prove_all(planned.loaded, planned.workspace, progress=progress))
+    failed = [
+        f"{place}: its check failed at the launch: {result.ending}; run: "
+        f"{shlex.join(['cardrunner', 'check', str(planned.loaded.path), place.address])}"
+        for place, result in results
+        if not result.ok
+    ]
+    if failed:
+        raise GateClosed(failed)
+    return ChecksRecord(rows=tuple(as_row(place, result) for place, result in results))
 
 
 def _launch_record(planned: Planned) -> LaunchRecord:
@@ -160,26 +195,22 @@ def _next_step(status: Status) -> str:
     return f"go on with `cardrunner resume {status.run}{acknowledge}`"
 
 
-def _check_blocks(folder: RunFolder, progress: Progress) -> None:
-    """See what became of the card in the workspace since the launch.
-
-    Raises:
-        GateClosed: a reviewer has blocked what was launched.
-    """
+def _objections(folder: RunFolder, progress: Progress) -> Iterator[str]:
+    """What became in the workspace of the card and the keys since the launch."""
     record = read_record(folder.launch, LaunchRecord)
-    path = Path(record.workspace, record.card_file)
+    workspace, path = Workspace(Path(record.workspace)), Path(record.workspace, record.card_file)
+    yield from (f"{finding}" for finding in revoked_since(folder.approvals, workspace.root))
+    name = record.repeat_of or record.run
+    recorded = {block.reviewer: str(block) for block in recorded_blocks(workspace.records, name)}
     with contextlib.suppress(CardError, UsageError):  # the file may be gone or half edited; the run has its own copy
         loaded = load_card(path, registry.workload_spec)
-        blocks = [
-            f"reviewer {reviewer.id}: has blocked this card at {reviewer.signed.at}"
+        recorded |= {
+            reviewer.id: f"has blocked this card on {reviewer.signed.at}"
             for reviewer in loaded.card.sign_off.reviewers
-            if isinstance(reviewer.signed, Signature)
-            and reviewer.signed.verdict == "block"
-            and reviewer.signed.digest == record.card_digest
-        ]
-        if blocks:
-            raise GateClosed(blocks)
+            if isinstance(reviewer.signed, Signature) and reviewer.signed.verdict == "block"
+        }
         if loaded.digest != record.card_digest:
             progress.note(
                 f"{record.card_file} was edited since the launch; the run goes on with the card that was launched"
             )
+    yield from (f"reviewer {name}: {what}; only {name} can lift it" for name, what in recorded.items())

@@ -15,8 +15,9 @@ import traceback
 from pathlib import Path
 
 from cardrunner import registry
-from cardrunner.errors import CardrunnerError, EnvironmentFailed, GateClosed
+from cardrunner.errors import CardrunnerError, EnvironmentFailed, GateClosed, IntegrityError
 from cardrunner.gate import examine_gate
+from cardrunner.gate.case import parse_timestamp
 from cardrunner.pipeline import open_context, run_worker_stages
 from cardrunner.runs.clock import utc_now
 from cardrunner.runs.environment import collect_environment
@@ -86,15 +87,26 @@ def _run(folder: RunFolder, stop: StopRequest, number: int) -> Outcome:
 def check_launched(folder: RunFolder) -> None:
     """Hold the frozen card against its digest and its sign-off once more, where it is about to run.
 
+    The rules and keys are those of the launch, and so is the time: an approval that counted then does not expire later.
+
     Raises:
-        IntegrityError: it is not the card that was launched.
+        IntegrityError: it is not the card that was launched, or not the run that it was launched as.
         GateClosed: its own content does not open the gate.
     """
     launch = read_record(folder.launch, LaunchRecord)
+    if launch.run != folder.name:
+        raise IntegrityError(f"{folder.root} is a copy of the run {launch.run}; an approval is for one run")
     loaded = load_frozen(folder, registry.workload_spec)
-    report = examine_gate(loaded, Workspace(Path(launch.workspace)), now=datetime.datetime.now(datetime.UTC))
+    launched = _launched_at(launch)
+    report = examine_gate(loaded, Workspace(Path(launch.workspace)), now=launched, trust=folder.trust)
     if not report.open:
         raise GateClosed(report.findings)
+
+
+def _launched_at(launch: LaunchRecord) -> datetime.datetime:
+    with contextlib.suppress(ValueError):
+        return parse_timestamp(launch.created)
+    raise IntegrityError(f"launch.json: created: {launch.created!r} is no time; put the launched record back")
 
 
 def _record_start(folder: RunFolder, ledger: Ledger, number: int) -> None:

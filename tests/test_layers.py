@@ -23,7 +23,7 @@ ROWS = (
     ("stages", "executors", "tracking", "report", "workloads"),
     ("registry",),
     ("pipeline",),
-    ("plan", "worker", "finish"),
+    ("plan", "worker", "finish", "evidence"),
     ("submit",),
     ("launch",),
     ("commands",),
@@ -43,6 +43,7 @@ HEAVY = {
     "jinja2": ("card/markdown", "report"),
     "peppi_py": ("workloads/melee",),
     "rich": ("tracking", "commands"),
+    "cryptography": ("gate/ssh/cryptographic",),
 }
 
 

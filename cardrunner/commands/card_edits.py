@@ -28,7 +28,10 @@ def save_edits(loaded: LoadedCard, edits: Sequence[Edit | Removal]) -> LoadedCar
         EnvironmentFailed: the file cannot be written; it is as it was.
     """
     changed = load_card_bytes(
-        edit_document(loaded.document, edits), file=str(loaded.path), resolve=registry.workload_spec
+        edit_document(loaded.document, edits),
+        file=str(loaded.path),
+        resolve=registry.workload_spec,
+        sources=loaded.sources,
     )
     if changed.digest != loaded.digest:
         raise IntegrityError(f"{loaded.path}: this edit would change what is signed; nothing was written")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +10,12 @@ from pathlib import Path
 from cardrunner import registry
 from cardrunner.card.edit import Edit, Removal
 from cardrunner.card.load import LoadedCard, load_card
+from cardrunner.card.schema.sign_off import check_text
 from cardrunner.commands.card_edits import save_edits
 from cardrunner.errors import GateClosed, UsageError
+from cardrunner.evidence import prove
 from cardrunner.gate.case import Case, timestamp, utc_now
-from cardrunner.gate.check_run import CheckResult, run_check
+from cardrunner.gate.check_run import CheckResult
 from cardrunner.gate.checklist import has_check, open_box
 from cardrunner.gate.examine import gate_case
 from cardrunner.gate.findings import Finding
@@ -107,8 +108,8 @@ class _Checking:
 
     def _prove(self, place: ItemPlace) -> Finding | None:
         """Run a check and keep what came of it."""
-        self._say(f"{place}: {shlex.join(place.item.check or ())}")
-        result = run_check(place.item, self._workspace, show=self._show)
+        self._say(f"{place}: {check_text(place.item.check or ())}")
+        result = prove(place, self.loaded, self._workspace, show=self._show)
         if not result.ok:
             return self._failed(place, result)
         self._save(tick(place, by=self.by, at=result.at, evidence=result.evidence))

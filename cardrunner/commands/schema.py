@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 
 from cardrunner import registry
-from cardrunner.card.json_schema import card_json_schema
+from cardrunner.card.json_schema import schema_text
 
 HELP = "print the JSON Schema of cards, for editors"
 
@@ -22,5 +21,5 @@ def run(options: argparse.Namespace) -> int:
     """Print the schema."""
     names = (options.workload,) if options.workload else registry.workload_names()
     specs = [registry.workload_spec(name) for name in names]
-    print(json.dumps(card_json_schema(specs), indent=2, ensure_ascii=False))
+    print(schema_text(specs), end="")
     return 0

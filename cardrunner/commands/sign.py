@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 from cardrunner import registry
 from cardrunner.card.edit import Edit
@@ -12,13 +14,15 @@ from cardrunner.card.load import LoadedCard, load_card
 from cardrunner.card.schema.sign_off import Reviewer, Signature
 from cardrunner.commands.card_edits import alone_in, save_edits
 from cardrunner.errors import GateClosed, UsageError
+from cardrunner.gate.blocks import block_path, encode_block
 from cardrunner.gate.case import Case, reviewer_label
+from cardrunner.gate.clock import late_clock
 from cardrunner.gate.examine import examine_gate, gate_case
 from cardrunner.gate.findings import Finding
-from cardrunner.gate.policies import POLICIES, Policy
+from cardrunner.gate.policies import POLICIES, Hand, Policy
 from cardrunner.gate.signed_content import changes_since, encode_signed_content, signed_content_path
 from cardrunner.gate.statement import find_reviewer, make_statement
-from cardrunner.runs.files import write_durably
+from cardrunner.runs.files import explained, write_together
 from cardrunner.workspace import Workspace
 
 _DONE = {"approve": "approved", "block": "blocks"}
@@ -35,7 +39,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="approve, with this still to be done before the launch; may be repeated",
     )  # fmt: skip
     parser.add_argument("--note", metavar="TEXT", help="a line that is kept with the verdict")
-    parser.add_argument("--key", type=Path, metavar="FILE", help="the key to sign with, under policy: ssh")
+    parser.add_argument(
+        "--key",
+        type=Path,
+        metavar="FILE",
+        help="the private key to sign with, under policy: ssh (default: ssh-agent's)",
+    )
     parser.add_argument("--yes", action="store_true", help="sign without asking")
 
 
@@ -44,32 +53,58 @@ def run(args: argparse.Namespace) -> int:
     loaded = load_card(args.card, registry.workload_spec)
     workspace = Workspace.around(loaded.path)
     case = gate_case(loaded, workspace)
-    policy = POLICIES[loaded.card.sign_off.policy]
-    if args.key is not None and policy.name != "ssh":
-        raise UsageError(
-            f"--key: policy {policy.name} signs without a key; leave it out, or let the card use policy: ssh"
-        )
+    policy = _policy(loaded, args.key)
     index, reviewer = find_reviewer(case, args.reviewer)
+    if late := tuple(late_clock(case)):
+        raise GateClosed(late)
     statement = make_statement(case, verdict=args.verdict, note=args.note, conditions=args.conditions)
-    mark = policy.mark(statement, case)
+    policy.prepare(statement, reviewer, case)
     if not (args.yes and args.quiet):
         _show(loaded, case, reviewer, statement)
     if not args.yes:
         _ask(case, reviewer, statement)
+    mark = policy.mark(statement, reviewer, case, Hand(key=args.key, say=_say))
     if policy.keeps_content:
-        _keep(loaded, case, workspace)
+        _keep(loaded, case, workspace, reviewer, statement)
     signed = save_edits(loaded, [Edit(("sign_off", "reviewers", index, "signed"), mark)])
+    if policy.keeps_content and statement.verdict == "approve":
+        _lift(block_path(case.records, loaded.card.name, reviewer.id))
     _tell(
         signed, workspace, f"{reviewer.id} {_DONE[statement.verdict]} {loaded.card.name} ({loaded.digest[:12]})", policy
     )
     return 0
 
 
-def _keep(loaded: LoadedCard, case: Case, workspace: Workspace) -> None:
-    """Keep what is signed before the signature is written, so that no signature lacks its content."""
-    content = encode_signed_content(loaded.card)
+def _policy(loaded: LoadedCard, key: Path | None) -> Policy:
+    policy = POLICIES[loaded.card.sign_off.policy]
+    if key is not None and not policy.takes_key:
+        raise UsageError(
+            f"--key: policy {policy.name} signs without a key; leave it out, or let the card use policy: ssh"
+        )
+    return policy
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _keep(loaded: LoadedCard, case: Case, workspace: Workspace, reviewer: Reviewer, statement: Signature) -> None:
+    """Keep what is signed, and a block, before the signature is written, so that no signature lacks them."""
+    contents = {signed_content_path(case.records, loaded.digest): encode_signed_content(loaded.card)}
+    if statement.verdict == "block":
+        path = block_path(case.records, loaded.card.name, reviewer.id)
+        contents[path] = encode_block(statement, run=loaded.card.name, reviewer=reviewer.id)
     with alone_in(workspace.root):
-        write_durably(signed_content_path(case.records, loaded.digest), lambda stream: stream.write(content))
+        write_together({path: partial(_write, data=data) for path, data in contents.items()})
+
+
+def _write(stream: BinaryIO, *, data: bytes) -> None:
+    stream.write(data)
+
+
+def _lift(block: Path) -> None:
+    with explained(block, "remove"):
+        block.unlink(missing_ok=True)
 
 
 def _show(loaded: LoadedCard, case: Case, reviewer: Reviewer, statement: Signature) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.sign_off import Reviewer
+from cardrunner.gate.trust import Trust
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +19,8 @@ class Case:
     Args:
         file: the card's path as people write it in a command.
         records: the workspace's folder of signed contents.
-        now: the current time, with its zone.
+        now: the current time, with its zone; of a resume the time of the launch.
+        trust: the workspace's rules and keys.
     """
 
     file: str
@@ -26,6 +28,13 @@ class Case:
     digest: str
     records: Path
     now: datetime.datetime
+    trust: Trust
+
+    @property
+    def expires(self) -> float | None:
+        """How many seconds an approval counts: the card's limit or the workspace's, whichever is shorter."""
+        limits = (self.card.sign_off.expires, self.trust.floor.sign_off.expires)
+        return min((limit for limit in limits if limit is not None), default=None)
 
     def command(self, *words: str) -> str:
         """A cardrunner command about this card, ready for a shell: ``case.command("sign", "--as", "scav")``."""

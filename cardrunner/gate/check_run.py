@@ -18,8 +18,6 @@ from pathlib import Path
 from typing import IO, cast
 
 from cardrunner.card import characters
-from cardrunner.card.schema.sign_off import ChecklistItem
-from cardrunner.errors import UsageError
 from cardrunner.gate.case import timestamp, utc_now
 from cardrunner.workspace import Workspace
 
@@ -35,13 +33,14 @@ class CheckResult:
     """What came of a check.
 
     Args:
-        ok: it ended with exit code 0, in time.
+        check: the command line, or the name of the built-in.
+        ok: it passed; a command with exit code 0, in time.
         ending: how it ended, such as ``exit code 1 after 0.3 s``.
         output: the last characters of its output, both streams, free of anything a card may not hold.
         at: when it ended, in UTC.
     """
 
-    argv: tuple[str, ...]
+    check: str
     ok: bool
     ending: str
     output: str
@@ -51,38 +50,33 @@ class CheckResult:
     @property
     def evidence(self) -> str:
         """What is kept in the card."""
-        return f"{shlex.join(self.argv)}: {self.ending}" + (f"\n{self.output}" if self.output else "")
+        return f"{self.check}: {self.ending}" + (f"\n{self.output}" if self.output else "")
 
 
 def run_check(
-    item: ChecklistItem,
+    argv: Sequence[str],
     workspace: Workspace,
     *,
     timeout: float = TIMEOUT_SECONDS,
     show: Callable[[bytes], object] = lambda _: None,
 ) -> CheckResult:
-    """Run an item's `check` as an argument list, never through a shell, in the workspace's root.
+    """Run a command that proves an item as an argument list, never through a shell, in the workspace's root.
 
     ``python`` and other commands of the environment that cardrunner runs in are found first.
 
     Args:
-        item: an item with a check.
+        argv: the command and its arguments.
         timeout: seconds until it and everything it started are killed.
         show: given the output as it comes.
-
-    Raises:
-        UsageError: the item has no check.
     """
-    if not item.check:
-        raise UsageError(f"checklist item {item.item!r} has no check to run; a person ticks it")
     begun = time.monotonic()
     tail = _Tail(show)
-    ending = _run(item.check, workspace, tail, deadline=begun + timeout)
+    ending = _run(argv, workspace, tail, deadline=begun + timeout)
     seconds = time.monotonic() - begun
     if ending is None:
         ending = f"killed after {timeout:.0f} s, the longest a check may take"
     return CheckResult(
-        argv=item.check,
+        check=shlex.join(argv),
         ok=ending == "exit code 0",
         ending=f"{ending} after {seconds:.1f} s" if ending.startswith("exit code") else ending,
         output=tail.text(),

@@ -3,34 +3,49 @@
 from __future__ import annotations
 
 import datetime
+from pathlib import Path
 
 from cardrunner.card.load import LoadedCard
 from cardrunner.gate.case import Case, utc_now
 from cardrunner.gate.checklist import open_items
+from cardrunner.gate.clock import late_clock
 from cardrunner.gate.findings import GateReport
+from cardrunner.gate.policies import POLICIES
 from cardrunner.gate.sign_off import examine_sign_off
+from cardrunner.gate.trust import read_trust
 from cardrunner.workspace import Workspace
 
 
-def examine_gate(loaded: LoadedCard, workspace: Workspace, *, now: datetime.datetime | None = None) -> GateReport:
+def examine_gate(
+    loaded: LoadedCard, workspace: Workspace, *, now: datetime.datetime | None = None, trust: Path | None = None
+) -> GateReport:
     """Find every open box of a card. Executes nothing from the card and writes nothing.
 
     Args:
         loaded: the card, read once; what is judged here is what must run.
-        workspace: where signed contents are kept.
-        now: the current time with its zone, for signatures dated in the future; the system's clock where not given.
+        workspace: where its rules, its keys and signed contents are kept.
+        now: the time at which approvals have to count, with its zone; the system's clock where not given.
+        trust: the folder with the rules and keys, where it is not the workspace.
     """
-    case = gate_case(loaded, workspace, now=now)
+    case = gate_case(loaded, workspace, now=now, trust=trust)
     signatures = examine_sign_off(case)
     return GateReport(
-        findings=(*open_items(case), *signatures.findings),
+        findings=(*late_clock(case), *open_items(case), *signatures.findings),
         signed_by=tuple(approval.id for approval in signatures.approvals),
         approvals=tuple(approval.as_json() for approval in signatures.approvals),
+        trust_files=case.trust.files,
     )
 
 
-def gate_case(loaded: LoadedCard, workspace: Workspace, *, now: datetime.datetime | None = None) -> Case:
+def gate_case(
+    loaded: LoadedCard, workspace: Workspace, *, now: datetime.datetime | None = None, trust: Path | None = None
+) -> Case:
     """What the gate judges: the card with its digest, here and now."""
     return Case(
-        file=str(loaded.path), card=loaded.card, digest=loaded.digest, records=workspace.records, now=now or utc_now()
+        file=str(loaded.path),
+        card=loaded.card,
+        digest=loaded.digest,
+        records=workspace.records,
+        now=now or utc_now(),
+        trust=read_trust(trust or workspace.root, keys=POLICIES[loaded.card.sign_off.policy].takes_key),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -37,6 +37,9 @@ class Approval:
         at: when, as it was recorded; None for a plain box.
         conditions: what had to be done before the launch.
         met: who fulfilled which condition, as plain JSON.
+        statement: exactly what was signed; None for a plain box.
+        ssh: the armored signature over it; None where no key made one.
+        fingerprint: the key that made it.
     """
 
     id: str
@@ -46,6 +49,14 @@ class Approval:
     note: str | None = None
     conditions: tuple[str, ...] = ()
     met: tuple[Mapping[str, Any], ...] = ()
+    statement: bytes | None = None
+    ssh: str | None = None
+    fingerprint: str | None = None
+
+    @property
+    def person(self) -> str:
+        """Who it is, for counting: a key where there is one, so that one key under two names counts once."""
+        return self.fingerprint or self.id.casefold()
 
     def as_json(self) -> dict[str, Any]:
         """The row of the run folder's ``approvals.json``."""
@@ -58,6 +69,9 @@ class Approval:
             "conditions": list(self.conditions),
             "met": [dict(tick) for tick in self.met],
             "policy": self.policy,
+            "statement": None if self.statement is None else self.statement.decode(),
+            "ssh": self.ssh,
+            "fingerprint": self.fingerprint,
         }
 
 
@@ -68,12 +82,14 @@ class GateReport:
     Args:
         findings: every open box; the gate is open when there is none.
         signed_by: reviewers whose approval counts, in the card's order.
-        approvals: the same as plain JSON, with digest, time, note and conditions.
+        approvals: the same as plain JSON, with digest, time, note, conditions, and exactly what was signed.
+        trust_files: the bytes of the workspace's rules and keys that were used, by file name.
     """
 
     findings: tuple[Finding, ...]
     signed_by: tuple[str, ...]
     approvals: tuple[Mapping[str, Any], ...]
+    trust_files: Mapping[str, bytes] = field(default_factory=dict)
 
     @property
     def open(self) -> bool:

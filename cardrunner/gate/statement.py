@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import ValidationError
 
+from cardrunner.card.explain import sentence
 from cardrunner.card.schema.sign_off import Reviewer, Signature
 from cardrunner.errors import GateClosed, UsageError
 from cardrunner.gate.case import Case, timestamp
@@ -57,9 +58,8 @@ def make_statement(
             conditions=said,
         )
     except ValidationError as error:
-        fault = error.errors(include_input=False)[0]
-        sentence = fault["msg"].removeprefix("Value error, ")
-        raise UsageError(f"{_OPTION.get(str(fault['loc'][0]), 'signature')}: {sentence}") from None
+        fault = error.errors(include_url=False)[0]
+        raise UsageError(f"{_OPTION.get(str(fault['loc'][0]), 'signature')}: {sentence([fault])}") from None
 
 
 def _guess(identifier: str, known: Sequence[str]) -> str:

@@ -7,6 +7,7 @@ import unicodedata
 from pydantic import TypeAdapter, ValidationError
 
 from cardrunner.card.edit import Edit, Removal
+from cardrunner.card.explain import sentence
 from cardrunner.card.schema.base import Identifier
 from cardrunner.errors import UsageError
 from cardrunner.gate.checklist import PLACEHOLDER
@@ -27,7 +28,7 @@ def check_person(identifier: str) -> str:
     try:
         return _IDENTIFIER.validate_python(identifier)
     except ValidationError as error:
-        raise UsageError(f"--as: {identifier!r} {error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
+        raise UsageError(f"--as: {identifier!r} {sentence(error.errors(include_url=False)[:1])}") from None
 
 
 def tick(place: Place, *, by: str | None, at: str, evidence: str | None) -> list[Edit | Removal]:

@@ -146,20 +146,115 @@ def test_an_invalid_card_is_not_signed(run: Run, card: Path) -> None:
     assert not Path(".cardrunner").exists()
 
 
-@pytest.mark.parametrize("policy", ["boxes", "ssh"])
-def test_the_other_policies(run: Run, card: Path, policy: str) -> None:
-    card.write_text(card.read_text().replace("policy: digest", f"policy: {policy}"))
+def test_under_boxes_a_tick_is_written_and_nothing_is_kept(run: Run, card: Path) -> None:
+    card.write_text(card.read_text().replace("policy: digest", "policy: boxes"))
     before = card.read_bytes()
     code, out, err = run("sign", "--as", "scav", "--yes")
-    if policy == "boxes":
-        assert (code, err) == (0, "")
-        assert changed_lines(before, card.read_bytes())[0][1] == b"    - {id: scav, name: Scav, signed: true}"
-        assert "policy boxes binds the tick to nothing" in out
-        assert not Path(".cardrunner").exists()
-    else:
-        assert code == 3
-        assert "policy ssh is not available in this version" in err
-        assert card.read_bytes() == before
+    assert (code, err) == (0, "")
+    assert changed_lines(before, card.read_bytes())[0][1] == b"    - {id: scav, name: Scav, signed: true}"
+    assert "policy boxes binds the tick to nothing" in out
+    assert not Path(".cardrunner").exists()
+
+
+# ---------------------------------------------------------------- with a key
+
+
+@pytest.fixture
+def key(card: Path) -> Path:
+    """Scav's key, which the workspace lists; the card asks for keys."""
+    if shutil.which("ssh-keygen") is None:
+        pytest.skip("ssh-keygen is not installed")
+    path = Path.cwd() / "scav-key"
+    argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "scav", "-f", str(path)]
+    subprocess.run(argv, check=True, stdin=subprocess.DEVNULL)
+    Path("allowed_signers").write_text(f'scav namespaces="cardrunner" {path.with_suffix(".pub").read_text()}')
+    card.write_text(card.read_text().replace("policy: digest", "policy: ssh"))
+    return path
+
+
+def test_a_signature_made_with_a_key_is_one_line_of_the_card(run: Run, card: Path, key: Path) -> None:
+    before, digest = card.read_bytes(), load_card(card, registry.workload_spec).digest
+    code, out, err = run("sign", "--as", "scav", "--key", str(key), "--yes", "--condition", "rerun", "--note", "ok")
+    assert (code, err) == (0, "")
+    [(_, new)] = changed_lines(before, card.read_bytes())
+    assert b'ssh: "-----BEGIN SSH SIGNATURE-----\\n' in new
+    assert load_card(card, registry.workload_spec).digest == digest
+    assert "authenticates nobody" not in out
+    assert "condition:scav:1 --done" in out
+    assert command.main(["check", str(card), "condition:scav:1", "--done", "--as", "ada"]) == 0
+    _, out, _ = run("sign", "--as", "scav", "--key", str(key), "--yes")
+    assert "scav" not in out.partition("gate: closed")[2]
+
+
+def test_a_reviewer_signs_again_and_sees_what_changed(run: Run, card: Path, key: Path) -> None:
+    run("sign", "--as", "scav", "--key", str(key), "--yes")
+    card.write_text(card.read_text().replace("  weight_decay: 1e-5", "  weight_decay: 1e-4"))
+    code, out, _ = run("sign", "--as", "scav", "--key", str(key), "--yes")
+    assert code == 0
+    assert "changed     training.weight_decay: 0.00001 → 0.0001" in out
+    assert "scav" not in out.partition("gate: closed")[2]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "sentence"),
+    [
+        (("--as", "scav", "--key", "nowhere"), 2, "--key: there is no file"),
+        (("--as", "scav"), 2, "--key: name the key to sign with, since no ssh-agent is running"),
+        (("--as", "mattie", "--key", "scav-key"), 3, "allowed_signers lists no key for them"),
+        (("--as", "scav", "--key", "runcards/policy-22k.yaml"), 2, "--key: "),
+    ],
+)
+def test_what_cannot_be_signed_with_a_key_is_refused(
+    run: Run, card: Path, key: Path, words: tuple[str, ...], code: int, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    before = card.read_bytes()
+    got, _, err = run("sign", *words, "--yes")
+    assert got == code
+    assert sentence in err
+    assert "Traceback" not in err
+    assert card.read_bytes() == before
+    assert not Path(".cardrunner").exists()
+
+
+def test_on_a_terminal_the_key_is_used_only_after_a_yes(card: Path, key: Path) -> None:
+    words = [sys.executable, "-m", "cardrunner", "sign", str(card), "--as", "scav", "--key", str(key)]
+    before = card.read_bytes()
+    code, out = on_a_terminal(words, "n\n")
+    assert code == 3
+    assert "scav did not sign" in out
+    assert card.read_bytes() == before
+    code, out = on_a_terminal(words, "y\n")
+    assert code == 0
+    assert "scav approved policy-22k" in out
+
+
+# ---------------------------------------------------------------- blocks and the clock
+
+
+def test_a_block_is_kept_until_its_author_signs_again(run: Run, card: Path) -> None:
+    run("sign", "--as", "scav", "--yes")
+    approved = card.read_bytes()
+    run("sign", "--as", "scav", "--verdict", "block", "--note", "not yet", "--yes")
+    kept = Path(".cardrunner/blocks/policy-22k/scav.json")
+    assert json.loads(kept.read_text())["note"] == "not yet"
+    card.write_bytes(approved)
+    _, out, _ = run("sign", "--as", "mattie", "--yes")
+    assert "has blocked this run on 20" in out
+    assert "only scav can lift it" in out
+    _, out, _ = run("sign", "--as", "scav", "--yes")
+    assert "scav" not in out.partition("gate: closed")[2]
+    assert not kept.exists()
+
+
+def test_a_clock_that_runs_behind_signs_nothing(run: Run, card: Path) -> None:
+    card.write_text(card.read_text().replace("done: false", 'done: false\n    at: "2999-01-01T00:00:00Z"', 1))
+    before = card.read_bytes()
+    code, _, err = run("sign", "--as", "scav", "--yes")
+    assert code == 3
+    assert "clock: it is 20" in err
+    assert "earlier than the tick of checklist 1 of 2999" in err
+    assert card.read_bytes() == before
 
 
 def test_a_card_that_changed_on_disk_meanwhile_is_left_alone(card: Path) -> None:

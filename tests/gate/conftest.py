@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from cardrunner.errors import UsageError
 from cardrunner.gate import examine_gate
 from cardrunner.gate.examine import gate_case
 from cardrunner.gate.findings import GateReport
-from cardrunner.gate.policies import POLICIES
+from cardrunner.gate.policies import POLICIES, Hand
 from cardrunner.gate.signed_content import encode_signed_content, signed_content_path
 from cardrunner.gate.statement import find_reviewer, make_statement
 from cardrunner.workspace import Workspace
@@ -135,6 +137,7 @@ class Desk:
 
     def __init__(self, root: Path) -> None:
         self.workspace = Workspace(root)
+        self.keys: dict[str, Path] = {}
 
     def load(self, text: str) -> LoadedCard:
         return load_card_bytes(text.encode(), file="runcards/small-run.yaml", resolve=resolve)
@@ -156,13 +159,31 @@ class Desk:
         for person in people:
             loaded = self.load(text)
             case = gate_case(loaded, self.workspace, now=now)
-            index, _ = find_reviewer(case, person)
+            index, reviewer = find_reviewer(case, person)
             statement = make_statement(case, verdict=verdict, note=note, conditions=conditions)  # type: ignore[arg-type]
-            mark = POLICIES[loaded.card.sign_off.policy].mark(statement, case)
+            policy = POLICIES[loaded.card.sign_off.policy]
+            policy.prepare(statement, reviewer, case)
+            mark = policy.mark(statement, reviewer, case, Hand(key=self.keys.get(person)))
             text = edit_document(loaded.document, [Edit(("sign_off", "reviewers", index, "signed"), mark)]).decode()
             if keep:
                 self.keep(loaded)
         return text
+
+    def public(self, person: str) -> str:
+        """Type and base64 of somebody's key."""
+        return " ".join(self.keys[person].with_suffix(".pub").read_text().split()[:2])
+
+    def list_keys(self, *people: str, **options: str) -> None:
+        """Write allowed_signers; `options` gives somebody's line another beginning than their id and the namespace."""
+        lines = [
+            f"{options.get(person, person + ' namespaces=' + chr(34) + 'cardrunner' + chr(34))} {self.public(person)}"
+            for person in people
+        ]
+        (self.workspace.root / "allowed_signers").write_text("\n".join(lines) + "\n")
+
+    def floor(self, text: str) -> None:
+        """Write the workspace's rules."""
+        (self.workspace.root / "cardrunner.yaml").write_text(text)
 
     def keep(self, loaded: LoadedCard) -> Path:
         """Keep the content that was signed, as the command does."""
@@ -193,3 +214,41 @@ def signed_card(desk: Desk, card_text: str) -> str:
 def reasons(desk: Desk) -> Callable[[str], list[str]]:
     """What keeps the gate closed, one line per finding."""
     return lambda text: [str(finding) for finding in desk.gate(text).findings]
+
+
+@pytest.fixture(scope="session")
+def ssh_keygen() -> str:
+    program = shutil.which("ssh-keygen")
+    if program is None:
+        pytest.skip("ssh-keygen is not installed")
+    return program
+
+
+@pytest.fixture(scope="session")
+def pockets(ssh_keygen: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Everybody's own key."""
+    folder = tmp_path_factory.mktemp("pockets")
+    for person in ("scav", "mattie", "ada", "eve", "lee"):
+        argv = [ssh_keygen, "-q", "-t", "ed25519", "-N", "", "-C", person, "-f", str(folder / person)]
+        subprocess.run(argv, check=True, stdin=subprocess.DEVNULL)
+    return {path.stem: path.with_suffix("") for path in folder.glob("*.pub")}
+
+
+@pytest.fixture
+def ssh_desk(desk: Desk, pockets: dict[str, Path]) -> Desk:
+    """A workspace that lists the keys of scav, mattie, lee and ada; eve is a stranger."""
+    desk.keys = dict(pockets)
+    desk.list_keys("scav", "mattie", "lee", "ada")
+    return desk
+
+
+@pytest.fixture
+def ssh_card(card_text: str) -> str:
+    """Asks for signatures made with keys; nobody signed."""
+    return card_text.replace("policy: digest", "policy: ssh")
+
+
+@pytest.fixture
+def ssh_signed(ssh_desk: Desk, ssh_card: str) -> str:
+    """Both reviewers signed with their keys."""
+    return ssh_desk.sign(ssh_card, "scav", "mattie")

@@ -7,15 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from cardrunner.card.schema.sign_off import ChecklistItem
-from cardrunner.errors import UsageError
 from cardrunner.gate import run_check
 from cardrunner.gate.check_run import KEPT_CHARACTERS, CheckResult, plain_output
 from cardrunner.workspace import Workspace
 
 
 def check(root: Path, *argv: str, timeout: float = 20) -> CheckResult:
-    return run_check(ChecklistItem(item="it works", check=argv), Workspace(root), timeout=timeout)
+    return run_check(argv, Workspace(root), timeout=timeout)
 
 
 def python(root: Path, code: str, timeout: float = 20) -> CheckResult:
@@ -109,16 +107,11 @@ def test_a_check_killed_by_a_signal_says_which(tmp_path: Path) -> None:
 
 def test_only_the_end_of_a_long_output_is_kept_and_all_of_it_is_shown(tmp_path: Path) -> None:
     shown: list[bytes] = []
-    item = ChecklistItem(item="chatty", check=("python", "-c", "print('x' * 3_000_000); print('the end')"))
-    result = run_check(item, Workspace(tmp_path), show=shown.append)
+    chatty = ("python", "-c", "print('x' * 3_000_000); print('the end')")
+    result = run_check(chatty, Workspace(tmp_path), show=shown.append)
     assert len(result.output) == KEPT_CHARACTERS
     assert result.output.endswith("xxx\nthe end")
     assert sum(map(len, shown)) == 3_000_009
-
-
-def test_an_item_without_a_check_cannot_be_run(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="has no check to run; a person ticks it"):
-        run_check(ChecklistItem(item="look at it"), Workspace(tmp_path))
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cardrunner.errors import CardError, GateClosed, UsageError
+from cardrunner.errors import CardError, UsageError
+from cardrunner.gate.ssh import statement_bytes
 
 if TYPE_CHECKING:
     from tests.gate.conftest import Desk
@@ -26,7 +27,11 @@ def test_approvals_are_plain_rows_with_the_digest_that_was_signed(desk: Desk, si
     rows = desk.gate(signed_card).approvals
     assert rows[0] == {
         "id": "scav", "digest": desk.load(signed_card).digest, "verdict": "approve", "at": "2026-03-01T12:00:00Z",
-        "note": None, "conditions": [], "met": [], "policy": "digest",
+        "note": None, "conditions": [], "met": [], "policy": "digest", "ssh": None, "fingerprint": None,
+        "statement": statement_bytes(
+            desk.load(signed_card).card.sign_off.reviewers[0].signed,  # type: ignore[arg-type]
+            run="small-run", reviewer="scav", card_format=1,
+        ).decode(),
     }  # fmt: skip
 
 
@@ -84,7 +89,7 @@ def test_a_block_of_a_reviewer_who_is_not_required_closes_the_gate(desk: Desk, c
 
 def test_a_block_counts_even_when_its_time_cannot_be(desk: Desk, reasons: Reasons, signed_card: str) -> None:
     blocked = desk.sign(signed_card, "scav", verdict="block", now=FUTURE)
-    assert "blocks the launch" in reasons(blocked)[0]
+    assert "blocks the launch" in reasons(blocked)[1]
 
 
 def test_the_author_of_a_block_lifts_it(desk: Desk, signed_card: str) -> None:
@@ -212,8 +217,14 @@ def test_a_truncated_signature_makes_the_card_invalid(desk: Desk, signed_card: s
 
 def test_a_signature_from_the_future_does_not_count(desk: Desk, reasons: Reasons, card_text: str) -> None:
     lines = reasons(desk.sign(card_text, "scav", "mattie", now=FUTURE))
-    assert len(lines) == 2
-    assert "the signature is dated in the future (2026-03-01T12:06:00Z)" in lines[0]
+    assert len(lines) == 3
+    assert lines[0] == (
+        "clock: it is 2026-03-01T12:00:00Z here, earlier than the signature of scav of 2026-03-01T12:06:00+00:00; "
+        "set this machine's clock, or correct that time"
+    )
+    assert (
+        "the signature is dated in the future (2026-03-01T12:06:00Z, and it is 2026-03-01T12:00:00Z here)" in lines[1]
+    )
 
 
 def test_a_clock_a_little_ahead_is_forgiven(desk: Desk, card_text: str) -> None:
@@ -253,11 +264,11 @@ def test_conditions_of_an_approval_are_open_items(desk: Desk, reasons: Reasons, 
 def test_met_conditions_open_the_gate_and_are_recorded(desk: Desk, card_text: str) -> None:
     signed = desk.sign(desk.sign(card_text, "mattie"), "scav", conditions=("tell the team",))
     met = signed.replace(
-        '"tell the team"]', '"tell the team"], met: [{condition: tell the team, by: ada, at: "2026-03-01T13:00:00Z"}]'
+        '"tell the team"]', '"tell the team"], met: [{condition: tell the team, by: ada, at: "2026-03-01T11:00:00Z"}]'
     )
     report = desk.gate(met)
     assert report.open
-    assert report.approvals[0]["met"] == [{"condition": "tell the team", "by": "ada", "at": "2026-03-01T13:00:00Z"}]
+    assert report.approvals[0]["met"] == [{"condition": "tell the team", "by": "ada", "at": "2026-03-01T11:00:00Z"}]
 
 
 def test_a_met_condition_that_was_never_asked_for_meets_nothing(desk: Desk, card_text: str) -> None:
@@ -286,17 +297,6 @@ def test_under_boxes_an_open_box_is_missing(reasons: Reasons, card_text: str) ->
 def test_under_boxes_there_is_only_a_tick(desk: Desk, card_text: str, extra: dict[str, str]) -> None:
     with pytest.raises(UsageError, match="policy boxes is a plain tick"):
         desk.sign(card_text.replace("policy: digest", "policy: boxes"), "scav", **extra)  # type: ignore[arg-type]
-
-
-def test_under_ssh_the_gate_stays_closed(desk: Desk, reasons: Reasons, signed_card: str) -> None:
-    lines = reasons(signed_card.replace("policy: digest", "policy: ssh"))
-    assert len(lines) == 2
-    assert all("policy ssh is not available in this version" in line for line in lines)
-
-
-def test_under_ssh_nothing_is_signed(desk: Desk, card_text: str) -> None:
-    with pytest.raises(GateClosed, match="policy ssh is not available"):
-        desk.sign(card_text.replace("policy: digest", "policy: ssh"), "scav")
 
 
 def test_a_finding_is_one_line_whatever_the_card_says(reasons: Reasons, signed_card: str) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from cardrunner.card.schema.sign_off import Reviewer, Signature
@@ -23,6 +25,19 @@ class Refused:
     blocks: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class Hand:
+    """What somebody signs with.
+
+    Args:
+        key: the file of their key; None for whatever an agent holds.
+        say: is told what the person at the keyboard has to do.
+    """
+
+    key: Path | None = None
+    say: Callable[[str], object] = lambda _: None
+
+
 Judgement = Approval | Refused | None
 """None: the reviewer has not signed."""
 
@@ -32,11 +47,15 @@ class Policy(Protocol):
 
     name: str
     remark: str | None  # what everybody who relies on it must know, said at each signing
+    takes_key: bool  # it signs with a key
     keeps_content: bool  # a signature is bound to content, which is kept so that changes can be shown
 
     def judge(
         self, reviewer: Reviewer, case: Case
     ) -> Judgement: ...  # raises nothing; whatever it cannot accept is Refused
+    def prepare(
+        self, statement: Signature, reviewer: Reviewer, case: Case
+    ) -> None: ...  # raises what `mark` surely would
     def mark(
-        self, statement: Signature, case: Case
+        self, statement: Signature, reviewer: Reviewer, case: Case, hand: Hand
     ) -> Any: ...  # plain JSON for `signed:`; raises UsageError for what it cannot express, GateClosed

@@ -7,8 +7,8 @@ from typing import Any
 from cardrunner.card.schema.sign_off import Reviewer, Signature
 from cardrunner.gate.case import Case, reviewer_label
 from cardrunner.gate.findings import Finding
-from cardrunner.gate.policies.base import Judgement, Refused
-from cardrunner.gate.policies.statement import judge_statement
+from cardrunner.gate.policies.base import Hand, Judgement, Refused
+from cardrunner.gate.policies.statement import judge_statement, statement_json
 
 
 class DigestPolicy:
@@ -19,6 +19,7 @@ class DigestPolicy:
         "policy digest binds a signature to the card's content but authenticates nobody: "
         "anyone who can edit the card can write one"
     )
+    takes_key = False
     keeps_content = True
 
     def judge(self, reviewer: Reviewer, case: Case) -> Judgement:
@@ -30,6 +31,9 @@ class DigestPolicy:
             return Refused(Finding(reviewer_label(reviewer), why, case.command("sign", "--as", reviewer.id)))
         return None
 
-    def mark(self, statement: Signature, case: Case) -> Any:  # noqa: ARG002 - other policies need the case
+    def prepare(self, statement: Signature, reviewer: Reviewer, case: Case) -> None:
+        """Everything can be said."""
+
+    def mark(self, statement: Signature, reviewer: Reviewer, case: Case, hand: Hand) -> Any:  # noqa: ARG002
         """The signature as it stands in the card."""
-        return statement.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+        return statement_json(statement)

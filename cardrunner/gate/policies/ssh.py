@@ -1,18 +1,18 @@
-"""policy: ssh. A signature made with a reviewer's own key."""
+"""policy: ssh. A signature made with a reviewer's own key, over the statement that the card shows."""
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from cardrunner.card.schema.sign_off import Reviewer, Signature
 from cardrunner.errors import GateClosed
 from cardrunner.gate.case import Case, reviewer_label
-from cardrunner.gate.findings import Finding
-from cardrunner.gate.policies.base import Judgement, Refused
-
-_WHY = (
-    "policy ssh is not available in this version of cardrunner, so no signature can be verified; the gate stays closed"
-)
+from cardrunner.gate.findings import Approval, Finding
+from cardrunner.gate.policies.base import Hand, Judgement, Refused
+from cardrunner.gate.policies.statement import judge_statement, said, statement_json
+from cardrunner.gate.ssh import parse_signature, sign_statement, verify_statement
+from cardrunner.gate.ssh.allowed_signers import FILE_NAME, HOW_TO_LIST
 
 
 class SshPolicy:
@@ -20,16 +20,55 @@ class SshPolicy:
 
     name = "ssh"
     remark: str | None = None
+    takes_key = True
     keeps_content = True
 
-    def judge(self, reviewer: Reviewer, case: Case) -> Judgement:  # noqa: ARG002 - part of the protocol
-        """Refuse everything: what cannot be verified does not count."""
-        return Refused(Finding(reviewer_label(reviewer), _WHY), blocks=True)
+    def judge(self, reviewer: Reviewer, case: Case) -> Judgement:
+        """Accept a signature over exactly this content by a key that counts for the reviewer, now.
 
-    def mark(self, statement: Signature, case: Case) -> Any:  # noqa: ARG002 - part of the protocol
-        """Refuse to write a signature that nothing would verify.
+        A block counts whoever wrote it: to be wrong about it costs a question, the other way round a run.
+        """
+        if not isinstance(reviewer.signed, Signature):
+            return self._refused(reviewer, case, "a bare `signed: true` is not signed") if reviewer.signed else None
+        judgement = judge_statement(reviewer, reviewer.signed, case, policy=self.name)
+        if not isinstance(judgement, Approval):
+            return judgement
+        armored = reviewer.signed.ssh
+        if armored is None:
+            return self._refused(reviewer, case, "the signature was not made with a key")
+        statement = said(reviewer.signed, reviewer, case)
+        reason = verify_statement(statement, armored, reviewer=reviewer.id, signers=case.trust.signers, at=case.now)
+        if reason:
+            return self._refused(reviewer, case, reason)
+        return dataclasses.replace(judgement, ssh=armored, fingerprint=parse_signature(armored).key.fingerprint)
+
+    def prepare(self, statement: Signature, reviewer: Reviewer, case: Case) -> None:  # noqa: ARG002 - the protocol's
+        """Refuse to ask somebody whose key would not count.
 
         Raises:
-            GateClosed: always.
+            GateClosed: `allowed_signers` has faults, or no key for the reviewer.
         """
-        raise GateClosed((Finding(f"{case.file}: sign_off.policy", _WHY),))
+        signers = case.trust.signers
+        if signers.faults:
+            raise GateClosed(signers.faults)
+        if not signers.of(reviewer.id):
+            raise GateClosed((Finding(reviewer_label(reviewer), f"{FILE_NAME} lists no key for them; {HOW_TO_LIST}"),))
+
+    def mark(self, statement: Signature, reviewer: Reviewer, case: Case, hand: Hand) -> Any:
+        """The signature as it stands in the card, with the block that the key makes.
+
+        Raises:
+            UsageError, GateClosed, EnvironmentFailed: see `cardrunner.gate.ssh.sign_statement`.
+        """
+        armored = sign_statement(
+            said(statement, reviewer, case),
+            reviewer=reviewer.id,
+            signers=case.trust.signers,
+            at=case.now,
+            key=hand.key,
+            say=hand.say,
+        )
+        return statement_json(statement) | {"ssh": armored.strip()}
+
+    def _refused(self, reviewer: Reviewer, case: Case, why: str) -> Refused:
+        return Refused(Finding(reviewer_label(reviewer), why, case.command("sign", "--as", reviewer.id)))

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Sequence
+from typing import Any
 
 from cardrunner.card.digest import Change
 from cardrunner.card.schema.sign_off import Reviewer, Signature
-from cardrunner.gate.case import Case, parse_timestamp, reviewer_label
+from cardrunner.gate.case import Case, parse_timestamp, reviewer_label, timestamp
+from cardrunner.gate.clock import CLOCK_TOLERANCE
 from cardrunner.gate.findings import Approval, Finding
 from cardrunner.gate.policies.base import Judgement, Refused
 from cardrunner.gate.signed_content import changes_since
+from cardrunner.gate.ssh.statement import statement_bytes
+from cardrunner.units import format_duration
 
-CLOCK_TOLERANCE = datetime.timedelta(minutes=5)
-"""How far a reviewer's clock may be ahead of the launcher's."""
 _SHOWN_CHANGES = 4
 
 
@@ -24,7 +25,7 @@ def judge_statement(reviewer: Reviewer, statement: Signature, case: Case, *, pol
     """
     if statement.verdict == "block":
         return Refused(_refusal(reviewer, case, _block_reason(statement, case), sign="to lift it"), blocks=True)
-    reason = _impossible_time(statement, case) or _other_content(statement, case)
+    reason = _impossible_time(statement, case) or _other_content(statement, case) or _expired(statement, case)
     if reason:
         return Refused(_refusal(reviewer, case, reason, sign="to sign what it is now"))
     return Approval(
@@ -35,7 +36,18 @@ def judge_statement(reviewer: Reviewer, statement: Signature, case: Case, *, pol
         note=statement.note,
         conditions=statement.conditions,
         met=tuple(tick.model_dump(mode="json", exclude_none=True) for tick in statement.met),
+        statement=said(statement, reviewer, case),
     )
+
+
+def said(statement: Signature, reviewer: Reviewer, case: Case) -> bytes:
+    """A statement of a reviewer about this card, in its only form."""
+    return statement_bytes(statement, run=case.card.name, reviewer=reviewer.id, card_format=case.card.card)
+
+
+def statement_json(statement: Signature) -> dict[str, Any]:
+    """A statement as it stands in a card."""
+    return statement.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
 
 
 def describe_changes(changes: Sequence[Change], *, limit: int = _SHOWN_CHANGES) -> str:
@@ -61,8 +73,15 @@ def _impossible_time(statement: Signature, case: Case) -> str | None:
     except ValueError as error:
         return f"the signature's time {statement.at!r} is no time ({error})"
     if signed > case.now + CLOCK_TOLERANCE:
-        return f"the signature is dated in the future ({statement.at})"
+        return f"the signature is dated in the future ({statement.at}, and it is {timestamp(case.now)} here)"
     return None
+
+
+def _expired(statement: Signature, case: Case) -> str | None:
+    limit = case.expires
+    if limit is None or (case.now - parse_timestamp(statement.at)).total_seconds() <= limit:
+        return None
+    return f"the approval of {statement.at} has expired: approvals count for {format_duration(limit)}"
 
 
 def _other_content(statement: Signature, case: Case) -> str | None:

@@ -26,11 +26,13 @@ class AllowedSigners:
 
     Args:
         faults: of `allowed_signers` and `revoked_keys`, each with its line.
+        data: the bytes of `allowed_signers`; None where there is no such file.
     """
 
     signers: tuple[Signer, ...]
     revoked: RevokedKeys
     faults: tuple[Fault, ...] = ()
+    data: bytes | None = None
 
     def with_key(self, key: PublicKey) -> Signer | None:
         """The one line that lists this key."""
@@ -74,7 +76,7 @@ def parse_allowed_signers(data: bytes, *, revoked: RevokedKeys | None = None) ->
                 faults.append(trust_fault(FILE_NAME, number, f"the line {error}"))
     except UnreadableError as error:
         faults.append(trust_fault(FILE_NAME, error.line, str(error)))
-    return AllowedSigners(signers=tuple(signers), revoked=revoked, faults=(*faults, *revoked.faults))
+    return AllowedSigners(signers=tuple(signers), revoked=revoked, faults=(*faults, *revoked.faults), data=data)
 
 
 def refused_at(signer: Signer, at: datetime.datetime) -> str | None:

@@ -3,33 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 
-from cardrunner.errors import MissingExtra
 from cardrunner.gate.ssh.keys import EcPoint, EdPoint, RsaNumbers
 from cardrunner.gate.ssh.signature import SshSignature
 from cardrunner.gate.ssh.wire import MalformedError, Reader
 
 
-def require_cryptography() -> None:
-    """Raise the sentence about it when it is not installed.
-
-    Raises:
-        MissingExtra: it is not.
-    """
-    try:
-        importlib.import_module("cryptography")
-    except ImportError:
-        raise MissingExtra("cryptography", "ssh", "verify signatures made with SSH keys") from None
-
-
 def fits(signature: SshSignature, message: bytes) -> bool:
-    """Whether the signature's key made it over this message.
-
-    Raises:
-        MissingExtra: `cryptography` is not installed.
-    """
-    require_cryptography()
+    """Whether the signature's key made it over this message."""
     from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
     data = _as_signed(signature, signature.signed_data(message))

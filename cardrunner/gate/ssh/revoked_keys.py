@@ -5,7 +5,9 @@ One key a line: a fingerprint (``SHA256:...``) or a public key as it stands in a
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,10 +22,15 @@ _FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
 
 @dataclass(frozen=True, kw_only=True)
 class RevokedKeys:
-    """Fingerprints of keys that count no more, each with the line that says so."""
+    """Fingerprints of keys that count no more, each with the line that says so.
+
+    Args:
+        data: the file's bytes; None where there is none.
+    """
 
     lines: dict[str, int]
     faults: tuple[Fault, ...] = ()
+    data: bytes | None = None
 
 
 def read_revoked_keys(root: Path) -> RevokedKeys:
@@ -32,7 +39,28 @@ def read_revoked_keys(root: Path) -> RevokedKeys:
         data = read_trust_file(root / FILE_NAME)
     except UnreadableError as error:
         return RevokedKeys(lines={}, faults=(trust_fault(FILE_NAME, error.line, str(error)),))
-    return parse_revoked_keys(data or b"")
+    return RevokedKeys(lines={}) if data is None else parse_revoked_keys(data)
+
+
+def revoked_since(approvals: Path, root: Path) -> Iterator[Fault]:
+    """What a workspace has against the approvals of a run: keys that it revoked after the launch.
+
+    Args:
+        approvals: the run's ``approvals.json``.
+        root: the workspace.
+    """
+    try:
+        rows = json.loads(approvals.read_bytes())
+        used = {row["fingerprint"]: row["id"] for row in rows if row.get("fingerprint")}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return  # the approvals themselves are judged by their signatures
+    revoked = read_revoked_keys(root)
+    if used:
+        yield from revoked.faults
+    for fingerprint, reviewer in used.items():
+        if line := revoked.lines.get(fingerprint):
+            why = f"the key that {reviewer} approved this run with has been revoked, {fingerprint}"
+            yield trust_fault(FILE_NAME, line, why)
 
 
 def parse_revoked_keys(data: bytes) -> RevokedKeys:
@@ -47,7 +75,7 @@ def parse_revoked_keys(data: bytes) -> RevokedKeys:
                 faults.append(trust_fault(FILE_NAME, number, f"the line {error}"))
     except UnreadableError as error:
         faults.append(trust_fault(FILE_NAME, error.line, str(error)))
-    return RevokedKeys(lines=lines, faults=tuple(faults))
+    return RevokedKeys(lines=lines, faults=tuple(faults), data=data)
 
 
 def _fingerprint(line: str) -> str:

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from cardrunner.errors import EnvironmentFailed, GateClosed, UsageError
 from cardrunner.gate.ssh.allowed_signers import FILE_NAME, HOW_TO_LIST, AllowedSigners
-from cardrunner.gate.ssh.cryptographic import require_cryptography
 from cardrunner.gate.ssh.signature import LARGEST_ARMOR, NAMESPACE
 from cardrunner.gate.ssh.trust_files import UnreadableError, read_trust_file
 from cardrunner.gate.ssh.verify import verify_statement
@@ -48,9 +47,7 @@ def sign_statement(
         UsageError: the key cannot be used, or there is none to use.
         GateClosed: the key is not one that counts for this reviewer.
         EnvironmentFailed: ssh-keygen is not installed, or refuses to run for this user.
-        MissingExtra: `cryptography` is not installed.
     """
-    require_cryptography()
     if signers.faults:
         raise GateClosed(signers.faults)
     program = _find_ssh_keygen()

@@ -22,9 +22,6 @@ def verify_statement(
         reviewer: whose signature it has to be.
         at: when the key has to count, with its zone: the time of the check, never the time that the statement itself
             claims, which anyone with an expired key could date back.
-
-    Raises:
-        MissingExtra: `cryptography` is not installed.
     """
     if signers.faults:
         return f"no signature can be verified: {_first(signers)}"

@@ -49,11 +49,15 @@ def agent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[
         )
     except FileNotFoundError:
         pytest.skip("ssh-agent is not installed")
+
+    def add(key: Path) -> None:
+        subprocess.run(["ssh-add", "-q", str(key)], check=True, stdin=subprocess.DEVNULL)
+
     with process:
         assert process.stdout is not None
-        process.stdout.readline()
+        process.stdout.readline()  # it listens now
         monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
-        yield lambda key: subprocess.run(["ssh-add", "-q", str(key)], check=True, stdin=subprocess.DEVNULL) and None
+        yield add
         process.terminate()
 
 

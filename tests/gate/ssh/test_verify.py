@@ -2,14 +2,12 @@ from __future__ import annotations
 
 import base64
 import datetime
-import importlib
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
 
-from cardrunner.errors import MissingExtra
 from cardrunner.gate.ssh import NAMESPACE, parse_allowed_signers, parse_signature, verify_statement
 from cardrunner.gate.ssh.revoked_keys import parse_revoked_keys
 from cardrunner.gate.ssh.wire import MalformedError
@@ -196,18 +194,6 @@ def test_the_place_kept_for_the_future_must_be_empty(keyring: Keyring, verify: V
     blob = keyring.unarmor(keyring.sign("ed25519"))
     hidden = blob.replace(b"cardrunner" + bytes(4), b"cardrunner" + keyring.string(b"hidden"), 1)
     assert verify(keyring.armor(hidden)) == "the signature has content in a place that version 1 leaves empty"
-
-
-def test_verifying_without_cryptography_names_the_extra(
-    keyring: Keyring, verify: Verify, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def missing(name: str) -> None:
-        raise ImportError(name)
-
-    armored = keyring.sign("ed25519")
-    monkeypatch.setattr(importlib, "import_module", missing)
-    with pytest.raises(MissingExtra, match=r"cryptography is not installed; to verify .* pip install"):
-        verify(armored)
 
 
 @pytest.mark.parametrize("kind", KINDS)

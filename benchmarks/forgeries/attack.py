@@ -1,0 +1,88 @@
+"""Everything tried once, and counted."""
+
+from __future__ import annotations
+
+import random
+import statistics
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from benchmarks.forgeries.approvals import forged
+from benchmarks.forgeries.changes import changed_defaults, changed_leaves
+from benchmarks.forgeries.controls import controls, reformatted
+from benchmarks.forgeries.office import CARDS, NOW, Case, Office, Verdict, base_card, load
+from cardrunner.card.schema.sign_off import Signature
+from cardrunner.gate.ssh import parse_allowed_signers, statement_bytes, verify_statement
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What became of the cases of a policy."""
+
+    forgeries: Counter[tuple[str, Verdict]]
+    escaped: tuple[Case, ...]
+    controls: int
+    refused_controls: tuple[Case, ...]
+    layouts: int
+    broken_layouts: tuple[str, ...]
+
+    @property
+    def total(self) -> int:
+        """Forgeries in all."""
+        return sum(self.forgeries.values())
+
+
+def attack(
+    office: Office, *, seed: int, layouts: int, kept: int = 3, tries: int = 30, names: Sequence[str] = CARDS
+) -> Tally:
+    """Try everything once.
+
+    Args:
+        seed: of every random choice.
+        layouts: how many formatting-only edits.
+        kept: how many changes of each leaf.
+        tries: how many values are tried for them.
+        names: the shipped cards to begin with.
+    """
+    chance = random.Random(seed)
+    cards = [base_card(name, office.policy) for name in names]
+    signed = [office.signed(text) for text in cards]
+    cases = [
+        case
+        for text in signed
+        for case in (*changed_leaves(text, chance, kept=kept, tries=tries), *changed_defaults(text, tries=tries))
+    ]
+    if office.policy == "ssh":
+        cases += forged(office, cards, chance)
+    verdicts = [(case, office.launches(case)) for case in cases]
+    honest = [case for text in cards for case in controls(office, text)]
+    other = [reformatted(signed[number % len(signed)], chance) for number in range(layouts)]
+    return Tally(
+        forgeries=Counter((case.kind, verdict) for case, verdict in verdicts),
+        escaped=tuple(case for case, verdict in verdicts if verdict == "launched"),
+        controls=len(honest),
+        refused_controls=tuple(case for case in honest if office.launches(case) != "launched"),
+        layouts=len(other),
+        broken_layouts=tuple(
+            text for text in other if text in signed or office.launches(Case("layout", text)) != "launched"
+        ),
+    )
+
+
+def verifying_seconds(office: Office, *, repetitions: int = 51) -> float:
+    """The median time to verify one signature against a list of signers."""
+    loaded = load(office.signed(base_card(CARDS[0], "ssh")))
+    signature = loaded.card.sign_off.reviewers[0].signed
+    assert isinstance(signature, Signature)
+    assert signature.ssh is not None
+    signers = parse_allowed_signers((office.workspace("usual").root / "allowed_signers").read_bytes())
+    message = statement_bytes(signature, run=loaded.card.name, reviewer="scav", card_format=1)
+    times = []
+    for _ in range(repetitions):
+        begun = time.perf_counter()
+        reason = verify_statement(message, signature.ssh, reviewer="scav", signers=signers, at=NOW)
+        times.append(time.perf_counter() - begun)
+        assert reason is None
+    return statistics.median(times)
