@@ -1,4 +1,4 @@
-"""load: open the data and hold it against the card, row by row; anything that disagrees closes the run."""
+"""load: open the data and hold what is found against the card, row by row; anything that disagrees closes the run."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from cardrunner.card.schema.data import DataFile
-from cardrunner.contracts import Data, Fact, Progress
+from cardrunner.contracts import Data, Fact
 from cardrunner.errors import IntegrityError
 from cardrunner.runs.context import RunContext
+from cardrunner.runs.file_memo import MemoPlace
 from cardrunner.runs.files import explained
-from cardrunner.runs.hashing import sha256_file
 from cardrunner.runs.records import FactRow, LoadRecord, write_record
 from cardrunner.stages.opening import data_files, open_run_data
+from cardrunner.stages.promises import promise_facts
 from cardrunner.units import format_bytes, rounding_of
 
 
@@ -34,7 +35,7 @@ class LoadStage:
             IntegrityError: a row of the expected-against-actual table disagrees; names every such row.
         """
         began = time.monotonic()
-        facts = tuple(file_facts(ctx, data_files(ctx)))
+        facts = (*promise_facts(ctx), *file_facts(ctx, data_files(ctx)))
         data: Data | None = None
         if not failures(facts):  # bytes that are not the promised ones are not even parsed
             data, facts = _open(ctx, facts)
@@ -43,7 +44,9 @@ class LoadStage:
             if not fact.ok and fact.severity == "warning":
                 ctx.ledger.append("warning", attempt=ctx.attempt, message=_sentence(fact))
         if failed := failures(facts):
-            raise IntegrityError("the data is not what the card says: " + "; ".join(_sentence(fact) for fact in failed))
+            raise IntegrityError(
+                "what was found is not what the card says: " + "; ".join(_sentence(fact) for fact in failed)
+            )
 
 
 def file_facts(ctx: RunContext, files: Sequence[Path]) -> Iterator[Fact]:
@@ -56,7 +59,7 @@ def file_facts(ctx: RunContext, files: Sequence[Path]) -> Iterator[Fact]:
         if entry.size is not None:
             yield _size_fact(f"size of {entry.path}", entry.size, size)
         if (pin := _pin(entry, data.sha256)) is not None:
-            yield _digest_fact(entry.path, pin, _digest(path, size, ctx.progress))
+            yield _digest_fact(entry.path, pin, _digest(ctx, path, size))
 
 
 def example_facts(ctx: RunContext, data: Data) -> Iterator[Fact]:
@@ -108,9 +111,10 @@ def _pin(entry: DataFile, single: str | None) -> str | None:
     return entry.sha256 or single
 
 
-def _digest(path: Path, size: int, progress: Progress) -> str:
-    with progress.task(f"sha256 of {path.name}", size, unit="B") as task:
-        return sha256_file(path, task.advance)
+def _digest(ctx: RunContext, path: Path, size: int) -> str:
+    """Computed once; afterwards remembered beside the file, or in the run's folder."""
+    with ctx.progress.task(f"sha256 of {path.name}", size, unit="B") as task:
+        return MemoPlace(path, ctx.folder.scratch).sha256(task.advance, note=ctx.progress.note)
 
 
 def _digest_fact(name: str, pinned: str, actual: str) -> Fact:
