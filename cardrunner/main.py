@@ -14,8 +14,10 @@ from cardrunner.errors import CardrunnerError
 
 COMMANDS = (
     "validate", "render", "plan", "digest", "check", "sign", "launch", "status", "logs", "attach", "stop", "finish",
-    "resume", "download", "demo", "report", "encode", "schema",
+    "resume", "download", "demo", "report", "encode", "new", "schema",
 )  # fmt: skip
+QUICK = ("validate", "digest", "render", "schema", "new")
+"""Commands that end before their garbage is worth a look."""
 
 
 class _Version(argparse.Action):
@@ -50,6 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = build_parser(only).parse_args(words)
     if options.no_color:
         os.environ["NO_COLOR"] = "1"
+    if options.command not in QUICK:
+        gc.enable()
     try:
         return int(options.run(options))
     except CardrunnerError as error:
@@ -85,5 +89,6 @@ def _log_bug(words: Sequence[str]) -> str:
 
 def entry() -> None:
     """The installed command."""
-    gc.set_threshold(50_000, 20, 20)  # start-up makes many objects that all stay: looking them through is a tenth of it
+    gc.set_threshold(50_000, 20, 20)
+    gc.disable()  # until a command begins: start-up makes many objects that all stay
     sys.exit(main())

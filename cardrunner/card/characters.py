@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
+from functools import lru_cache
 
 _BREAKS = "\u0085\u2028\u2029"
 _BIDI = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
@@ -20,18 +21,33 @@ _INVISIBLE = (
 _JOINERS = "\u200c\u200d"
 _SELECTORS = "\ufe00-\ufe0f\U000e0100-\U000e01ef"
 
-_FORBIDDEN = re.compile(
-    rf"\r(?!\n)|[{_BREAKS}{_BIDI}{_CONTROL}{_INVISIBLE}]"
-    # the second class is everything a joiner may follow, negated: Latin, general punctuation, the start of the text
-    rf"|(?<![^\x00-\u02ff\u2000-\u206f])[{_JOINERS}]"
-    rf"|(?<![^\s{_SELECTORS}])[{_SELECTORS}]"
+_PRINTABLE_ALL_THE_SAME = frozenset("\u3164\uffa0").union(
+    map(chr, range(0xFE00, 0xFE10)), map(chr, range(0xE0100, 0xE01F0))
 )
-_IN_ESCAPES = re.compile(rf"\r|{_FORBIDDEN.pattern}")
+"""What Python calls printable and a card may not hold, or only behind something visible."""
+
+
+@lru_cache(maxsize=1)
+def _forbidden() -> re.Pattern[str]:
+    # compiled when a text has something out of the way: that takes longer than reading most cards
+    return re.compile(
+        rf"\r(?!\n)|[{_BREAKS}{_BIDI}{_CONTROL}{_INVISIBLE}]"
+        # the second class is everything a joiner may follow, negated: Latin, general punctuation, the start of the text
+        rf"|(?<![^\x00-\u02ff\u2000-\u206f])[{_JOINERS}]"
+        rf"|(?<![^\s{_SELECTORS}])[{_SELECTORS}]"
+    )
+
+
+@lru_cache(maxsize=1)
+def _in_escapes() -> re.Pattern[str]:
+    return re.compile(rf"\r|{_forbidden().pattern}")
+
+
 _KINDS = (
-    (re.compile(rf"[\r{_BREAKS}]"), "breaks the line in some programs only; use a plain line feed"),
-    (re.compile(rf"[{_BIDI}]"), "can make text read differently than it is; delete it"),
-    (re.compile(rf"[{_CONTROL}]"), "is a control character; delete it"),
-    (re.compile("."), "cannot be seen here; delete it"),
+    (rf"[\r{_BREAKS}]", "breaks the line in some programs only; use a plain line feed"),
+    (rf"[{_BIDI}]", "can make text read differently than it is; delete it"),
+    (rf"[{_CONTROL}]", "is a control character; delete it"),
+    (".", "cannot be seen here; delete it"),
 )
 
 
@@ -65,21 +81,27 @@ def decode(data: bytes) -> str:
         raise NotUtf8Error(start, message) from None
 
 
+def plain(text: str) -> bool:
+    """Whether every character is one that everybody can see; False asks for a closer look, with `forbidden`."""
+    seen = text.replace("\r\n", "").replace("\n", "").replace("\t", "")
+    return seen.isprintable() and (seen.isascii() or _PRINTABLE_ALL_THE_SAME.isdisjoint(seen))
+
+
 def forbidden(text: str) -> Iterator[tuple[int, str]]:
     """Offset and sentence of every character that a card may not hold."""
-    for found in _FORBIDDEN.finditer(text):
+    for found in () if plain(text) else _forbidden().finditer(text):
         yield found.start(), _sentence(found[0])
 
 
 def forbidden_value(value: str) -> str | None:
     """The sentence for a character that an escape such as ``\\u202e`` smuggled into a value, or None."""
-    found = _IN_ESCAPES.search(value)
+    found = None if plain(value) and "\r" not in value else _in_escapes().search(value)
     return f"the escape for {_sentence(found[0])}" if found else None
 
 
 def blanked(text: str) -> str:
     """The same text with U+FFFD for every forbidden character: parsing goes on and offsets stay."""
-    return _FORBIDDEN.sub("\ufffd", text)
+    return text if plain(text) else _forbidden().sub("\ufffd", text)
 
 
 def has_joiner(text: str) -> bool:
@@ -89,5 +111,5 @@ def has_joiner(text: str) -> bool:
 
 def _sentence(character: str) -> str:
     name = unicodedata.name(character, "")
-    reason = next(reason for pattern, reason in _KINDS if pattern.match(character))
+    reason = next(reason for pattern, reason in _KINDS if re.match(pattern, character))
     return f"U+{ord(character):04X}{' ' if name else ''}{name} {reason}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.training import TrainingSection
@@ -12,8 +12,7 @@ from cardrunner.contracts import WorkloadSpec
 from cardrunner.units import Every
 
 
-@dataclass(frozen=True, kw_only=True)
-class Estimate:
+class Estimate(NamedTuple):
     """One column of the time and cost table. Durations in seconds, money in US dollars."""
 
     factor: float

@@ -5,18 +5,20 @@ No sentence repeats what was written into a field: it could be a secret that wen
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel, Tag, ValidationError
 
-from cardrunner.card.document import Document, Fault, Loc, child, format_path
+from cardrunner.card.document import Document, Fault, Loc, child
 from cardrunner.card.document import Mapping as MappingNode
+from cardrunner.card.guessing import guess
 from cardrunner.card.schema.base import FieldError
 
 Detail = Mapping[str, Any]
 MAX_LISTED = 14
+MAX_DETAILS = 400
+"""Findings that are looked at: finding their places and guessing at typos takes time, and nobody reads more."""
 
 _WANTS = {
     "string_type": "text",
@@ -67,7 +69,7 @@ def explain(error: ValidationError, document: Document, model: type[BaseModel]) 
         document: the card as read, for the positions.
         model: the card model that was validated, for the guesses at typos.
     """
-    details = _without_echoes(error.errors(include_url=False))
+    details = _without_echoes(error.errors(include_url=False)[:MAX_DETAILS])
     places: dict[Loc, list[Detail]] = {}
     for detail in details:
         places.setdefault(_place(detail, document), []).append(detail)
@@ -94,19 +96,12 @@ def sentence(found: Sequence[Detail], *, keys: Sequence[str] = ()) -> str:
     return make(first.get("ctx", {})) if make else "is not what belongs here; `cardrunner schema` shows what does"
 
 
-def guess(word: str, known: Iterable[str]) -> str | None:
-    """The known word that was probably meant."""
-    by_lower = {name.lower(): name for name in known}
-    near = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.7)
-    return by_lower[near[0]] if near else None
-
-
 def _fault(loc: Loc, found: Sequence[Detail], document: Document, model: type[BaseModel]) -> Fault:
     kind = found[0]["type"]
     place = loc[:-1] if kind == "missing" else loc  # what is missing is missing from its section
     mark = document.mark(place, key=kind in ("missing", "extra_forbidden"))
     keys = known_keys(model, found[0]["loc"][:-1]) if kind == "extra_forbidden" else ()
-    return Fault(document.file, mark.line, mark.column, format_path(loc), sentence(found, keys=keys))
+    return document.fault(mark, loc, sentence(found, keys=keys))
 
 
 def _place(detail: Detail, document: Document) -> Loc:
@@ -174,9 +169,9 @@ def known_keys(model: type[BaseModel], loc: Loc) -> tuple[str, ...]:
     )
 
 
-def sections_below(section: type[BaseModel]) -> Iterator[type[BaseModel]]:
-    """The sections that the fields of a section can hold."""
-    for field in section.model_fields.values():
+def sections_below(section: type[BaseModel], *, only: str | None = None) -> Iterator[type[BaseModel]]:
+    """The sections that the fields of a section can hold, or the field `only`."""
+    for field in (field for name, field in section.model_fields.items() if only in (None, name)):
         yield from (found for found, _ in _sections(field.annotation))
 
 

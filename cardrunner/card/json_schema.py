@@ -2,50 +2,123 @@
 
 from __future__ import annotations
 
-import ast
-import inspect
-import textwrap
-from collections.abc import Iterator, Sequence
-from functools import lru_cache
-from itertools import pairwise
+import copy
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel
 
 from cardrunner.card.explain import sections_below
+from cardrunner.card.extends import KEY as EXTENDS
+from cardrunner.card.extends import OWN
 from cardrunner.card.load import card_model
+from cardrunner.card.schema_texts import Examples, described, field_texts
 from cardrunner.contracts import WorkloadSpec
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+Schema = dict[str, Any]
+_EXTENDING = "-extending"
 
 
-def card_json_schema(specs: Sequence[WorkloadSpec]) -> dict[str, Any]:
-    """One schema for the cards of several workloads; a card's `workload` chooses its sections."""
+def card_json_schema(specs: Sequence[WorkloadSpec]) -> Schema:
+    """One schema for the cards of several workloads; a card's `workload` chooses its sections.
+
+    A card that extends another may leave out, at any depth, what it inherits.
+    """
+    definitions = _definitions(specs)
+    names = [spec.name for spec in specs]
+    parts = _extending(definitions, names)
+    first = definitions[names[0]]["properties"]
     return {
         "$schema": DIALECT,
         "title": "Run card",
         "type": "object",
-        "required": ["workload"],
-        "properties": {"workload": {"enum": [spec.name for spec in specs]}},
-        "allOf": [{"if": _is_of(spec), "then": {"$ref": f"#/$defs/{spec.name}"}} for spec in specs],
-        "$defs": {spec.name: _schema_of(spec) for spec in specs},
+        "properties": {"workload": {**first["workload"], "enum": names}, EXTENDS: first[EXTENDS]},
+        "if": {"properties": {EXTENDS: {"type": "string"}}, "required": [EXTENDS]},
+        "then": {
+            "if": {"required": ["workload"]},
+            "then": {"allOf": [_of_workload(name, name + _EXTENDING) for name in names]},
+            "else": {"anyOf": [_reference(name + _EXTENDING) for name in names]},
+        },
+        "else": {"required": ["workload"], "allOf": [_of_workload(name, name) for name in names]},
+        "$defs": {**definitions, **parts},
     }
 
 
-def _is_of(spec: WorkloadSpec) -> dict[str, Any]:
-    return {"properties": {"workload": {"const": spec.name}}, "required": ["workload"]}
+def schema_text(specs: Sequence[WorkloadSpec]) -> str:
+    """The schema as a file."""
+    return json.dumps(card_json_schema(specs), indent=1, ensure_ascii=False) + "\n"
 
 
-def _schema_of(spec: WorkloadSpec) -> dict[str, Any]:
-    model = card_model(spec)
-    template = f"#/$defs/{spec.name}/$defs/{{model}}"
-    schema = model.model_json_schema(by_alias=True, mode="validation", ref_template=template)
-    for section in _all_sections(model, set()):
-        part = schema if section is model else schema["$defs"].get(section.__name__, {})
-        for name, text in _field_texts(section).items():
-            if field := part.get("properties", {}).get(section.model_fields[name].alias or name):
-                field.setdefault("description", text)
-    return schema
+def _of_workload(name: str, definition: str) -> Schema:
+    return {
+        "if": {"properties": {"workload": {"const": name}}, "required": ["workload"]},
+        "then": _reference(definition),
+    }
+
+
+def _reference(name: str) -> Schema:
+    return {"$ref": f"#/$defs/{name}"}
+
+
+# ---------------------------------------------------------------- whole cards
+
+
+def _definitions(specs: Sequence[WorkloadSpec]) -> dict[str, Schema]:
+    """A card per workload, under the workload's name, and the sections that cards share."""
+    examples = Examples.of((spec, card_model(spec)) for spec in specs)
+    owners: dict[str, type[BaseModel]] = {}
+    found: dict[str, Schema] = {}
+    for spec in specs:
+        model = card_model(spec)
+        sections = {section.__name__: section for section in _all_sections(model, set()) if section is not model}
+        names = {
+            name: name if owners.setdefault(name, section) is section else f"{spec.name}-{name}"
+            for name, section in sections.items()
+        }
+        schema = _renamed(model.model_json_schema(by_alias=True, mode="validation"), names)
+        inner = schema.pop("$defs")
+        found |= {spec.name: _with_texts(schema, model, inner, examples)}
+        found |= {
+            new: _with_texts(inner[old], sections[old], inner, examples)
+            for old, new in names.items()
+            if old in inner  # a section may state its own schema for people's short ways of writing
+        }
+    return _with_assembled(found)
+
+
+def _renamed(schema: Any, names: Mapping[str, str]) -> Any:
+    """The same schema with other names for its sections, also where it refers to them."""
+    if isinstance(schema, list):
+        return [_renamed(item, names) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    renamed = {key: _renamed(value, names) for key, value in schema.items()}
+    if "$ref" in schema:
+        old = schema["$ref"].rpartition("/")[2]
+        renamed |= _reference(names.get(old, old))
+    return renamed
+
+
+def _with_texts(schema: Schema, section: type[BaseModel], sections: Mapping[str, Schema], examples: Examples) -> Schema:
+    texts = field_texts(section)
+    properties = dict(schema.get("properties", {}))
+    for name, field in section.model_fields.items():
+        key = field.alias or name
+        if key in properties:
+            properties[key] = described(properties[key], sections, texts.get(name), examples.at(section, key))
+    return {**schema, "properties": properties}
+
+
+def _with_assembled(definitions: dict[str, Schema]) -> dict[str, Schema]:
+    """Sections without an example of their own get one from their fields."""
+    for definition in definitions.values():
+        for shown in definition["properties"].values():
+            if "examples" not in shown and "$ref" in shown:
+                inner = definitions[shown["$ref"].rpartition("/")[2]]["properties"]
+                shown["examples"] = [{key: part["examples"][0] for key, part in inner.items() if part.get("examples")}]
+    return definitions
 
 
 def _all_sections(model: type[BaseModel], seen: set[type[BaseModel]]) -> Iterator[type[BaseModel]]:
@@ -56,26 +129,42 @@ def _all_sections(model: type[BaseModel], seen: set[type[BaseModel]]) -> Iterato
             yield from _all_sections(section, seen)
 
 
-@lru_cache(maxsize=256)
-def _field_texts(section: type[BaseModel]) -> dict[str, str]:
-    """What stands below each field in the source. Read here and not by pydantic, which would do it at every start."""
-    found: dict[str, str] = {}
-    for owner in reversed(section.__mro__):
-        if issubclass(owner, BaseModel) and owner is not BaseModel and owner.__module__ != "pydantic.main":
-            found |= _texts_of(owner)
-    return {name: text for name, text in found.items() if name in section.model_fields}
+# ---------------------------------------------------------------- cards that extend one
 
 
-def _texts_of(owner: type) -> dict[str, str]:
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(owner)))
-    except (OSError, TypeError, SyntaxError):  # a class that was put together at run time has no source
-        return {}
-    body = next(node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)).body
-    pairs = pairwise(body)
-    return {
-        field.target.id: " ".join(text.value.value.split())
-        for field, text in pairs
-        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
-        if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant) and isinstance(text.value.value, str)
-    }
+def _extending(definitions: Mapping[str, Schema], names: Sequence[str]) -> dict[str, Schema]:
+    """The same sections with nothing required; lists, and what is never inherited, stay whole."""
+    found: dict[str, Schema] = {}
+    left = list(names)
+    while left:
+        name = left.pop()
+        if name + _EXTENDING not in found:
+            whole = copy.deepcopy(definitions[name])
+            own = {key: whole["properties"].pop(key) for key in OWN if name in names}
+            free = _free(whole)
+            left += [reference.removesuffix(_EXTENDING) for reference in _references(free)]
+            found[name + _EXTENDING] = {**free, "properties": {**free["properties"], **own}}
+    return found
+
+
+def _free(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_free(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    kept = ("items", "prefixItems", "examples", "default", "enum", "const")
+    free = {key: value if key in kept else _free(value) for key, value in node.items()}
+    if isinstance(node.get("required"), list):
+        del free["required"]
+    return {**free, "$ref": node["$ref"] + _EXTENDING} if isinstance(node.get("$ref"), str) else free
+
+
+def _references(node: Any) -> Iterator[str]:
+    if isinstance(node, list):
+        for item in node:
+            yield from _references(item)
+    elif isinstance(node, dict):
+        if isinstance(node.get("$ref"), str) and node["$ref"].endswith(_EXTENDING):
+            yield node["$ref"].rpartition("/")[2]
+        for value in node.values():
+            yield from _references(value)

@@ -5,20 +5,19 @@ A file is read once; what was checked is what `LoadedCard` holds, and `LoadedCar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from pydantic import TypeAdapter, ValidationError, create_model
+from pydantic import ValidationError, create_model
 
 from cardrunner.card.arithmetic import check_card
-from cardrunner.card.changes import changed_card, check_restarts
-from cardrunner.card.digest import card_digest
-from cardrunner.card.document import Document, Fault, format_path
-from cardrunner.card.explain import explain
-from cardrunner.card.reader import read_bytes, read_document
+from cardrunner.card.changes import changed_card, check_restarts, section_validator
+from cardrunner.card.document import Document, Fault
+from cardrunner.card.extends import Chain, OpenBase, from_bytes, from_workspace, read_chain
+from cardrunner.card.reader import MAX_FAULTS, read_bytes, read_document
 from cardrunner.card.schema.base import Section
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.data import DataSection
@@ -33,7 +32,14 @@ SpecResolver = Callable[[str], WorkloadSpec]
 
 @dataclass(frozen=True)
 class LoadedCard:
-    """A card without faults, the bytes it was read from, and what was odd about it."""
+    """A card without faults, the bytes it was read from, and what was odd about it.
+
+    Args:
+        document: the card's own file, which is the one that signatures and ticks are written to.
+        card: the effective card.
+        digest: of the effective card.
+        bases: the cards that it extends, nearest first.
+    """
 
     path: Path
     document: Document
@@ -41,50 +47,53 @@ class LoadedCard:
     spec: WorkloadSpec
     digest: str
     warnings: tuple[Fault, ...]
+    bases: tuple[Document, ...] = ()
 
     @property
     def data(self) -> bytes:
-        """The exact bytes of the file."""
+        """The exact bytes of the card's own file."""
         return self.document.data
+
+    @property
+    def sources(self) -> tuple[bytes, ...]:
+        """The exact bytes of the cards that it extends, as `load_card_bytes` takes them."""
+        return tuple(base.data for base in self.bases)
+
+    def value(self) -> dict[str, object]:
+        """The effective card as read."""
+        return Chain(self.document, self.bases).effective.value()
 
     def changed(self, changes: Mapping[str, Any]) -> Card:
         """The card as a restart changes it; see `cardrunner.card.changes.changed_card`."""
-        return changed_card(self.document.value(), type(self.card), changes)
+        return changed_card(self.value(), type(self.card), changes)
 
 
 def load_card(path: Path, resolve: SpecResolver) -> LoadedCard:
-    """Read a card file.
+    """Read a card file and the ones it extends.
 
     Raises:
-        CardError: it has faults; carries every one of them.
-        UsageError: it cannot be read.
+        CardError: it has faults, or cannot be read; carries every fault.
     """
-    return load_card_bytes(read_bytes(path), file=str(path), resolve=resolve)
+    return _loaded(_examine(read_bytes(path), str(path), from_workspace(path), resolve))
 
 
-def load_card_bytes(data: bytes, *, file: str, resolve: SpecResolver) -> LoadedCard:
+def load_card_bytes(data: bytes, *, file: str, resolve: SpecResolver, sources: Sequence[bytes] = ()) -> LoadedCard:
     """Read a card from bytes that are at hand already, such as the frozen ones of a run folder.
 
     Args:
         file: the name that faults carry.
+        sources: the cards that it extends, nearest first; see `LoadedCard.sources`.
 
     Raises:
         CardError: it has faults; carries every one of them.
     """
-    found = _examine(data, file=file, resolve=resolve)
-    if found.card is None or found.spec is None or any(fault.severity == "error" for fault in found.faults):
-        raise CardError(found.faults)
-    return LoadedCard(Path(file), found.document, found.card, found.spec, card_digest(found.card), found.faults)
+    return _loaded(_examine(data, file, from_bytes(sources), resolve))
 
 
 def examine_card(path: Path, resolve: SpecResolver) -> tuple[Fault, ...]:
-    """Every fault and warning of a card file, in the order of the file; raises for no content.
-
-    Raises:
-        UsageError: it cannot be read.
-    """
+    """Every fault and warning of a card file, in the order of the file; raises for no content."""
     try:
-        return _examine(read_bytes(path), file=str(path), resolve=resolve).faults
+        return _examine(read_bytes(path), str(path), from_workspace(path), resolve).faults
     except CardError as error:
         return tuple(fault for fault in error.faults if isinstance(fault, Fault))
 
@@ -109,31 +118,56 @@ def _model_of_any() -> type[Card]:
     )
 
 
-@dataclass(frozen=True)
-class _Examined:
-    document: Document
+class _Examined(NamedTuple):
+    chain: Chain
     card: Card | None
     spec: WorkloadSpec | None
     faults: tuple[Fault, ...]
 
 
-def _examine(data: bytes, *, file: str, resolve: SpecResolver) -> _Examined:
-    document = read_document(data, file=file)
+def _loaded(found: _Examined) -> LoadedCard:
+    if found.card is None or found.spec is None or any(fault.severity == "error" for fault in found.faults):
+        raise CardError(found.faults)
+    from cardrunner.card.digest import card_digest  # validate alone needs none
+
+    own, digest = found.chain.own, card_digest(found.card)
+    return LoadedCard(Path(own.file), own, found.card, found.spec, digest, found.faults, found.chain.bases)
+
+
+def _examine(data: bytes, file: str, open_base: OpenBase, resolve: SpecResolver) -> _Examined:
+    chain = read_chain(read_document(data, file=file), open_base)
+    document = chain.effective
     value = document.value()
     spec, remarks = _spec_of(value, resolve)
     model = card_model(spec) if spec else _model_of_any()
-    card, faults = None, list[Fault]()
+    card, faults = None, list(chain.faults())
+    told = {fault.path for fault in faults}
     try:
         card = part = model.model_validate(value)
         faulty: frozenset[str] = frozenset()
         remarks += check_restarts(card, value)
     except ValidationError as error:
-        faults += explain(error, document, model)
+        from cardrunner.card.explain import explain  # most cards have no fault
+
+        faults += (fault for fault in explain(error, document, model) if fault.path not in told)
         part, faulty = _clean_part(value, model, error)
     if spec:
         remarks += check_card(part, spec, without=faulty)
     faults += _as_faults(remarks, document)
-    return _Examined(document, card, spec, tuple(sorted(faults, key=lambda fault: (fault.line, fault.column))))
+    return _Examined(chain, card, spec, _first(sorted(faults, key=partial(_place, chain.files))))
+
+
+def _first(faults: Sequence[Fault]) -> tuple[Fault, ...]:
+    """As many as people read; errors first where there are more, so that no warning hides one."""
+    if len(faults) <= MAX_FAULTS:
+        return tuple(faults)
+    kept = sorted(faults, key=lambda fault: fault.severity != "error")[:MAX_FAULTS]
+    more = f"there are more than {MAX_FAULTS} faults; correct the ones above first"
+    return (*kept, kept[-1]._replace(path="", message=more))
+
+
+def _place(files: Sequence[str], fault: Fault) -> tuple[int, int, int]:
+    return files.index(fault.file), fault.line, fault.column
 
 
 def _spec_of(value: Mapping[str, object], resolve: SpecResolver) -> tuple[WorkloadSpec | None, list[Remark]]:
@@ -151,7 +185,7 @@ def _clean_part(value: Mapping[str, Any], model: type[Card], error: ValidationEr
     faulty = {str(detail["loc"][0]) for detail in error.errors(include_url=False, include_input=False) if detail["loc"]}
     faulty |= {name for name, field in model.model_fields.items() if field.is_required() and name not in value}
     clean = {
-        name: _validator(model, name).validate_python(value[name])
+        name: section_validator(model, name).validate_python(value[name])
         for name in value
         if name in model.model_fields and name not in faulty
     }
@@ -161,13 +195,6 @@ def _clean_part(value: Mapping[str, Any], model: type[Card], error: ValidationEr
     return part, frozenset(faulty)
 
 
-@lru_cache(maxsize=256)
-def _validator(model: type[Card], name: str) -> TypeAdapter[Any]:
-    field = model.model_fields[name]
-    return TypeAdapter(field.rebuild_annotation())
-
-
 def _as_faults(remarks: Iterable[Remark], document: Document) -> Iterator[Fault]:
     for remark in remarks:
-        mark = document.mark(remark.loc)
-        yield Fault(document.file, mark.line, mark.column, format_path(remark.loc), remark.message, remark.severity)
+        yield document.fault(document.mark(remark.loc), remark.loc, remark.message, severity=remark.severity)

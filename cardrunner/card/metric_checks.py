@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from cardrunner.card.explain import guess
+from cardrunner.card.guessing import guess
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.metrics import Target
 from cardrunner.contracts import Direction, Location, MetricNames, Remark, WorkloadSpec

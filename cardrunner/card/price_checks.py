@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cardrunner.card.explain import guess
+from cardrunner.card.guessing import guess
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.infra import ModalInfra
 from cardrunner.contracts import Remark, WorkloadSpec

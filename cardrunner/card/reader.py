@@ -7,16 +7,18 @@ this module, whatever the bytes.
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 
 import yaml
 
-from cardrunner.card import characters, syntax
+from cardrunner.card import characters
 from cardrunner.card.document import (
     BOM,
     Document,
@@ -143,6 +145,7 @@ class _Reading:
         if not complete:
             return None
         self._check_tabs()
+        self._check_indentation()
         return self._top()
 
     def _build(self) -> bool:
@@ -164,13 +167,13 @@ class _Reading:
         source = characters.blanked(self.text)
         end = 0
         for offset in _directives(source):
-            self._report(self.lines.mark(offset), "", syntax.DIRECTIVE)
+            self._report(self.lines.mark(offset), "", _syntax().DIRECTIVE)
             end = offset + 1
         # as comments they leave the rest readable, at the same offsets
         yield from yaml.parse(re.sub("(?m)^%", "#", source[:end]) + source[end:], Loader=_LOADER)
 
     def _report_syntax(self, error: yaml.MarkedYAMLError) -> None:
-        place = error.problem_mark or error.context_mark
+        syntax, place = _syntax(), error.problem_mark or error.context_mark
         begun = error.context_mark or place
         if place is None or begun is None:
             self._report(Mark(1, 1), "", syntax.UNKNOWN)
@@ -196,6 +199,15 @@ class _Reading:
                     self._report_at(position + tab, "a tab stands here; use spaces, or quote text that holds it")
                 position = end
 
+    def _check_indentation(self) -> None:
+        """Hold what goes on over several lines to YAML's indentation, which PyYAML does not ask of it."""
+        for begun in self.tree.continued:
+            syntax = _syntax()
+            for offset in syntax.outdented(self.text, begun.start, begun.end, begun.indent, text_itself=begun.text):
+                line = self.lines.mark(begun.start).line
+                self._report_at(offset, syntax.OUTDENTED.format(begun=line))
+                break
+
     def _top(self) -> Mapping | None:
         root = self.tree.root
         if isinstance(root, Mapping):
@@ -212,7 +224,14 @@ class _Reading:
         self._report(self.lines.mark(offset), format_path(locate(root, offset)) if root is not None else "", message)
 
     def _report(self, mark: Mark, path: str, message: str) -> None:
+        if mark.line > len(self.lines):  # a parser may place what it misses at the end on a line that is not there
+            mark = self.lines.mark(len(self.text))
         self.faults.append(Fault(self.file, mark.line, mark.column, path, message))
+
+
+def _syntax() -> ModuleType:
+    """The sentences for broken syntax, which most cards do not need."""
+    return importlib.import_module("cardrunner.card.syntax")
 
 
 def _directives(text: str) -> Iterator[int]:

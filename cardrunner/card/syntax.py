@@ -6,11 +6,13 @@ Both of its parsers are covered: the C one (libyaml) and the Python one word the
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 TAB = "a tab stands where spaces are needed; indent with spaces"
 DIRECTIVE = 'directives ("%YAML", "%TAG") are not used in cards; delete the line'
 UNKNOWN = "this is not valid YAML; check the quotes, brackets and indentation here"
+OUTDENTED = "this continues what was opened on line {begun} and has to be indented deeper than its key; add spaces"
 _TAGS = 'tags such as "!name" are not used in cards; delete it, or quote the text if it begins with "!"'
 _ANCHORS = 'anchors and aliases ("&name", "*name") are not used in cards; write the value out, or quote the text'
 _ESCAPE = 'this "\\" escape is unknown; write the character itself, "\\\\" for a backslash, or single quotes'
@@ -19,13 +21,13 @@ _UNCLOSED = "the {open} opened on line {begun} is not closed here; close it, or 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    pattern: re.Pattern[str]
+    pattern: str
     sentence: str
     at_context: bool = False
 
 
 def _row(pattern: str, sentence: str, *, at_context: bool = False) -> _Row:
-    return _Row(re.compile(pattern, re.IGNORECASE | re.DOTALL), sentence, at_context)
+    return _Row(pattern, sentence, at_context)
 
 
 # matched in order against "context: problem"
@@ -56,6 +58,28 @@ _ROWS = (
 )
 
 
+def outdented(text: str, start: int, end: int, indent: int, *, text_itself: bool) -> Iterator[int]:
+    """Offsets of the continuation lines that are not deeper than the block around them.
+
+    Args:
+        text: the card.
+        start: where quoted text or a bracket opens.
+        end: behind where it closes.
+        indent: of the block around it; -1 where there is none.
+        text_itself: quoted text, in which no line is a comment or a closing bracket.
+    """
+    offset = text.find("\n", start, end)
+    while offset >= 0:
+        begin = offset + 1
+        offset = text.find("\n", begin, end)
+        line = text[begin : offset if offset >= 0 else end]
+        said = line.lstrip(" ")
+        deep = len(line) - len(said)
+        closes = not text_itself and said[:1] in ("]", "}") and deep == indent
+        if said.strip() and deep <= indent and not closes and (text_itself or not said.startswith("#")):
+            yield begin + deep
+
+
 def explain(context: str, problem: str, begun: int) -> tuple[str, bool]:
     """The sentence for a problem, and whether it belongs at the context's place instead of the problem's.
 
@@ -66,6 +90,6 @@ def explain(context: str, problem: str, begun: int) -> tuple[str, bool]:
     """
     said = f"{context}: {problem}"
     for row in _ROWS:
-        if row.pattern.search(said):
+        if re.search(row.pattern, said, re.IGNORECASE | re.DOTALL):
             return row.sentence.format(begun=begun), row.at_context
     return UNKNOWN, False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import cast
+from typing import NamedTuple, cast
 
 import yaml
 
@@ -63,6 +63,15 @@ class _Open:
         return Sequence(tuple(self.items), self.mark, self.start, end, self.flow)
 
 
+class Continued(NamedTuple):
+    """Quoted text, or a list or mapping in brackets, over several lines; `indent` is that of the block around it."""
+
+    start: int
+    end: int
+    indent: int
+    text: bool
+
+
 @dataclass(slots=True)
 class TreeBuilder:
     """Takes the events of one document in order.
@@ -76,6 +85,7 @@ class TreeBuilder:
     report: Callable[[Mark, str, str], None]
     root: Node | None = None
     verbatim: list[tuple[int, int]] = field(default_factory=list)  # spans of quoted and block text
+    continued: list[Continued] = field(default_factory=list)
     _stack: list[_Open] = field(default_factory=list)
     _nodes: int = 0
     _documents: int = 0
@@ -93,7 +103,10 @@ class TreeBuilder:
             self._count(event)
             self._begin(event)
         elif isinstance(event, yaml.CollectionEndEvent):
-            self._place(self._stack.pop().close(_span(event)[1]))
+            closed = self._stack.pop()
+            if closed.flow:
+                self._continues(closed.start, event, text=False)
+            self._place(closed.close(_span(event)[1]))
         elif isinstance(event, yaml.AliasEvent):
             self._refuse(
                 event, 'aliases are not used in cards; write the value out, or quote text that begins with "*"'
@@ -141,12 +154,21 @@ class TreeBuilder:
         style: Style = _STYLES.get(event.style or "", "plain")
         if style != "plain":
             self.verbatim.append((start, end))
+            if style in ("single", "double"):
+                self._continues(start, event, text=True)
         if style in ("literal", "folded"):
             end = start + len(self.text[start:end].rstrip())
         if start == end:  # a value left out: right behind its colon, where one of PyYAML's parsers skips spaces
             start = end = start - min(self._spaces_before(start), mark.column - 1)
             mark = Mark(mark.line, mark.column - (_span(event)[0] - start))
         return Scalar(self._value(event, style), mark, start, end, style)
+
+    def _continues(self, start: int, event: yaml.Event, *, text: bool) -> None:
+        """Remember what goes on over several lines, with the indentation that these have to exceed."""
+        end = _span(event)[1]
+        if self.text.find("\n", start, end) >= 0:
+            block = next((opened.mark.column - 1 for opened in reversed(self._stack) if not opened.flow), -1)
+            self.continued.append(Continued(start, end, block, text))
 
     def _spaces_before(self, offset: int) -> int:
         position = offset

@@ -75,7 +75,9 @@ def _content(options: argparse.Namespace, name: str, target: Path) -> bytes:
 def _starter(workload: str) -> str:
     spec = registry.workload_spec(workload)
     if not isinstance(spec, OffersStarter):
-        raise UsageError(f"the workload {workload} ships no card to begin with; copy one: cardrunner new NAME --from CARD")
+        raise UsageError(
+            f"the workload {workload} ships no card to begin with; copy one: cardrunner new NAME --from CARD"
+        )
     return spec.starter()
 
 

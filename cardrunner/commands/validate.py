@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from cardrunner import registry
@@ -29,7 +28,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         import json  # not needed where a person reads
 
-        print(json.dumps([asdict(fault) for fault in found], indent=2, ensure_ascii=False))
+        print(json.dumps([fault._asdict() for fault in found], indent=2, ensure_ascii=False))
     else:
         for fault in found:
             print(fault)

@@ -29,10 +29,15 @@ def _number(value: Any) -> Any:
 
 
 Epochs = Annotated[
-    int, BeforeValidator(_epochs), Field(ge=1), WithJsonSchema({"type": "string", "examples": ["2 epochs"]})
+    int,
+    BeforeValidator(_epochs),
+    Field(ge=1),
+    WithJsonSchema({"type": "string", "pattern": units.EPOCHS_PATTERN, "examples": ["2 epochs"]}),
 ]
 Limit = Annotated[
-    float, BeforeValidator(_number), WithJsonSchema({"type": ["number", "string"], "examples": [0.03, "95%"]})
+    float,
+    BeforeValidator(_number),
+    WithJsonSchema({"type": ["number", "string"], "pattern": units.PERCENT_PATTERN, "examples": [0.03, "95%"]}),
 ]
 
 

@@ -24,7 +24,7 @@ SAME = (
     "keys-in-another-order",
     "same-content-written-otherwise",
 )
-SHORT_DIGEST = "116c20f782188b0ac7668345d4cc8dbef5871477fc2cfca73c702dac907f8191"
+SHORT_DIGEST = "81122049e96f8fdbef4a9d6627ae29798fea4822b45dacb50d0dd14a91b9d657"
 
 
 def digest_of(name: str) -> str:

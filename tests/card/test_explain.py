@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cardrunner import registry
-from cardrunner.card.explain import guess
+from cardrunner.card.guessing import guess
 from cardrunner.card.load import LoadedCard, load_card_bytes
 from cardrunner.errors import CardError
 

@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cardrunner.card import reader
+from cardrunner.card import characters, reader
 from cardrunner.card.document import locate
 from cardrunner.card.reader import (
     Document,
@@ -474,3 +474,42 @@ def test_an_unreadable_file_is_refused_with_its_reason(tmp_path: Path) -> None:
     path.write_text("a: 1")
     path.chmod(0)
     assert "the file cannot be read (Permission denied)" in refused(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('a: "x\ny"', 2),
+        ('a:\n  b: "x\n  y"', 3),
+        ("a:\n  b: 'x\n\n y'", 4),
+        ('a:\n  - "x\n  y"', 3),
+        ("a: [1,\n2]", 2),
+        ("a: {b: 1,\nc: 2}", 2),
+        ("a:\n  b: [\n    1\n]", 4),
+        ('a: ["x\n# y"]', 2),
+    ],
+)
+def test_a_line_that_goes_on_is_deeper_than_its_key(text: str, line: int) -> None:
+    (fault,) = faults_of(text)
+    assert (fault.line, "has to be indented deeper than its key" in fault.message) == (line, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('a: "x\n y"', "x y"),
+        ("a: [\n  1,\n# why\n  2\n]", (1, 2)),
+        ("a: {\n b: 1\n}", {"b": 1}),
+        ("a:\n- 'x\n y'", ("x y",)),
+        ("a: [{\n b: 1\n}]", ({"b": 1},)),
+    ],
+)
+def test_a_closing_bracket_may_stand_under_its_key(text: str, value: object) -> None:
+    assert read_document(text.encode(), file="card.yaml").value() == {"a": value}
+
+
+def test_the_quick_look_at_characters_lets_nothing_pass_that_the_close_one_refuses() -> None:
+    for number in range(0x110000):
+        character = chr(number)
+        if number not in (9, 10) and characters.plain(character):
+            assert not list(characters._forbidden().finditer(f"x{character}")), hex(number)

@@ -99,7 +99,7 @@ def test_the_patterns_take_what_the_parsers_take() -> None:
         (units.PERCENT_PATTERN, units.parse_percent, ("98.2%", "7 %")),
     ):
         for text in texts:
-            assert parse(text) is not None  # type: ignore[operator]
+            assert parse(text) is not None
             assert re.search(pattern, text), text
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -61,3 +62,37 @@ def test_reading_a_card_imports_nothing_heavy(command: str) -> None:
         [sys.executable, "-c", probe], capture_output=True, text=True, check=True, cwd=ROOT, env=os.environ
     )
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_what_is_no_card_file_is_told_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo(tmp_path / "pipe.yaml")
+    with (tmp_path / "huge.yaml").open("wb") as huge:
+        huge.truncate(100 * 2**20)
+    (tmp_path / "folder.yaml").mkdir()
+    (tmp_path / "nowhere.yaml").symlink_to("gone.yaml")
+    names = ("pipe.yaml", "huge.yaml", "folder.yaml", "nowhere.yaml")
+    began = time.process_time()
+    assert main(["validate", "/dev/zero", *(str(tmp_path / name) for name in names)]) == 2
+    lines = capsys.readouterr().out.splitlines()
+    said = ("not a regular file", "not a regular file", "larger than 256 KB", "not a regular file", "no such file")
+    assert len(lines) == len(said)
+    assert all(sentence in line and ":1:1: " in line for line, sentence in zip(lines, said, strict=True))
+    assert time.process_time() - began < 1
+
+
+def test_a_card_made_to_take_long_does_not(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    text = Path(SHORT).read_text()
+    rule = "  - {metric: val_loss/total, above: 1, action: stop}\n"
+    for number, big in enumerate(
+        (
+            text + "".join(f"key{number}: 1\n" for number in range(4500)),
+            text.replace("kill_thresholds:\n", "kill_thresholds:\n" + rule * 1500),
+            text.replace("{training.batch_size: 512}", "{" + ", ".join(f"training.x{n}: 1" for n in range(4000)) + "}"),
+            text.replace("{games: 4000, player: p0}", "{" + ", ".join(f"k{n}: []" for n in range(4000)) + "}"),
+        )
+    ):
+        (tmp_path / f"{number}.yaml").write_text(big)
+        began = time.process_time()
+        assert main(["validate", str(tmp_path / f"{number}.yaml")]) == 2
+        assert time.process_time() - began < 1
+        assert 1 <= len(capsys.readouterr().out.splitlines()) <= 101

@@ -6,13 +6,13 @@ Numbers stand as people wrote them wherever the card states them, so that a page
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
 from functools import partial
 
 from cardrunner.card.load import LoadedCard
 from cardrunner.card.page import fields, sign_off, tables
 from cardrunner.card.page.sign_off import Box
 from cardrunner.card.page.tables import Table
+from cardrunner.card.schema.sign_off import Check, check_text
 
 __all__ = ["Box", "Page", "Table"]
 
@@ -27,6 +27,7 @@ class Page:
         self.file = shlex.quote(" ".join(str(loaded.path).split()))
         self.status = sign_off.status(loaded)
         self.boxes = partial(sign_off.boxes, loaded)
+        self.demands = partial(sign_off.demands, loaded.card)
         self.data = partial(fields.data, loaded)
         self.model = partial(fields.model, loaded)
         self.training = partial(fields.training, loaded)
@@ -39,6 +40,6 @@ class Page:
         self.kill_thresholds = partial(tables.kill_thresholds, loaded)
 
     @staticmethod
-    def command(words: Sequence[str]) -> str:
-        """An argument list as a person would type it."""
-        return shlex.join(words)
+    def check(check: Check) -> str:
+        """A check as a person would write it."""
+        return check_text(check)

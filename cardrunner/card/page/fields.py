@@ -121,6 +121,8 @@ def _sizes(loaded: LoadedCard) -> dict[str, str]:
     rows |= {"Train examples": f"{section.train_examples:,}"} if section.train_examples else {}
     rows |= {"Val examples": f"{section.val_examples:,}"} if section.val_examples else {}
     rows["Split"] = f"{units.format_percent(section.split.train)} train, by {section.split.by}"
+    blocks = "" if section.shuffle == "full" else f", blocks of {units.format_bytes(section.shuffle_block)}"
+    rows["Shuffle"] = f"{section.shuffle}{blocks}"
     return rows | ({"Constant columns": "fail"} if section.on_constant_columns == "fail" else {})
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cardrunner.card.load import LoadedCard
-from cardrunner.card.schema.sign_off import Reviewer, Signature
+from cardrunner.card.schema.card import Card
+from cardrunner.card.schema.sign_off import Reviewer, Rule, Signature
+from cardrunner.units import format_dollars, format_duration
 
 
 @dataclass(frozen=True)
@@ -23,14 +25,35 @@ def boxes(loaded: LoadedCard) -> list[Box]:
 
 def status(loaded: LoadedCard) -> str:
     """How far the review is. Derived from the signatures; nobody types it."""
-    required = [reviewer for reviewer in loaded.card.sign_off.reviewers if reviewer.required]
+    sign_off = loaded.card.sign_off
+    required = [reviewer for reviewer in sign_off.reviewers if reviewer.required]
     agreed = sum(_box(loaded, reviewer).ticked for reviewer in required)
-    word = "REVIEWED" if agreed == len(required) else "PENDING REVIEW"
-    return f"{word} ({agreed} of {len(required)} required reviewers agreed to this content)"
+    needed = len(required) if sign_off.need == "all" else sign_off.need
+    word = "REVIEWED" if agreed >= needed else "PENDING REVIEW"
+    enough = "" if needed == len(required) else f", {needed} are needed"
+    return f"{word} ({agreed} of {len(required)} required reviewers agreed to this content{enough})"
+
+
+def demands(card: Card) -> list[str]:
+    """What the card asks for beside its required reviewers' boxes."""
+    sign_off = card.sign_off
+    lines = [] if sign_off.need == "all" else [f"Needs {sign_off.need} of the required reviewers"]
+    lines += [_demand(rule) for rule in sign_off.rules]
+    if sign_off.expires is not None:
+        lines.append(f"Approvals count for {format_duration(sign_off.expires)}")
+    return lines
+
+
+def _demand(rule: Rule) -> str:
+    whose = f" of {', '.join(rule.of)}" if rule.of else f" of role {rule.role}" if rule.role else ""
+    over = "" if rule.over is None else f", where the run may cost more than {format_dollars(rule.over)}"
+    gpu = f", where the GPU is {' or '.join(rule.gpu)}" if rule.gpu else ""
+    return f"Needs {rule.need} approval{'s' if rule.need > 1 else ''}{whose}{over}{gpu}"
 
 
 def _box(loaded: LoadedCard, reviewer: Reviewer) -> Box:
     name = f"{reviewer.name} ({reviewer.id})" if reviewer.name else reviewer.id
+    name = f"{name}, {', '.join(reviewer.roles)}," if reviewer.roles else name
     name = name if reviewer.required else f"{name}, not required,"
     if isinstance(reviewer.signed, Signature):
         return _signature(loaded.digest, name, reviewer.signed)

@@ -11,6 +11,7 @@ class Download(Section):
     """A verified copy of a checkpoint."""
 
     checkpoint: Literal["best", "latest"] = "best"
+    """Which one: the best by `training.select`, or the newest."""
     to: WorkspacePath
     """Where it goes, relative to the workspace."""
 
@@ -23,8 +24,11 @@ class Demo(Section):
     seed_game: LineOrCount | None = None
     """What it starts from: a file, or a number of a validation unit; null for the first."""
     p0: Line = "policy:best"
+    """Who plays the first side: a policy as policy:CHECKPOINT, or what the workload offers."""
     p1: Line = "policy:best"
+    """Who plays the second side; see p0."""
     max_frames: PositiveCount = 1200
+    """Frames until it ends."""
     output: WorkspacePath | None = None
     """A copy of the demo, relative to the workspace."""
     look_for: Line | None = None

@@ -90,9 +90,14 @@ def _identifier(value: str) -> str:
     raise ValueError("is not an id; use 1 to 64 ASCII letters, digits or . _ - beginning with a letter or digit")
 
 
+def leaves_workspace(path: str) -> bool:
+    """True for a path that is absolute on some system, has ``..`` in it, or begins in a home folder or on a drive."""
+    parts = path.replace("\\", "/").split("/")
+    return parts[0].startswith("~") or not parts[0] or ":" in parts[0] or ".." in parts
+
+
 def _inside(value: str) -> str:
-    parts = value.replace("\\", "/").split("/")
-    if parts[0] in ("", "~") or ":" in parts[0] or ".." in parts:
+    if leaves_workspace(value):
         raise ValueError("leaves the workspace; write a path relative to it, such as downloads/best.pt")
     return value
 
@@ -114,40 +119,56 @@ def _date(value: Any) -> Any:
         raise ValueError("is not a date; write it as YYYY-MM-DD, such as 2026-02-26") from None
 
 
+def _no_truth(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("must be a whole number, not true or false")
+    return value
+
+
+NO_TRUTH = BeforeValidator(_no_truth)
+"""For choices between whole numbers, since true equals 1 and false equals 0."""
 LARGEST_COUNT = 2**53 - 1
 """The largest whole number that JSON, and so the digest, holds exactly."""
 
 TEXT_SCHEMA: dict[str, Any] = {"type": "string"}
 
 
-def written(description: str, *examples: Any, numbers: bool = False) -> WithJsonSchema:
-    """What editors are told about a value that people write as text, or also as a bare number.
+def quantity(description: str, pattern: str, *examples: Any, numbers: bool = False) -> dict[str, Any]:
+    """What editors are told about a value that people write as text of a pattern, or also as a bare number.
 
     Stated apart, since another type to derive it from would be built at every start.
     """
     kinds = {"type": ["number", "string"]} if numbers else TEXT_SCHEMA
-    return WithJsonSchema({**kinds, "description": description, "examples": list(examples)})
+    return {**kinds, "pattern": pattern, "description": description, "examples": list(examples)}
+
+
+DURATION_SCHEMA = quantity(
+    "A duration with its unit: ms, s, min, h or d.", units.DURATION_PATTERN, "12h", "30 min", "1h 30min"
+)
+DOLLARS_SCHEMA = quantity("US dollars.", units.DOLLARS_PATTERN, "$7.50")
 
 
 Seconds = Annotated[
     float,
     BeforeValidator(_from_text(units.parse_duration, "12h or 30 min")),
-    written("A duration with its unit: ms, s, min, h or d.", "12h", "30 min", "1h 30min"),
+    WithJsonSchema(DURATION_SCHEMA),
 ]
 """A duration in seconds, written with its unit."""
 ByteCount = Annotated[
     int,
     BeforeValidator(_from_text(units.parse_bytes, "74.4 GB")),
     Field(le=LARGEST_COUNT),
-    written("A size with its unit, decimal (GB) or binary (GiB).", "74.4 GB", "16 GiB"),
+    WithJsonSchema(
+        quantity("A size with its unit, decimal (GB) or binary (GiB).", units.SIZE_PATTERN, "74.4 GB", "16 GiB")
+    ),
 ]
 """A size in bytes, written with its unit."""
-Dollars = Annotated[float, BeforeValidator(_from_text(units.parse_dollars, "$7.50")), written("US dollars.", "$7.50")]
+Dollars = Annotated[float, BeforeValidator(_from_text(units.parse_dollars, "$7.50")), WithJsonSchema(DOLLARS_SCHEMA)]
 """US dollars."""
 HourlyRate = Annotated[
     float,
     BeforeValidator(_from_text(units.parse_hourly_rate, "$0.59/h")),
-    written("US dollars per hour.", "$0.59/h"),
+    WithJsonSchema(quantity("US dollars per hour.", units.HOURLY_PATTERN, "$0.59/h")),
 ]
 """US dollars per hour."""
 _read_every = _from_text(units.parse_every, "1000 steps or 1 epoch")
@@ -155,15 +176,28 @@ Every = Annotated[
     units.Every,
     # as it is, since pydantic would build a second model for the dataclass at every start
     GetPydanticSchema(lambda _type, _handler: core_schema.no_info_plain_validator_function(_read_every)),
-    written("How often: so many steps, epochs or a duration.", "1000 steps", "1 epoch", "5 min"),
+    WithJsonSchema(
+        quantity(
+            "How often: so many steps, epochs or a duration.", units.EVERY_PATTERN, "1000 steps", "1 epoch", "5 min"
+        )
+    ),
 ]
 """How often: so many steps, epochs or minutes."""
 _PERCENT = BeforeValidator(_percent_or_number)
 Fraction = Annotated[
-    float, _PERCENT, Field(ge=0, le=1), written("A share, as a percentage or from 0 to 1.", "90%", 0.1, numbers=True)
+    float,
+    _PERCENT,
+    Field(ge=0, le=1),
+    WithJsonSchema(
+        quantity("A share, as a percentage or from 0 to 1.", units.PERCENT_PATTERN, "90%", 0.1, numbers=True)
+    ),
 ]
 """A share from 0 to 1, written as a number or a percentage."""
-Number = Annotated[float, _PERCENT, written("A number or a percentage.", 0.015, "99%", numbers=True)]
+Number = Annotated[
+    float,
+    _PERCENT,
+    WithJsonSchema(quantity("A number or a percentage.", units.PERCENT_PATTERN, 0.015, "99%", numbers=True)),
+]
 """A metric value, written as a number or a percentage."""
 Date = Annotated[
     datetime.date,
@@ -178,8 +212,16 @@ Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 """Free text."""
 WorkspacePath = Annotated[Line, AfterValidator(_inside)]
 """A path that stays in the workspace."""
-RunName = Annotated[str, AfterValidator(check_run_name), Field(examples=["policy-22k"])]
-Identifier = Annotated[str, AfterValidator(_identifier), Field(examples=["scav"])]
+RunName = Annotated[
+    str,
+    AfterValidator(check_run_name),
+    WithJsonSchema({**TEXT_SCHEMA, "pattern": f"^{_NAME.pattern}$", "examples": ["policy-22k"]}),
+]
+Identifier = Annotated[
+    str,
+    AfterValidator(_identifier),
+    WithJsonSchema({**TEXT_SCHEMA, "pattern": f"^{_IDENTIFIER.pattern}$", "examples": ["scav"]}),
+]
 Count = Annotated[int, Field(ge=0, le=LARGEST_COUNT)]
 PositiveCount = Annotated[int, Field(ge=1, le=LARGEST_COUNT)]
 Sha256 = Annotated[str, AfterValidator(_sha256)]
@@ -208,9 +250,9 @@ def one_or_many(value: Any) -> Any:
     return value if isinstance(value, tuple) or value is None else (value,)
 
 
-def one_or_many_schema(item: dict[str, Any]) -> dict[str, Any]:
+def one_or_many_schema(item: dict[str, Any], *, at_least: int = 0) -> dict[str, Any]:
     """What editors are told about a `one_or_many` field."""
-    return {"anyOf": [item, {"type": "array", "items": item, "minItems": 1}]}
+    return {"anyOf": [item, {"type": "array", "items": item, "minItems": at_least}]}
 
 
 Lines = Annotated[tuple[Line, ...], BeforeValidator(one_or_many), WithJsonSchema(one_or_many_schema(TEXT_SCHEMA))]

@@ -45,9 +45,13 @@ class Card(Section):
 
     card: Annotated[Literal[1], BeforeValidator(_version)]
     """The format version. Within a version no default ever changes."""
+    extends: Annotated[Line | None, Field(exclude=True)] = None
+    """Another card, relative to this one: what is not written here is taken from there, save name, author, checklist
+    and sign_off. Not part of what is signed, which is the whole that comes of it."""
     name: RunName
     """The run's name."""
     created: Date
+    """The day it was written."""
     author: Identifier | None = None
     """Who wrote it; never also a reviewer."""
     repeat: bool = False
@@ -67,15 +71,15 @@ class Card(Section):
     metrics: tuple[FreeMetric, ...] = ()
     """Metrics that people read off themselves."""
     baselines: tuple[Baseline, ...] = ()
-    targets: tuple[Target, ...] = ()
-    kill_thresholds: tuple[KillRule, ...] = ()
+    targets: Annotated[tuple[Target, ...], Field(max_length=200)] = ()
+    kill_thresholds: Annotated[tuple[KillRule, ...], Field(max_length=100)] = ()
     success: tuple[SuccessTier, ...] = ()
     readings: tuple[Reading, ...] = ()
     risks: tuple[Risk, ...] = ()
     fallbacks: tuple[Fallback, ...] = ()
     incidents: tuple[Incident, ...] = ()
     checklist: tuple[ChecklistItem, ...] = ()
-    after_training: AfterTraining = Field(default_factory=AfterTraining)
+    after_training: AfterTraining = Field(default_factory=AfterTraining.model_construct)
     notes: tuple[Note, ...] = ()
     sign_off: SignOff
 

@@ -18,7 +18,9 @@ from cardrunner.card.schema.base import (
     Sha256,
     one_or_many,
     one_or_many_schema,
+    quantity,
 )
+from cardrunner.units import SIZE_PATTERN
 
 SYNTHETIC = "synthetic"
 
@@ -47,7 +49,16 @@ def _file(value: object) -> object:
 
 _ENTRY_SCHEMA: dict[str, Any] = {
     "type": ["string", "object"],
-    "properties": {"path": TEXT_SCHEMA, "size": TEXT_SCHEMA, "sha256": TEXT_SCHEMA},
+    "properties": {
+        "path": {**TEXT_SCHEMA, "description": "Where it is.", "examples": ["encoded-22k.pt"]},
+        "size": {**quantity("Its size with its unit.", SIZE_PATTERN, "74.4 GB"), "type": ["string", "null"]},
+        "sha256": {
+            "type": ["string", "null"],
+            "pattern": "^[0-9a-f]{64}$",
+            "description": "Pins the content; checked before training.",
+            "examples": ["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"],
+        },
+    },
     "required": ["path"],
     "additionalProperties": False,
 }
@@ -56,7 +67,7 @@ Source = Annotated[
     tuple[FileEntry, ...],
     BeforeValidator(one_or_many),
     Field(min_length=1),
-    WithJsonSchema(one_or_many_schema(_ENTRY_SCHEMA)),
+    WithJsonSchema(one_or_many_schema(_ENTRY_SCHEMA, at_least=1)),
 ]
 
 
@@ -75,9 +86,17 @@ class DataSection(Section):
     """Derived from the files; when stated it must agree."""
     val_examples: PositiveCount | None = None
     """Derived from the files; when stated it must agree."""
+    shuffle: Literal["auto", "full", "block"] = "auto"
+    """full: the order of an epoch runs over all examples, wherever they lie; for files that fit into memory. block:
+    whole groups of examples (such as games) are read in sequence, in random order, and mixed in blocks of
+    `shuffle_block`; for files larger than memory. auto: full where the files leave 2 GiB of the memory (infra.memory,
+    or what the machine has), else block."""
+    shuffle_block: Annotated[ByteCount, Field(ge=2**16)] = 256 * 2**20
+    """Memory of a block; the larger it is, the more groups are mixed."""
     on_constant_columns: Literal["warn", "fail"] = "warn"
     """A column that never changes carries nothing; it is named in the expected-against-actual table."""
     notes: Lines = ()
+    """What one should know about the files."""
 
     @model_validator(mode="after")
     def _one_digest_for_one_file(self) -> DataSection:

@@ -26,8 +26,11 @@ class WandbTracking(Section):
     """A Weights & Biases project."""
 
     entity: Line | None = None
+    """The team; the default one of whoever launches where nothing is stated."""
     project: Line
+    """The project."""
     tags: tuple[Line, ...] = ()
+    """Labels of the run."""
 
 
 class Tracking(Section):
@@ -60,6 +63,7 @@ class InfraBase(Section):
     gpu: Line | None = None
     """The GPU's name, such as T4; null for none."""
     gpus: PositiveCount = 1
+    """How many of them; one process trains on each."""
     price: HourlyRate | None = None
     """Dollars per hour of the GPU; CPU and memory come on top where known."""
     cpu: Annotated[float, Field(gt=0)] | None = None
@@ -69,7 +73,7 @@ class InfraBase(Section):
     """The longest one attempt may take."""
     retries: Annotated[Count, Field(le=10)] = 0
     """How often the platform starts a failed attempt again."""
-    tracking: Tracking = Field(default_factory=Tracking)
+    tracking: Tracking = Field(default_factory=Tracking.model_construct)
     reason: Lines = ()
     """Why this machine."""
 
@@ -78,6 +82,7 @@ class LocalInfra(InfraBase):
     """This machine."""
 
     platform: Annotated[Literal["local"], BeforeValidator(_known_platform)]
+    """Where the run happens: local is this machine."""
     executor: Literal["inline", "local"] = "local"
     """In this process, or in a process of its own."""
 
@@ -86,6 +91,7 @@ class ModalInfra(InfraBase):
     """Modal."""
 
     platform: Annotated[Literal["modal"], BeforeValidator(_known_platform)]
+    """Where the run happens: modal is the Modal cloud."""
     gpu: Line
     timeout: Annotated[Seconds, AfterValidator(_attempt)]
     """At most 24 hours per attempt, which is Modal's limit."""

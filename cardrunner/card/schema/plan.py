@@ -37,28 +37,36 @@ class DistributionPart(Section):
     data_scale: Line
     """How much data, such as 22K games."""
     notes: Lines = ()
+    """What differs."""
 
 
 class Risk(Section):
     """Something that may go wrong."""
 
     risk: Line
+    """What may go wrong."""
     likelihood: Literal["low", "medium", "high"] | None = None
+    """How likely that is."""
     mitigation: Line | None = None
+    """What is done about it."""
 
 
 class Fallback(Section):
     """What to do instead when something does not work."""
 
     when: Annotated[Line, Field(alias="if")]
+    """What does not work."""
     then: Line
+    """What is done instead."""
 
 
 class Reading(Section):
     """How a result will be read, agreed before it is known: if X, then Y."""
 
     when: Annotated[Line, Field(alias="if")]
+    """What may come out."""
     then: Line
+    """What that will be taken to mean."""
 
 
 class SuccessTier(Section):
@@ -74,7 +82,9 @@ class Note(Section):
     """Anything reviewers should know that has no field of its own."""
 
     title: Line
+    """Its heading on the page."""
     text: Text
+    """What one should know."""
 
 
 def _commit(value: str) -> str:
@@ -96,4 +106,6 @@ class Incident(Section):
     """Something that happened before and shaped this card."""
 
     date: Date
+    """The day it happened."""
     what: Line
+    """What happened, and what was learned."""

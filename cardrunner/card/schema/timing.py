@@ -7,6 +7,8 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from cardrunner.card.schema.base import (
+    DOLLARS_SCHEMA,
+    DURATION_SCHEMA,
     Dollars,
     FieldError,
     Lines,
@@ -21,13 +23,13 @@ SecondsColumns = Annotated[
     tuple[Seconds, ...],
     BeforeValidator(one_or_many),
     Field(min_length=1),
-    WithJsonSchema(one_or_many_schema({"type": "string", "examples": ["30 min"]})),
+    WithJsonSchema(one_or_many_schema(DURATION_SCHEMA, at_least=1)),
 ]
 DollarColumns = Annotated[
     tuple[Dollars, ...],
     BeforeValidator(one_or_many),
     Field(min_length=1),
-    WithJsonSchema(one_or_many_schema({"type": "string", "examples": ["$1.50"]})),
+    WithJsonSchema(one_or_many_schema(DOLLARS_SCHEMA, at_least=1)),
 ]
 
 
@@ -59,10 +61,11 @@ class Timing(Section):
     """Before the first step: a single value is the same in each column, a list gives each column."""
     data_load_measured: Seconds | None = None
     """What loading took the last time."""
-    stated: StatedTiming = Field(default_factory=StatedTiming)
+    stated: StatedTiming = Field(default_factory=StatedTiming.model_construct)
     budget: Dollars | None = None
     """The run saves and stops before it spends more."""
     notes: Lines = ()
+    """Where the numbers come from."""
 
     @model_validator(mode="after")
     def _columns_fit(self) -> Timing:

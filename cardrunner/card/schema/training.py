@@ -25,13 +25,16 @@ class LossTerm(Section):
     kind: Line
     """mse, bce, cross_entropy, ...; the workload says which it has."""
     weight: Annotated[float, Field(ge=0)] = 1.0
+    """What its value is multiplied by in the sum."""
 
 
 class Selection(Section):
     """Which metric makes a checkpoint the best one."""
 
     metric: Line
+    """A validation metric of the workload, or an alias of one."""
     mode: Literal["min", "max"]
+    """Whether the smallest or the largest value is the best."""
 
 
 class TrainingSection(Section):
@@ -42,8 +45,11 @@ class TrainingSection(Section):
     batch_size: PositiveCount
     """Examples per optimizer step and process."""
     learning_rate: Annotated[float, Field(gt=0)]
+    """Its highest value, after any warm-up."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    """The optimizer's, per step, relative to the learning rate."""
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    """How weights are updated."""
     schedule: Literal["cosine", "constant"] = "cosine"
     """cosine falls from the learning rate to 0 over the run."""
     schedule_unit: Literal["epoch", "step"] = "epoch"
@@ -59,10 +65,13 @@ class TrainingSection(Section):
     drop_last: bool = True
     """Leave out the last, smaller batch of an epoch."""
     precision: Literal["float32", "tf32", "bf16", "fp16"] = "float32"
+    """The number format of the arithmetic; weights stay float32."""
     log_every: Every = EveryValue(100, "step")
     """Rows in the history between validations."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    """Of the initial weights, the order of examples and dropout."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where tensors live; auto takes a GPU where there is one."""
     threads: PositiveCount | None = None
     """CPU threads for arithmetic; all cores where nothing is stated. Exact repetition needs the same number."""
     workers: Count = 0

@@ -1,0 +1,114 @@
+"""The text of a new card: from a workload's starter, or from another card without what people said about that one."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from cardrunner.card.document import Document, Mapping
+from cardrunner.card.document import Sequence as ListNode
+from cardrunner.card.edit import Edit, Removal, edit_document
+from cardrunner.card.load import LoadedCard
+from cardrunner.card.reader import read_document
+
+STARTER_NAME = "my-run"
+"""What every starter calls its run."""
+SCHEMA_FILE = "card.schema.json"
+MODELINE = f"# yaml-language-server: $schema={SCHEMA_FILE}"
+"""Tells editors which schema completes and checks the card."""
+_MARKS = ("by", "at", "evidence")
+
+
+def from_starter(text: str, name: str, *, today: datetime.date) -> bytes:
+    """A workload's starter under another name."""
+    document = read_document(text.replace(STARTER_NAME, name).encode(), file=name)
+    return edit_document(document, [Edit(("created",), today.isoformat())])
+
+
+def from_card(loaded: LoadedCard, name: str, *, today: datetime.date, target: Path) -> bytes:
+    """Another card under a new name, unsigned, unticked, built on the run it is copied from.
+
+    Args:
+        target: where the copy will stand; what it extends is found from there.
+
+    Raises:
+        UsageError: its layout cannot be edited in place.
+    """
+    document = loaded.document
+    edits = [
+        Edit(("name",), name),
+        *_dated(document, today),
+        *_unsigned(document),
+        *_unticked(document),
+        *_own_paths(loaded, name),
+        *_from_there(loaded, target),
+        *_lineage(loaded),
+    ]
+    return _headed(edit_document(document, edits), old=loaded.path.name, new=target.name)
+
+
+def _dated(document: Document, today: datetime.date) -> Iterator[Edit]:
+    yield Edit(("created",), today.isoformat())
+    if document.find(("author",)) is not None:
+        yield Edit(("author",), None)
+
+
+def _unsigned(document: Document) -> Iterator[Edit]:
+    for index, reviewer in _mappings(document, "sign_off", "reviewers"):
+        if reviewer.entry("signed") is not None:
+            yield Edit(("sign_off", "reviewers", index, "signed"), None)
+
+
+def _unticked(document: Document) -> Iterator[Edit | Removal]:
+    for index, item in _mappings(document, "checklist"):
+        if item.entry("done") is not None:
+            yield Edit(("checklist", index, "done"), False)
+        yield from (Removal(("checklist", index, mark)) for mark in _MARKS if item.entry(mark) is not None)
+
+
+def _mappings(document: Document, *loc: str) -> Iterator[tuple[int, Mapping]]:
+    found = document.find(loc)
+    for index, item in enumerate(found.items if isinstance(found, ListNode) else ()):
+        if isinstance(item, Mapping):
+            yield index, item
+
+
+def _own_paths(loaded: LoadedCard, name: str) -> Iterator[Edit]:
+    """Copies that people take home go where the new name says, not over those of the old one."""
+    after, old = loaded.card.after_training, loaded.card.name
+    paths = {
+        ("download", "to"): after.download and after.download.to,
+        ("demo", "output"): after.demo and after.demo.output,
+    }
+    for (section, key), path in paths.items():
+        if path and old in path and loaded.document.find(("after_training", section, key)) is not None:
+            yield Edit(("after_training", section, key), path.replace(old, name))
+
+
+def _from_there(loaded: LoadedCard, target: Path) -> Iterator[Edit]:
+    if loaded.card.extends is not None:
+        base = Path(os.path.abspath(loaded.path)).parent / loaded.card.extends  # noqa: PTH100 - links stay links
+        yield Edit(("extends",), Path(os.path.relpath(base, target.absolute().parent)).as_posix())
+
+
+def _lineage(loaded: LoadedCard) -> Iterator[Edit]:
+    built_on = [loaded.card.name]
+    if isinstance(loaded.document.find(("lineage",)), Mapping):
+        yield Edit(("lineage", "built_on"), built_on)
+    elif loaded.card.lineage is not None:  # inherited; what is not written here stays
+        yield Edit(("lineage",), {"built_on": built_on})
+    else:
+        yield Edit(("lineage",), {"type": "hyperparameter", "built_on": built_on})
+
+
+def _headed(data: bytes, *, old: str, new: str) -> bytes:
+    """The comments above the first key with the new file's name, and the line for editors."""
+    document = read_document(data, file=new)
+    head, rest = document.text[: document.root.start], document.text[document.root.start :]
+    head = head.replace(f"/{old}", f"/{new}")
+    newline = "\r\n" if "\r\n" in document.text else "\n"
+    if "yaml-language-server:" not in head:
+        head = f"{MODELINE}{newline}{head}"
+    return (head + rest).encode()
