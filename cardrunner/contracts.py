@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:  # types only: the rooms below import this one, never the other way round
     from torch import Tensor, nn
@@ -33,8 +33,7 @@ Direction = Literal["min", "max"]
 # ---------------------------------------------------------------- what a workload says about itself, without torch
 
 
-@dataclass(frozen=True, kw_only=True)
-class MetricSpec:
+class MetricSpec(NamedTuple):
     """A metric that a workload computes. `name` has no ``val_`` prefix; on validation data it is ``val_`` + name."""
 
     name: str
@@ -47,16 +46,14 @@ class MetricSpec:
     """Shown as a percentage."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrivialBaseline:
+class TrivialBaseline(NamedTuple):
     """A predictor that learned nothing, scored beside the model so that a number can be read."""
 
     name: str
     meaning: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Derived:
+class Derived(NamedTuple):
     """A stated number of a card and what the card's other numbers make of it."""
 
     loc: Location
@@ -69,8 +66,7 @@ class Derived:
     unit: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Remark:
+class Remark(NamedTuple):
     """Something a workload finds wrong or odd in a card."""
 
     loc: Location
@@ -92,6 +88,13 @@ class WorkloadSpec(Protocol):
     def check(self, card: Card) -> Iterable[Remark]: ...  # what else is wrong, such as an unknown architecture
     def examples(self, card: Card) -> tuple[int, int] | None: ...  # training and validation examples, where derivable
     def describe(self, card: Card) -> Mapping[str, Sequence[tuple[str, str]]]: ...  # section -> rows (field, value)
+
+
+@runtime_checkable
+class OffersStarter(Protocol):
+    """A `WorkloadSpec` may also bring the card that `cardrunner new` begins with."""
+
+    def starter(self) -> str: ...  # a whole valid card with comments, unsigned, of a run called my-run
 
 
 @runtime_checkable
@@ -281,16 +284,11 @@ class Tracker(Protocol):
 # ---------------------------------------------------------------- small helpers over the declarations
 
 
-@dataclass(frozen=True)
 class MetricNames:
     """Resolves the metric names people write to the validation metrics a workload computes."""
 
-    metrics: tuple[MetricSpec, ...]
-    _index: Mapping[str, MetricSpec] = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        index = {name: spec for spec in self.metrics for name in (f"val_{spec.name}", *spec.aliases)}
-        object.__setattr__(self, "_index", index)
+    def __init__(self, metrics: tuple[MetricSpec, ...]) -> None:
+        self._index = {name: spec for spec in metrics for name in (f"val_{spec.name}", *spec.aliases)}
 
     def spec(self, name: str) -> MetricSpec | None:
         """The metric behind a name or an alias; None when nothing computes it."""

@@ -8,7 +8,7 @@ and values out of range are found by ``scan``.
 
 from __future__ import annotations
 
-import pickle
+import errno
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,11 +20,13 @@ from torch import Tensor
 
 from cardrunner.errors import EnvironmentFailed, IntegrityError
 from cardrunner.runs.files import explained
+from cardrunner.workloads.melee.archive import ForeignObject, StoredTensor, map_file, read_archive, view
 from cardrunner.workloads.melee.encoding import EncoderRules, EncodingConfig, guess_configuration
 from cardrunner.workloads.melee.layout import FLOATS, INTS
 
 REQUIRED_KEYS = ("floats", "ints", "game_offsets", "game_lengths", "num_games", "encoding_config")
 RULES_KEY = "encoder_rules"
+_TENSORS = (("floats", torch.float32, 2), ("ints", torch.int64, 2), ("game_offsets", torch.int64, 1))
 _ZIP_START = b"PK\x03\x04"
 _REPLACE = "get an intact copy, or encode the replays again"
 
@@ -42,6 +44,8 @@ class EncodedFile:
         encoding: the same with its gaps filled so that it fits the tensors.
         rules: which encoder rules made the file, where it records them.
         other_keys: keys of the file that nothing here reads.
+        floats_at: byte of the file where the floats begin.
+        ints_at: byte of the file where the ints begin.
     """
 
     path: Path
@@ -53,6 +57,8 @@ class EncodedFile:
     encoding: EncodingConfig
     rules: EncoderRules | None
     other_keys: tuple[str, ...] = ()
+    floats_at: int = 0
+    ints_at: int = 0
 
     @property
     def games(self) -> int:
@@ -75,14 +81,27 @@ def open_encoded(path: Path) -> EncodedFile:
     size = _check_container(path)
     payload = _load(path)
     _check_keys(path, payload)
-    floats = _tensor(path, payload, "floats", torch.float32, dimensions=2, limit=size)
-    ints = _tensor(path, payload, "ints", torch.int64, dimensions=2, limit=size)
-    offsets = _tensor(path, payload, "game_offsets", torch.int64, dimensions=1, limit=size)
+    with explained(path, "map"):
+        pages = map_file(path)
+    places = {key: _stored(path, payload, key, dtype, dimensions) for key, dtype, dimensions in _TENSORS}
+    floats, ints, offsets = (view(pages, place) for place in places.values())
     _check_widths(path, floats, ints)
+    _check_rows(path, floats, ints)
     _check_counts(path, payload, offsets, frames=len(floats))
     encoding, rules = _descriptions(path, payload)
-    others = tuple(str(key) for key in payload if key not in (*REQUIRED_KEYS, RULES_KEY))
-    return EncodedFile(path, size, floats, ints, offsets, payload["encoding_config"], encoding, rules, others)
+    return EncodedFile(
+        path=path,
+        size=size,
+        floats=floats,
+        ints=ints,
+        offsets=offsets,
+        stored_encoding=payload["encoding_config"],
+        encoding=encoding,
+        rules=rules,
+        other_keys=tuple(str(key) for key in payload if key not in (*REQUIRED_KEYS, RULES_KEY)),
+        floats_at=places["floats"].position,
+        ints_at=places["ints"].position,
+    )
 
 
 def _check_container(path: Path) -> int:
@@ -113,12 +132,15 @@ def _first_bytes(start: bytes) -> str:
 
 def _load(path: Path) -> dict[Any, Any]:
     try:
-        payload = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        with path.open("rb") as stream:
+            payload = read_archive(stream)
     except OSError as error:
+        if error.errno == errno.EINVAL:  # the directory of a damaged archive leads to places that no file has
+            raise IntegrityError(f"{path}: truncated or damaged: its directory leads nowhere; {_REPLACE}") from None
         raise EnvironmentFailed(f"{path}: cannot be read: {error.strerror or error}") from None
-    except pickle.UnpicklingError:
+    except ForeignObject as error:
         raise IntegrityError(
-            f"{path}: holds objects other than tensors, numbers and text, which are never loaded; {_REPLACE}"
+            f"{path}: holds objects other than tensors, numbers and text ({error}), which are never loaded; {_REPLACE}"
         ) from None
     except Exception as error:  # damaged pickles and storages raise nearly anything
         reason = str(error).partition("\n")[0][:200] or type(error).__name__
@@ -135,25 +157,22 @@ def _check_keys(path: Path, payload: Mapping[Any, object]) -> None:
         raise IntegrityError(f"{path}: lacks {', '.join(missing)} (it holds {found}); {_REPLACE}")
 
 
-def _tensor(
-    path: Path, payload: Mapping[Any, object], key: str, dtype: torch.dtype, *, dimensions: int, limit: int
-) -> Tensor:
+def _stored(path: Path, payload: Mapping[Any, object], key: str, dtype: torch.dtype, dimensions: int) -> StoredTensor:
     """The tensor of a key, if all of its elements lie once and in order in the file's own bytes."""
     value = payload[key]
-    if type(value) is not Tensor or value.layout is not torch.strided or value.device.type != "cpu":
-        raise IntegrityError(f"{path}: {key} is a {type(value).__name__}, not a plain tensor; {_REPLACE}")
-    if value.dtype is not dtype:
-        raise IntegrityError(f"{path}: {key} is {_short(value.dtype)}, expected {_short(dtype)}; {_REPLACE}")
-    if value.dim() != dimensions:
+    if not isinstance(value, StoredTensor) or value.storage is None:
+        kind = value.kind if isinstance(value, StoredTensor) else type(value).__name__
+        raise IntegrityError(f"{path}: {key} is a {kind}, not a plain tensor; {_REPLACE}")
+    if value.storage.dtype is not dtype:
+        raise IntegrityError(f"{path}: {key} is {_short(value.storage.dtype)}, expected {_short(dtype)}; {_REPLACE}")
+    if len(value.shape) != dimensions:
+        raise IntegrityError(f"{path}: {key} has shape {value.shape}, expected {dimensions} dimensions; {_REPLACE}")
+    if not value.in_order:
         raise IntegrityError(
-            f"{path}: {key} has shape {tuple(value.shape)}, expected {dimensions} dimensions; {_REPLACE}"
+            f"{path}: {key} claims shape {value.shape} with strides {value.strides}, which the {value.storage.size}"
+            f" bytes stored for it do not hold row after row; {_REPLACE}"
         )
-    if not value.is_contiguous() or value.numel() * value.element_size() > limit:
-        raise IntegrityError(
-            f"{path}: {key} claims shape {tuple(value.shape)} with strides {value.stride()}, which the {limit} bytes of"
-            f" the file do not hold row after row; {_REPLACE}"
-        )
-    return value.detach()
+    return value
 
 
 def _short(dtype: torch.dtype) -> str:
@@ -172,11 +191,13 @@ def _check_widths(path: Path, floats: Tensor, ints: Tensor) -> None:
     )
 
 
+def _check_rows(path: Path, floats: Tensor, ints: Tensor) -> None:
+    if len(floats) != len(ints):
+        raise IntegrityError(f"{path}: {len(floats)} rows of floats but {len(ints)} of ints; {_REPLACE}")
+
+
 def _check_counts(path: Path, payload: Mapping[Any, object], offsets: Tensor, *, frames: int) -> None:
-    """Floats, ints, offsets, lengths and the number of games must tell one story."""
-    ints = len(payload["ints"])  # type: ignore[arg-type]  # a tensor, checked before
-    if ints != frames:
-        raise IntegrityError(f"{path}: {frames} rows of floats but {ints} of ints; {_REPLACE}")
+    """Offsets, lengths and the number of games must tell one story."""
     if len(offsets) < 2 or frames == 0:
         raise IntegrityError(f"{path}: holds no game; encode at least one replay")
     _check_offsets(path, offsets, frames)

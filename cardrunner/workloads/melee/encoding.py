@@ -7,9 +7,8 @@ widths of the tensors, because defaults that changed later would build the wrong
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import product
-from typing import Literal, Self
+from typing import Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -23,8 +22,7 @@ _OPTIONAL_WIDTHS = {"projectiles": 3, "state_flags": 40, "hitstun": 1}
 _GAP_FIELDS = ("state_age_as_embed", *OPTIONAL_GROUPS)
 
 
-@dataclass(frozen=True)
-class Embedding:
+class Embedding(NamedTuple):
     """One categorical column and the table that turns it into ``dim`` numbers.
 
     Attributes:
@@ -218,7 +216,7 @@ def _looks_like(floats: int, ints: int) -> str:
 class EncoderRules(BaseModel):
     """Which rules made a file: two files of one shape can follow different ones."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
     source: Literal["slp", "generator"]
     percent: Literal["truncated", "exact"] = "truncated"

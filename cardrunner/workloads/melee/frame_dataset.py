@@ -10,15 +10,22 @@ the files' tensors are only ever viewed and gathered from.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from functools import partial
+
 import torch
 from torch import Tensor
 
+from cardrunner.contracts import Batch, BatchDataset, Span
+from cardrunner.training.bus import Bus
 from cardrunner.workloads.melee.encoded_data import EncodedData
-from cardrunner.workloads.melee.layout import PlayerIndex, controller_slice
-from cardrunner.workloads.melee.perspective import swap_floats, swap_ints
+from cardrunner.workloads.melee.frame_block import FrameBlock
+from cardrunner.workloads.melee.layout import BYTES_PER_FRAME, FLOATS, INTS, PlayerIndex
+from cardrunner.workloads.melee.row_reader import RowRange, RowReader
+from cardrunner.workloads.melee.windows import FrameBatch, Windows, example_of
 
-FrameBatch = tuple[Tensor, Tensor, Tensor]
-"""float_ctx float32 (B, K, 56), int_ctx int64 (B, K, 17), the predicted player's half first; target float32 (B, 13)."""
+_STAGED_ROWS = 131_072  # rows on their way to another device at a time, 47 MB
+_SLACK = 32  # blocks of equal examples differ a little in rows; room to spare lets each reuse the memory of the first
 
 
 class FrameDataset:
@@ -35,13 +42,13 @@ class FrameDataset:
         self.context_len = context_len
         self.predict_player = predict_player
         self._first_rows = data.first_rows
-        self._files = [_Windows(file.floats, file.ints, context_len) for file in data.files]
-        self._target_columns = controller_slice(predict_player)
-        starts = data.offsets[games.start : games.stop]
-        lengths = data.offsets[games.start + 1 : games.stop + 1] - starts
-        counts = (lengths - context_len).clamp(min=0)
-        self._ends = counts.cumsum(0)  # (G,) examples up to and including each game
-        self._shifts = starts - (self._ends - counts)  # (G,) first row of a context = example number + shift
+        self._files = [Windows(file.floats, file.ints, context_len) for file in data.files]
+        self._reader = RowReader(data)
+        self._starts = data.offsets[games.start : games.stop]
+        lengths = data.offsets[games.start + 1 : games.stop + 1] - self._starts
+        self._counts = (lengths - context_len).clamp(min=0)
+        self._ends = self._counts.cumsum(0)  # (G,) examples up to and including each game
+        self._shifts = self._starts - (self._ends - self._counts)  # (G,) first row = example number + shift
         self._length = int(self._ends[-1]) if len(self._ends) else 0
 
     def __len__(self) -> int:
@@ -56,11 +63,53 @@ class FrameDataset:
         Returns:
             see `FrameBatch`.
         """
-        floats, ints, following = self._gather(self.rows(indices))
-        target = following[:, self._target_columns].contiguous()
-        if self.predict_player == 1:
-            return swap_floats(floats), swap_ints(ints), target
-        return floats, ints, target
+        return example_of(self._gather(self.rows(indices)), self.predict_player)
+
+    def group_sizes(self) -> Tensor:
+        """Examples of each game: int64 (G,)."""
+        return self._counts
+
+    def bytes_per_example(self) -> int:
+        """A row, and an example's share in the first K rows of its game."""
+        rows = self._length + self.context_len * int((self._counts > 0).sum())
+        return -(-BYTES_PER_FRAME * rows // max(self._length, 1))
+
+    def read(self, spans: Sequence[Span], bus: Bus, *, reuse: BatchDataset | None = None) -> FrameBlock:
+        """The spans' frames, read once from the files and moved once; see `cardrunner.contracts.GroupedDataset`.
+
+        Raises:
+            EnvironmentFailed: a file cannot be read.
+            IntegrityError: a file has become shorter since it was opened.
+        """
+        rows = sum(span.beyond - span.first + self.context_len for span in spans)
+        floats, ints = _memory(rows, bus, reuse)
+        filled = 0
+        for part in _portions(self._ranges(spans), _STAGED_ROWS if bus.staged else rows):
+            place = slice(filled, filled + sum(beyond - first for first, beyond in part))
+            bus.fill((floats[place], ints[place]), partial(self._reader.read, part))
+            filled = place.stop
+        sizes = torch.tensor([span.beyond - span.first for span in spans], dtype=torch.int64)
+        return FrameBlock(floats, ints, sizes, context_len=self.context_len, predict_player=self.predict_player)
+
+    def foresee(self, spans: Sequence[Span]) -> None:
+        """Have the system begin to read."""
+        self._reader.foresee(list(self._ranges(spans)))
+
+    def pack(self, indices: Tensor) -> Batch:
+        """A batch with its categories as int16, the widest that any vocabulary needs; on the host."""
+        floats, ints, target = self.__getitems__(indices)
+        return floats, ints.short(), target
+
+    def unpack(self, packed: Batch) -> Batch:
+        """The inverse of `pack`, on any device."""
+        floats, ints, target = packed
+        return floats, ints.long(), target
+
+    def _ranges(self, spans: Sequence[Span]) -> Iterator[RowRange]:
+        """The rows of each span's examples, over all files."""
+        for span in spans:
+            start = int(self._starts[span.group])
+            yield start + span.first, start + span.beyond + self.context_len
 
     def rows(self, indices: Tensor) -> Tensor:
         """First context row of each example, over all files: int64 (B,); IndexError outside the dataset."""
@@ -86,28 +135,26 @@ class FrameDataset:
         return floats, ints, following
 
 
-class _Windows:
-    """Every K consecutive rows of one file as one long row: overlapping views, no copy."""
-
-    def __init__(self, floats: Tensor, ints: Tensor, context_len: int) -> None:
-        self._floats, self._ints, self._context_len = floats, ints, context_len
-        self._float_windows = _overlapping(floats, context_len)
-        self._int_windows = _overlapping(ints, context_len)
-
-    def gather(self, rows: Tensor) -> FrameBatch:
-        """Contexts that begin at rows (B,) of this file, and the floats of the frame after each."""
-        size = (len(rows), self._context_len)
-        return (
-            self._float_windows.index_select(0, rows).view(*size, self._floats.shape[1]),
-            self._int_windows.index_select(0, rows).view(*size, self._ints.shape[1]),
-            self._floats.index_select(0, rows + self._context_len),
-        )
+def _memory(rows: int, bus: Bus, reuse: BatchDataset | None) -> tuple[Tensor, Tensor]:
+    """Room for rows on the device: that of a block before, where it is large enough."""
+    if isinstance(reuse, FrameBlock) and len(reuse.room[0]) >= rows:
+        return reuse.room
+    room = rows + rows // _SLACK
+    return bus.empty(room, FLOATS, dtype=torch.float32), bus.empty(room, INTS, dtype=torch.int64)
 
 
-def _overlapping(table: Tensor, rows: int) -> Tensor:
-    """A table (N, W) as (N - rows + 1, rows * W), each row sharing its memory with the next."""
-    count, width = table.shape
-    return table.as_strided((max(count - rows + 1, 0), rows * width), (width, 1), table.storage_offset())
+def _portions(ranges: Iterator[RowRange], rows: int) -> Iterator[list[RowRange]]:
+    """Ranges together, as many as have so many rows; a longer range alone."""
+    part: list[RowRange] = []
+    filled = 0
+    for first, beyond in ranges:
+        if part and filled + beyond - first > rows:
+            yield part
+            part, filled = [], 0
+        part.append((first, beyond))
+        filled += beyond - first
+    if part:
+        yield part
 
 
 def split_games(games: int, share: float) -> tuple[range, range]:

@@ -3,33 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from cardrunner.card.schema.card import Card
 from cardrunner.contracts import BatchDataset, Fact, Progress
 from cardrunner.errors import UsageError
-from cardrunner.runs.hashing import sha256_file
+from cardrunner.training.shuffle import choose_shuffle, describe_shuffle, machine_memory
+from cardrunner.workloads.melee.checked_files import CheckedFiles
 from cardrunner.workloads.melee.encoded_data import EncodedData, open_data
 from cardrunner.workloads.melee.frame_dataset import FrameDataset, split_games
 from cardrunner.workloads.melee.generator import generate
 from cardrunner.workloads.melee.policy_facts import value_facts, written_facts
-from cardrunner.workloads.melee.scan import ScanReport, scan
 from cardrunner.workloads.melee.spec import data_of, model_of
 from cardrunner.workloads.melee.spec_sections import Generator
 
 
 class PolicyData:
-    """See `cardrunner.contracts.Data`. Reading every value and the sha256 wait until somebody asks for them."""
+    """See `cardrunner.contracts.Data`. Reading every value and the sha256 wait until somebody asks for them, and are
+    remembered beside the files.
 
-    mode = "memory-mapped, full shuffle"
+    Attributes:
+        block_bytes: see `cardrunner.contracts.ReadsInBlocks`.
+    """
 
-    def __init__(self, card: Card, encoded: EncodedData, *, progress: Progress) -> None:
+    def __init__(self, card: Card, encoded: EncodedData, *, scratch: Path, progress: Progress) -> None:
         self.card = card
         self.encoded = encoded
-        self._progress = progress
+        self._checked = CheckedFiles(encoded, scratch=scratch, progress=progress)
         section, context_len = data_of(card), model_of(card).context_len
+        memory = card.infra.memory or machine_memory()
+        shuffle = choose_shuffle(section.shuffle, data_bytes=encoded.size, memory_bytes=memory)
+        self.mode = describe_shuffle(shuffle, block_bytes=section.shuffle_block)
+        self.block_bytes: int | None = section.shuffle_block if shuffle == "block" else None
         self.train_games, self.validation_games = split_games(encoded.games, section.split.train)
         sides = (
             FrameDataset(encoded, games, context_len=context_len, predict_player=section.predict_player)
@@ -40,16 +46,16 @@ class PolicyData:
         self.train, self.validation = sides
 
     def facts(self) -> Sequence[Fact]:
-        """What the card expects against what the files hold; reads every value once."""
-        return (*written_facts(self.card, self.encoded), *value_facts(self.card, self._scanned))
+        """What the card expects against what the files hold; reads every value, unless it is known."""
+        return (*written_facts(self.card, self.encoded), *value_facts(self.card, self._checked.report()))
 
     def identity(self) -> Mapping[str, Any]:
-        """Files with size and sha256, counts, encoding and rules, as JSON; reads every byte once."""
+        """Files with size and sha256, counts, encoding and rules, as JSON; reads every byte, unless it is known."""
         encoded = self.encoded
         return {
             "files": [
                 {"file": file.path.name, "bytes": file.size, "sha256": digest}
-                for file, digest in zip(encoded.files, self._digests, strict=True)
+                for file, digest in zip(encoded.files, self._checked.digests(), strict=True)
             ],
             "games": encoded.games,
             "frames": encoded.frames,
@@ -58,16 +64,6 @@ class PolicyData:
             "encoding": encoded.encoding.model_dump(),
             "rules": [rules.model_dump() if rules else None for rules in encoded.rules],
         }
-
-    @cached_property
-    def _scanned(self) -> ScanReport:
-        with self._progress.task("reading every value", self.encoded.frames, unit="frames") as task:
-            return scan(self.encoded, progress=task.advance)
-
-    @cached_property
-    def _digests(self) -> tuple[str, ...]:
-        with self._progress.task("sha256 of the data", self.encoded.size, unit="B") as task:
-            return tuple(sha256_file(file.path, task.advance) for file in self.encoded.files)
 
 
 def open_policy_data(card: Card, files: Sequence[Path], *, scratch: Path, progress: Progress) -> PolicyData:
@@ -80,7 +76,7 @@ def open_policy_data(card: Card, files: Sequence[Path], *, scratch: Path, progre
     section = data_of(card)
     if section.is_synthetic:
         files = (_made(section.synthetic, scratch, progress),)
-    return PolicyData(card, open_data(files), progress=progress)
+    return PolicyData(card, open_data(files), scratch=scratch, progress=progress)
 
 
 def _made(wanted: Generator | None, scratch: Path, progress: Progress) -> Path:

@@ -31,9 +31,21 @@ def written_facts(card: Card, data: EncodedData) -> Iterator[Fact]:
     yield from _encoding(card, data)
     yield from _rules(card, data)
     yield from _sides(card, data)
+    yield _too_short(data, context_len)
+
+
+def _too_short(data: EncodedData, context_len: int) -> Fact:
+    """Games that give no example: odd where there are some, the end where there is nothing else."""
     short = int((data.offsets.diff() <= context_len).sum())
-    note = f"{context_len} frames or fewer give no example" if short else None
-    yield Fact(name="games too short", expected=None, actual=str(short), ok=not short, severity="warning", note=note)
+    none_left = short == data.games
+    return Fact(
+        name="games too short",
+        expected="none",
+        actual=f"all {short}" if none_left else str(short) if short else "none",
+        ok=not short,
+        severity="error" if none_left else "warning",
+        note=f"{context_len} frames or fewer give no example" if short else None,
+    )
 
 
 def value_facts(card: Card, report: ScanReport) -> Iterator[Fact]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 from cardrunner.card.schema.card import Card
@@ -28,6 +29,10 @@ class PolicySpec:
     metrics: tuple[MetricSpec, ...] = METRICS
     trivial_baselines: tuple[TrivialBaseline, ...] = TRIVIAL_BASELINES
 
+    def starter(self) -> str:
+        """The card that a new one begins with."""
+        return Path(__file__).with_name("starter.yaml").read_text(encoding="utf-8")
+
     def derive(self, card: Card) -> Iterable[Derived]:
         """Every stated number that follows from others."""
         return spec_arithmetic.derive(model_of(card), data_of(card))
@@ -46,6 +51,19 @@ class PolicySpec:
     def describe(self, card: Card) -> Mapping[str, Sequence[tuple[str, str]]]:
         """Rows of the review page for `data`, `model` and `training`."""
         return spec_page.describe(card, model_of(card), data_of(card))
+
+    def data_mode(self, card: Card) -> str | None:
+        """How the data will be read; None where neither card nor machine says how large things are."""
+        from cardrunner.training.shuffle import choose_shuffle, describe_shuffle, machine_memory  # only plans ask
+
+        data = data_of(card)
+        size, memory = spec_arithmetic.data_bytes(data), card.infra.memory
+        if memory is None and card.infra.platform == "local":
+            memory = machine_memory()
+        if data.shuffle == "auto" and (size is None or memory is None):
+            return None
+        shuffle = choose_shuffle(data.shuffle, data_bytes=size or 0, memory_bytes=memory or 0)
+        return describe_shuffle(shuffle, block_bytes=data.shuffle_block)
 
 
 def data_of(card: Card) -> MeleeData:

@@ -35,6 +35,13 @@ def total_examples(model: PolicyModel, data: MeleeData) -> int | None:
     return data.known_frames - data.known_games * model.context_len
 
 
+def data_bytes(data: MeleeData) -> int | None:
+    """Size of all files: as stated, or from the frames; None when neither is known."""
+    if data.size is not None or data.known_frames is None:
+        return data.size
+    return data.known_frames * data.encoding.resolved().bytes_per_frame
+
+
 def training_share(data: MeleeData) -> float:
     """Share of the games that train: whole games, rounded down."""
     games = data.known_games

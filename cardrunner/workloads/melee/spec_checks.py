@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator
 
 from cardrunner.card.schema.after_training import Demo
@@ -23,6 +22,8 @@ def guess(word: str, known: Iterable[str]) -> str:
     """``; did you mean "x"?`` or the whole choice."""
     choice = tuple(known)
     lowered = {entry.lower(): entry for entry in choice}
+    import difflib  # only a wrong name needs it
+
     near = difflib.get_close_matches(word.lower(), lowered, n=1)
     return f'; did you mean "{lowered[near[0]]}"?' if near else f"; there is {' and '.join(choice)}"
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from cardrunner.card.schema.base import Count, PositiveCount, Section
+from cardrunner.card.schema.base import NO_TRUTH, Count, PositiveCount, Section
 from cardrunner.card.schema.data import DataSection
 from cardrunner.card.schema.model import ModelSection
 from cardrunner.workloads.melee.encoding import EncodingConfig
@@ -33,13 +33,20 @@ class EncodingExpectations(Section):
     """How the file must be encoded. What is not stated is not checked."""
 
     projectiles: bool | None = None
+    """Whether rows hold the items in play."""
     state_flags: bool | None = None
+    """Whether rows hold the flags of a character's state."""
     hitstun: bool | None = None
+    """Whether rows hold the frames of hitstun left."""
     state_age_as_embed: bool | None = None
+    """Whether the age of the action is embedded as a category."""
     press_events: bool | None = None
+    """Whether rows hold which buttons went down in the frame."""
     lookahead: Count | None = None
+    """In frames, as the file's encoder had it; 0 as a rule."""
     focal_offset: int | None = None
-    rules: RuleExpectations = Field(default_factory=RuleExpectations)
+    """In frames, as the file's encoder had it; 0 as a rule."""
+    rules: RuleExpectations = Field(default_factory=RuleExpectations.model_construct)
 
     def stated(self) -> dict[str, bool | int]:
         """The encoding fields that the card states."""
@@ -47,16 +54,18 @@ class EncodingExpectations(Section):
 
     def resolved(self) -> EncodingConfig:
         """The encoding with every field the card leaves open at its usual value."""
-        return EncodingConfig().model_copy(update=self.stated())
+        return EncodingConfig.model_construct(**self.stated())  # type: ignore[arg-type]  # checked as fields above
 
 
 class Generator(Section):
     """The built-in generator of games: two scripted fighters in the simulator."""
 
     games: Annotated[PositiveCount, Field(le=100_000)]
+    """How many."""
     frames_per_game: Annotated[int, Field(ge=MINIMUM_ROWS, le=30_000)]
     """Every game has exactly so many rows."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    """The same seed makes the same games."""
 
 
 class MeleeData(DataSection):
@@ -66,9 +75,9 @@ class MeleeData(DataSection):
     """Games in all files; checked against them."""
     frames: PositiveCount | None = None
     """Rows in all files; checked against them."""
-    predict_player: PlayerIndex = 0
+    predict_player: Annotated[PlayerIndex, NO_TRUTH] = 0
     """Whose controller is learned; the other slot is played by swapping the halves of the context."""
-    encoding: EncodingExpectations = Field(default_factory=EncodingExpectations)
+    encoding: EncodingExpectations = Field(default_factory=EncodingExpectations.model_construct)
     synthetic: Generator | None = None
     """For `source: synthetic`: how much the generator makes."""
 
@@ -99,6 +108,9 @@ class PolicyModel(ModelSection):
     context_len: Annotated[PositiveCount, Field(le=1000)] = 10
     """K, the frames that the policy sees."""
     hidden_dim: PositiveCount = 512
+    """Units of the first layer."""
     trunk_dim: PositiveCount = 256
+    """Units of the second layer."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    outputs: Outputs = Field(default_factory=Outputs)
+    """Share of the units that a training step leaves out."""
+    outputs: Outputs = Field(default_factory=Outputs.model_construct)

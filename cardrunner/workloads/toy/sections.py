@@ -31,7 +31,9 @@ class ToyModel(ModelSection):
     """A classifier with one hidden layer and dropout."""
 
     hidden_dim: Annotated[PositiveCount, Field(le=10_000)] = 24
+    """Units of the hidden layer."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Share of the hidden units that a training step leaves out."""
 
 
 class ToyKnobs(Section):
@@ -57,7 +59,7 @@ class ToyKnobs(Section):
 class ToyTraining(TrainingSection):
     """The usual training fields and the knobs."""
 
-    toy: ToyKnobs = ToyKnobs()
+    toy: ToyKnobs = Field(default_factory=ToyKnobs.model_construct)
 
 
 def counts(data: ToyData) -> tuple[int, int]:

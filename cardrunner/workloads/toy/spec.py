@@ -7,6 +7,7 @@ to begin a workload of your own.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.data import DataSection
@@ -65,6 +66,10 @@ class ToySpec:
     trivial_baselines: tuple[TrivialBaseline, ...] = (
         TrivialBaseline(name=MAJORITY, meaning="always the commonest class of the training examples"),
     )
+
+    def starter(self) -> str:
+        """The card that a new one begins with."""
+        return Path(__file__).with_name("starter.yaml").read_text(encoding="utf-8")
 
     def derive(self, card: Card) -> Iterable[Derived]:
         """Examples and parameters, where the card states them."""

@@ -10,9 +10,10 @@ from torch import Tensor
 from cardrunner.workloads.melee import baselines
 from cardrunner.workloads.melee.baselines import count_controllers, make_baselines
 from cardrunner.workloads.melee.encoded_data import EncodedData, open_data
-from cardrunner.workloads.melee.frame_dataset import FrameBatch, FrameDataset, split_games
+from cardrunner.workloads.melee.frame_dataset import FrameDataset, split_games
 from cardrunner.workloads.melee.metric_names import NEUTRAL, REPEAT_LAST, TRAINING_MEAN, TRIVIAL_BASELINES
 from cardrunner.workloads.melee.objective import PolicyObjective
+from cardrunner.workloads.melee.windows import FrameBatch
 
 K = 3
 

@@ -104,7 +104,7 @@ def test_no_flipped_bit_outside_the_tensors_gives_a_traceback(make_file: Callabl
 def test_a_foreign_object_is_never_loaded(payload: Payload, tmp_path: Path) -> None:
     path = tmp_path / "games.pt"
     torch.save({**payload, "made_by": Path("x")}, path)
-    refused(path, "holds objects other than tensors, numbers and text, which are never loaded")
+    refused(path, "holds objects other than tensors, numbers and text (pathlib.")
 
 
 def test_a_pickle_that_would_run_something_does_not(tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def spoil(**changes: Any) -> Payload:
         (spoil(ints=torch.zeros(8, 17, dtype=torch.int32)), "ints is int32, expected int64"),
         (spoil(floats=[1.0]), "floats is a list, not a plain tensor"),
         (spoil(floats=torch.nn.Parameter(torch.zeros(8, 56))), "floats is a Parameter, not a plain tensor"),
-        (spoil(floats=torch.zeros(8, 56).to_sparse()), "floats is a Tensor, not a plain tensor"),
+        (spoil(floats=torch.zeros(8, 56).to_sparse()), "floats is a sparse tensor, not a plain tensor"),
         (spoil(floats=torch.zeros(8, 7, 8)), "floats has shape (8, 7, 8), expected 2 dimensions"),
         (spoil(floats=torch.zeros(56, 8).T), "floats claims shape (8, 56) with strides (1, 8)"),
         (spoil(floats=torch.zeros(1, 1).expand(10**9, 56)), "floats claims shape (1000000000, 56) with strides (0, 0)"),

@@ -8,10 +8,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from cardrunner.contracts import Outcome
-from cardrunner.workloads.melee.frame_dataset import FrameBatch
 from cardrunner.workloads.melee.metric_names import METRICS
 from cardrunner.workloads.melee.objective import PolicyObjective
 from cardrunner.workloads.melee.policy_mlp import Controls, PolicyMLP, PolicySizes
+from cardrunner.workloads.melee.windows import FrameBatch
 
 B, K = 7, 3
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cardrunner.card.schema.card import Card
-from cardrunner.contracts import MetricNames
+from cardrunner.contracts import ForeseesData, MetricNames
 from cardrunner.errors import CardError
 from cardrunner.workloads.melee.spec import SPEC
 
@@ -26,6 +26,7 @@ BIG = {
     "model.trunk_dim": 256,
     "model.parameters": 1153781,
 }
+IN_BLOCKS = "read in sequence, shuffled in blocks of 256 MiB"
 FULL_ENCODING = {"data.encoding": {"projectiles": True, "state_flags": True, "hitstun": True}}
 
 
@@ -190,3 +191,21 @@ def test_the_review_page_has_the_rows_of_the_example_card(policy_card: MakeCard)
 def test_reading_a_card_needs_no_torch() -> None:
     code = "import sys, cardrunner.workloads.melee.spec; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "mode"),
+    [
+        ({"data.size": "74.4 GB", "infra.memory": "16 GB"}, IN_BLOCKS),
+        ({"data.size": "10 GB", "infra.memory": "16 GB"}, "memory-mapped, full shuffle"),
+        ({"data.games": 10, "data.frames": 10**9, "infra.memory": "16 GB"}, IN_BLOCKS),
+        ({"data.shuffle": "block", "data.shuffle_block": "1 GiB"}, IN_BLOCKS.replace("256 MiB", "1 GiB")),
+        ({"data.shuffle": "full", "data.size": "74.4 GB", "infra.memory": "16 GB"}, "memory-mapped, full shuffle"),
+        ({"infra.memory": "16 GB"}, None),
+    ],
+)
+def test_how_the_data_will_be_read_is_known_from_its_size(
+    policy_card: Callable[..., Card], changes: dict[str, Any], mode: str | None
+) -> None:
+    assert isinstance(SPEC, ForeseesData)
+    assert SPEC.data_mode(policy_card(changes)) == mode
