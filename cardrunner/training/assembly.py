@@ -6,7 +6,8 @@ import json
 from collections.abc import Callable
 
 from cardrunner.card.schema.training import TrainingSection
-from cardrunner.contracts import Data
+from cardrunner.contracts import Data, ReadsInBlocks
+from cardrunner.errors import UsageError
 from cardrunner.runs.context import RunContext
 from cardrunner.runs.environment import installed_packages
 from cardrunner.training.feed import Feed
@@ -45,10 +46,22 @@ def make_trainer(
         objective=ctx.workload.objective(ctx.card),
         optimizer=optimizer,
         schedule=make_schedule(training, optimizer, steps_per_epoch=steps_per_epoch(len(data.train), training)),
-        feed=Feed(data.train, device=numerics.device, workers=training.workers),
+        feed=Feed(data.train, device=numerics.device, workers=training.workers, block_bytes=block_bytes(ctx, data)),
         on_out_of_memory=on_out_of_memory,
         hook=data if isinstance(data, BatchHook) else None,
     )
+
+
+def block_bytes(ctx: RunContext, data: Data) -> int | None:
+    """Memory of a block where the data is shuffled block by block; None for full shuffle.
+
+    Raises:
+        UsageError: the card wants blocks and the workload has none.
+    """
+    found = data.block_bytes if isinstance(data, ReadsInBlocks) else None
+    if found is None and ctx.card.data.shuffle == "block":
+        raise UsageError(f"data.shuffle: the workload {ctx.card.workload} cannot read in blocks; remove it")
+    return found
 
 
 def origin_of(ctx: RunContext, data: Data, numerics: Numerics) -> Origin:
@@ -57,6 +70,7 @@ def origin_of(ctx: RunContext, data: Data, numerics: Numerics) -> Origin:
         run=ctx.folder.name,
         card_digest=ctx.digest,
         data=json.loads(json.dumps(data.identity())),
+        order=f"shuffled in blocks of {blocks} bytes" if (blocks := block_bytes(ctx, data)) else "shuffled in full",
         versions={name: version for name, version in installed_packages().items() if name in _CODE},
         threads=numerics.threads,
     )

@@ -14,7 +14,6 @@ from cardrunner.contracts import Batch, BatchDataset, Objective
 from cardrunner.training.feed import Feed
 from cardrunner.training.metrics import Figures, Meter
 from cardrunner.training.numerics import Numerics
-from cardrunner.training.order import sequential_batches
 
 
 class Evaluation:
@@ -22,6 +21,7 @@ class Evaluation:
 
     Args:
         batch_size: the training batch size, so that per-batch figures compare with a trainer that validates so.
+        block_bytes: see `Feed`.
         on_batch: called after every batch with its number of examples; may raise to leave.
     """
 
@@ -33,9 +33,10 @@ class Evaluation:
         *,
         batch_size: int,
         workers: int = 0,
+        block_bytes: int | None = None,
         on_batch: Callable[[int], None] | None = None,
     ) -> None:
-        self._feed = Feed(dataset, device=numerics.device, workers=workers)
+        self._feed = Feed(dataset, device=numerics.device, workers=workers, block_bytes=block_bytes)
         self._objective, self._numerics = objective, numerics
         self._batch_size, self._on_batch = batch_size, on_batch
 
@@ -48,7 +49,7 @@ class Evaluation:
     def predictor(self, predict: Callable[[Batch], Any]) -> Figures:
         """Score anything that gives the objective's outputs for a batch."""
         meter = Meter(self._objective.names, device=self._numerics.device)
-        for batch in self._feed.batches(sequential_batches(len(self._feed.dataset), self._batch_size)):
+        for batch in self._feed.in_order(self._batch_size):
             with self._numerics.autocast():
                 meter.add([self._objective.score(predict(batch), batch)])
             if self._on_batch is not None:

@@ -1,27 +1,33 @@
 """From a dataset and an order to batches on the device.
 
 On the CPU a batch is gathered in the training thread: threads would only take cores from the arithmetic. With `workers`
-or towards a GPU, background threads gather ahead of the training, in order, in a queue that is never longer than two
-batches a thread; towards a GPU they gather into pinned memory, and the copy of the next batch overlaps the step on this
-one.
+or towards a GPU, background threads prepare ahead of the training, in order and never far. Data comes in one of three
+ways:
+
+    resident    a GPU holds the whole dataset; it is moved once, and batches are gathered there
+    blocks      each block is read, and moved, once; batches are gathered where it lies
+    batches     each batch is gathered by itself; towards a GPU into page-locked memory, packed where the dataset can,
+                and copied while the batch before it is trained
 """
 
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
-from itertools import islice
 
 import torch
 from torch import Tensor
 
-from cardrunner.contracts import Batch, BatchDataset
+from cardrunner.contracts import Batch, BatchDataset, GroupedDataset, PackedDataset, Span
+from cardrunner.training.ahead import copied_ahead, in_threads
+from cardrunner.training.block_feed import block_batches
+from cardrunner.training.block_shuffle import BlockOrder
+from cardrunner.training.bus import Bus
+from cardrunner.training.order import Shard, batch_sizes, epoch_batches, part_of, sequential_batches
 
-_AHEAD = 2
-_Batches = Generator[Batch, None, None]
+_RESIDENT_SHARE = 0.5
+_SEQUENTIAL_BYTES = 32 << 20  # of a block that is not shuffled, where more would gain nothing
 
 
 class Feed:
@@ -31,79 +37,120 @@ class Feed:
         dataset: answers a whole batch at once; from several threads at the same time where `workers` is above 1.
         device: where the batches go.
         workers: background threads; 0 gathers in the calling thread.
+        block_bytes: shuffle a `GroupedDataset` in blocks of so much memory; None: over the whole data.
+        bus: the way to the device; default: one of its own.
     """
 
-    def __init__(self, dataset: BatchDataset, *, device: torch.device, workers: int = 0) -> None:
+    def __init__(
+        self,
+        dataset: BatchDataset,
+        *,
+        device: torch.device,
+        workers: int = 0,
+        block_bytes: int | None = None,
+        bus: Bus | None = None,
+    ) -> None:
         self.dataset = dataset
         self.device = device
+        self.bus = bus or Bus(device)
         self.workers = max(workers, 1) if device.type == "cuda" else workers
+        self.block_bytes = block_bytes
         self.wait_seconds = 0.0
         """Time that the caller has spent waiting for batches."""
+        self._resident: BatchDataset | None = None
+
+    def epoch(
+        self, batch_size: int, *, seed: int, epoch: int, drop_last: bool, start: int = 0, shard: Shard | None = None
+    ) -> Iterator[Batch]:
+        """The shuffled batches of an epoch from a position on; see `epoch_batches` for the arguments."""
+        examples, part = len(self.dataset), shard or Shard()
+        if self.block_bytes is not None and isinstance(self.dataset, GroupedDataset):
+            capacity = _capacity(self.dataset, self.block_bytes)
+            order = BlockOrder(self.dataset.group_sizes(), capacity, seed=seed, epoch=epoch, shard=part)
+            sizes = batch_sizes(examples, batch_size, drop_last=drop_last, start=start, shard=part)
+            return self._timed(self._from_blocks(self.dataset, order, sizes, start=start))
+        indices = epoch_batches(
+            examples, batch_size, seed=seed, epoch=epoch, drop_last=drop_last, start=start, shard=part
+        )
+        return self.batches(indices)
+
+    def in_order(self, batch_size: int, *, shard: Shard | None = None) -> Iterator[Batch]:
+        """All examples in file order; of several processes each gets a run of whole batches."""
+        examples = len(self.dataset)
+        low, high = part_of(0, -(-examples // batch_size), shard or Shard())
+        first, beyond = low * batch_size, min(high * batch_size, examples)
+        if isinstance(self.dataset, GroupedDataset) and self._reads_in_sequence():
+            capacity = _capacity(self.dataset, min(self.block_bytes or _SEQUENTIAL_BYTES, _SEQUENTIAL_BYTES))
+            order = BlockOrder(self.dataset.group_sizes(), capacity, shuffled=False, stretch=(first, beyond))
+            sizes = batch_sizes(beyond - first, batch_size, drop_last=False)
+            return self._timed(self._from_blocks(self.dataset, order, sizes))
+        return self.batches(sequential_batches(beyond, batch_size, start=first))
 
     def batches(self, order: Iterable[Tensor]) -> Iterator[Batch]:
-        """The batches in this order.
+        """The batches in any order.
 
         Args:
             order: int64 (B,) example numbers of each batch.
         """
-        batches = self._gathered(order)
-        if self.device.type == "cuda":
-            batches = _copied_ahead(batches, self.device)
-        with closing(batches):
-            while (batch := self._timed(batches)) is not None:
-                yield batch
+        if (resident := self._moved()) is not None:
+            return self._timed(resident.__getitems__(self.bus.send(indices.int())) for indices in order)
+        return self._timed(self._arriving(self._gathered(order)))
 
-    def _gathered(self, order: Iterable[Tensor]) -> _Batches:
+    def _reads_in_sequence(self) -> bool:
+        return self.block_bytes is not None or (self.bus.staged and self._moved() is None)
+
+    def _from_blocks(
+        self, dataset: GroupedDataset, order: BlockOrder, sizes: Iterator[int], *, start: int = 0
+    ) -> Generator[Batch]:
+        return block_batches(dataset, order.blocks(start), sizes, self.bus, ahead=self.workers > 0)
+
+    def _moved(self) -> BatchDataset | None:
+        """The dataset on the device, where it is small enough; moved once."""
+        dataset, room = self.dataset, self.bus.free_bytes() * _RESIDENT_SHARE
+        if self._resident is not None or self.block_bytes is not None or not room:
+            return self._resident
+        if isinstance(dataset, GroupedDataset) and len(dataset) * dataset.bytes_per_example() < room:
+            self._resident = dataset.read(_everything(dataset), self.bus)
+        return self._resident
+
+    def _gathered(self, order: Iterable[Tensor]) -> Generator[Batch]:
         if self.workers:
-            return _in_threads(self._gather, order, workers=self.workers)
+            return in_threads(self._gather, order, workers=self.workers)
         return (self._gather(indices) for indices in order)
 
     def _gather(self, indices: Tensor) -> Batch:
-        batch = self.dataset.__getitems__(indices)
+        packing = self._packing()
+        batch = packing.pack(indices) if packing else self.dataset.__getitems__(indices)
         return tuple(tensor.pin_memory() for tensor in batch) if self.device.type == "cuda" else batch
 
-    def _timed(self, batches: Iterator[Batch]) -> Batch | None:
-        began = time.perf_counter()
-        batch = next(batches, None)
-        self.wait_seconds += time.perf_counter() - began
-        return batch
+    def _packing(self) -> PackedDataset | None:
+        return self.dataset if self.bus.staged and isinstance(self.dataset, PackedDataset) else None
+
+    def _arriving(self, batches: Generator[Batch]) -> Generator[Batch]:
+        """On the device, and as the dataset answers there."""
+        packing = self._packing()
+        if self.device.type == "cuda":
+            batches = copied_ahead(batches, self.device)
+        with closing(batches):
+            for batch in batches:
+                if self.bus.staged:
+                    self.bus.sent += sum(tensor.nbytes for tensor in batch)
+                yield packing.unpack(batch) if packing else batch
+
+    def _timed(self, batches: Generator[Batch]) -> Iterator[Batch]:
+        with closing(batches):
+            while True:
+                began = time.perf_counter()
+                batch = next(batches, None)
+                self.wait_seconds += time.perf_counter() - began
+                if batch is None:
+                    return
+                yield batch
 
 
-def _in_threads(gather: Callable[[Tensor], Batch], order: Iterable[Tensor], *, workers: int) -> _Batches:
-    """Gather ahead, in order; leaving early drops what was not begun."""
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="feed")
-    try:
-        rest = iter(order)
-        waiting: deque[Future[Batch]] = deque(
-            pool.submit(gather, indices) for indices in islice(rest, workers * _AHEAD)
-        )
-        while waiting:
-            batch = waiting.popleft().result()
-            waiting.extend(pool.submit(gather, indices) for indices in islice(rest, 1))
-            yield batch
-    finally:
-        pool.shutdown(cancel_futures=True)
+def _capacity(dataset: GroupedDataset, block_bytes: int) -> int:
+    return max(1, block_bytes // dataset.bytes_per_example())
 
 
-def _copied_ahead(batches: Iterator[Batch], device: torch.device) -> _Batches:
-    """Copy the next batch to the GPU on a stream of its own while the current one is trained."""
-    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-    ahead: tuple[Batch, torch.cuda.Event] | None = None
-    for batch in batches:
-        with torch.cuda.stream(stream):
-            copied = tuple(tensor.to(device, non_blocking=True) for tensor in batch)
-            arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
-            arrived.record(stream)
-        if ahead is not None:
-            yield _arrived(*ahead)
-        ahead = copied, arrived
-    if ahead is not None:
-        yield _arrived(*ahead)
-
-
-def _arrived(batch: Batch, event: torch.cuda.Event) -> Batch:
-    stream = torch.cuda.current_stream(batch[0].device)
-    stream.wait_event(event)
-    for tensor in batch:
-        tensor.record_stream(stream)  # or its memory could be handed out again while this stream still reads it
-    return batch
+def _everything(dataset: GroupedDataset) -> tuple[Span, ...]:
+    return tuple(Span(group, 0, size) for group, size in enumerate(dataset.group_sizes().tolist()) if size)

@@ -23,7 +23,7 @@ from cardrunner.training.feed import Feed
 from cardrunner.training.metrics import Meter
 from cardrunner.training.numerics import Numerics
 from cardrunner.training.optim import learning_rate
-from cardrunner.training.order import Shard, epoch_batches, epoch_is_over
+from cardrunner.training.order import Shard, epoch_is_over
 
 
 @runtime_checkable
@@ -89,8 +89,7 @@ class Trainer:
 
     def epoch(self) -> Iterator[None]:
         """Train what is left of the epoch in progress; yields after every optimizer step."""
-        order = epoch_batches(
-            self.examples,
+        batches = self.feed.epoch(
             self.training.batch_size,
             seed=self.training.seed,
             epoch=self.cursor.epoch,
@@ -98,7 +97,6 @@ class Trainer:
             start=self.cursor.position,
             shard=self.shard,
         )
-        batches = self.feed.batches(order)
         self.model.train()
         began = time.perf_counter()
         while group := tuple(islice(batches, self.training.gradient_accumulation)):

@@ -49,9 +49,11 @@ class Permutation:
     keys: tuple[int, ...]
 
     @classmethod
-    def of(cls, size: int, *, seed: int, epoch: int) -> Permutation:
-        """The order of one epoch of a run."""
+    def of(cls, size: int, *, seed: int, epoch: int, part: int = 0) -> Permutation:
+        """The order of one epoch of a run; `part` sets several orders within an epoch apart."""
         keys, state = [], _mixed(_mixed(seed) ^ epoch)
+        if part:
+            state = _mixed(state ^ part)
         for _ in range(_ROUNDS):
             state = (state + _GOLDEN) & _MASK
             keys.append(_mixed(state))
@@ -123,9 +125,19 @@ def epoch_batches(
         yield from torch.split(order(torch.cat(group)), [len(positions) for positions in group])
 
 
-def sequential_batches(examples: int, batch_size: int) -> Iterator[Tensor]:
-    """All examples in file order, for validation; the last batch may be smaller."""
-    for first, beyond in _spans(examples, batch_size, drop_last=False, start=0):
+def batch_sizes(
+    examples: int, batch_size: int, *, drop_last: bool, start: int = 0, shard: Shard | None = None
+) -> Iterator[int]:
+    """How many examples each batch of `epoch_batches` has."""
+    part = shard or Shard()
+    for first, beyond in _spans(examples, batch_size * part.world, drop_last=drop_last, start=start):
+        low, high = part_of(first, beyond, part)
+        yield high - low
+
+
+def sequential_batches(examples: int, batch_size: int, *, start: int = 0) -> Iterator[Tensor]:
+    """The examples from `start` on in file order, for validation; the last batch may be smaller."""
+    for first, beyond in _spans(examples, batch_size, drop_last=False, start=start):
         yield torch.arange(first, beyond)
 
 
@@ -155,9 +167,14 @@ def _spans(examples: int, size: int, *, drop_last: bool, start: int) -> Iterator
             yield first, min(first + size, examples)
 
 
-def _part(first: int, beyond: int, shard: Shard) -> Tensor:
+def part_of(first: int, beyond: int, shard: Shard) -> tuple[int, int]:
+    """A process's part of the positions [first, beyond): where it begins, and the position beyond it."""
     low, high = (first + (beyond - first) * rank // shard.world for rank in (shard.rank, shard.rank + 1))
-    return torch.arange(low, high)
+    return low, high
+
+
+def _part(first: int, beyond: int, shard: Shard) -> Tensor:
+    return torch.arange(*part_of(first, beyond, shard))
 
 
 def _shifted(half: Words, other: Words, key: int, modulus: int) -> Words:

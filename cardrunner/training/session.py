@@ -168,6 +168,7 @@ class Session:
             self.numerics,
             batch_size=self.training.batch_size,
             workers=self.training.workers,
+            block_bytes=self.trainer.feed.block_bytes,
             on_batch=between_batches,
         )
 

@@ -24,6 +24,8 @@ class Origin:
     card_digest: str
     data: Mapping[str, Any]
     """`Data.identity`."""
+    order: str
+    """How epochs are shuffled; another way would train some examples twice in the epoch that is resumed."""
     versions: Mapping[str, str]
     threads: int
 
@@ -33,6 +35,7 @@ class Origin:
             ("run", "it was saved by run {saved}, this is {now}"),
             ("card_digest", "it was trained with another card ({saved:.12}..., now {now:.12}...)"),
             ("data", "it was trained on other data"),
+            ("order", "its examples were {saved}, now they are {now}; state data.shuffle"),
             ("versions", "it was trained with other versions ({saved}, now {now})"),
             ("threads", "it was trained with {saved} CPU threads, now {now}; results will differ in the last bits"),
         )

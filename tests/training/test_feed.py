@@ -5,14 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
 from cardrunner.contracts import Batch
+from cardrunner.training.bus import Bus
 from cardrunner.training.feed import Feed
-from cardrunner.training.order import epoch_batches
+from cardrunner.training.order import Shard, epoch_batches
 
 CPU = torch.device("cpu")
 
@@ -82,3 +84,92 @@ def test_waiting_is_measured() -> None:
     feed = Feed(Squares(seconds=0.002), device=CPU)
     list(feed.batches(order()))
     assert 0.03 < feed.wait_seconds < 1
+
+
+# ------------------------------------------------------------ in blocks
+
+
+def epoch_of(feed: Feed, batch_size: int = 7, *, start: int = 0, shard: Shard | None = None) -> list[list[int]]:
+    batches = feed.epoch(batch_size, seed=3, epoch=1, drop_last=False, start=start, shard=shard)
+    found = []
+    for numbers, squares in batches:
+        assert torch.equal(squares, numbers**2)
+        found.append(numbers.tolist())
+    return found
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("staged", [False, True])
+def test_blocks_give_every_example_once_in_batches_of_one_size(documents: Any, workers: int, staged: bool) -> None:
+    bus = Bus(CPU, staged=staged)
+    feed = Feed(documents, device=CPU, workers=workers, block_bytes=8 * 24, bus=bus)
+    batches = epoch_of(feed)
+    assert [len(batch) for batch in batches] == [7] * 14 + [2]
+    assert sorted(number for batch in batches for number in batch) == list(range(100))
+    assert documents.reads == [24, 24, 24, 24, 4]
+    assert documents.foreseen == [24, 24, 24, 4]
+    assert documents.reused == (4 if not workers else 3)
+    assert bus.sent == (100 * (8 + 4) if staged else 0)  # every number once, and 4 bytes of its place in the order
+
+
+def test_blocks_are_the_same_for_whoever_reads_them(documents: Any) -> None:
+    feeds = [Feed(documents, device=CPU, workers=workers, block_bytes=8 * 24) for workers in (0, 1)]
+    staged = Feed(documents, device=CPU, block_bytes=8 * 24, bus=Bus(CPU, staged=True))
+    assert epoch_of(feeds[0]) == epoch_of(feeds[1]) == epoch_of(staged)
+
+
+@pytest.mark.parametrize("step", [0, 1, 3, 4, 13, 14])
+def test_an_epoch_in_blocks_goes_on_exactly(documents: Any, step: int) -> None:
+    feed = Feed(documents, device=CPU, block_bytes=8 * 24)
+    assert epoch_of(feed, start=7 * step) == epoch_of(feed)[step:]
+
+
+@pytest.mark.parametrize("batch_size", [1, 6, 40])
+def test_the_processes_of_a_run_share_no_example_of_a_block(documents: Any, batch_size: int) -> None:
+    parts = [epoch_of(Feed(documents, device=CPU, block_bytes=80), batch_size, shard=Shard(r, 3)) for r in range(3)]
+    assert sorted(number for part in parts for batch in part for number in batch) == list(range(100))
+    assert len({len(part) for part in parts}) == 1
+
+
+@pytest.mark.parametrize("world", [1, 2, 3, 20])
+@pytest.mark.parametrize("block_bytes", [None, 80])
+def test_validation_is_in_file_order_for_one_process_or_many(
+    documents: Any, world: int, block_bytes: int | None
+) -> None:
+    feed = Feed(documents, device=CPU, block_bytes=block_bytes)
+    batches = [batch[0].tolist() for rank in range(world) for batch in feed.in_order(8, shard=Shard(rank, world))]
+    assert batches == [list(range(first, min(first + 8, 100))) for first in range(0, 100, 8)]
+
+
+def test_leaving_an_epoch_in_blocks_ends_its_thread(documents: Any) -> None:
+    before = threading.active_count()
+    batches = Feed(documents, device=CPU, workers=1, block_bytes=80).epoch(7, seed=0, epoch=1, drop_last=True)
+    next(batches)
+    batches.close()  # type: ignore[attr-defined]
+    assert threading.active_count() == before
+
+
+# ------------------------------------------------------------ towards a device, played by the CPU
+
+
+def test_what_is_packed_is_unpacked_on_the_device_and_counted(packed: Any) -> None:
+    feed = Feed(packed, device=CPU, bus=Bus(CPU, staged=True))
+    assert sorted(number for batch in epoch_of(feed) for number in batch) == list(range(100))
+    assert feed.bus.sent == 200
+
+
+def test_a_device_with_room_holds_the_whole_dataset(documents: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    bus = Bus(CPU, staged=True)
+    monkeypatch.setattr(bus, "free_bytes", lambda: 2000)
+    feed, plain = Feed(documents, device=CPU, bus=bus), Feed(documents, device=CPU)
+    assert epoch_of(feed) == epoch_of(plain)
+    assert bus.sent == 100 * (8 + 4)
+    assert epoch_of(feed) == epoch_of(plain)
+    assert bus.sent == 100 * (8 + 4 + 4)  # the second epoch sends only its order
+    assert documents.reads == [100]
+
+
+def test_a_device_without_room_gets_validation_in_blocks(documents: Any) -> None:
+    feed = Feed(documents, device=CPU, bus=Bus(CPU, staged=True))
+    assert [len(batch[0]) for batch in feed.in_order(30)] == [30, 30, 30, 10]
+    assert documents.reads == [100]

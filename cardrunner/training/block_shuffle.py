@@ -1,0 +1,126 @@
+"""The order of an epoch that is read in sequence: pieces of groups in random order, in blocks, each block shuffled.
+
+Groups (files, games, documents) are cut into pieces that are still long enough to be read in sequence. Lined up behind
+one another in a keyed random order, the pieces make one line of all examples. Each process owns one stretch of the line
+and walks it in blocks of `capacity` examples; within a block a permutation with a key of its own decides. So the order
+of an epoch is a function of (seed, epoch, shard, position): any position can be entered after reading one block, every
+example comes once, and no two processes share one.
+
+Whole groups would be read a little faster; pieces mix several times as many groups in the same memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from cardrunner.contracts import Span
+from cardrunner.training.order import Permutation, Shard, part_of
+
+_CHUNK = 1 << 14
+PIECE = 2048
+"""Examples of a piece; of frames of 360 bytes these are reads of half a megabyte."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A stretch of the line.
+
+    Attributes:
+        spans: what to read; the examples of a block are numbered through in this order.
+        size: examples in it.
+        drawn: how many of them were trained before.
+        order: None for the order of the spans.
+    """
+
+    spans: tuple[Span, ...]
+    size: int
+    drawn: int
+    order: Permutation | None
+
+    def positions(self) -> Tensor:
+        """The block's examples that are left, in the order of training: int64 (size - drawn,)."""
+        places = torch.arange(self.drawn, self.size)
+        if self.order is None or not len(places):
+            return places
+        return torch.cat([self.order(part) for part in torch.split(places, _CHUNK)])
+
+
+@dataclass(frozen=True, eq=False)
+class BlockOrder:
+    """The blocks of one process in one epoch.
+
+    Args:
+        sizes: int64 (G,), examples of each group.
+        capacity: examples of a block, at least 1.
+        seed: of the run.
+        epoch: which epoch's order.
+        shard: this process's part.
+        shuffled: False walks the groups and examples as they lie.
+        piece: most examples of a group that stay together.
+        stretch: the positions [first, beyond) of the line to walk; None: this process's part of the whole.
+    """
+
+    sizes: Tensor
+    capacity: int
+    seed: int = 0
+    epoch: int = 0
+    shard: Shard = field(default_factory=Shard)
+    shuffled: bool = True
+    piece: int = PIECE
+    stretch: tuple[int, int] | None = None
+
+    def blocks(self, start: int = 0) -> Iterator[Block]:
+        """The blocks that are left.
+
+        Args:
+            start: examples trained before in this epoch, by all processes.
+        """
+        line = self._line()
+        first, beyond = self.stretch or part_of(0, line.length, self.shard)
+        before = part_of(0, start, self.shard)
+        done = before[1] - before[0]
+        for low in range(first + done // self.capacity * self.capacity, beyond, self.capacity):
+            high = min(low + self.capacity, beyond)
+            yield Block(tuple(line.spans(low, high)), high - low, max(0, first + done - low), self._inside(low, high))
+
+    def _line(self) -> _Line:
+        counts = -(-self.sizes // self.piece)
+        groups = torch.repeat_interleave(torch.arange(len(self.sizes)), counts)
+        firsts = (torch.arange(len(groups)) - (counts.cumsum(0) - counts)[groups]) * self.piece
+        sizes = (self.sizes[groups] - firsts).clamp(max=self.piece)
+        if self.shuffled:
+            order = Permutation.of(len(groups), seed=self.seed, epoch=self.epoch)(torch.arange(len(groups)))
+            groups, firsts, sizes = groups[order], firsts[order], sizes[order]
+        return _Line(groups, firsts, sizes.cumsum(0))
+
+    def _inside(self, low: int, high: int) -> Permutation | None:
+        if not self.shuffled:
+            return None
+        return Permutation.of(high - low, seed=self.seed, epoch=self.epoch, part=low + 1)
+
+
+@dataclass(frozen=True, eq=False)
+class _Line:
+    """P pieces behind one another: whose each is, where it begins in its group, where it ends on the line."""
+
+    groups: Tensor
+    firsts: Tensor
+    ends: Tensor
+
+    @property
+    def length(self) -> int:
+        return int(self.ends[-1]) if len(self.ends) else 0
+
+    def spans(self, low: int, high: int) -> Iterator[Span]:
+        """The stretch [low, high), piece by piece."""
+        number = int(torch.searchsorted(self.ends, low, right=True))
+        start = int(self.ends[number - 1]) if number else 0
+        while low < high:
+            end = int(self.ends[number])
+            shift = int(self.firsts[number]) - start
+            yield Span(int(self.groups[number]), low + shift, min(end, high) + shift)
+            low, start, number = min(end, high), end, number + 1
