@@ -28,6 +28,7 @@ def provenance_facts(run: Recorded) -> ProvenanceFacts:
         folder.card_yaml,
         folder.launch,
         folder.approvals,
+        folder.checks,
         folder.ledger,
         folder.history,
         *stages,

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from cardrunner.card.digest import card_digest
 from cardrunner.card.document import Fault
+from cardrunner.card.extends import from_bytes, read_chain
 from cardrunner.card.load import LoadedCard, SpecResolver, card_model, load_card_bytes
 from cardrunner.card.reader import read_document
 from cardrunner.card.schema.card import Card
@@ -22,12 +23,14 @@ from cardrunner.errors import CardError, IntegrityError, UsageError
 from cardrunner.kill_rules import Validation
 from cardrunner.report.attempts import Attempt, read_attempts
 from cardrunner.runs.folder import RunFolder
+from cardrunner.runs.frozen import read_sources
 from cardrunner.runs.history import History, HistoryRow
 from cardrunner.runs.lease import LeaseBody, read_lease
 from cardrunner.runs.ledger import Event, Ledger
 from cardrunner.runs.records import (
     BestRecord,
     CheckpointRecord,
+    ChecksRecord,
     DemoRecord,
     DownloadRecord,
     LaunchRecord,
@@ -53,6 +56,8 @@ class Recorded:
     """Who wrote last."""
     launch: LaunchRecord | None
     approvals: tuple[Mapping[str, Any], ...]
+    checks: ChecksRecord | None
+    """What the checks of the checklist said at the launch."""
     events: tuple[Event, ...]
     rows: tuple[HistoryRow, ...]
     load: LoadRecord | None
@@ -175,6 +180,7 @@ def read_run(folder: RunFolder, resolve: SpecResolver) -> Recorded:
         lease=read_lease(folder),
         launch=reader.record(folder.launch, LaunchRecord),
         approvals=reader.approvals(),
+        checks=reader.record(folder.checks, ChecksRecord),
         events=tuple(Ledger(folder.ledger).events()),
         rows=tuple(History(folder.history).rows()),
         load=reader.record(folder.record("load"), LoadRecord),
@@ -192,32 +198,32 @@ def _card(folder: RunFolder, resolve: SpecResolver) -> LoadedCard:
         raise UsageError(f"there is no run {folder.name} in {folder.root.parent}; `cardrunner status` lists the runs")
     name = folder.card_yaml.name
     try:
-        data = folder.card_yaml.read_bytes()
-        return load_card_bytes(data, file=name, resolve=resolve)
+        data, sources = folder.card_yaml.read_bytes(), read_sources(folder)
+        return load_card_bytes(data, file=name, resolve=resolve, sources=sources)
     except OSError as error:
         why = error.strerror
         raise IntegrityError(
             f"{folder.card_yaml} cannot be read ({why}); without it a run has no results card"
         ) from None
     except CardError as error:
-        return _card_as_it_was(data, name, error, resolve)
+        return _card_as_it_was(data, sources, error, resolve)
 
 
-def _card_as_it_was(data: bytes, name: str, found: CardError, resolve: SpecResolver) -> LoadedCard:
+def _card_as_it_was(data: bytes, sources: Sequence[bytes], found: CardError, resolve: SpecResolver) -> LoadedCard:
     """A card with faults that its launch did not know, as when a workload's checks have grown; they become warnings.
 
     Raises:
         IntegrityError: it is no card of its workload any more.
     """
     try:
-        document = read_document(data, file=name)
-        value = document.value()
+        chain = read_chain(read_document(data, file="card.yaml"), from_bytes(sources))
+        value = chain.effective.value()
         spec = resolve(str(value["workload"]))
         card = card_model(spec).model_validate(value)
     except (CardError, UsageError, KeyError, ValidationError):
         raise IntegrityError(f"the frozen card is not a card of this version of cardrunner:\n{found}") from None
     faults = tuple(fault for fault in found.faults if isinstance(fault, Fault))
-    return LoadedCard(Path(name), document, card, spec, card_digest(card), faults)
+    return LoadedCard(Path(chain.own.file), chain.own, card, spec, card_digest(card), faults, chain.bases)
 
 
 class _Reader:

@@ -11,6 +11,7 @@ from cardrunner.gate.policies import POLICIES
 from cardrunner.report.format import sentence, when
 from cardrunner.report.recorded import Recorded
 from cardrunner.report.table import Cell, Code, Strong, Table
+from cardrunner.runs.records import CheckRow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,13 +39,19 @@ def sign_off_facts(run: Recorded) -> SignOffFacts:
         digest=Code(run.loaded.digest),
         unchanged=None if launched is None else launched == run.loaded.digest,
         launched=Code(launched) if launched else None,
-        approvals=Table(
-            ("Reviewer", "Verdict", "When", "Digest", "Conditions", "Note"),
-            "llllll",
-            tuple(_approval(run, entry) for entry in run.approvals),
-        ),
-        checklist=Table(("", "Item", "Done", "By", "When", "Evidence"), "rlllll", tuple(_items(run.card.checklist))),
+        approvals=_approvals(run),
+        checklist=_checklist(run),
     )
+
+
+def _approvals(run: Recorded) -> Table:
+    heads = ("Reviewer", "Verdict", "When", "Digest", "Conditions", "Note")
+    rows = tuple(_approval(run, entry) for entry in run.approvals)
+    keys = tuple(_text(entry.get("fingerprint")) for entry in run.approvals)
+    if not any(keys):
+        return Table(heads, "llllll", rows)
+    with_keys = tuple((*row, Code(key) if key else None) for row, key in zip(rows, keys, strict=True))
+    return Table((*heads, "Key"), "lllllll", with_keys)
 
 
 def _approval(run: Recorded, entry: Mapping[str, Any]) -> tuple[Cell, ...]:
@@ -72,11 +79,26 @@ def _digest_cell(signed: str | None, own: str) -> Cell:
     return Code(signed[:12]) if signed == own else Strong(f"{signed[:12]}, not this card's")
 
 
-def _items(items: tuple[ChecklistItem, ...]) -> list[tuple[Cell, ...]]:
-    return [
-        (str(number), item.item, "yes" if item.done else Strong("no"), item.by, when(item.at), item.evidence)
-        for number, item in enumerate(items, start=1)
-    ]
+def _checklist(run: Recorded) -> Table:
+    heads = ("", "Item", "Done", "By", "When", "Evidence")
+    rows = [_item(number, item) for number, item in enumerate(run.card.checklist, start=1)]
+    checks = {row.item: row for row in run.checks.rows} if run.checks else {}
+    if not checks:
+        return Table(heads, "rlllll", tuple(rows))
+    at_launch = [_at_launch(checks.get(number)) for number in range(1, len(rows) + 1)]
+    with_checks = tuple((*row, cell) for row, cell in zip(rows, at_launch, strict=True))
+    return Table((*heads, "Checked at the launch"), "rllllll", with_checks)
+
+
+def _item(number: int, item: ChecklistItem) -> tuple[Cell, ...]:
+    return str(number), item.item, "yes" if item.done else Strong("no"), item.by, when(item.at), item.evidence
+
+
+def _at_launch(row: CheckRow | None) -> Cell:
+    if row is None:
+        return None
+    passed = "passed" if row.ok else "failed"
+    return f"{passed} on {when(row.at)}: {row.ending}" + (f"\n{row.output}" if row.output else "")
 
 
 def _text(value: object) -> str | None:

@@ -7,14 +7,15 @@ import json
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from cardrunner.errors import NameTaken
 from cardrunner.runs.files import explained, flush_folder, write_durably, write_text
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.ledger import Ledger
-from cardrunner.runs.records import LaunchRecord, write_record
+from cardrunner.runs.records import ChecksRecord, LaunchRecord, write_record
 
 
 def create_run(
@@ -25,6 +26,9 @@ def create_run(
     effective: Mapping[str, Any],
     approvals: Sequence[Mapping[str, Any]],
     plan: Mapping[str, Any],
+    checks: ChecksRecord | None = None,
+    trust: Mapping[str, bytes] | None = None,
+    sources: Sequence[tuple[str, bytes]] = (),
 ) -> None:
     """Make the folder of a run, whole or not at all.
 
@@ -35,6 +39,9 @@ def create_run(
         effective: the card with its defaults, as JSON.
         approvals: who signed what.
         plan: what the launch means to do.
+        checks: what the checks of the checklist said.
+        trust: the workspace's rules and keys that the gate used, by file name.
+        sources: the cards that it extends, nearest first, each with its name and its exact bytes.
 
     Raises:
         NameTaken: a run of this name was made meanwhile.
@@ -47,6 +54,9 @@ def create_run(
     try:
         staging.chmod(0o755)  # mkdtemp keeps others out, but a run is for the team
         _fill(RunFolder(staging), launch, card, {"effective": effective, "approvals": approvals, "plan": plan})
+        _keep_gate(RunFolder(staging), checks, trust or {})
+        for number, (name, data) in enumerate(sources, 1):
+            write_durably(RunFolder(staging).source(number, name), partial(_write, data=data))
         _publish(staging, folder)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
@@ -66,6 +76,17 @@ def _fill(staging: RunFolder, launch: LaunchRecord, card: bytes, texts: Mapping[
         executor=launch.executor,
         signed_by=launch.signed_by,
     )
+
+
+def _keep_gate(staging: RunFolder, checks: ChecksRecord | None, trust: Mapping[str, bytes]) -> None:
+    for name, data in trust.items():
+        write_durably(staging.trust / name, partial(_write, data=data))
+    if checks is not None:
+        write_record(staging.checks, checks)
+
+
+def _write(stream: BinaryIO, *, data: bytes) -> None:
+    stream.write(data)
 
 
 def _publish(staging: Path, folder: RunFolder) -> None:

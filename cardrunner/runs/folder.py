@@ -67,6 +67,10 @@ class RunFolder:
         """The other files of a card that extends one."""
         return self.root / "sources"
 
+    def source(self, number: int, name: str) -> Path:
+        """Where the exact bytes of a card that this one extends are kept; the nearest one has the number 1."""
+        return self.sources / f"{number}-{Path(name).name[-40:]}"
+
     @property
     def card_json(self) -> Path:
         """The effective card, for programs."""
@@ -81,6 +85,16 @@ class RunFolder:
     def approvals(self) -> Path:
         """Who signed what."""
         return self.root / "approvals.json"
+
+    @property
+    def checks(self) -> Path:
+        """What the checks of the checklist said at the launch."""
+        return self.root / "checks.json"
+
+    @property
+    def trust(self) -> Path:
+        """The workspace's rules and keys as they were at the launch."""
+        return self.root / "trust"
 
     @property
     def plan(self) -> Path:

@@ -24,7 +24,8 @@ def load_frozen(folder: RunFolder, resolve: SpecResolver) -> LoadedCard:
     """
     launch = read_record(folder.launch, LaunchRecord)
     try:
-        loaded = load_card_bytes(folder.card_yaml.read_bytes(), file=launch.card_file, resolve=resolve)
+        data, sources = folder.card_yaml.read_bytes(), read_sources(folder)
+        loaded = load_card_bytes(data, file=launch.card_file, resolve=resolve, sources=sources)
     except (OSError, CardError) as error:
         raise IntegrityError(f"{folder.card_yaml} is not the card that was launched: {error}") from None
     if loaded.digest != launch.card_digest:
@@ -33,6 +34,16 @@ def load_frozen(folder: RunFolder, resolve: SpecResolver) -> LoadedCard:
             f"launched was {launch.card_digest}; put the launched card back"
         )
     return loaded
+
+
+def read_sources(folder: RunFolder) -> tuple[bytes, ...]:
+    """The cards that the frozen one extends, nearest first, as they were read at the launch.
+
+    Raises:
+        OSError: one cannot be read.
+    """
+    paths = sorted(folder.sources.iterdir()) if folder.sources.is_dir() else []
+    return tuple(path.read_bytes() for path in paths)
 
 
 def restart_changes(ledger: Ledger) -> list[Mapping[str, Any]]:
@@ -50,7 +61,7 @@ def with_changes(loaded: LoadedCard, changes: Iterable[Mapping[str, Any]]) -> Ca
     Raises:
         UsageError: the card's schema forbids a value.
     """
-    value: dict[str, Any] = copy.deepcopy(loaded.document.value())
+    value: dict[str, Any] = copy.deepcopy(loaded.value())
     for change in changes:
         for path, new in change.items():
             _put(value, path.split("."), new)

@@ -45,6 +45,28 @@ class LaunchRecord(Record):
     created: str
 
 
+class CheckRow(Record):
+    """A check of the checklist, run at the launch."""
+
+    item: int
+    """Counts from 1."""
+    check: str
+    """The command line, or the name of the built-in."""
+    ok: bool
+    ending: str
+    """How it ended, such as ``exit code 0 after 0.3 s``."""
+    output: str
+    """The end of its output."""
+    seconds: float
+    at: str
+
+
+class ChecksRecord(Record):
+    """``checks.json``: the evidence that the launch gathered itself."""
+
+    rows: tuple[CheckRow, ...]
+
+
 class Environment(Record):
     """Where an attempt ran."""
 

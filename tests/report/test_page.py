@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 
 from cardrunner.report.sections import SECTIONS
 from cardrunner.runs.folder import RunFolder
+from cardrunner.runs.records import CheckRow, ChecksRecord, write_record
 
 Show = Callable[[RunFolder], Any]
 
@@ -67,9 +69,9 @@ def test_a_target_that_a_trivial_baseline_meets_too_is_named(finished_run: RunFo
 
 def test_trivial_baselines_stand_beside_every_metric_with_the_winner(finished_run: RunFolder, page: Show) -> None:
     shown = page(finished_run)
-    assert shown.rows("Metrics beside trivial baselines")[0][5:] == ["repeat last", "training mean", "Best is"]
+    assert shown.rows("Metrics beside trivial baselines")[0][6:] == ["repeat last", "training mean", "Best is"]
     assert shown.row("Metrics beside trivial baselines", "val_metric/error")[2:] == [
-        "0.01447", "0.01453", "0.01447", "0.01320", "0.1340", "**repeat last**",
+        "0.01447", "0.01453", "0.01447", "0.01453", "0.01320", "0.1340", "**repeat last**",
     ]  # fmt: skip
     assert shown.row("Metrics beside trivial baselines", "right_changed")[-3:] == ["61.20%", "70.10%", "model"]
     assert shown.row("Metrics beside trivial baselines", "changed_share")[-1] == "–"
@@ -179,3 +181,25 @@ def test_the_page_ends_with_how_it_was_made(killed_run: RunFolder, page: Show) -
     last = page(killed_run).section("How this page was made")
     assert last.startswith("\n`cardrunner report small-run`")
     assert "`history.jsonl`" in last.split("Not there:")[1]
+
+
+def test_the_checklist_shows_what_the_launch_checked_itself(finished_run: RunFolder, page: Show) -> None:
+    row = CheckRow(
+        item=1,
+        check="python -m pytest",
+        ok=True,
+        ending="exit code 0 after 0.3 s",
+        output="12 passed | all *well*",
+        seconds=0.3,
+        at="2026-03-01T09:00:00Z",
+    )
+    write_record(finished_run.checks, ChecksRecord(rows=(row,)))
+    cell = page(finished_run).row("Sign-off", "1")[-1]
+    assert cell.startswith("passed on 2026-03-01 09:00:00 UTC: exit code 0 after 0.3 s")
+    assert "12 passed" in cell
+
+
+def test_an_approval_made_with_a_key_shows_which(finished_run: RunFolder, page: Show) -> None:
+    rows = json.loads(finished_run.approvals.read_text())
+    finished_run.approvals.write_text(json.dumps([row | {"fingerprint": "SHA256:abc"} for row in rows]))
+    assert page(finished_run).row("Sign-off", "mattie")[-1] == "`SHA256:abc`"

@@ -1,0 +1,201 @@
+"""What is known of a large file, remembered beside it, so that nobody pays twice for reading all of it.
+
+``<file>.cardrunner.json`` holds the file's sha256 and what checks have found, together with the marks by which the file
+is known again: size, modification time, and where the file system keeps them for good, inode number and change time. A
+file with other marks is read again.
+
+How far it can be trusted: as far as the folder it lies in. It is ignored when its own checksum does not fit (a slip of
+an editor, a flipped bit), when its marks are not those of the file, and when it belongs to somebody who is neither this
+user, nor root, nor the owner of the file. Whoever may write the file itself could forge a memo too, and could as well
+swap the file after it was read; so a memo saves work and proves nothing. A sha256 pinned in a card is compared with the
+remembered one in every attempt. To have all bytes read again, remove the memo.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from cardrunner.errors import EnvironmentFailed, IntegrityError
+from cardrunner.runs.files import explained, write_text
+from cardrunner.runs.hashing import sha256_file
+from cardrunner.runs.records import Record
+
+SUFFIX = ".cardrunner.json"
+# elsewhere (network volumes, sandboxes) inode numbers and change times may be made up anew at every mount
+_LASTING = frozenset(("apfs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "tmpfs", "xfs", "zfs"))
+_MOUNTS = Path("/proc/self/mountinfo")
+_PROBES, _PROBE_BYTES = 64, 4096
+
+
+class Marks(Record):
+    """By what a file is known again."""
+
+    size: int
+    modified_ns: int
+    changed_ns: int | None
+    inode: int | None
+    probe: str
+    """sha256 over its beginning, its end and places spread between."""
+
+
+class Memo(Record):
+    """What is known of one file."""
+
+    format: Literal[1] = 1
+    marks: Marks
+    sha256: str
+    checks: dict[str, Any] = Field(default_factory=dict)
+    """By name and version of the check, what it found, as JSON."""
+
+
+class _Sealed(Record):
+    memo: Memo
+    checksum: str
+
+
+@dataclass(frozen=True)
+class MemoPlace:
+    """Where memos of a file may lie.
+
+    Args:
+        path: the file.
+        fallback: a folder for the memo when the file's own cannot be written.
+    """
+
+    path: Path
+    fallback: Path
+
+    @property
+    def candidates(self) -> tuple[Path, Path]:
+        """Beside the file, or in the fallback under a name of its own."""
+        name = hashlib.sha256(os.fsencode(self.path.resolve())).hexdigest()[:16]
+        beside = self.path.with_name(self.path.name + SUFFIX)
+        return beside, self.fallback / f"{self.path.name}.{name}{SUFFIX}"
+
+    def recall(self) -> Memo | None:
+        """What is known of the file as it is now; None when nothing is.
+
+        Raises:
+            EnvironmentFailed: the file cannot be read.
+        """
+        marks: Marks | None = None
+        for candidate in self.candidates:
+            if (memo := _read(candidate, self.path)) is not None:
+                marks = marks or marks_of(self.path)
+                if memo.marks == marks:
+                    return memo
+        return None
+
+    def remember(self, memo: Memo) -> str | None:
+        """Keep a memo durably; returns why none could be kept, or None."""
+        text = _Sealed(memo=memo, checksum=_checksum(memo)).model_dump_json(indent=1) + "\n"
+        problem = None
+        for candidate in self.candidates:
+            try:
+                write_text(candidate, text)
+            except EnvironmentFailed as error:
+                problem = str(error)
+            else:
+                return None
+        return f"what was checked of {self.path} is not remembered, so the next run checks it again: {problem}"
+
+    def sha256(self, progress: Callable[[int], object] | None = None, *, note: Callable[[str], object]) -> str:
+        """The file's sha256, remembered or computed now.
+
+        Args:
+            progress: called with the bytes of each block that is read.
+            note: told when it could not be remembered.
+
+        Raises:
+            EnvironmentFailed: the file cannot be read.
+            IntegrityError: the file changed meanwhile.
+        """
+        if (memo := self.recall()) is not None:
+            return memo.sha256
+        with unchanged(self.path) as marks:
+            digest = sha256_file(self.path, progress)
+        if problem := self.remember(Memo(marks=marks, sha256=digest)):
+            note(problem)
+        return digest
+
+
+class unchanged:  # noqa: N801 - reads as a condition
+    """Around the reading of a whole file: gives its marks, and refuses what changed while it was read.
+
+    Raises:
+        EnvironmentFailed: the file cannot be read.
+        IntegrityError: on leaving, when the file is not the one it was.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> Marks:
+        self._marks = marks_of(self._path)
+        return self._marks
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None and marks_of(self._path) != self._marks:
+            raise IntegrityError(f"{self._path}: changed while it was read; wait until nobody writes it")
+
+
+def marks_of(path: Path) -> Marks:
+    """The marks of a file as it is now; reads some 260 KB of it.
+
+    Raises:
+        EnvironmentFailed: it cannot be read.
+    """
+    with explained(path, "read"), path.open("rb") as stream:
+        found = os.fstat(stream.fileno())
+        lasting = _file_system(path) in _LASTING
+        return Marks(
+            size=found.st_size,
+            modified_ns=found.st_mtime_ns,
+            changed_ns=found.st_ctime_ns if lasting else None,
+            inode=found.st_ino if lasting else None,
+            probe=_probe(stream.fileno(), found.st_size),
+        )
+
+
+def _probe(descriptor: int, size: int) -> str:
+    digest = hashlib.sha256()
+    last = max(0, size - _PROBE_BYTES)
+    for number in range(_PROBES):
+        digest.update(os.pread(descriptor, _PROBE_BYTES, last * number // (_PROBES - 1)))
+    return digest.hexdigest()
+
+
+def _file_system(path: Path) -> str | None:
+    """The type of the file system that holds a file, such as ext4; None where it cannot be told."""
+    if not _MOUNTS.is_file():
+        return None
+    device = os.stat(path).st_dev  # noqa: PTH116 - beside the other calls of os
+    wanted = f"{os.major(device)}:{os.minor(device)}"
+    for line in _MOUNTS.read_text(errors="replace").splitlines():
+        head, _, tail = line.partition(" - ")
+        if head.split()[2] == wanted:
+            return tail.split()[0]
+    return None
+
+
+def _read(candidate: Path, path: Path) -> Memo | None:
+    """A memo that may be believed; anything odd about it means that there is none."""
+    try:
+        owner = candidate.stat().st_uid
+        if owner not in (0, os.geteuid(), path.stat().st_uid):
+            return None
+        sealed = _Sealed.model_validate_json(candidate.read_bytes())
+    except (OSError, ValidationError):
+        return None
+    return sealed.memo if sealed.checksum == _checksum(sealed.memo) else None
+
+
+def _checksum(memo: Memo) -> str:
+    return hashlib.sha256(memo.model_dump_json().encode()).hexdigest()
