@@ -7,17 +7,17 @@ string.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import importlib.util
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from importlib.metadata import entry_points
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
-from cardrunner.contracts import Executor, Stage, Workload, WorkloadSpec
 from cardrunner.errors import MissingExtra, UsageError
+
+if TYPE_CHECKING:
+    from cardrunner.contracts import Executor, Stage, Workload, WorkloadSpec
 
 T = TypeVar("T")
 ENTRY_POINT_GROUP = "cardrunner.workloads"
@@ -27,8 +27,7 @@ _EXTRA_OF = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class WorkloadEntry:
+class WorkloadEntry(NamedTuple):
     """Where the two halves of a workload live."""
 
     spec: str
@@ -37,8 +36,7 @@ class WorkloadEntry:
     """Packages that its torch half imports."""
 
 
-@dataclass(frozen=True)
-class ToolEntry:
+class ToolEntry(NamedTuple):
     """Where a workload's own tool lives."""
 
     target: str
@@ -52,6 +50,8 @@ WORKLOADS: dict[str, WorkloadEntry] = {
         "cardrunner.workloads.melee.spec:SPEC", "cardrunner.workloads.melee.workload:WORKLOAD"
     ),
 }
+DEFAULT_WORKLOAD = "melee-policy"
+"""What `cardrunner new` begins with."""
 STAGES: dict[str, str] = {
     name: f"cardrunner.stages.{name}:STAGE" for name in ("load", "train", "checkpoint", "download", "demo")
 }
@@ -137,6 +137,8 @@ def _others() -> Iterable[Any]:
 def _known(table: dict[str, T], name: str, kind: str) -> T:
     if name in table:
         return table[name]
+    import difflib  # only a wrong name needs it
+
     near = difflib.get_close_matches(name, table, n=1)
     guess = f'; did you mean "{near[0]}"?' if near else f"; there are {', '.join(table)}"
     raise UsageError(f"unknown {kind} {name!r}{guess}")

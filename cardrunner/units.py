@@ -7,7 +7,6 @@ and scaled as exact fractions and rounded once, so ``12h`` and ``720 min`` are t
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import math
 import re
@@ -41,6 +40,17 @@ _COUNTED: dict[str, Literal["step", "epoch"]] = {
     "epoch": "epoch",
     "epochs": "epoch",
 }
+
+
+_QUANTITIES = rf"(?:{_NUMBER} ?(?:{'|'.join(_DURATIONS)}) ?)+"
+DURATION_PATTERN = rf"^ ?{_QUANTITIES}$"
+"""What editors check while typing: everything that `parse_duration` takes, and little more; so for the others."""
+SIZE_PATTERN = rf"^{_NUMBER} ?(?:{'|'.join(_SIZES)})$"
+DOLLARS_PATTERN = rf"^\${_NUMBER}$"
+HOURLY_PATTERN = rf"^\${_NUMBER}/(?:h|hr)$"
+PERCENT_PATTERN = rf"^{_NUMBER} ?%$"
+EPOCHS_PATTERN = rf"^{_NUMBER} ?epochs?$"
+EVERY_PATTERN = rf"^(?:{_NUMBER} ?(?:{'|'.join(_COUNTED)})| ?{_QUANTITIES})$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +231,8 @@ def _unit(name: str, units: dict[str, Fraction], noun: str, example: str) -> Fra
     if name in units:
         return units[name]
     by_lower = {unit.lower(): unit for unit in reversed(units)}
+    import difflib  # only a wrong unit needs it
+
     near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
     guess = f'; did you mean "{by_lower[near[0]]}"?' if near else f"; write {noun} such as {example}"
     shown = name if len(name) <= 16 else f"{name[:16]}…"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from cardrunner import registry
@@ -89,7 +89,7 @@ def _plan(loaded: LoadedCard, workspace: Workspace, gate: GateReport, *, executo
         metrics=tuple(planned_metrics(loaded)),
         kill_thresholds=tuple(planned_rules(card)),
         unchecked=tuple(unchecked(card, data)),
-        warnings=tuple(Warned(**asdict(fault)) for fault in loaded.warnings),
+        warnings=tuple(Warned(**fault._asdict()) for fault in loaded.warnings),
         packages=installed_packages(),
         configuration=card.model_dump(mode="json", by_alias=True),
         settings=tuple(settings(card)),
