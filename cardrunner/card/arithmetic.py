@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 
 from cardrunner import units
 from cardrunner.card import metric_checks, place_checks, price_checks, rule_checks, timing_checks
-from cardrunner.card.estimate import batches_of, training_examples
+from cardrunner.card.estimate import batches_of, processes_of, training_examples
 from cardrunner.card.schema.card import Card
 from cardrunner.contracts import Derived, Remark, WorkloadSpec
 
@@ -53,8 +53,8 @@ def batches(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
     examples = training_examples(card, spec)
     if examples is None:
         return
-    count = batches_of(examples, card.training, processes=card.infra.gpus)
-    together = f"{card.training.batch_size}" + (f" x {card.infra.gpus} GPUs" if card.infra.gpus > 1 else "")
+    count = batches_of(examples, card.training, processes=processes_of(card))
+    together = f"{card.training.batch_size}" + (f" x {processes_of(card)} processes" if processes_of(card) > 1 else "")
     if count == 0:
         yield Remark(
             loc=("training", "batch_size"),

@@ -1,7 +1,8 @@
 """What a signature covers, and its digest.
 
 The digest is taken over what the card says, not over how it is written: the effective card with its defaults, as
-canonical JSON (RFC 8785). Left out are only signatures, check marks and their evidence.
+canonical JSON (RFC 8785). Left out are only signatures, check marks and their evidence, and fields that the format got
+later (`cardrunner.card.schema.base.Later`) where they have their default.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import rfc8785
+from pydantic import BaseModel
 
 from cardrunner.card.document import Loc, format_path
+from cardrunner.card.schema.base import LATER
 from cardrunner.card.schema.card import Card
 
 DOMAIN = b"cardrunner card 1\0"
@@ -44,7 +47,9 @@ class Change:
 
 def signed_content(card: Card) -> dict[str, Any]:
     """Everything a reviewer agrees to, as JSON: the card with its defaults, without signatures and check marks."""
-    return card.model_dump(mode="json", by_alias=True, exclude=_UNSIGNED)
+    content = card.model_dump(mode="json", by_alias=True, exclude=_UNSIGNED)
+    _leave_out_later(card, content)
+    return content
 
 
 def card_digest(card: Card) -> str:
@@ -68,6 +73,24 @@ def content_digest(content: Mapping[str, Any]) -> str:
 def content_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Change, ...]:
     """Every value that differs between two signed contents, in the order of the card."""
     return tuple(_changes((), before, after))
+
+
+def _leave_out_later(value: object, content: Any) -> None:
+    """Remove later fields with their default from the JSON of a value."""
+    if isinstance(value, tuple):
+        for item, part in zip(value, content, strict=True):
+            _leave_out_later(item, part)
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            _leave_out_later(item, content[key])
+    if not isinstance(value, BaseModel):
+        return
+    for name, field in type(value).model_fields.items():
+        key, item = field.alias or name, getattr(value, name)
+        if LATER in field.metadata and item == field.default:
+            del content[key]
+        elif key in content:  # or it is not signed
+            _leave_out_later(item, content[key])
 
 
 def _changes(loc: Loc, before: Any, after: Any) -> Iterator[Change]:

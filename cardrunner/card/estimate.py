@@ -52,7 +52,7 @@ def cost_of(card: Card, seconds: float) -> float | None:
 def batches_per_epoch(card: Card, spec: WorkloadSpec) -> int | None:
     """Batches of one process in an epoch; None where the number of training examples cannot be known yet."""
     examples = training_examples(card, spec)
-    return None if examples is None else batches_of(examples, card.training, processes=card.infra.gpus)
+    return None if examples is None else batches_of(examples, card.training, processes=processes_of(card))
 
 
 def training_examples(card: Card, spec: WorkloadSpec) -> int | None:
@@ -61,6 +61,11 @@ def training_examples(card: Card, spec: WorkloadSpec) -> int | None:
         return card.data.train_examples
     derived = spec.examples(card)
     return derived[0] if derived else None
+
+
+def processes_of(card: Card) -> int:
+    """How many processes train together: one per GPU, or as many as the card asks for on the CPU."""
+    return max(card.infra.gpus, card.training.processes)
 
 
 def batches_of(examples: int, training: TrainingSection, *, processes: int = 1) -> int:

@@ -48,11 +48,6 @@ class Chain:
         root = reduce(lambda base, over: _merged(over, base), reversed(roots))
         return dataclasses.replace(self.own, root=root)
 
-    @property
-    def files(self) -> tuple[str, ...]:
-        """The names of all files, the card's own first."""
-        return (self.own.file, *(base.file for base in self.bases))
-
     def faults(self) -> Iterator[Fault]:
         """What a base says and every card has to say for itself."""
         mark = self.own.mark((KEY,))

@@ -16,7 +16,6 @@ from pydantic import ValidationError, create_model
 from cardrunner.card.arithmetic import check_card
 from cardrunner.card.changes import changed_card, check_restarts, section_validator
 from cardrunner.card.document import Document, Fault
-from cardrunner.card.extends import Chain, OpenBase, from_bytes, from_workspace, read_chain
 from cardrunner.card.reader import MAX_FAULTS, read_bytes, read_document
 from cardrunner.card.schema.base import Section
 from cardrunner.card.schema.card import Card
@@ -61,6 +60,10 @@ class LoadedCard:
 
     def value(self) -> dict[str, object]:
         """The effective card as read."""
+        if not self.bases:
+            return self.document.value()
+        from cardrunner.card.extends import Chain
+
         return Chain(self.document, self.bases).effective.value()
 
     def changed(self, changes: Mapping[str, Any]) -> Card:
@@ -74,7 +77,7 @@ def load_card(path: Path, resolve: SpecResolver) -> LoadedCard:
     Raises:
         CardError: it has faults, or cannot be read; carries every fault.
     """
-    return _loaded(_examine(read_bytes(path), str(path), from_workspace(path), resolve))
+    return _loaded(_examine(read_bytes(path), str(path), path, resolve))
 
 
 def load_card_bytes(data: bytes, *, file: str, resolve: SpecResolver, sources: Sequence[bytes] = ()) -> LoadedCard:
@@ -87,13 +90,13 @@ def load_card_bytes(data: bytes, *, file: str, resolve: SpecResolver, sources: S
     Raises:
         CardError: it has faults; carries every one of them.
     """
-    return _loaded(_examine(data, file, from_bytes(sources), resolve))
+    return _loaded(_examine(data, file, sources, resolve))
 
 
 def examine_card(path: Path, resolve: SpecResolver) -> tuple[Fault, ...]:
     """Every fault and warning of a card file, in the order of the file; raises for no content."""
     try:
-        return _examine(read_bytes(path), str(path), from_workspace(path), resolve).faults
+        return _examine(read_bytes(path), str(path), path, resolve).faults
     except CardError as error:
         return tuple(fault for fault in error.faults if isinstance(fault, Fault))
 
@@ -119,7 +122,8 @@ def _model_of_any() -> type[Card]:
 
 
 class _Examined(NamedTuple):
-    chain: Chain
+    own: Document
+    bases: tuple[Document, ...]
     card: Card | None
     spec: WorkloadSpec | None
     faults: tuple[Fault, ...]
@@ -130,18 +134,31 @@ def _loaded(found: _Examined) -> LoadedCard:
         raise CardError(found.faults)
     from cardrunner.card.digest import card_digest  # validate alone needs none
 
-    own, digest = found.chain.own, card_digest(found.card)
-    return LoadedCard(Path(own.file), own, found.card, found.spec, digest, found.faults, found.chain.bases)
+    path, digest = Path(found.own.file), card_digest(found.card)
+    return LoadedCard(path, found.own, found.card, found.spec, digest, found.faults, found.bases)
 
 
-def _examine(data: bytes, file: str, open_base: OpenBase, resolve: SpecResolver) -> _Examined:
-    chain = read_chain(read_document(data, file=file), open_base)
-    document = chain.effective
+def _effective(own: Document, sources: Path | Sequence[bytes]) -> tuple[Document, tuple[Document, ...], list[Fault]]:
+    """The whole card, the ones it extends and what is wrong about that.
+
+    Args:
+        sources: the card's path, to read what it extends from its workspace, or the bytes of that.
+    """
+    if own.root.entry("extends") is None:
+        return own, (), []
+    from cardrunner.card.extends import from_bytes, from_workspace, read_chain  # most cards extend none
+
+    chain = read_chain(own, from_workspace(sources) if isinstance(sources, Path) else from_bytes(sources))
+    return chain.effective, chain.bases, list(chain.faults())
+
+
+def _examine(data: bytes, file: str, sources: Path | Sequence[bytes], resolve: SpecResolver) -> _Examined:
+    own = read_document(data, file=file)
+    document, bases, faults = _effective(own, sources)
     value = document.value()
     spec, remarks = _spec_of(value, resolve)
     model = card_model(spec) if spec else _model_of_any()
-    card, faults = None, list(chain.faults())
-    told = {fault.path for fault in faults}
+    card, told = None, {fault.path for fault in faults}
     try:
         card = part = model.model_validate(value)
         faulty: frozenset[str] = frozenset()
@@ -154,7 +171,8 @@ def _examine(data: bytes, file: str, open_base: OpenBase, resolve: SpecResolver)
     if spec:
         remarks += check_card(part, spec, without=faulty)
     faults += _as_faults(remarks, document)
-    return _Examined(chain, card, spec, _first(sorted(faults, key=partial(_place, chain.files))))
+    files = [own.file, *(base.file for base in bases)]
+    return _Examined(own, bases, card, spec, _first(sorted(faults, key=partial(_place, files))))
 
 
 def _first(faults: Sequence[Fault]) -> tuple[Fault, ...]:

@@ -160,6 +160,7 @@ def _watched(card: Card) -> Iterator[tuple[Location, str]]:
         if not isinstance(rule, EventRule):
             yield ("kill_thresholds", index, "metric"), rule.metric
     yield ("training", "select", "metric"), card.training.select.metric
+    yield from ((("training", "keep_best", index), name) for index, name in enumerate(card.training.keep_best))
 
 
 def _named_baselines(card: Card) -> Iterator[tuple[Location, str, str]]:

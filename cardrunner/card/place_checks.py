@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from cardrunner.card.schema.base import leaves_workspace
 from cardrunner.card.schema.card import Card
 from cardrunner.contracts import Remark, WorkloadSpec
-from cardrunner.workspace import DATA_VARIABLE
 
 
 def local_data(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
@@ -17,6 +16,8 @@ def local_data(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
         return
     for number, file in enumerate(card.data.source):
         if leaves_workspace(file.path):
+            from cardrunner.workspace import DATA_VARIABLE
+
             at = () if len(card.data.source) == 1 else (number,)
             message = f"leaves the workspace; write a relative path, and set {DATA_VARIABLE} to the folder it starts in"
             yield Remark(loc=("data", "source", *at), message=message)

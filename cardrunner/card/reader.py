@@ -12,7 +12,6 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 
@@ -56,6 +55,7 @@ __all__ = [
 
 MAX_BYTES = 256 * 1024
 MAX_FAULTS = 100
+_TIGHT = re.compile(r"[^\s#]#")
 
 # libyaml's event parser is about twenty times faster than the Python one and keeps its state on the heap; what crashes
 # on deep nesting is its recursive composer, which is never reached from here, and the depth limit stops it early.
@@ -125,19 +125,15 @@ def _too_large(file: str) -> Fault:
     return Fault(file, 1, 1, "", sentence)
 
 
-@dataclass(slots=True)
 class _Reading:
     """One pass over one card: the faults of its characters, its syntax and its tree."""
 
-    file: str
-    text: str
-    faults: list[Fault] = field(default_factory=list)
-    lines: Lines = field(init=False)
-    tree: TreeBuilder = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.lines = Lines(self.text)
-        self.tree = TreeBuilder(self.text, self._report)
+    def __init__(self, file: str, text: str) -> None:
+        self.file = file
+        self.text = text
+        self.faults: list[Fault] = []
+        self.lines = Lines(text)
+        self.tree = TreeBuilder(text, self._report)
 
     def run(self) -> Mapping | None:
         complete = self._build()
@@ -146,6 +142,7 @@ class _Reading:
             return None
         self._check_tabs()
         self._check_indentation()
+        self._check_comments()
         return self._top()
 
     def _build(self) -> bool:
@@ -207,6 +204,13 @@ class _Reading:
                 line = self.lines.mark(begun.start).line
                 self._report_at(offset, syntax.OUTDENTED.format(begun=line))
                 break
+
+    def _check_comments(self) -> None:
+        """Hold comments to the space before them, without which other readers take them for text or refuse them."""
+        if _TIGHT.search(self.text) and self.tree.root is not None:
+            syntax = _syntax()
+            for offset in syntax.tight_comments(self.text, self.tree.root):
+                self._report_at(offset, syntax.TIGHT)
 
     def _top(self) -> Mapping | None:
         root = self.tree.root

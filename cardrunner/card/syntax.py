@@ -5,14 +5,19 @@ Both of its parsers are covered: the C one (libyaml) and the Python one word the
 
 from __future__ import annotations
 
+import bisect
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+
+from cardrunner.card.document import Mapping, Node, Sequence
+from cardrunner.card.tree import TOO_DEEP
 
 TAB = "a tab stands where spaces are needed; indent with spaces"
 DIRECTIVE = 'directives ("%YAML", "%TAG") are not used in cards; delete the line'
 UNKNOWN = "this is not valid YAML; check the quotes, brackets and indentation here"
 OUTDENTED = "this continues what was opened on line {begun} and has to be indented deeper than its key; add spaces"
+TIGHT = 'a comment begins with a space and "#"; put a space here, or quote text that holds "#"'
 _TAGS = 'tags such as "!name" are not used in cards; delete it, or quote the text if it begins with "!"'
 _ANCHORS = 'anchors and aliases ("&name", "*name") are not used in cards; write the value out, or quote the text'
 _ESCAPE = 'this "\\" escape is unknown; write the character itself, "\\\\" for a backslash, or single quotes'
@@ -32,6 +37,7 @@ def _row(pattern: str, sentence: str, *, at_context: bool = False) -> _Row:
 
 # matched in order against "context: problem"
 _ROWS = (
+    _row("maximum nesting depth", TOO_DEEP),  # newer libyaml gives up by itself, before it tells of what is opened
     _row("tab character|'\\\\t'", TAB),
     _row("(scanning|parsing) a tag|tag handle|duplicate tag", _TAGS),
     _row("scanning an (anchor|alias)|duplicate anchor", _ANCHORS),
@@ -78,6 +84,39 @@ def outdented(text: str, start: int, end: int, indent: int, *, text_itself: bool
         closes = not text_itself and said[:1] in ("]", "}") and deep == indent
         if said.strip() and deep <= indent and not closes and (text_itself or not said.startswith("#")):
             yield begin + deep
+
+
+def tight_comments(text: str, root: Node) -> Iterator[int]:
+    """Offsets of the comments that begin right behind something, where PyYAML takes them and YAML does not."""
+    spans = sorted(_spans(text, root))
+    starts = [start for start, _ in spans]
+
+    def in_value(offset: int) -> bool:
+        place = bisect.bisect_right(starts, offset) - 1
+        return place >= 0 and offset < spans[place][1]
+
+    begin = 0
+    for line in text.splitlines(keepends=True):
+        marks = (found.start() for found in re.finditer("#", line))
+        first = next((mark for mark in marks if not in_value(begin + mark)), None)
+        if first and line[first - 1] not in " \t":
+            yield begin + first
+        begin += len(line)
+
+
+def _spans(text: str, node: Node) -> Iterator[tuple[int, int]]:
+    """Where values and keys stand; of block text only what is below its first line."""
+    if isinstance(node, Mapping):
+        for entry in node.entries:
+            yield entry.key.start, entry.key.end
+            yield from _spans(text, entry.value)
+    elif isinstance(node, Sequence):
+        for item in node.items:
+            yield from _spans(text, item)
+    elif node.style in ("literal", "folded"):
+        yield text.find("\n", node.start) + 1, node.end
+    elif node.start < node.end:
+        yield node.start, node.end
 
 
 def explain(context: str, problem: str, begun: int) -> tuple[str, bool]:

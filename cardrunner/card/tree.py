@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import NamedTuple, cast
 
 import yaml
@@ -25,6 +24,7 @@ from cardrunner.card.document import (
 )
 
 MAX_DEPTH = 32
+TOO_DEEP = f"lists and mappings are nested more than {MAX_DEPTH} deep; flatten them"
 MAX_NODES = 10_000
 MAX_SCALAR_BYTES = 64 * 1024
 
@@ -35,18 +35,20 @@ class GaveUpError(Exception):
     """Reading cannot go on; the fault is recorded. Never leaves the reader."""
 
 
-@dataclass(slots=True)
 class _Open:
     """A list or mapping whose end has not come yet."""
 
-    mark: Mark
-    start: int
-    flow: bool
-    mapping: bool
-    key: Scalar | None = None
-    entries: list[Entry] = field(default_factory=list)
-    items: list[Node] = field(default_factory=list)
-    seen: dict[str, Mark] = field(default_factory=dict)
+    __slots__ = ("entries", "flow", "items", "key", "mapping", "mark", "seen", "start")
+
+    def __init__(self, mark: Mark, start: int, *, flow: bool, mapping: bool) -> None:
+        self.mark = mark
+        self.start = start
+        self.flow = flow
+        self.mapping = mapping
+        self.key: Scalar | None = None
+        self.entries: list[Entry] = []
+        self.items: list[Node] = []
+        self.seen: dict[str, Mark] = {}
 
     def step(self) -> Loc:
         """The key or index that is being read; nothing between two entries."""
@@ -72,7 +74,6 @@ class Continued(NamedTuple):
     text: bool
 
 
-@dataclass(slots=True)
 class TreeBuilder:
     """Takes the events of one document in order.
 
@@ -81,14 +82,15 @@ class TreeBuilder:
         report: called with the place, the path and the sentence of every fault.
     """
 
-    text: str
-    report: Callable[[Mark, str, str], None]
-    root: Node | None = None
-    verbatim: list[tuple[int, int]] = field(default_factory=list)  # spans of quoted and block text
-    continued: list[Continued] = field(default_factory=list)
-    _stack: list[_Open] = field(default_factory=list)
-    _nodes: int = 0
-    _documents: int = 0
+    def __init__(self, text: str, report: Callable[[Mark, str, str], None]) -> None:
+        self.text = text
+        self.report = report
+        self.root: Node | None = None
+        self.verbatim: list[tuple[int, int]] = []  # spans of quoted and block text
+        self.continued: list[Continued] = []
+        self._stack: list[_Open] = []
+        self._nodes = 0
+        self._documents = 0
 
     def take(self, event: yaml.Event) -> None:
         """Take the next event.
@@ -140,10 +142,10 @@ class TreeBuilder:
 
     def _begin(self, event: yaml.CollectionStartEvent) -> None:
         if len(self._stack) >= MAX_DEPTH:
-            self._refuse(event, f"lists and mappings are nested more than {MAX_DEPTH} deep; flatten them")
+            self._refuse(event, TOO_DEEP)
             raise GaveUpError
         mapping = isinstance(event, yaml.MappingStartEvent)
-        self._stack.append(_Open(_mark(event), _span(event)[0], bool(event.flow_style), mapping))
+        self._stack.append(_Open(_mark(event), _span(event)[0], flow=bool(event.flow_style), mapping=mapping))
 
     def _scalar(self, event: yaml.ScalarEvent) -> Scalar:
         start, end = _span(event)
@@ -184,6 +186,8 @@ class TreeBuilder:
             self._refuse(event, "this text is not in Unicode form NFC; retype its accents, or convert the file to NFC")
         if style != "plain":
             return text
+        if text in ("-", "?", ":"):
+            self._refuse(event, f'"{text}" alone is a mark of YAML, not text; quote it')
         try:
             return scalars.resolve(text)
         except ValueError as error:
@@ -214,6 +218,10 @@ class TreeBuilder:
             )
         elif node.style == "plain" and node.value == "<<":
             self.report(node.mark, self.path(), "merge keys are not used in cards; write the values out")
+        elif node.start and self.text[node.start - 1] == "?":
+            self.report(
+                node.mark, self.path(), 'a "?" stands right before this key; delete it, or quote the key with it'
+            )
         elif characters.has_joiner(node.value):
             self.report(node.mark, self.path(), "this key holds a joiner, which cannot be seen; retype the key")
         elif (first := top.seen.setdefault(node.value, node.mark)) is not node.mark:

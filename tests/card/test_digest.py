@@ -83,6 +83,14 @@ def test_a_default_that_is_written_out_changes_nothing(edited: Edit, policy_card
     assert edited(("  seed: 0\n", "  seed: 0\n  keep: 2\n  workers: 0\n")).digest == policy_card.digest
 
 
+def test_a_field_that_came_later_counts_only_where_it_says_something(edited: Edit, policy_card: LoadedCard) -> None:
+    silent = edited(("  seed: 0\n", "  seed: 0\n  processes: 1\n  keep_best: []\n"))
+    assert silent.digest == policy_card.digest
+    telling = edited(("  seed: 0\n", "  seed: 0\n  processes: 2\n"))
+    lines = [str(change) for change in content_changes(signed_content(policy_card.card), signed_content(telling.card))]
+    assert lines == ["training.processes: added 2"]
+
+
 def test_changes_read_as_one_line_each(edited: Edit, policy_card: LoadedCard) -> None:
     other = edited(
         ("budget: $7.50", "budget: $10"),

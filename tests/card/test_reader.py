@@ -513,3 +513,39 @@ def test_the_quick_look_at_characters_lets_nothing_pass_that_the_close_one_refus
         character = chr(number)
         if number not in (9, 10) and characters.plain(character):
             assert not list(characters._forbidden().finditer(f"x{character}")), hex(number)
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "said"),
+    [
+        ("a: [x]#b", 7, "a comment begins with a space"),
+        ('a: "x"#b', 7, "a comment begins with a space"),
+        ("a: [x,#b\n y]", 7, "a comment begins with a space"),
+        ("a: |#b\n  x\n", 5, "a comment begins with a space"),
+        ("a: {?b: c}", 6, 'a "?" stands right before this key'),
+        ("a: [?b]", 6, 'a "?" stands right before this key'),
+        ("a: [-]", 5, '"-" alone is a mark of YAML'),
+    ],
+)
+def test_what_other_readers_take_for_something_else_is_refused(text: str, column: int, said: str) -> None:
+    (fault,) = faults_of(text)
+    assert (fault.line, fault.column) == (1, column)
+    assert said in fault.message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: x#b # c#d",
+        "a: x]#b",
+        "## a\n#b#c\na: 1",
+        'a: "b#c"',
+        "a: [b] #c",
+        "a: |\n  x]#y\n",
+        "a: ?b",
+        "a: [-b, '-']",
+        "a: {? b: c}",
+    ],
+)
+def test_hashes_and_marks_in_text_and_comments_are_left_alone(text: str) -> None:
+    assert read_document(text.encode(), file="card.yaml").root.entries[0].key.value == "a"

@@ -30,6 +30,8 @@ _RARER: dict[str, tuple[str, Callable[[TrainingSection], str]]] = {
     "schedule_unit": ("Schedule moves", lambda training: f"every {training.schedule_unit}"),
     "drop_last": ("Last partial batch", lambda training: "left out" if training.drop_last else "used"),
     "keep": ("Checkpoints kept", lambda training: str(training.keep)),
+    "keep_best": ("Best kept by", lambda training: ", ".join(training.keep_best)),
+    "processes": ("Processes", lambda training: str(training.processes)),
     "threads": ("Threads", lambda training: str(training.threads)),
     "workers": ("Workers", lambda training: str(training.workers)),
 }

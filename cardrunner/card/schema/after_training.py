@@ -1,7 +1,5 @@
 """What happens with the result."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from cardrunner.card.schema.base import Line, LineOrCount, PositiveCount, Section, WorkspacePath

@@ -15,7 +15,6 @@ from pydantic import (
     Discriminator,
     Field,
     GetPydanticSchema,
-    PlainSerializer,
     StringConstraints,
     Tag,
     WithJsonSchema,
@@ -36,6 +35,17 @@ class Section(BaseModel):
         defer_build=True,
         allow_inf_nan=False,
     )
+
+
+class Later:
+    """Marks a field that `card: 1` got after cards of it were signed.
+
+    Such a field is part of the signed content only where it says something else than its default, so that a card that
+    was signed before keeps its digest, and means what it meant.
+    """
+
+
+LATER = Later()
 
 
 class FieldError(ValueError):
@@ -202,7 +212,6 @@ Number = Annotated[
 Date = Annotated[
     datetime.date,
     BeforeValidator(_date),
-    PlainSerializer(lambda day: day.isoformat(), return_type=str),
     WithJsonSchema({"type": "string", "format": "date", "examples": ["2026-02-26"]}),
 ]
 # Checked inside pydantic: these are most of a card's fields, and a validator of ours would be looked at once for each.

@@ -1,8 +1,6 @@
 """The whole card."""
 
-from __future__ import annotations
-
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -84,7 +82,7 @@ class Card(Section):
     sign_off: SignOff
 
     @model_validator(mode="after")
-    def _author_does_not_review(self) -> Card:
+    def _author_does_not_review(self) -> Self:
         if self.author and any(
             self.author.casefold() == reviewer.id.casefold() for reviewer in self.sign_off.reviewers
         ):
@@ -92,7 +90,7 @@ class Card(Section):
         return self
 
     @model_validator(mode="after")
-    def _says_what_success_is(self) -> Card:
+    def _says_what_success_is(self) -> Self:
         if not self.targets and not self.success:
             raise FieldError(
                 "is missing: give at least one target, or success tiers that say what the run is for", "targets"

@@ -1,8 +1,6 @@
 """Which data the run reads. A workload extends `DataSection` with what its files hold."""
 
-from __future__ import annotations
-
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
@@ -88,18 +86,18 @@ class DataSection(Section):
     """Derived from the files; when stated it must agree."""
     shuffle: Literal["auto", "full", "block"] = "auto"
     """full: the order of an epoch runs over all examples, wherever they lie; for files that fit into memory. block:
-    whole groups of examples (such as games) are read in sequence, in random order, and mixed in blocks of
+    stretches of about a thousand examples are read in sequence, in random order, and mixed in blocks of
     `shuffle_block`; for files larger than memory. auto: full where the files leave 2 GiB of the memory (infra.memory,
     or what the machine has), else block."""
     shuffle_block: Annotated[ByteCount, Field(ge=2**16)] = 256 * 2**20
-    """Memory of a block; the larger it is, the more groups are mixed."""
+    """Memory of a block; the larger it is, the more is mixed."""
     on_constant_columns: Literal["warn", "fail"] = "warn"
     """A column that never changes carries nothing; it is named in the expected-against-actual table."""
     notes: Lines = ()
     """What one should know about the files."""
 
     @model_validator(mode="after")
-    def _one_digest_for_one_file(self) -> DataSection:
+    def _one_digest_for_one_file(self) -> Self:
         if self.sha256 and len(self.source) > 1:
             raise FieldError("is for a single file; give each file of data.source its own", "sha256")
         return self

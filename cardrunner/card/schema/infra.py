@@ -1,7 +1,5 @@
 """Where the run happens and what watches it."""
 
-from __future__ import annotations
-
 import re
 from typing import Annotated, Any, Literal
 

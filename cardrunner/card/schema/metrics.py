@@ -1,8 +1,6 @@
 """What the run is measured by: earlier runs and targets."""
 
-from __future__ import annotations
-
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -63,7 +61,7 @@ class Target(Section):
     """Why this number."""
 
     @model_validator(mode="after")
-    def _one_side(self) -> Target:
+    def _one_side(self) -> Self:
         if self.below is None and self.above is None:
             raise ValueError("give below or above: the value to reach")
         if self.below is not None and self.above is not None:

@@ -1,7 +1,5 @@
 """Which model is trained. A workload replaces `ModelSection` by its architectures' own fields."""
 
-from __future__ import annotations
-
 from cardrunner.card.schema.base import Line, PositiveCount, Section
 
 

@@ -1,7 +1,5 @@
 """Why the run exists: lineage, what must match, and what people want to remember about it."""
 
-from __future__ import annotations
-
 import re
 from typing import Annotated, Literal
 

@@ -1,10 +1,8 @@
 """Who has to agree, and what has to be done first."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema, model_validator
 
@@ -160,7 +158,7 @@ class Rule(Section):
     """Only for these GPUs, such as A100."""
 
     @model_validator(mode="after")
-    def _asks_for_one_thing(self) -> Rule:
+    def _asks_for_one_thing(self) -> Self:
         if self.role and self.of:
             raise FieldError("is given besides role; keep one of them", "of")
         if self.of and self.need > len(set(self.of)):
@@ -207,7 +205,7 @@ class SignOff(Section):
     reviewers: Annotated[tuple[Reviewer, ...], Field(min_length=1)]
 
     @model_validator(mode="after")
-    def _ids_differ(self) -> SignOff:
+    def _ids_differ(self) -> Self:
         seen: set[str] = set()
         for number, reviewer in enumerate(self.reviewers):
             if reviewer.id.casefold() in seen:
@@ -216,7 +214,7 @@ class SignOff(Section):
         return self
 
     @model_validator(mode="after")
-    def _can_be_fulfilled(self) -> SignOff:
+    def _can_be_fulfilled(self) -> Self:
         required = sum(reviewer.required for reviewer in self.reviewers)
         if not required:
             raise FieldError("at least one reviewer must be required", "reviewers")

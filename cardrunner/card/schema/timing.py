@@ -1,8 +1,6 @@
 """How long it takes and what it costs, before anybody knows."""
 
-from __future__ import annotations
-
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
@@ -68,7 +66,7 @@ class Timing(Section):
     """Where the numbers come from."""
 
     @model_validator(mode="after")
-    def _columns_fit(self) -> Timing:
+    def _columns_fit(self) -> Self:
         width = len(self.calibration)
         columns: dict[tuple[str, ...], Any] = {(name,): getattr(self, name) for name in ("epoch", "data_load")}
         columns |= {("stated", name): getattr(self.stated, name) for name in ("training", "total", "cost")}

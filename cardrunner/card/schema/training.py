@@ -1,12 +1,10 @@
 """How the model is trained. A workload may extend `TrainingSection` with its own knobs."""
 
-from __future__ import annotations
-
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from cardrunner.card.schema.base import Count, Every, FieldError, Line, Lines, PositiveCount, Section
+from cardrunner.card.schema.base import LATER, Count, Every, FieldError, Line, Lines, PositiveCount, Section
 from cardrunner.units import Every as EveryValue
 
 
@@ -43,7 +41,7 @@ class TrainingSection(Section):
     epochs: PositiveCount
     """Total number of epochs, also after a resume."""
     batch_size: PositiveCount
-    """Examples per optimizer step and process."""
+    """Examples per forward pass and process. An optimizer step has batch_size x processes x gradient_accumulation."""
     learning_rate: Annotated[float, Field(gt=0)]
     """Its highest value, after any warm-up."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
@@ -76,17 +74,21 @@ class TrainingSection(Section):
     """CPU threads for arithmetic; all cores where nothing is stated. Exact repetition needs the same number."""
     workers: Count = 0
     """Background threads that prepare batches; 0 prepares them in the training thread."""
+    processes: Annotated[PositiveCount, Field(le=256), LATER] = 1
+    """Processes that train together on the CPU. On GPUs there is one per GPU, which `infra.gpus` says."""
     checkpoint_every: Every = EveryValue(1, "epoch")
     """How often the full state is saved."""
     keep: Kept = 2
     """How many periodic checkpoints stay on disk; best and latest always do."""
+    keep_best: Annotated[tuple[Line, ...], LATER] = ()
+    """Validation metrics by each of which the best weights are kept too, beside those of `select`."""
     select: Selection
     """What makes a checkpoint the best one."""
     reason: Lines = ()
     """Why these numbers."""
 
     @model_validator(mode="after")
-    def _warmup_fits(self) -> TrainingSection:
+    def _warmup_fits(self) -> Self:
         if self.schedule_unit == "epoch" and self.warmup >= self.epochs:
             raise FieldError(
                 f"a warm-up of {self.warmup} epochs leaves none of the {self.epochs} epochs for training", "warmup"
