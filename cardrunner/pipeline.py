@@ -21,6 +21,7 @@ from cardrunner.runs.frozen import load_frozen, restart_changes, with_changes
 from cardrunner.runs.history import History
 from cardrunner.runs.interrupts import StopRequest
 from cardrunner.runs.ledger import Ledger
+from cardrunner.runs.outcome import outcome_of
 from cardrunner.runs.records import LaunchRecord, read_record
 from cardrunner.workspace import Workspace
 
@@ -69,7 +70,7 @@ def run_stage(ctx: RunContext, name: str) -> None:
 
     def ended(error: BaseException | None) -> None:
         seconds = round(time.monotonic() - began, 3)
-        sentence = None if error is None else f"{type(error).__name__}: {error}"
+        sentence = None if error is None else outcome_of(error).reason
         ctx.ledger.append(
             "stage_ended", attempt=ctx.attempt, stage=name, seconds=seconds, ok=error is None, error=sentence
         )

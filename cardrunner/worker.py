@@ -20,7 +20,7 @@ from cardrunner.gate import examine_gate
 from cardrunner.gate.case import parse_timestamp
 from cardrunner.pipeline import open_context, run_worker_stages
 from cardrunner.runs.clock import utc_now
-from cardrunner.runs.environment import collect_environment
+from cardrunner.runs.environment import collect_environment, peak_memory
 from cardrunner.runs.files import explained
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.frozen import load_frozen
@@ -28,7 +28,7 @@ from cardrunner.runs.interrupts import StopRequest
 from cardrunner.runs.lease import Lease
 from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.outcome import COMPLETED, Outcome, outcome_of
-from cardrunner.runs.records import LaunchRecord, Manifest, find_record, read_record
+from cardrunner.runs.records import STATE, LaunchRecord, Manifest, find_record, read_record
 from cardrunner.tracking.progress import shown
 from cardrunner.workspace import Workspace
 
@@ -69,6 +69,7 @@ def _attempt(folder: RunFolder, ledger: Ledger, stop: StopRequest) -> int:
             reason=outcome.reason,
             exit_code=outcome.exit_code,
             seconds=round(time.monotonic() - began, 3),
+            peak_memory_bytes=peak_memory(),
         )
     return outcome.exit_code
 
@@ -126,8 +127,7 @@ def _resume_point(folder: RunFolder) -> dict[str, object] | None:
     """The newest full state of the manifest; the train stage says so in the ledger when it must use an older one."""
     with contextlib.suppress(CardrunnerError):
         manifest = find_record(folder.manifest, Manifest) or Manifest()
-        inside = f"{folder.checkpoints.name}/"
-        states = [entry for entry in manifest.entries if entry.file.startswith(inside)]
+        states = [entry for entry in manifest.entries if STATE in entry.roles]
         newest = max(states, key=lambda entry: entry.step, default=None)
         return {"file": newest.file, "epoch": newest.epoch, "step": newest.step} if newest else None
     return None

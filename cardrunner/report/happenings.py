@@ -18,7 +18,7 @@ _TOLD: dict[str, Callable[[Event], str | None]] = {
     "acknowledged": lambda event: str(event.get("text")),
     "note": lambda event: str(event.get("text") or event.get("message") or ""),
     "finished": lambda event: event.get("problem"),
-    "attempt_started": lambda event: _resumed(event),
+    "resumed": lambda event: _origin(event),
     "stage_ended": lambda event: (
         None if event.get("ok") else f"the {event.get('stage')} stage ended with: {event.get('error')}"
     ),
@@ -61,13 +61,8 @@ def _changes(event: Event) -> str:
     )
 
 
-def _resumed(event: Event) -> str | None:
-    origin = event.get("resumed_from")
-    return (
-        f"resumed from {origin.get('file')}, epoch {origin.get('epoch')}, step {origin.get('step')}"
-        if isinstance(origin, dict)
-        else None
-    )
+def _origin(event: Event) -> str:
+    return f"went on from {event.get('file')}, epoch {event.get('epoch')}, step {event.get('step')}"
 
 
 def _optional(value: object) -> str | None:

@@ -21,7 +21,7 @@ from cardrunner.card.schema.card import Card
 from cardrunner.contracts import MetricNames, MetricSpec
 from cardrunner.errors import CardError, IntegrityError, UsageError
 from cardrunner.kill_rules import Validation
-from cardrunner.report.attempts import Attempt, read_attempts
+from cardrunner.runs.attempts import Attempt, read_attempts
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.frozen import read_sources
 from cardrunner.runs.history import History, HistoryRow
@@ -82,7 +82,7 @@ class Recorded:
     @cached_property
     def attempts(self) -> tuple[Attempt, ...]:
         """Every life of the worker, oldest first."""
-        return read_attempts(self.events, lease=self.lease)
+        return read_attempts(self.events, rows=self.rows, lease=self.lease)
 
     @cached_property
     def validation_rows(self) -> tuple[HistoryRow, ...]:

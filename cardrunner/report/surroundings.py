@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,6 +69,7 @@ def _described(environment: Environment) -> dict[str, Cell]:
     rows: dict[str, Cell] = {
         "Git commit": Code(environment.git_commit) if environment.git_commit else "none",
         "Git tree": dirty[environment.git_dirty],
+        "Sources of cardrunner": Code(environment.code_sha256[:12]) if environment.code_sha256 else None,
         "Host": environment.hostname,
         "Processor": f"{environment.cpu}, {environment.cores} cores",
         "Memory": format_bytes(environment.memory_bytes),
@@ -87,6 +88,7 @@ def _training(run: Recorded) -> Table:
         ("Precision", train.precision if train else training.precision, _source(run)),
         ("Device", train.device if train else training.device, _source(run)),
         ("Threads", str(train.threads) if train else _optional(training.threads), _source(run)),
+        *_batches(run),
         (
             "Weights sha256",
             Code(train.weights_sha256) if train and train.weights_sha256 else None,
@@ -94,6 +96,21 @@ def _training(run: Recorded) -> Table:
         ),
     )
     return Table(("What", "Value", "From"), "lll", rows)
+
+
+def _batches(run: Recorded) -> Iterator[tuple[Cell, Cell, Cell]]:
+    train = run.train
+    if train is None or train.batch_size is None:
+        return
+    yield ("Processes", str(train.processes), "the train stage")
+    yield ("Batch size", f"{train.batch_size:,}", "per forward pass and process")
+    yield ("Effective batch", f"{train.effective_batch:,}", "examples per optimizer step")
+    for split in train.splits:
+        yield (
+            f"Out of memory at step {split.step:,}",
+            f"batches in {split.pieces} pieces from there on",
+            "the train stage",
+        )
 
 
 def _source(run: Recorded) -> str:

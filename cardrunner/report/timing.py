@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from cardrunner.card.estimate import Estimate, estimate
-from cardrunner.report.attempts import Attempt
 from cardrunner.report.format import count, rate, share, when
 from cardrunner.report.recorded import Recorded
-from cardrunner.report.table import Cell, Strong, Table
+from cardrunner.report.table import Cell, Code, Strong, Table
+from cardrunner.runs.attempts import Attempt
 from cardrunner.runs.status import metered_cost
-from cardrunner.units import format_dollars, format_duration, format_hourly_rate
+from cardrunner.units import format_bytes, format_dollars, format_duration, format_hourly_rate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,8 +152,10 @@ def _price(run: Recorded) -> str:
 
 
 def _attempts(attempts: Sequence[Attempt]) -> Table:
-    columns = ("Attempt", "Started", "Ended", "Lasted", "Executor", "Ended as", "Began from", "Reason")
-    return Table(columns, "rllrllll", tuple(_attempt(attempt) for attempt in attempts))
+    columns = (
+        "Attempt", "Started", "Ended", "Lasted", "Executor", "Ended as", "Began from", "Data", "Peak memory", "Reason",
+    )  # fmt: skip
+    return Table(columns, "rllrllllrl", tuple(_attempt(attempt) for attempt in attempts))
 
 
 def _attempt(attempt: Attempt) -> tuple[Cell, ...]:
@@ -165,6 +167,8 @@ def _attempt(attempt: Attempt) -> tuple[Cell, ...]:
         attempt.executor,
         attempt.state or "unknown",
         _origin(attempt.resumed_from),
+        Code(attempt.data[:12]) if attempt.data else None,
+        format_bytes(attempt.peak_memory) if attempt.peak_memory else None,
         attempt.reason,
     )
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import importlib.util
 import os
 import platform
 import re
+import resource
 import shutil
 import socket
 import subprocess
+import sys
+from functools import cache
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
@@ -37,12 +42,50 @@ def collect_environment(workspace: Path) -> Environment:
         packages=installed_packages(),
         git_commit=commit or None,
         git_dirty=_dirty(workspace) if commit else None,
+        code_sha256=code_sha256(_DISTRIBUTION),
     )
 
 
 def installed_packages() -> dict[str, str]:
     """The versions of this package and of what it may use, without importing anything."""
     return {name: found for name in (_DISTRIBUTION, *_required()) if (found := _version(name)) is not None}
+
+
+@cache
+def code_sha256(*modules: str) -> str:
+    """The sha256 of the Python sources of the packages that modules belong to.
+
+    It names the code that runs, whether or not it comes from a commit. Over every ``.py`` file, sorted by path, of
+    ``path NUL size NUL bytes``.
+    """
+    digest = hashlib.sha256()
+    for name in sorted({module.partition(".")[0] for module in modules}):
+        for path, root in _sources(name):
+            data = path.read_bytes()
+            digest.update(f"{path.relative_to(root).as_posix()}\0{len(data)}\0".encode() + data)
+    return digest.hexdigest()
+
+
+def peak_memory() -> int:
+    """Bytes of memory that this process, or the largest one that it started, has used at most."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return max(resource.getrusage(kind).ru_maxrss for kind in kinds) * unit
+
+
+def child_environment() -> dict[str, str]:
+    """For a process of ours: this one's, with the same code in front, so that both are one version."""
+    code = str(Path(__file__).parents[2])
+    path = os.pathsep.join(filter(None, (code, os.environ.get("PYTHONPATH"))))
+    return {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
+
+
+def _sources(package: str) -> list[tuple[Path, Path]]:
+    """Its Python files, each with the folder that paths are relative to."""
+    spec = importlib.util.find_spec(package)
+    folders = [Path(folder) for folder in (spec.submodule_search_locations or [])] if spec else []
+    files = [(path, folder.parent) for folder in folders for path in sorted(folder.rglob("*.py"))]
+    return files or ([(Path(spec.origin), Path(spec.origin).parent)] if spec and spec.origin else [])
 
 
 def _required() -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -75,6 +76,32 @@ def write_together(contents: Mapping[Path, Writer]) -> None:
 def write_text(path: Path, text: str) -> None:
     """`write_durably` for UTF-8 text."""
     write_durably(path, lambda stream: stream.write(text.encode()))
+
+
+def name_file(source: Path, path: Path) -> None:
+    """Give a file that is on the disk a second name, in place of whatever had it; a copy where links are not possible.
+
+    Raises:
+        EnvironmentFailed: the disk is full, read-only or failing; the name leads where it led.
+    """
+    with explained(path, "write"):
+        if path.exists() and _is_copy(path, source):
+            return
+        _staging(path).unlink(missing_ok=True)
+        try:
+            os.link(source, _staging(path))
+        except OSError:
+            with source.open("rb") as stream:
+                write_durably(path, lambda copy: shutil.copyfileobj(stream, copy))
+            shutil.copystat(source, path)
+            return
+        _staging(path).replace(path)
+        flush_folder(path.parent)
+
+
+def _is_copy(path: Path, source: Path) -> bool:
+    one, other = path.stat(), source.stat()
+    return path.samefile(source) or (one.st_size, one.st_mtime_ns) == (other.st_size, other.st_mtime_ns)
 
 
 def _staging(path: Path) -> Path:

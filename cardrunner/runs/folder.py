@@ -166,6 +166,11 @@ class RunFolder:
         """What the demo made."""
         return self.root / "demo"
 
+    @property
+    def process_endings(self) -> Path:
+        """How each of several training processes ended, of the newest start."""
+        return self.root / "stages" / "train-processes.jsonl"
+
     def record(self, stage: str) -> Path:
         """The JSON record that a stage leaves behind."""
         return self.root / "stages" / f"{stage}.json"

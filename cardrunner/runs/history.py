@@ -19,6 +19,8 @@ class Clock(Record):
     """The figures of a row that never repeat exactly."""
 
     at: str
+    attempt: int | None = None
+    """Which one wrote the row."""
     seconds: float
     """Since the attempt began."""
     train_seconds: float = 0.0

@@ -81,6 +81,8 @@ class Environment(Record):
     packages: dict[str, str]
     git_commit: str | None
     git_dirty: bool | None
+    code_sha256: str | None = None
+    """Of the sources of cardrunner; see `cardrunner.runs.environment.code_sha256`."""
 
 
 class LoadRecord(Record):
@@ -94,6 +96,10 @@ class LoadRecord(Record):
     facts: tuple[FactRow, ...]
 
 
+STATE = "state"
+"""The role of a checkpoint from which training can go on."""
+
+
 class BestRecord(Record):
     """The best checkpoint so far and the metric that chose it."""
 
@@ -102,6 +108,14 @@ class BestRecord(Record):
     value: float
     epoch: int
     step: int
+
+
+class Split(Record):
+    """A step that did not fit into memory."""
+
+    step: int
+    pieces: int
+    """A batch goes through the model in so many pieces from there on."""
 
 
 class TrainRecord(Record):
@@ -116,6 +130,13 @@ class TrainRecord(Record):
     device: str
     precision: str
     threads: int
+    """Of each process."""
+    processes: int = 1
+    batch_size: int | None = None
+    """Per forward pass and process."""
+    effective_batch: int | None = None
+    """Examples per optimizer step, of all processes and accumulated batches together."""
+    splits: tuple[Split, ...] = ()
     seconds: float
     """Training and validation, without start-up, over all attempts."""
     train_seconds: float
@@ -167,6 +188,9 @@ class ManifestEntry(Record):
     """One file of the checkpoint manifest."""
 
     file: str
+    """Its name relative to the run folder."""
+    stored: str | None = None
+    """Where its bytes are, if not only under that name: a file that is written once and never replaced."""
     sha256: str
     bytes: int
     weights_sha256: str
@@ -174,6 +198,11 @@ class ManifestEntry(Record):
     step: int
     metrics: dict[str, float] = Field(default_factory=dict)
     roles: tuple[str, ...] = ()
+
+    @property
+    def source(self) -> str:
+        """The file to read, relative to the run folder."""
+        return self.stored or self.file
 
 
 class Manifest(Record):

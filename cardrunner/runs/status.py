@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from cardrunner.errors import EnvironmentFailed, IntegrityError
+from cardrunner.runs.attempts import Attempt, read_attempts
 from cardrunner.runs.clock import utc_seconds
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.history import History, HistoryRow
 from cardrunner.runs.lease import is_live, read_lease
 from cardrunner.runs.ledger import Event, Ledger
-from cardrunner.runs.records import LaunchRecord, Manifest, R, Record, State, TrainRecord, find_record
+from cardrunner.runs.records import STATE, LaunchRecord, Manifest, R, Record, State, TrainRecord, find_record
 
 START_SECONDS = 60.0
 """How long a submitted worker may take to hold its lease before it counts as lost."""
@@ -74,11 +75,11 @@ def derive_status(folder: RunFolder, *, now: float | None = None) -> Status:
         stage=seen.stage,
         epoch=row.epoch if row else 0,
         step=row.step if row else 0,
-        last_durable_step=max((entry.step for entry in seen.manifest.entries), default=None),
+        last_durable_step=max((entry.step for entry in seen.manifest.entries if STATE in entry.roles), default=None),
         card_digest=launch.card_digest,
         signed_by=launch.signed_by,
-        attempts=len(seen.starts),
-        resumed_from=seen.starts[-1].get("resumed_from") if seen.starts else None,
+        attempts=len(seen.attempts),
+        resumed_from=_plain(seen.attempts[-1].resumed_from) if seen.attempts else None,
         reason=reason,
         metrics=validation.metrics if validation else {},
         best=train.best.model_dump() if train and train.best else {},
@@ -111,6 +112,10 @@ def last_exit_code(folder: RunFolder) -> int:
     """The exit code of the last attempt; the one for a lost worker when it left none."""
     event = Ledger(folder.ledger).last("attempt_started", "attempt_ended")
     return int(event["exit_code"]) if event and event["event"] == "attempt_ended" else LOST_EXIT_CODE
+
+
+def _plain(point: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    return None if point is None else dict(point)
 
 
 @dataclass(frozen=True)
@@ -156,8 +161,8 @@ class _Seen:
         return self.rows[-1] if self.rows else None
 
     @cached_property
-    def starts(self) -> list[Event]:
-        return self._named("attempt_started")
+    def attempts(self) -> tuple[Attempt, ...]:
+        return read_attempts(self.events, rows=self.rows, lease=read_lease(self.folder))
 
     @property
     def stage(self) -> str | None:
@@ -181,8 +186,12 @@ class _Seen:
 
     @property
     def seconds(self) -> float:
-        ends = {event["attempt"]: float(event["seconds"]) for event in self._named("attempt_ended")}
-        return sum(ends.get(start["attempt"], self._open_seconds(start)) for start in self.starts)
+        """Of all attempts; one that lives counts until now, one that was lost until it was last heard of."""
+        known = sum(attempt.seconds for attempt in self.attempts)
+        if self.attempts and self.live and self.attempts[-1].ended is None:
+            last = self.attempts[-1]
+            return known - last.seconds + max(self.now - utc_seconds(last.started), 0.0)
+        return known
 
     @property
     def updated(self) -> str:
@@ -203,16 +212,6 @@ class _Seen:
         body = read_lease(self.folder)
         heard = f" after {body.heartbeat}" if body else ""
         return f"the worker ended without a word{heard}: killed, or the machine went down"
-
-    def _open_seconds(self, start: Event) -> float:
-        """An attempt without an end: until now when it lives, else until it was last heard of."""
-        began = utc_seconds(start["at"])
-        if start is self.starts[-1] and self.live:
-            return max(self.now - began, 0.0)
-        heard = [event["at"] for event in self.events if event.get("attempt") == start["attempt"]]
-        if start is self.starts[-1]:
-            heard += [self.updated]
-        return max(utc_seconds(max(heard)) - began, 0.0)
 
     def _named(self, *names: str) -> list[Event]:
         return [event for event in self.events if event.get("event") in names]

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from cardrunner.errors import IntegrityError, UsageError
+from cardrunner.runs.attempts import read_attempts
 from cardrunner.runs.clock import utc_seconds, utc_text
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.history import History, HistoryRow
-from cardrunner.runs.lease import Lease
+from cardrunner.runs.lease import Lease, read_lease
 from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.records import (
     BestRecord,
@@ -193,6 +194,23 @@ def test_a_lost_attempt_costs_until_it_was_last_heard_of(make_run: MakeRun) -> N
     assert 0 <= cost < 60
 
 
+def test_status_and_the_results_card_count_a_lost_attempt_alike(
+    make_run: MakeRun, row: Callable[..., HistoryRow]
+) -> None:
+    folder = make_run(infra={"platform": "modal", "price": 3600.0, "gpus": 1})
+    with Lease.acquire(folder):
+        begin(folder)
+    began = utc_seconds(str(Ledger(folder.ledger).events("attempt_started")[0]["at"]))
+    seen = row(10)
+    clock = seen.clock.model_copy(update={"at": utc_text(began + 30), "attempt": 1})
+    History(folder.history).append(seen.model_copy(update={"clock": clock}))
+    (attempt,) = read_attempts(
+        Ledger(folder.ledger).events(), rows=History(folder.history).rows(), lease=read_lease(folder)
+    )
+    assert attempt.seconds == pytest.approx(30)
+    assert derive_status(folder, now=began + 10_000).cost_usd == pytest.approx(attempt.seconds)
+
+
 def test_a_live_attempt_costs_until_now(make_run: MakeRun) -> None:
     folder = make_run(infra={"platform": "modal", "price": 3600.0, "gpus": 1})
     with Lease.acquire(folder):
@@ -242,4 +260,5 @@ def train_record(best: BestRecord) -> TrainRecord:
 
 
 def manifest_entry(file: str, step: int) -> ManifestEntry:
-    return ManifestEntry(file=file, sha256="a" * 64, bytes=1, weights_sha256="b" * 64, epoch=1, step=step)
+    roles = ("state",) if file.startswith("checkpoints/") else ("best",)
+    return ManifestEntry(file=file, sha256="a" * 64, bytes=1, weights_sha256="b" * 64, epoch=1, step=step, roles=roles)

@@ -4,8 +4,6 @@ The encoding is stored in every file. Older files store only a part of it; the m
 widths of the tensors, because defaults that changed later would build the wrong model for them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from itertools import product
 from typing import Literal, NamedTuple, Self
@@ -151,7 +149,7 @@ class EncodingConfig(BaseModel):
         per_player = tuple(table.vocab for table in self.player_embeddings)
         return (*per_player, *per_player, self.stage_vocab)
 
-    def differences(self, other: EncodingConfig) -> tuple[str, ...]:
+    def differences(self, other: Self) -> tuple[str, ...]:
         """Fields in which two encodings differ, as ``name: mine against theirs``."""
         mine, theirs = self.model_dump(), other.model_dump()
         return tuple(f"{name}: {mine[name]} against {theirs[name]}" for name in mine if mine[name] != theirs[name])

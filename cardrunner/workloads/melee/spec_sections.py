@@ -1,7 +1,5 @@
 """What a policy card says about its data and its model. Torch-free."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import Field

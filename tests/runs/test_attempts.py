@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cardrunner.report.attempts import read_attempts
+from cardrunner.runs.attempts import read_attempts
 from cardrunner.runs.lease import LeaseBody
 
 

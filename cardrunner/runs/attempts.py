@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from cardrunner.runs.clock import utc_seconds
+from cardrunner.runs.history import HistoryRow
 from cardrunner.runs.lease import LeaseBody
 from cardrunner.runs.ledger import Event
 from cardrunner.runs.records import Environment
@@ -36,7 +37,11 @@ class Attempt:
     environment: Environment | None
     stages: tuple[StageRun, ...]
     last_sign: str
-    """When it was last heard of."""
+    """When it was last heard of: by the ledger, by the history, or by the heartbeat of its lease."""
+    data: str | None = None
+    """The digest of its data."""
+    peak_memory: int | None = None
+    """Bytes of memory that the largest of its processes used."""
     ended: str | None = None
     """None when it died without recording an end, or still lives."""
     state: str | None = None
@@ -50,16 +55,24 @@ class Attempt:
         return self.recorded_seconds if self.recorded_seconds is not None else _between(self.started, self.last_sign)
 
 
-def read_attempts(events: Sequence[Event], *, lease: LeaseBody | None = None) -> tuple[Attempt, ...]:
+def read_attempts(
+    events: Sequence[Event], *, rows: Sequence[HistoryRow] = (), lease: LeaseBody | None = None
+) -> tuple[Attempt, ...]:
     """Group the events of a ledger by attempt.
 
     Args:
         events: the ledger, oldest first.
+        rows: the history, whose clocks say when an attempt was still at work.
         lease: what the last writer of the run said of itself; its heartbeat extends the last attempt, if it was that.
     """
+    signs: dict[int, str] = {}
+    for row in rows:
+        if row.clock.attempt is not None:
+            signs[row.clock.attempt] = max(row.clock.at, signs.get(row.clock.attempt, ""))
     numbers = [event["attempt"] for event in events if event.get("event") == "attempt_started"]
     attempts = tuple(
-        _attempt(number, [event for event in events if event.get("attempt") == number]) for number in numbers
+        _attempt(number, [event for event in events if event.get("attempt") == number], signs.get(number, ""))
+        for number in numbers
     )
     last = attempts[-1] if attempts else None
     if last is None or lease is None or lease.started > last.last_sign:
@@ -67,7 +80,7 @@ def read_attempts(events: Sequence[Event], *, lease: LeaseBody | None = None) ->
     return (*attempts[:-1], replace(last, last_sign=max(last.last_sign, lease.heartbeat)))
 
 
-def _attempt(number: int, events: Sequence[Event]) -> Attempt:
+def _attempt(number: int, events: Sequence[Event], sign: str) -> Attempt:
     start = next(event for event in events if event.get("event") == "attempt_started")
     end = next((event for event in events if event.get("event") == "attempt_ended"), {})
     return Attempt(
@@ -75,16 +88,27 @@ def _attempt(number: int, events: Sequence[Event]) -> Attempt:
         started=str(start.get("at")),
         executor=start.get("executor"),
         host=start.get("host"),
-        resumed_from=start.get("resumed_from"),
+        resumed_from=_resumed_from(start, events),
         environment=_environment(start.get("environment")),
         stages=_stages(events),
-        last_sign=max(str(event.get("at")) for event in events),
+        last_sign=max(sign, *(str(event.get("at")) for event in events)),
+        data=next((event.get("digest") for event in events if event.get("event") == "data_opened"), None),
+        peak_memory=end.get("peak_memory_bytes"),
         ended=end.get("at"),
         state=end.get("state"),
         reason=end.get("reason"),
         exit_code=end.get("exit_code"),
         recorded_seconds=end.get("seconds"),
     )
+
+
+def _resumed_from(start: Event, events: Sequence[Event]) -> Mapping[str, Any] | None:
+    """What the train stage really loaded first; what the worker meant to load, where it never got that far."""
+    meant: Mapping[str, Any] | None = start.get("resumed_from")
+    loaded = next((event for event in events if event.get("event") == "resumed"), None)
+    if meant is None or loaded is None:  # a run that began may load its own states later, as a restart does
+        return meant
+    return {name: loaded.get(name) for name in ("file", "epoch", "step")}
 
 
 def _stages(events: Sequence[Event]) -> tuple[StageRun, ...]:
