@@ -1,11 +1,11 @@
-"""Does a model learn less when whole games are shuffled in blocks? Paired seeds, full against block shuffle.
+"""Does a model learn less when its examples are shuffled in blocks? Paired seeds, full against block shuffle.
 
     CARDRUNNER_DATA=folder OMP_NUM_THREADS=1 python -m benchmarks.shuffle_quality
 
 Trains the policy of the real-games card on its first 28 games and validates on the last 4, once per seed and mode; both
-runs of a pair begin with the same weights. Blocks are small on purpose: a quarter of these few games, where a real run
-mixes some eighty of 22,000. Prints the differences of the final validation losses with a 95 % bootstrap interval of
-their mean.
+runs of a pair begin with the same weights. Blocks are small on purpose: a quarter of these few games, some seventy
+stretches of a thousand examples, where a real run with the usual block mixes over seven hundred. Prints the differences
+of the final validation losses with a 95 % bootstrap interval of their mean.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--batch-size", type=int, default=1024)
-    parser.add_argument("--block-bytes", type=int, default=24 << 20, help="24 MiB are about 7 of the 28 games")
+    parser.add_argument("--block-bytes", type=int, default=24 << 20, help="24 MiB are a quarter of the 28 games")
     parser.add_argument("--games", type=int, help="made-up games instead of the real ones")
     return parser.parse_args(arguments)
 

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Callable, Mapping
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -144,30 +149,36 @@ def toy_card() -> Callable[..., LoadedCard]:
 MakeToyRun = Callable[..., ToyRun]
 
 
+def make_toy_run(workspace: Path, changes: Changes | None = None, *, name: str = "toy-run") -> ToyRun:
+    """The folder of a launched toy run."""
+    loaded = load_toy(changes)
+    assert examine_gate(loaded, Workspace(workspace), now=datetime.datetime.now(datetime.UTC)).open
+    folder = RunFolder.of(workspace / "runs", name)
+    launch = LaunchRecord(
+        run=name,
+        workload="toy",
+        workspace=str(workspace),
+        executor="inline",
+        card_file="runcards/toy-run.yaml",
+        card_digest=loaded.digest,
+        signed_by=("mattie",),
+        created="2026-03-01T12:00:00.000Z",
+    )
+    effective = loaded.card.model_dump(mode="json", by_alias=True)
+    create_run(folder, launch=launch, card=loaded.data, effective=effective, approvals=[], plan={})
+    return ToyRun(folder)
+
+
 @pytest.fixture
 def toy_run(tmp_path: Path) -> MakeToyRun:
     """Makes the folder of a launched toy run: ``toy_run({"training.epochs": 5}, name="other")``."""
+    return partial(make_toy_run, tmp_path)
 
-    def make(changes: Changes | None = None, *, name: str = "toy-run") -> ToyRun:
-        loaded = load_toy(changes)
-        workspace = Workspace(tmp_path)
-        assert examine_gate(loaded, workspace, now=datetime.datetime.now(datetime.UTC)).open
-        folder = RunFolder.of(tmp_path / "runs", name)
-        launch = LaunchRecord(
-            run=name,
-            workload="toy",
-            workspace=str(tmp_path),
-            executor="inline",
-            card_file="runcards/toy-run.yaml",
-            card_digest=loaded.digest,
-            signed_by=("mattie",),
-            created="2026-03-01T12:00:00.000Z",
-        )
-        effective = loaded.card.model_dump(mode="json", by_alias=True)
-        create_run(folder, launch=launch, card=loaded.data, effective=effective, approvals=[], plan={})
-        return ToyRun(folder)
 
-    return make
+@pytest.fixture(scope="module")
+def shared_toy_run(tmp_path_factory: pytest.TempPathFactory) -> MakeToyRun:
+    """The same for runs that the tests of a module share; nobody may change them."""
+    return partial(make_toy_run, tmp_path_factory.mktemp("shared"))
 
 
 MakeCard = Callable[..., Path]
@@ -191,3 +202,79 @@ def make_card(tmp_path: Path) -> MakeCard:
 def signed_card(make_card: MakeCard) -> Path:
     """A signed card that trains for a second in this process."""
     return make_card()
+
+
+@dataclass
+class Forked:
+    """A process that the zygote forked, as `subprocess.Popen` would show it."""
+
+    pid: int
+    out: Path
+    err: Path
+    ended: Path
+
+    def poll(self) -> int | None:
+        """The exit code; None while it runs."""
+        return int(self.ended.read_text()) if self.ended.exists() else None
+
+    def wait(self, timeout: float = 120.0) -> int:
+        """The exit code, minus the signal where one ended it."""
+        limit = time.monotonic() + timeout
+        while (code := self.poll()) is None:
+            if time.monotonic() > limit:
+                raise TimeoutError(f"process {self.pid} still runs after {timeout} s: {self.err.read_text()}")
+            time.sleep(0.005)
+        return code
+
+    def send_signal(self, number: int) -> None:
+        """Signal it."""
+        os.kill(self.pid, number)
+
+    def finish(self) -> tuple[int, str, str]:
+        """Exit code, and what it wrote to stdout and stderr."""
+        return self.wait(), self.out.read_text(), self.err.read_text()
+
+
+@dataclass
+class Zygote:
+    """Starts processes that have torch and cardrunner imported already; see ``zygote.py``."""
+
+    process: subprocess.Popen[str]
+    folder: Path
+    count: int = 0
+
+    def code(self, code: str, *arguments: object, cwd: Path, limit: int | None = None) -> Forked:
+        """Run Python code.
+
+        Args:
+            code: run as ``__main__``.
+            arguments: its ``sys.argv[1:]``.
+            cwd: its current folder.
+            limit: the largest file that it may write, in bytes.
+        """
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.count += 1
+        out, err, ended = (self.folder / f"{self.count}.{kind}" for kind in ("out", "err", "ended"))
+        paths = {"cwd": str(cwd), "out": str(out), "err": str(err), "ended": str(ended)}
+        order = {"code": code, "arguments": [str(argument) for argument in arguments], "limit": limit, **paths}
+        self.process.stdin.write(json.dumps(order) + "\n")
+        self.process.stdin.flush()
+        return Forked(int(self.process.stdout.readline()), out, err, ended)
+
+    def command(self, *words: object, cwd: Path, limit: int | None = None) -> Forked:
+        """Type a command."""
+        return self.code("from cardrunner.main import entry; entry()", *words, cwd=cwd, limit=limit)
+
+
+@pytest.fixture(scope="session")
+def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
+    """For tests in which a process of its own matters and the start of its interpreter does not."""
+    here = Path(__file__)
+    environment = {**os.environ, "PYTHONPATH": str(here.parents[1]), "MPLBACKEND": "agg", "PYTHONWARNINGS": "default"}
+    command = [sys.executable, str(here.with_name("zygote.py"))]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, env=environment, **pipes) as process:  # type: ignore[call-overload]
+        assert process.stdout.readline() == "ready\n"
+        yield Zygote(process, tmp_path_factory.mktemp("zygote"))
+        process.stdin.close()

@@ -44,6 +44,11 @@ def events(folder: RunFolder, *names: str) -> list[dict[str, object]]:
     return Ledger(folder.ledger).events(*names)
 
 
+def plain(markdown: str) -> str:
+    """Without the backslashes that keep text from being markup."""
+    return markdown.replace("\\", "")
+
+
 def when(condition: Callable[[], bool], act: Callable[[], object]) -> threading.Thread:
     """Act from beside, once."""
 
@@ -199,6 +204,30 @@ def test_memory_that_runs_out_restarts_the_run_with_what_the_card_says(make_card
     (restarted,) = events(ending.folder, "restarted")
     assert restarted["set"] == {"training.batch_size": 16}
     assert ending.status.step > 3 * 8  # smaller batches, more steps
+    page = ending.folder.results.read_text()
+    assert "went on with training.batch_size = 16" in plain(page)
+    assert "| Batch size | 16 | per forward pass and process |" in page
+    assert "| Effective batch | 16 | examples per optimizer step |" in page
+
+
+def test_memory_that_runs_out_without_a_rule_splits_the_batch_and_the_results_card_says_so(make_card: MakeCard) -> None:
+    ending = run(make_card({"training.toy.oom_at": 3}))
+    assert (ending.exit_code, ending.status.step) == (0, 3 * 8)
+    page = ending.folder.results.read_text()
+    assert "| Out of memory at step 3 | batches in 2 pieces from there on |" in page
+    assert "| Effective batch | 32 |" in page
+
+
+def test_every_attempt_records_its_data_and_its_memory(make_card: MakeCard) -> None:
+    folder = run(make_card({"training.toy.raise_at": 3})).folder
+    assert go_on(folder).exit_code == 0
+    digests = [str(event["digest"]) for event in events(folder, "data_opened")]
+    assert len(digests) == 2
+    assert len(set(digests)) == 1
+    assert all(int(str(event["peak_memory_bytes"])) > 10**7 for event in events(folder, "attempt_ended"))
+    page = folder.results.read_text()
+    assert page.count(f"`{digests[0][:12]}`") == 2
+    assert "| Sources of cardrunner |" in page
 
 
 def test_a_failure_inside_is_a_bug_with_a_log(make_card: MakeCard) -> None:

@@ -23,7 +23,7 @@ ROWS = (
     ("stages", "executors", "tracking", "report", "workloads"),
     ("registry",),
     ("pipeline",),
-    ("plan", "worker", "finish", "evidence"),
+    ("plan", "worker", "rank", "finish", "evidence"),
     ("submit",),
     ("launch",),
     ("commands",),

@@ -11,15 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-import cardrunner
 from cardrunner.contracts import Job
 from cardrunner.errors import UsageError
 from cardrunner.executors import WORKER
+from cardrunner.runs.environment import child_environment
 from cardrunner.runs.files import explained
 from cardrunner.runs.folder import RunFolder
 
 _POLL_SECONDS = 0.1
-_SOURCES = str(Path(cardrunner.__file__).parents[1])
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,7 @@ class LocalExecutor:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                env=_environment(),
+                env=child_environment(),
             )
         return LocalJob(process.pid, start_time(process.pid) or "ended", process)
 
@@ -118,9 +117,3 @@ def start_time(pid: int) -> str | None:
 def _start_time_of_ps(pid: int) -> str | None:
     done = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
     return "-".join(done.stdout.split()) or None
-
-
-def _environment() -> dict[str, str]:
-    """This process's own, with the same code in front, so that launcher and worker are one version."""
-    path = os.pathsep.join(filter(None, (_SOURCES, os.environ.get("PYTHONPATH"))))
-    return {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}

@@ -44,7 +44,7 @@ def fetch(ctx: RunContext, *, checkpoint: str, to: str) -> DownloadRecord:
     began = time.monotonic()
     target = ctx.workspace.inside(to, field="after_training.download.to")
     entry = manifest_entry(ctx.folder, checkpoint)
-    copy_verified(ctx.folder.root / checkpoint, entry, target, ctx.progress)
+    copy_verified(ctx.folder.root / entry.source, entry, target, ctx.progress)
     record = DownloadRecord(
         checkpoint=checkpoint,
         source=checkpoint,

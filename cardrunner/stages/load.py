@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from cardrunner.card.schema.data import DataFile
 from cardrunner.contracts import Data, Fact
@@ -39,7 +41,11 @@ class LoadStage:
         data: Data | None = None
         if not failures(facts):  # bytes that are not the promised ones are not even parsed
             data, facts = _open(ctx, facts)
-        write_record(ctx.folder.record(self.name), _record(data, facts, time.monotonic() - began))
+        record = _record(data, facts, time.monotonic() - began)
+        write_record(ctx.folder.record(self.name), record)
+        if data is not None:
+            digest = identity_digest(record.identity)
+            ctx.ledger.append("data_opened", attempt=ctx.attempt, digest=digest, mode=data.mode)
         for fact in facts:
             if not fact.ok and fact.severity == "warning":
                 ctx.ledger.append("warning", attempt=ctx.attempt, message=_sentence(fact))
@@ -71,6 +77,11 @@ def example_facts(ctx: RunContext, data: Data) -> Iterator[Fact]:
 def failures(facts: Sequence[Fact]) -> list[Fact]:
     """The rows that close the run."""
     return [fact for fact in facts if not fact.ok and fact.severity == "error"]
+
+
+def identity_digest(identity: Mapping[str, Any]) -> str:
+    """The sha256 of what the data says it is, as JSON with sorted keys: the same data has the same digest anywhere."""
+    return hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _open(ctx: RunContext, facts: tuple[Fact, ...]) -> tuple[Data | None, tuple[Fact, ...]]:

@@ -39,7 +39,7 @@ def verified_checkpoint(ctx: RunContext, file: str) -> Path:
         EnvironmentFailed: it cannot be read.
     """
     entry = manifest_entry(ctx.folder, file)
-    path = ctx.folder.root / file
+    path = ctx.folder.root / entry.source
     if (found := sha256_file(path)) != entry.sha256:
         raise IntegrityError(_mismatch(path, entry, found))
     return path

@@ -9,46 +9,64 @@ from cardrunner.card.schema.training import TrainingSection
 from cardrunner.contracts import Data, ReadsInBlocks
 from cardrunner.errors import UsageError
 from cardrunner.runs.context import RunContext
-from cardrunner.runs.environment import installed_packages
+from cardrunner.runs.environment import code_sha256, installed_packages
 from cardrunner.training.feed import Feed
+from cardrunner.training.group import Group
 from cardrunner.training.loop import BatchHook, Trainer
 from cardrunner.training.numerics import Numerics, seed_everything
 from cardrunner.training.optim import make_optimizer, make_schedule
 from cardrunner.training.order import batches_of, check_epoch
 from cardrunner.training.state import Origin
 
-_CODE = ("cardrunner", "torch")
+_DISTRIBUTION = "cardrunner"
+_CODE = (_DISTRIBUTION, "torch")
+_APART = 0x9E3779B9
+"""Between the seeds of two processes."""
 
 
-def steps_per_epoch(examples: int, training: TrainingSection) -> int:
+def steps_per_epoch(examples: int, training: TrainingSection, *, processes: int = 1) -> int:
     """Optimizer steps of an epoch.
 
     Raises:
         UsageError: there is none.
     """
-    check_epoch(examples, training.batch_size, drop_last=training.drop_last)
-    batches = batches_of(examples, training.batch_size, drop_last=training.drop_last)
+    together = training.batch_size * processes
+    check_epoch(examples, together, drop_last=training.drop_last)
+    batches = batches_of(examples, together, drop_last=training.drop_last)
     return -(-batches // training.gradient_accumulation)
 
 
 def make_trainer(
-    ctx: RunContext, data: Data, numerics: Numerics, *, on_out_of_memory: Callable[[BaseException], None]
+    ctx: RunContext,
+    data: Data,
+    numerics: Numerics,
+    *,
+    on_out_of_memory: Callable[[BaseException], None],
+    group: Group,
 ) -> Trainer:
-    """A trainer before its first step; every random number after this call follows from ``training.seed``."""
+    """A trainer before its first step.
+
+    Every random number after this call follows from ``training.seed``, in every process in its own way.
+    """
     training = ctx.card.training
     seed_everything(training.seed)
     model = ctx.workload.build_model(ctx.card).to(numerics.device)
+    if group.rank:
+        seed_everything((training.seed + group.rank * _APART) % 2**32)
     optimizer = make_optimizer(training, model.parameters())
+    blocks = group.share(block_bytes(ctx, data))  # from free memory, which no two processes find the same
+    steps = steps_per_epoch(len(data.train), training, processes=group.world)
     return Trainer(
         training=training,
         numerics=numerics,
         model=model,
         objective=ctx.workload.objective(ctx.card),
         optimizer=optimizer,
-        schedule=make_schedule(training, optimizer, steps_per_epoch=steps_per_epoch(len(data.train), training)),
-        feed=Feed(data.train, device=numerics.device, workers=training.workers, block_bytes=block_bytes(ctx, data)),
+        schedule=make_schedule(training, optimizer, steps_per_epoch=steps),
+        feed=Feed(data.train, device=numerics.device, workers=training.workers, block_bytes=blocks),
         on_out_of_memory=on_out_of_memory,
         hook=data if isinstance(data, BatchHook) else None,
+        group=group,
     )
 
 
@@ -64,13 +82,15 @@ def block_bytes(ctx: RunContext, data: Data) -> int | None:
     return found
 
 
-def origin_of(ctx: RunContext, data: Data, numerics: Numerics) -> Origin:
+def origin_of(ctx: RunContext, data: Data, numerics: Numerics, trainer: Trainer) -> Origin:
     """What the states of this attempt belong to."""
     return Origin(
         run=ctx.folder.name,
         card_digest=ctx.digest,
         data=json.loads(json.dumps(data.identity())),
-        order=f"shuffled in blocks of {blocks} bytes" if (blocks := block_bytes(ctx, data)) else "shuffled in full",
+        order=f"shuffled in blocks of {blocks} bytes" if (blocks := trainer.feed.block_bytes) else "shuffled in full",
         versions={name: version for name, version in installed_packages().items() if name in _CODE},
+        code=code_sha256(_DISTRIBUTION, type(ctx.workload.spec).__module__),
         threads=numerics.threads,
+        processes=trainer.group.world,
     )

@@ -1,15 +1,17 @@
 """Checkpoint files of a run, and the manifest that vouches for them.
 
-Every file is staged, flushed and renamed; the manifest with its sha256 is replaced last. A file is used only when its
-bytes are the ones the manifest names, and is then read with ``weights_only=True``.
+Every file has a name of its own and is never replaced; it is staged, flushed and renamed, and the manifest with its
+sha256 is replaced last. ``best.pt`` and ``latest.pt`` are further names of such files, given after that. So whatever a
+kill leaves behind, the manifest speaks of files that are there. A file is used only when its bytes are the ones the
+manifest names, and is then read with ``weights_only=True``.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -17,13 +19,12 @@ from typing import Any, BinaryIO, Literal
 import torch
 
 from cardrunner.errors import IntegrityError
-from cardrunner.runs.files import Writer, explained, flush_folder, write_together
+from cardrunner.runs.files import Writer, explained, flush_folder, name_file, write_together
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.hashing import sha256_file
-from cardrunner.runs.records import Manifest, ManifestEntry, read_record, write_record
+from cardrunner.runs.records import STATE, Manifest, ManifestEntry, read_record, write_record
 
-STATE = "state"
-_PATTERN = "state-e*-s*.pt"
+_STATES, _EXPORTS = "state-e*-s*.pt", "export-e*-s*.pt"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,14 +32,15 @@ class Snapshot:
     """A file to be saved.
 
     Attributes:
-        file: its name relative to the run folder.
+        file: its name relative to the run folder, which no other file ever has.
         content: a nest of dicts and lists with tensors and plain values.
+        names: for an export, the names that it takes over from the file that had them, each with its role.
         epoch: counts from 1.
     """
 
     file: str
     content: Mapping[str, Any]
-    roles: tuple[str, ...]
+    names: Mapping[str, str] = field(default_factory=dict)
     epoch: int
     step: int
     weights_sha256: str
@@ -73,10 +75,12 @@ class CheckpointStore:
             IntegrityError: there are checkpoints without a manifest.
         """
         if self.folder.manifest.exists():
-            for staging in self.folder.checkpoints.glob(".*.staging"):
-                staging.unlink(missing_ok=True)
+            for folder in (self.folder.checkpoints, self.folder.root):
+                for staging in folder.glob(".*.staging"):
+                    staging.unlink(missing_ok=True)
+            self._publish(self.manifest)
             return
-        if found := sorted(self.folder.checkpoints.glob(_PATTERN)):
+        if found := sorted(self.folder.checkpoints.glob(_STATES)):
             raise IntegrityError(
                 f"{self.folder.manifest} is missing, so nothing vouches for {found[-1].name}; put it back"
             )
@@ -92,11 +96,12 @@ class CheckpointStore:
         entries = {entry.file: entry for entry in self.manifest.entries}
         for snapshot in snapshots:
             data = serialized(snapshot.content)
-            entries[snapshot.file] = _entry(snapshot, data)
+            entries.update({entry.file: entry for entry in _entries(snapshot, data)})
             contents[self.folder.root / snapshot.file] = partial(_write, data=data)
         kept = Manifest(entries=tuple(self._kept(list(entries.values()))))
         contents[self.folder.manifest] = partial(_write, data=(kept.model_dump_json(indent=2) + "\n").encode())
         write_together(contents)
+        self._publish(kept)
         self._remove_unlisted(kept)
 
     def newest(self, reject: Callable[[str], None]) -> tuple[ManifestEntry, Mapping[str, Any]] | None:
@@ -128,7 +133,7 @@ class CheckpointStore:
         path = self.folder.root / entry.file
         with explained(path, "move"):
             self._rejected.mkdir(exist_ok=True)
-            if path.exists():
+            if path.exists():  # states alone come here, which have no second name
                 path.replace(self._rejected / path.name)
             else:
                 (self._rejected / f"{path.name}.missing").touch()
@@ -145,16 +150,28 @@ class CheckpointStore:
         gone = {entry.file for entry in states[self.keep :]} if self.keep != "all" else set()
         return [entry for entry in entries if entry.file not in gone]
 
+    def _publish(self, manifest: Manifest) -> None:
+        """Let every name lead to the file that the manifest says."""
+        for entry in manifest.entries:
+            if entry.stored is not None:
+                name_file(self.folder.root / entry.stored, self.folder.root / entry.file)
+
     def _remove_unlisted(self, manifest: Manifest) -> None:
-        listed = {self.folder.root / entry.file for entry in manifest.entries}
-        for path in self.folder.checkpoints.glob(_PATTERN):
-            if path not in listed:
-                path.unlink(missing_ok=True)
+        listed = {self.folder.root / entry.source for entry in manifest.entries}
+        for pattern in (_STATES, _EXPORTS):
+            for path in self.folder.checkpoints.glob(pattern):
+                if path not in listed:
+                    path.unlink(missing_ok=True)
 
 
 def state_file(*, epoch: int, step: int) -> str:
     """The name of a full state relative to the run folder."""
     return f"checkpoints/state-e{epoch:04d}-s{step:09d}.pt"
+
+
+def export_file(*, epoch: int, step: int) -> str:
+    """The name of exported weights relative to the run folder."""
+    return f"checkpoints/export-e{epoch:04d}-s{step:09d}.pt"
 
 
 def read_checkpoint(folder: RunFolder, entry: ManifestEntry) -> Mapping[str, Any]:
@@ -163,7 +180,7 @@ def read_checkpoint(folder: RunFolder, entry: ManifestEntry) -> Mapping[str, Any
     Raises:
         IntegrityError: it is missing, has other bytes, or is no checkpoint.
     """
-    path = folder.root / entry.file
+    path = folder.root / entry.source
     if not path.is_file():
         raise IntegrityError(f"{path} is missing")
     if path.stat().st_size != entry.bytes:
@@ -203,8 +220,8 @@ def serialized(content: Mapping[str, Any]) -> memoryview:
     return buffer.getbuffer()
 
 
-def _entry(snapshot: Snapshot, data: memoryview) -> ManifestEntry:
-    return ManifestEntry(
+def _entries(snapshot: Snapshot, data: memoryview) -> Iterator[ManifestEntry]:
+    entry = ManifestEntry(
         file=snapshot.file,
         sha256=hashlib.sha256(data).hexdigest(),
         bytes=len(data),
@@ -212,8 +229,12 @@ def _entry(snapshot: Snapshot, data: memoryview) -> ManifestEntry:
         epoch=snapshot.epoch,
         step=snapshot.step,
         metrics=dict(snapshot.metrics),
-        roles=snapshot.roles,
+        roles=(STATE,),
     )
+    if not snapshot.names:
+        yield entry
+    for name, role in snapshot.names.items():
+        yield entry.model_copy(update={"file": name, "stored": snapshot.file, "roles": (role,)})
 
 
 def _age(entry: ManifestEntry) -> tuple[int, int]:

@@ -12,8 +12,10 @@ from torch import nn
 
 from cardrunner.contracts import Batch, BatchDataset, Objective
 from cardrunner.training.feed import Feed
+from cardrunner.training.group import Group
 from cardrunner.training.metrics import Figures, Meter
 from cardrunner.training.numerics import Numerics
+from cardrunner.training.order import Shard, batches_of
 
 
 class Evaluation:
@@ -22,7 +24,9 @@ class Evaluation:
     Args:
         batch_size: the training batch size, so that per-batch figures compare with a trainer that validates so.
         block_bytes: see `Feed`.
-        on_batch: called after every batch with its number of examples; may raise to leave.
+        on_batch: called after every batch with its number of examples, in all processes equally often; may raise to
+            leave.
+        group: the processes, each of which scores its share of the batches.
     """
 
     def __init__(
@@ -35,10 +39,11 @@ class Evaluation:
         workers: int = 0,
         block_bytes: int | None = None,
         on_batch: Callable[[int], None] | None = None,
+        group: Group | None = None,
     ) -> None:
         self._feed = Feed(dataset, device=numerics.device, workers=workers, block_bytes=block_bytes)
         self._objective, self._numerics = objective, numerics
-        self._batch_size, self._on_batch = batch_size, on_batch
+        self._batch_size, self._on_batch, self._group = batch_size, on_batch, group or Group()
 
     def model(self, model: nn.Module) -> Figures:
         """Score a model in evaluation mode; its mode is put back afterwards."""
@@ -48,13 +53,21 @@ class Evaluation:
     @torch.inference_mode()
     def predictor(self, predict: Callable[[Batch], Any]) -> Figures:
         """Score anything that gives the objective's outputs for a batch."""
-        meter = Meter(self._objective.names, device=self._numerics.device)
-        for batch in self._feed.in_order(self._batch_size):
-            with self._numerics.autocast():
-                meter.add([self._objective.score(predict(batch), batch)])
+        meter = Meter(self._objective.names, device=self._numerics.device, group=self._group)
+        batches = self._feed.in_order(self._batch_size, shard=Shard(self._group.rank, self._group.world))
+        for _ in range(self._rounds):
+            if (batch := next(batches, None)) is not None:
+                with self._numerics.autocast():
+                    meter.add([self._objective.score(predict(batch), batch)])
             if self._on_batch is not None:
-                self._on_batch(len(batch[0]))
+                self._on_batch(0 if batch is None else len(batch[0]))
         return meter.figures()
+
+    @property
+    def _rounds(self) -> int:
+        """Batches of the process that has most of them."""
+        batches = batches_of(len(self._feed.dataset), self._batch_size, drop_last=False)
+        return -(-batches // self._group.world)
 
 
 @contextmanager

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Protocol, runtime_checkable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from cardrunner.card.schema.training import TrainingSection
 from cardrunner.contracts import Batch, Objective, Outcome
 from cardrunner.training.feed import Feed
+from cardrunner.training.group import Group
 from cardrunner.training.metrics import Meter
 from cardrunner.training.numerics import Numerics
 from cardrunner.training.optim import learning_rate
@@ -31,6 +33,21 @@ class BatchHook(Protocol):
     """An optional part of `cardrunner.contracts.Data`: sees every training batch before its step and may replace it."""
 
     def on_batch(self, step: int, batch: Batch) -> Batch: ...  # step: the global number of the step, from 1
+
+
+class Scored(nn.Module):
+    """A model with the objective that scores it, so that one forward pass ends in a loss.
+
+    `DistributedDataParallel` sees only passes through the module that it wraps.
+    """
+
+    def __init__(self, model: nn.Module, objective: Objective) -> None:
+        super().__init__()
+        self.model, self.objective = model, objective
+
+    def forward(self, batch: Batch) -> Outcome:
+        """Predict and score."""
+        return self.objective.score(self.objective.predict(self.model, batch), batch)
 
 
 @dataclass
@@ -59,7 +76,10 @@ class Cursor:
 
 @dataclass
 class Trainer:
-    """Trains a model, one step at a time. Whoever drives it logs, saves and stops between steps."""
+    """Trains a model, one step at a time. Whoever drives it logs, saves and stops between steps.
+
+    With several processes a batch of the card is one process's, and the step is that of all their batches together.
+    """
 
     training: TrainingSection
     numerics: Numerics
@@ -71,20 +91,21 @@ class Trainer:
     on_out_of_memory: Callable[[BaseException], None]
     """Called when a step did not fit; returns to have the batch split and the step tried again, or raises."""
     hook: BatchHook | None = None
-    shard: Shard = field(default_factory=Shard)
+    group: Group = field(default_factory=Group)
     cursor: Cursor = field(default_factory=Cursor)
 
     def __post_init__(self) -> None:
         self.scaler = self.numerics.scaler()
-        self.epoch_meter = Meter(self.objective.names, device=self.numerics.device)
-        self.window_meter = Meter(self.objective.names, device=self.numerics.device)
+        self.scored = self.group.wrapped(Scored(self.model, self.objective))
+        self.epoch_meter = Meter(self.objective.names, device=self.numerics.device, group=self.group)
+        self.window_meter = Meter(self.objective.names, device=self.numerics.device, group=self.group)
         self.parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.examples = len(self.feed.dataset)
 
     @property
     def epoch_is_over(self) -> bool:
         """True when the epoch in progress has no batch left."""
-        together = self.training.batch_size * self.shard.world
+        together = self.training.batch_size * self.group.world
         return epoch_is_over(self.examples, together, drop_last=self.training.drop_last, position=self.cursor.position)
 
     def epoch(self) -> Iterator[None]:
@@ -95,7 +116,7 @@ class Trainer:
             epoch=self.cursor.epoch,
             drop_last=self.training.drop_last,
             start=self.cursor.position,
-            shard=self.shard,
+            shard=Shard(self.group.rank, self.group.world),
         )
         self.model.train()
         began = time.perf_counter()
@@ -108,7 +129,7 @@ class Trainer:
 
     def step(self, batches: Sequence[Batch]) -> None:
         """One optimizer step."""
-        for outcomes in self._gradients(batches):
+        for outcomes in filter(None, self._gradients(batches)):
             self.epoch_meter.add(outcomes)
             self.window_meter.add(outcomes)
         if self.training.gradient_clip is not None:
@@ -126,9 +147,12 @@ class Trainer:
         if self.training.schedule_unit == "epoch":
             self.schedule.step()
 
+    def _reached(self, batches: int) -> int:
+        """The position in the epoch after so many more batches of every process."""
+        return min(self.cursor.position + batches * self.training.batch_size * self.group.world, self.examples)
+
     def _advance(self, batches: int) -> None:
-        cursor = self.cursor
-        reached = min(cursor.position + batches * self.training.batch_size * self.shard.world, self.examples)
+        cursor, reached = self.cursor, self._reached(batches)
         cursor.step, cursor.position, cursor.examples = (
             cursor.step + 1,
             reached,
@@ -140,31 +164,53 @@ class Trainer:
 
     def _gradients(self, batches: Sequence[Batch]) -> list[list[Outcome]]:
         """Gradients of the mean over all examples of the batches; one list of pieces per batch."""
-        total = sum(len(batch[0]) for batch in batches)
+        total = self._total(batches)
         while True:
             try:
-                return [self._batch_gradients(batch, total) for batch in batches]
+                return [self._batch_gradients(batch, total, last=batch is batches[-1]) for batch in batches]
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
                 self.optimizer.zero_grad(set_to_none=True)
                 self.on_out_of_memory(error.with_traceback(None))  # the traceback would keep the step's tensors alive
-            self._split(largest=max(len(batch[0]) for batch in batches))
+            self._split()
 
-    def _batch_gradients(self, batch: Batch, total: int) -> list[Outcome]:
+    def _total(self, batches: Sequence[Batch]) -> float:
+        """Examples of the step per process: their gradients are averaged, also where one has fewer examples."""
+        if self.group.world == 1:
+            return sum(len(batch[0]) for batch in batches)
+        return (self._reached(len(batches)) - self.cursor.position) / self.group.world
+
+    def _batch_gradients(self, batch: Batch, total: float, *, last: bool) -> list[Outcome]:
         if self.hook is not None:
             batch = self.hook.on_batch(self.cursor.step + 1, batch)
-        outcomes = []
-        for piece in pieces_of(batch, self.cursor.pieces):
-            with self.numerics.autocast():
-                outcome = self.objective.score(self.objective.predict(self.model, piece), piece)
+        if not len(batch[0]):
+            return self._take_part()
+        outcomes, pieces = [], list(pieces_of(batch, self.cursor.pieces))
+        for piece in pieces:
+            with self._synced(last and piece is pieces[-1]), self.numerics.autocast():
+                outcome = self.scored(piece)
             share = len(piece[0]) / total
-            self.scaler.scale(outcome.loss if share == 1 else outcome.loss * share).backward()  # type: ignore[no-untyped-call]
+            self._backward(outcome.loss if share == 1 else outcome.loss * share)
             outcomes.append(outcome)
         return outcomes
 
-    def _split(self, *, largest: int) -> None:
-        self.cursor.pieces = min(2 * self.cursor.pieces, largest)
+    def _take_part(self) -> list[Outcome]:
+        """Nothing is left for this process: an example that counts for nothing sums up the others' gradients."""
+        (example,) = self.feed.batches([torch.zeros(1, dtype=torch.int64)])
+        with self.numerics.autocast():
+            outcome = self.scored(example)
+        self._backward(outcome.loss * 0)
+        return []
+
+    def _synced(self, wanted: bool) -> AbstractContextManager[None]:
+        return nullcontext() if wanted else self.group.unsynced(self.scored)
+
+    def _backward(self, loss: Tensor) -> None:
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+
+    def _split(self) -> None:
+        self.cursor.pieces = min(2 * self.cursor.pieces, self.training.batch_size)
         if self.numerics.device.type == "cuda":
             torch.cuda.empty_cache()
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from cardrunner.contracts import Outcome
+from cardrunner.training.group import Group
 
 _WINDOW = 64
 """Batches that wait before they are summed up, so that a step adds nothing but a list entry."""
@@ -38,11 +39,13 @@ class Meter:
     Args:
         names: the M metric names.
         device: where the outcomes live.
+        group: whose outcomes count; every process reads the same figures, and all read them at once.
     """
 
-    def __init__(self, names: Sequence[str], *, device: torch.device) -> None:
+    def __init__(self, names: Sequence[str], *, device: torch.device, group: Group | None = None) -> None:
         self.names = tuple(names)
         self.device = device
+        self.group = group or Group()
         self.reset()
 
     def reset(self) -> None:
@@ -62,7 +65,7 @@ class Meter:
 
     def figures(self) -> Figures:
         """Read the metrics; waits for the device. A metric with nothing to count is NaN."""
-        numerators, denominators, values, batches = self._summed().tolist()
+        numerators, denominators, values, batches = self.group.total(self._summed()).tolist()
         return Figures(
             {name: _ratio(top, bottom) for name, top, bottom in zip(self.names, numerators, denominators, strict=True)},
             {name: _ratio(top, bottom) for name, top, bottom in zip(self.names, values, batches, strict=True)},

@@ -17,11 +17,15 @@ class RowWriter:
     """Appends rows with their clock.
 
     Attributes:
+        attempt: which one writes.
+        writes: False in a process that only follows.
         began: when the attempt began, on the clock of `time.monotonic`.
     """
 
     history: History
+    attempt: int
     began: float
+    writes: bool = True
 
     def __post_init__(self) -> None:
         self.present: set[tuple[str, int]] = set()
@@ -54,7 +58,7 @@ class RowWriter:
             per_batch=figures.per_batch,
             clock=self._clock(cursor, wait_seconds, epoch_seconds),
         )
-        if (kind, cursor.step) not in self.present:
+        if self.writes and (kind, cursor.step) not in self.present:
             self.history.append(row)
         if kind == "train":
             self.logged_at = time.monotonic()
@@ -66,6 +70,7 @@ class RowWriter:
             self._examples, self._trained = cursor.examples, cursor.train_seconds
         return Clock(
             at=utc_now(),
+            attempt=self.attempt,
             seconds=time.monotonic() - self.began,
             train_seconds=cursor.train_seconds - self._before,
             wait_seconds=wait_seconds,

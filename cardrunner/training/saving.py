@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from cardrunner.contracts import MetricNames
 from cardrunner.errors import IntegrityError, UsageError
 from cardrunner.runs.context import RunContext
 from cardrunner.runs.history import HistoryRow
-from cardrunner.runs.records import BestRecord, ManifestEntry
-from cardrunner.training.checkpoint import STATE, CheckpointStore, Snapshot, state_file
+from cardrunner.runs.records import STATE, BestRecord, ManifestEntry
+from cardrunner.training.checkpoint import CheckpointStore, Snapshot, export_file, read_checkpoint, state_file
 from cardrunner.training.loop import Trainer
 from cardrunner.training.state import Findings, Origin, capture, restore
 from cardrunner.training.weights import all_finite, on_cpu, weights_sha256
@@ -29,15 +30,23 @@ class Saver:
         findings: kept up to date here as far as checkpoints are concerned.
 
     Raises:
-        UsageError: ``training.select`` names a metric that nobody computes.
+        UsageError: ``training.select`` or ``training.keep_best`` names a metric that nobody computes.
     """
 
     def __init__(self, ctx: RunContext, trainer: Trainer, origin: Origin, findings: Findings) -> None:
         self.ctx, self.trainer, self.origin, self.findings = ctx, trainer, origin, findings
         self.store = CheckpointStore(ctx.folder, keep=ctx.card.training.keep)
-        self.selected = _selected_metric(ctx, trainer.objective.names)
-        self._saved_at = time.monotonic()
+        self.selected = _computed(ctx, ctx.card.training.select.metric, trainer.objective.names, at="select.metric")
+        self.keeps = [
+            _computed(ctx, name, trainer.objective.names, at="keep_best") for name in ctx.card.training.keep_best
+        ]
+        self.saved_at = time.monotonic()
         self._saved: tuple[int, int] | None = None
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes."""
+        return self.trainer.group.leads
 
     def resume(self, *, steps_per_epoch: int) -> ManifestEntry | None:
         """Go on from the newest valid checkpoint; the history loses the rows that are trained again.
@@ -48,28 +57,22 @@ class Saver:
         Raises:
             IntegrityError: it belongs to another run, card, data or code and nobody acknowledged it; or none is usable.
         """
-        self.store.prepare()
-        found = self.store.newest(self._warn)
-        if found is None:
-            self.ctx.history.truncate_after(0)
+        if (found := self._newest()) is None:
+            if self.leads:
+                self.ctx.history.truncate_after(0)
             return None
         entry, state = found
-        differences = self._check_origin(entry, state)
+        differences = self._check_origin(entry, state) if self.leads else []
         try:
             restore(self.trainer, state, steps_per_epoch=steps_per_epoch)
         except IntegrityError as error:
             raise IntegrityError(f"{entry.file}: {error}") from None
         vars(self.findings).update(vars(Findings.from_dict(state["findings"])))
         self.findings.notes.extend(differences)
-        self.ctx.history.truncate_after(entry.step)
-        self._check_history(entry)
+        if self.leads:
+            self._take_up(entry)
         self._saved = (self.trainer.cursor.step, self.trainer.cursor.epoch)
         return entry
-
-    def save_if_due(self) -> None:
-        """Save in the middle of an epoch, where the card says so."""
-        if due(self.ctx.card.training.checkpoint_every, step=self.trainer.cursor.step, since=self._saved_at):
-            self.save_state()
 
     def save_state(self) -> None:
         """Save the full state, unless it is saved already or its weights are spoiled."""
@@ -77,7 +80,7 @@ class Saver:
         if self._saved == (cursor.step, cursor.epoch):
             return
         if all_finite(self.trainer.model):
-            self._save([self._state()])
+            self._save([self._state(weights_sha256(self.trainer.model.state_dict()))])
         else:
             self._warn(f"the state at step {cursor.step} was not saved because its weights are not finite")
 
@@ -86,32 +89,37 @@ class Saver:
 
         The full state is saved with it where the card says so, and where the run ends.
         """
-        exports = self._exports(row)
+        digest = weights_sha256(self.trainer.model.state_dict())
+        export = self._export(row, digest)
         self.trainer.finish_epoch()
-        cursor, training = self.trainer.cursor, self.ctx.card.training
-        last = ending or cursor.epoch > training.epochs
-        states = last or due(training.checkpoint_every, step=cursor.step, epoch=row.epoch, since=self._saved_at)
-        self._save([*exports, self._state()] if states else exports)
+        cursor, every = self.trainer.cursor, self.ctx.card.training.checkpoint_every
+        last = ending or cursor.epoch > self.ctx.card.training.epochs
+        by_clock = self.trainer.group.share(due_by_clock(every, since=self.saved_at))
+        states = last or by_clock or due_by_count(every, step=cursor.step, epoch=row.epoch)
+        self._save([export, self._state(digest)] if states else [export])
 
-    def _exports(self, row: HistoryRow) -> list[Snapshot]:
-        """``latest.pt``, and ``best.pt`` when no epoch before was better."""
-        findings, value = self.findings, row.metrics[self.selected]
+    def _export(self, row: HistoryRow, digest: str) -> Snapshot:
+        """The new ``latest.pt``, and the best one by every metric in which no epoch before was better."""
+        findings, training = self.findings, self.ctx.card.training
         findings.metrics, findings.validations = dict(row.metrics), len(self.ctx.history.validations())
-        findings.weights_sha256 = weights_sha256(self.trainer.model.state_dict())
-        files = [("latest", self.ctx.folder.latest.name)]
-        if self._improves(value):
-            mode = self.ctx.card.training.select.mode
-            findings.best = BestRecord(metric=self.selected, mode=mode, value=value, epoch=row.epoch, step=row.step)
-            files.append(("best", self.ctx.folder.best.name))
-        content = self._export(row)
-        return [self._snapshot(name, content, role, epoch=row.epoch) for role, name in files]
+        findings.weights_sha256 = digest
+        names = {self.ctx.folder.latest.name: "latest"}
+        if (best := _better(findings.best, row, self.selected, training.select.mode)) is not None:
+            findings.best = best
+            names[self.ctx.folder.best.name] = "best"
+        for metric in self.keeps:
+            mode = self._direction(metric)
+            if (best := _better(findings.best_of.get(metric), row, metric, mode)) is not None:
+                findings.best_of[metric] = best
+                names[best_file(metric)] = f"best {metric}"
+        file = export_file(epoch=row.epoch, step=row.step)
+        return self._snapshot(file, self._weights(row), digest, epoch=row.epoch, names=names)
 
-    def _improves(self, value: float) -> bool:
-        """A NaN never wins."""
-        best, sign = self.findings.best, -1 if self.ctx.card.training.select.mode == "min" else 1
-        return math.isfinite(value) and (best is None or sign * value > sign * best.value)
+    def _direction(self, metric: str) -> Literal["min", "max"]:
+        spec = MetricNames(self.ctx.workload.spec.metrics).spec(metric)
+        return spec.direction if spec else "min"
 
-    def _export(self, row: HistoryRow) -> dict[str, Any]:
+    def _weights(self, row: HistoryRow) -> dict[str, Any]:
         """The existing checkpoint format (epochs from 0), with one key of our own."""
         own = {"run": self.origin.run, "card_digest": self.origin.card_digest, "data": self.origin.data}
         return {
@@ -123,32 +131,57 @@ class Saver:
             "cardrunner": {**own, "step": row.step, "metrics": row.metrics, "per_batch": row.per_batch},
         }
 
-    def _state(self) -> Snapshot:
+    def _state(self, digest: str) -> Snapshot:
         cursor = self.trainer.cursor
         content = capture(self.trainer, self.origin, self.findings)
         name = state_file(epoch=cursor.epoch_reached, step=cursor.step)
-        return self._snapshot(name, content, STATE, epoch=cursor.epoch_reached)
+        return self._snapshot(name, content, digest, epoch=cursor.epoch_reached)
 
-    def _snapshot(self, file: str, content: Mapping[str, Any], role: str, *, epoch: int) -> Snapshot:
+    def _snapshot(
+        self, file: str, content: Mapping[str, Any], digest: str, *, epoch: int, names: Mapping[str, str] | None = None
+    ) -> Snapshot:
         return Snapshot(
             file=file,
             content=content,
-            roles=(role,),
+            names=names or {},
             epoch=epoch,
             step=self.trainer.cursor.step,
-            weights_sha256=weights_sha256(self.trainer.model.state_dict()),
+            weights_sha256=digest,
             metrics=self.findings.metrics,
         )
 
     def _save(self, snapshots: Sequence[Snapshot]) -> None:
-        began = time.monotonic()
-        self.store.save(snapshots)
-        seconds = time.monotonic() - began
+        began, cursor = time.monotonic(), self.trainer.cursor
+        if self.leads:
+            self.store.save(snapshots)
+            self._record(snapshots, time.monotonic() - began)
+        if any(not shot.names for shot in snapshots):
+            self._saved, self.saved_at = (cursor.step, cursor.epoch), time.monotonic()
+
+    def _record(self, snapshots: Sequence[Snapshot], seconds: float) -> None:
         for shot in snapshots:
-            fields = {"file": shot.file, "epoch": shot.epoch, "step": shot.step, "roles": list(shot.roles)}
-            self.ctx.ledger.append("checkpoint_saved", attempt=self.ctx.attempt, **fields, seconds=seconds)
-            if STATE in shot.roles:
-                self._saved, self._saved_at = (self.trainer.cursor.step, self.trainer.cursor.epoch), time.monotonic()
+            fields = {"file": shot.file, "epoch": shot.epoch, "step": shot.step}
+            roles = list(shot.names.values()) or [STATE]
+            self.ctx.ledger.append(
+                "checkpoint_saved", attempt=self.ctx.attempt, **fields, roles=roles, seconds=round(seconds, 6)
+            )
+
+    def _newest(self) -> tuple[ManifestEntry, Mapping[str, Any]] | None:
+        """The state that the leader found good, in every process."""
+        found = None
+        if self.leads:
+            self.store.prepare()
+            found = self.store.newest(self._warn)
+        entry = self.trainer.group.share(found[0] if found else None)
+        if self.leads or entry is None:
+            return found
+        return entry, read_checkpoint(self.ctx.folder, entry)
+
+    def _take_up(self, entry: ManifestEntry) -> None:
+        self.ctx.history.truncate_after(entry.step)
+        self._check_history(entry)
+        point = {"file": entry.file, "epoch": entry.epoch, "step": entry.step}
+        self.ctx.ledger.append("resumed", attempt=self.ctx.attempt, **point)
 
     def _check_origin(self, entry: ManifestEntry, state: Mapping[str, Any]) -> list[str]:
         """Notes on what differs and was acknowledged."""
@@ -172,22 +205,35 @@ class Saver:
             )
 
     def _warn(self, message: str) -> None:
+        if not self.leads:
+            return
         self.ctx.ledger.append("warning", attempt=self.ctx.attempt, message=message)
         self.ctx.progress.note(f"warning: {message}")
 
 
-def due(every: Every, *, step: int, epoch: int | None = None, since: float) -> bool:
-    """Whether something that happens every so often happens now.
+def due_by_count(every: Every, *, step: int, epoch: int | None = None) -> bool:
+    """Whether something that happens every so many steps or epochs happens now.
 
     Args:
         step: the global step that was just done.
         epoch: the epoch that was just validated; None in the middle of one.
+    """
+    count = {"step": step, "epoch": epoch}.get(every.unit)
+    return count is not None and count % every.value == 0
+
+
+def due_by_clock(every: Every, *, since: float) -> bool:
+    """Whether something that happens every so many seconds happens now.
+
+    Args:
         since: when it happened last, on the clock of `time.monotonic`.
     """
-    if every.unit == "second":
-        return time.monotonic() - since >= every.value
-    count = step if every.unit == "step" else epoch
-    return count is not None and count % every.value == 0
+    return every.unit == "second" and time.monotonic() - since >= every.value
+
+
+def best_file(metric: str) -> str:
+    """The name of the best weights by a metric, such as ``best-val_metric-accuracy.pt``."""
+    return f"best-{re.sub(r'[^A-Za-z0-9_]+', '-', metric)}.pt"
 
 
 def acknowledged(ctx: RunContext) -> bool:
@@ -196,12 +242,20 @@ def acknowledged(ctx: RunContext) -> bool:
     return last is not None and last["event"] == "acknowledged"
 
 
-def _selected_metric(ctx: RunContext, names: Sequence[str]) -> str:
-    written = ctx.card.training.select.metric
+def _better(best: BestRecord | None, row: HistoryRow, metric: str, mode: Literal["min", "max"]) -> BestRecord | None:
+    """The row as the best one by a metric, unless one before was as good; a NaN never wins."""
+    value, sign = row.metrics[metric], -1 if mode == "min" else 1
+    if math.isfinite(value) and (best is None or sign * value > sign * best.value):
+        return BestRecord(metric=metric, mode=mode, value=value, epoch=row.epoch, step=row.step)
+    return None
+
+
+def _computed(ctx: RunContext, written: str, names: Sequence[str], *, at: str) -> str:
+    """The metric that a field of `training` means."""
     metric = MetricNames(ctx.workload.spec.metrics).canonical(written)
     known = [f"val_{name}" for name in names]
     if metric not in (*names, *known):
         raise UsageError(
-            f"training.select.metric: {written} is not computed by {ctx.workload.spec.name}; it has {', '.join(known)}"
+            f"training.{at}: {written} is not computed by {ctx.workload.spec.name}; it has {', '.join(known)}"
         )
     return metric

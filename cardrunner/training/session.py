@@ -3,31 +3,37 @@
 The order at the end of an epoch decides what a crash can lose, so it is always: history row, verdicts, checkpoint,
 record, and only then whatever ends the run. A run killed anywhere in between repeats the rest of the epoch and writes
 nothing twice.
+
+With several processes each runs a session. They train and validate together; the leader judges, writes and decides, and
+the others follow.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from cardrunner.contracts import Data
-from cardrunner.errors import CardrunnerError, EnvironmentFailed, RunStopped
+from cardrunner.errors import CardrunnerError, RunStopped
 from cardrunner.runs.clock import utc_seconds
 from cardrunner.runs.context import RunContext
 from cardrunner.runs.history import HistoryRow
-from cardrunner.runs.records import TrainRecord, write_record
+from cardrunner.runs.records import Split, TrainRecord, write_record
 from cardrunner.runs.status import metered_seconds
 from cardrunner.training.assembly import make_trainer, origin_of, steps_per_epoch
 from cardrunner.training.evaluate import Evaluation
+from cardrunner.training.group import Followed, Group, GroupOutOfMemory
 from cardrunner.training.judging import judge_out_of_memory, judge_validations
 from cardrunner.training.limits import Limits
 from cardrunner.training.metrics import Figures
 from cardrunner.training.numerics import Numerics, random_state, restore_random_state
 from cardrunner.training.order import batches_of
 from cardrunner.training.rows import RowWriter
-from cardrunner.training.saving import Saver, due
+from cardrunner.training.saving import Saver, due_by_clock, due_by_count
+from cardrunner.training.splitting import halved, split_sentence
 from cardrunner.training.state import Findings
+from cardrunner.training.watch import Asked, Watch
 from cardrunner.training.weights import all_finite, parameter_count
 
 _SHOWN_SECONDS = 0.2
@@ -40,20 +46,33 @@ class Session:
         ctx: the attempt.
         data: the opened data; may be a `BatchHook` too.
         numerics: where the arithmetic is done.
+        group: the processes that train together.
+        splits: steps of this attempt that did not fit into a process's memory, as in `Findings`.
 
     Raises:
-        UsageError: an epoch has no batch, or ``training.select`` names a metric that nobody computes.
+        UsageError: an epoch has no batch, or ``training`` names a metric that nobody computes.
     """
 
-    def __init__(self, ctx: RunContext, data: Data, numerics: Numerics) -> None:
+    def __init__(
+        self,
+        ctx: RunContext,
+        data: Data,
+        numerics: Numerics,
+        *,
+        group: Group | None = None,
+        splits: Sequence[Split] = (),
+    ) -> None:
         self.ctx, self.data, self.numerics, self.training = ctx, data, numerics, ctx.card.training
-        self.steps_per_epoch = steps_per_epoch(len(data.train), self.training)
-        self.trainer = make_trainer(ctx, data, numerics, on_out_of_memory=self.on_out_of_memory)
+        self.group, self.splits = group or Group(), splits
+        self.steps_per_epoch = steps_per_epoch(len(data.train), self.training, processes=self.group.world)
+        self.trainer = make_trainer(ctx, data, numerics, on_out_of_memory=self.on_out_of_memory, group=self.group)
         self.findings = Findings(notes=list(numerics.notes()))
-        self.saver = Saver(ctx, self.trainer, origin_of(ctx, data, numerics), self.findings)
+        self.saver = Saver(ctx, self.trainer, origin_of(ctx, data, numerics, self.trainer), self.findings)
         attempt_seconds = _attempt_seconds(ctx)
         self.limits = _limits(ctx, attempt_seconds)
-        self.rows = RowWriter(ctx.history, began=time.monotonic() - attempt_seconds)
+        self.watch = Watch(ctx.stop, self.limits, self.group)
+        began = time.monotonic() - attempt_seconds
+        self.rows = RowWriter(ctx.history, attempt=ctx.attempt, began=began, writes=self.group.leads)
         self.stamped, self.waited = time.monotonic(), 0.0
         self.spoiled = False
 
@@ -77,13 +96,15 @@ class Session:
     def resume(self) -> None:
         """Take up the newest checkpoint; a verdict that a crash kept from ending the run ends it now."""
         entry = self.saver.resume(steps_per_epoch=self.steps_per_epoch)
+        self.adopt_splits()
         self.rows.start(self.trainer.cursor)
         self.stamped = time.monotonic()
         if entry is None:
             return
         self.ctx.progress.note(f"going on from {entry.file}, step {entry.step}")
-        if self.trainer.cursor.position == 0 and _lost_without_a_word(self.ctx):
-            self.end(judge_validations(self.ctx))
+        if self.trainer.cursor.position == 0:
+            lost = self.group.leads and _lost_without_a_word(self.ctx)
+            self.end(self.agreed(judge_validations(self.ctx) if lost else None))
 
     def score_baselines(self) -> None:
         """Score the predictors that learned nothing, once in a run; the training's random numbers stay untouched."""
@@ -100,7 +121,9 @@ class Session:
     def train_epoch(self) -> None:
         """Train what is left of the epoch; between steps log, save and leave as asked."""
         cursor, training = self.trainer.cursor, self.training
-        left = batches_of(self.trainer.examples - cursor.position, training.batch_size, drop_last=training.drop_last)
+        self.watch.restart()
+        together = training.batch_size * self.group.world
+        left = batches_of(self.trainer.examples - cursor.position, together, drop_last=training.drop_last)
         steps = -(-left // training.gradient_accumulation)
         with self.ctx.progress.task(f"epoch {cursor.epoch}/{training.epochs}", steps, unit="step") as task:
             shown, shown_at = 0, time.monotonic()
@@ -114,13 +137,19 @@ class Session:
 
     def after_step(self) -> None:
         """Whatever is due between two steps."""
-        if due(self.training.log_every, step=self.trainer.cursor.step, since=self.rows.logged_at):
+        training, step = self.training, self.trainer.cursor.step
+        asked = self.watch.look(
+            log=due_by_clock(training.log_every, since=self.rows.logged_at),
+            save=due_by_clock(training.checkpoint_every, since=self.saver.saved_at),
+        )
+        if asked.log or due_by_count(training.log_every, step=step):
             self.log()
         if self.spoiled:
             return
-        if not self.trainer.epoch_is_over:  # the end of an epoch is saved together with its validation
-            self.saver.save_if_due()
-        self.leave_if_asked()
+        # the end of an epoch is saved together with its validation
+        if not self.trainer.epoch_is_over and (asked.save or due_by_count(training.checkpoint_every, step=step)):
+            self.saver.save_state()
+        self.leave(asked)
 
     def log(self) -> None:
         """A row over the steps since the row before.
@@ -147,7 +176,8 @@ class Session:
     def end_epoch(self, row: HistoryRow) -> None:
         """Judge, save and record; then end the run if something asks for it."""
         finite = all_finite(self.trainer.model)
-        ending = judge_validations(self.ctx) or self._not_finite(row, finite=finite)
+        verdict = judge_validations(self.ctx) if self.group.leads else None
+        ending = self.agreed(verdict or self._not_finite(row, finite=finite))
         self.stamp()
         if finite:  # a spoiled state would only push good ones out
             self.saver.save_epoch(row, ending=ending is not None)
@@ -156,11 +186,12 @@ class Session:
 
     def evaluation(self, on_batch: Callable[[int], None] | None = None) -> Evaluation:
         """Scoring on the validation data; leaves as asked after any batch."""
+        self.watch.restart()
 
         def between_batches(examples: int) -> None:
             if on_batch is not None:
                 on_batch(examples)
-            self.leave_if_asked()
+            self.leave(self.watch.look())
 
         return Evaluation(
             self.data.validation,
@@ -170,33 +201,42 @@ class Session:
             workers=self.training.workers,
             block_bytes=self.trainer.feed.block_bytes,
             on_batch=between_batches,
+            group=self.group,
         )
 
-    def leave_if_asked(self) -> None:
+    def leave(self, asked: Asked) -> None:
         """Save and leave when somebody asked, or when time or money is up."""
-        if self.ctx.stop.reason is not None:
+        if asked.reason is not None:
             self.save()
+            self.ctx.stop.request(asked.reason)
             self.ctx.stop.raise_if_requested()
-        elif (ending := self.limits.reached()) is not None:
+        elif asked.over:
             self.save()
-            raise ending
+            raise self.limits.reached() or Followed("time or money is up")
+
+    def agreed(self, ending: CardrunnerError | None) -> CardrunnerError | None:
+        """The leader's ending, in every process."""
+        ends = self.group.share(ending is not None)
+        return ending if self.group.leads else Followed("the leader ends the run") if ends else None
 
     def on_out_of_memory(self, error: BaseException) -> None:
         """Restart where a rule says so; else let the batch be split."""
-        cursor, step = self.trainer.cursor, self.trainer.cursor.step + 1
-        if (ending := judge_out_of_memory(self.ctx, epoch=cursor.epoch, step=step)) is not None:
+        cursor, reason = self.trainer.cursor, str(error).split("\n")[0]
+        if self.group.world > 1:
+            raise GroupOutOfMemory(reason, epoch=cursor.epoch, step=cursor.step + 1, pieces=cursor.pieces)
+        failed = Split(step=cursor.step + 1, pieces=cursor.pieces)
+        if (ending := judge_out_of_memory(self.ctx, epoch=cursor.epoch, step=failed.step)) is not None:
             self.save()
             raise ending
-        if cursor.pieces >= self.training.batch_size:
-            reason = str(error).split("\n")[0]
-            raise EnvironmentFailed(
-                f"step {step}: not even one example fits into memory ({reason}); "
-                "take a larger machine or a smaller model"
-            )
-        pieces = f"a batch goes through the model in {2 * cursor.pieces} pieces"
-        note = f"out of memory at step {step}: from there on {pieces}; the effective batch stays the same"
-        self.findings.notes.append(note)
-        self.ctx.ledger.append("warning", attempt=self.ctx.attempt, message=note)
+        split = halved(failed, self.training, reason)
+        self.findings.splits.append(split)
+        self.ctx.ledger.append("warning", attempt=self.ctx.attempt, message=split_sentence(split))
+
+    def adopt_splits(self) -> None:
+        """Go on as the processes that ran out of memory were told to."""
+        new = [split for split in self.splits if split not in self.findings.splits]
+        self.findings.splits.extend(new)
+        self.trainer.cursor.pieces = max([self.trainer.cursor.pieces, *(split.pieces for split in new)])
 
     def end(self, ending: CardrunnerError | None) -> None:
         """Leave when something ends the run; everything is saved."""
@@ -220,7 +260,9 @@ class Session:
     def record(self) -> None:
         """Write ``stages/train.json``."""
         self.stamp()
-        cursor, found = self.trainer.cursor, self.findings
+        if not self.group.leads:
+            return
+        cursor, found, training = self.trainer.cursor, self.findings, self.training
         record = TrainRecord(
             epochs_planned=self.training.epochs,
             epochs_done=cursor.epoch - 1,
@@ -231,13 +273,17 @@ class Session:
             device=str(self.numerics.device),
             precision=self.numerics.precision,
             threads=self.numerics.threads,
+            processes=self.group.world,
+            batch_size=training.batch_size,
+            effective_batch=training.batch_size * self.group.world * training.gradient_accumulation,
+            splits=tuple(found.splits),
             seconds=found.seconds,
             train_seconds=cursor.train_seconds,
             wait_seconds=found.wait_seconds,
             best=found.best,
             baselines=found.baselines,
             weights_sha256=found.weights_sha256,
-            notes=tuple(found.notes),
+            notes=(*found.notes, *map(split_sentence, found.splits)),
         )
         write_record(self.ctx.folder.record("train"), record)
 

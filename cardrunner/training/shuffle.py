@@ -1,8 +1,8 @@
 """How the examples of an epoch are put in order: over the whole data, or block by block. Torch-free.
 
 A file that fits into memory stays in the page cache, so examples can be picked anywhere in it. Of a larger one every
-pick would be a disk access, slower than training; there, whole groups of examples are read one after the other in
-random order, and their examples are mixed inside a block of bounded size.
+pick would be a disk access, slower than training; there, long stretches of examples are read in random order, and
+mixed inside a block of bounded size.
 
 The choice follows from the card and the machine, never from what happens to be free: a resumed run must choose alike.
 """

@@ -7,13 +7,13 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from cardrunner.errors import IntegrityError
-from cardrunner.runs.records import BestRecord
+from cardrunner.runs.records import BestRecord, Split
 from cardrunner.training import weights
 from cardrunner.training.loop import Cursor, Trainer
 from cardrunner.training.numerics import random_state, restore_random_state
 from cardrunner.training.optim import adopt
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,10 @@ class Origin:
     order: str
     """How epochs are shuffled; another way would train some examples twice in the epoch that is resumed."""
     versions: Mapping[str, str]
+    code: str
+    """sha256 of the sources; see `cardrunner.runs.environment.code_sha256`."""
     threads: int
+    processes: int
 
     def differences(self, other: Mapping[str, Any]) -> tuple[str, ...]:
         """In which ways the saved origin is another one, as sentences."""
@@ -37,11 +40,15 @@ class Origin:
             ("data", "it was trained on other data"),
             ("order", "its examples were {saved}, now they are {now}; state data.shuffle"),
             ("versions", "it was trained with other versions ({saved}, now {now})"),
+            ("code", "it was trained by other code (sources {saved:.12}..., now {now:.12}...)"),
+            ("processes", "it was trained by {saved} processes, now {now}"),
             ("threads", "it was trained with {saved} CPU threads, now {now}; results will differ in the last bits"),
         )
         now = asdict(self)
         return tuple(
-            text.format(saved=other.get(name), now=now[name]) for name, text in pairs if other.get(name) != now[name]
+            text.format(saved=other.get(name, "unknown"), now=now[name])
+            for name, text in pairs
+            if other.get(name) != now[name]
         )
 
 
@@ -59,24 +66,39 @@ class Findings:
     baselines: dict[str, dict[str, float]] = field(default_factory=dict)
     """Trivial baseline -> validation metric -> value."""
     notes: list[str] = field(default_factory=list)
+    splits: list[Split] = field(default_factory=list)
+    """Steps that did not fit into memory."""
+    best_of: dict[str, BestRecord] = field(default_factory=dict)
+    """By metric of ``training.keep_best``."""
     seconds: float = 0.0
     """Training and validation."""
     wait_seconds: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """In types that ``torch.load(weights_only=True)`` reads."""
-        values = {item.name: getattr(self, item.name) for item in fields(self)}
-        return {**values, "best": self.best.model_dump() if self.best else None}
+        return {
+            **{item.name: getattr(self, item.name) for item in fields(self)},
+            "best": self.best.model_dump() if self.best else None,
+            "splits": [split.model_dump() for split in self.splits],
+            "best_of": {name: best.model_dump() for name, best in self.best_of.items()},
+        }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Findings:
         """The inverse of `to_dict`."""
-        best = BestRecord.model_validate(values["best"]) if values["best"] else None
-        return cls(**{**values, "best": best})
+        own = {
+            "best": BestRecord.model_validate(values["best"]) if values["best"] else None,
+            "splits": [Split.model_validate(split) for split in values["splits"]],
+            "best_of": {name: BestRecord.model_validate(best) for name, best in values["best_of"].items()},
+        }
+        return cls(**{**values, **own})
 
 
 def capture(trainer: Trainer, origin: Origin, findings: Findings) -> dict[str, Any]:
-    """The state of a trainer between two steps, in types that ``torch.load(weights_only=True)`` reads."""
+    """The state of a trainer between two steps, in types that ``torch.load(weights_only=True)`` reads.
+
+    Every process has to call it; the leader's is whole.
+    """
     return {
         "format": FORMAT,
         "origin": asdict(origin),
@@ -85,9 +107,7 @@ def capture(trainer: Trainer, origin: Origin, findings: Findings) -> dict[str, A
         "optimizer": trainer.optimizer.state_dict(),
         "schedule": trainer.schedule.state_dict(),
         "scaler": trainer.scaler.state_dict(),
-        "random": random_state(),
-        "epoch_meter": trainer.epoch_meter.state_dict(),
-        "window_meter": trainer.window_meter.state_dict(),
+        "processes": trainer.group.gather(_own_state(trainer)),
         "training": trainer.training.model_dump(mode="json"),
         "findings": findings.to_dict(),
     }
@@ -116,7 +136,21 @@ def restore(trainer: Trainer, state: Mapping[str, Any], *, steps_per_epoch: int)
         trainer.scaler.load_state_dict(state["scaler"])
     if state["training"] != trainer.training.model_dump(mode="json"):
         adopt(trainer.training, trainer.optimizer, trainer.schedule, steps_per_epoch=steps_per_epoch)
+    trainer.cursor = Cursor(**state["cursor"])
+    if trainer.group.rank < len(state["processes"]):  # not, where more processes go on than have saved
+        _restore_own(trainer, state["processes"][trainer.group.rank])
+
+
+def _own_state(trainer: Trainer) -> dict[str, Any]:
+    """What every process has for itself."""
+    return {
+        "random": random_state(),
+        "epoch_meter": trainer.epoch_meter.state_dict(),
+        "window_meter": trainer.window_meter.state_dict(),
+    }
+
+
+def _restore_own(trainer: Trainer, state: Mapping[str, Any]) -> None:
     trainer.epoch_meter.load_state_dict(state["epoch_meter"])
     trainer.window_meter.load_state_dict(state["window_meter"])
-    trainer.cursor = Cursor(**state["cursor"])
     restore_random_state(state["random"])

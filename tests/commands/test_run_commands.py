@@ -17,12 +17,13 @@ import pytest
 from cardrunner.main import main
 
 MakeCard = Callable[..., Path]
+Start = Callable[..., Any]
 SOURCES = Path(__file__).parents[2]
 LOCAL = {"infra.executor": "local"}
 
 
-def start(*words: object, cwd: Path) -> subprocess.Popen[str]:
-    """A command in a shell of its own."""
+def start_anew(*words: object, cwd: Path) -> subprocess.Popen[str]:
+    """A command in a shell of its own, with an interpreter of its own, and so its worker."""
     environment = {**os.environ, "PYTHONPATH": str(SOURCES)}
     command = [sys.executable, "-m", "cardrunner", *map(str, words)]
     return subprocess.Popen(
@@ -36,9 +37,19 @@ def start(*words: object, cwd: Path) -> subprocess.Popen[str]:
     )
 
 
-def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    out, err = process.communicate(timeout=120)
-    return process.returncode, out, err
+@pytest.fixture
+def start(zygote: Any) -> Callable[..., Any]:
+    """A command in a shell of its own; it and its worker have everything imported."""
+
+    def begin(*words: object, cwd: Path) -> Any:
+        return zygote.command(*words, cwd=cwd)
+
+    return begin
+
+
+def finish(process: Any) -> tuple[int, str, str]:
+    found: tuple[int, str, str] = process.finish()
+    return found
 
 
 def status(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str = "toy-run") -> dict[str, Any]:
@@ -63,8 +74,9 @@ def rows(tmp_path: Path) -> int:
 def test_a_local_run_tells_people_on_stderr_and_the_results_card_on_stdout(
     make_card: MakeCard, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, out, err = finish(start("launch", make_card(LOCAL), cwd=tmp_path))
-    assert code == 0, err
+    process = start_anew("launch", make_card(LOCAL), cwd=tmp_path)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
     assert out.strip() == str(tmp_path / "runs" / "toy-run" / "results.md")
     assert "stage load\n" in err
     assert "epoch 3/3: val_loss/total" in err
@@ -74,7 +86,7 @@ def test_a_local_run_tells_people_on_stderr_and_the_results_card_on_stdout(
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_to_the_launcher_reaches_the_worker_and_resume_goes_on(
-    make_card: MakeCard, tmp_path: Path, capsys: pytest.CaptureFixture[str], number: int, code: int
+    make_card: MakeCard, start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str], number: int, code: int
 ) -> None:
     process = start("launch", make_card(LOCAL | {"training.toy.step_ms": 60}), cwd=tmp_path)
     wait_for(lambda: rows(tmp_path) > 0)
@@ -91,7 +103,7 @@ def test_a_signal_to_the_launcher_reaches_the_worker_and_resume_goes_on(
 
 
 def test_a_second_signal_ends_it_at_once_and_it_still_goes_on(
-    make_card: MakeCard, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    make_card: MakeCard, start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     process = start("launch", make_card(LOCAL | {"training.toy.hang_at": 6}), cwd=tmp_path)
     wait_for(lambda: rows(tmp_path) > 0)
@@ -107,7 +119,7 @@ def test_a_second_signal_ends_it_at_once_and_it_still_goes_on(
 
 
 def test_a_worker_that_is_killed_ends_the_launch_with_7_and_a_results_card(
-    make_card: MakeCard, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    make_card: MakeCard, start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     process = start("launch", make_card(LOCAL | {"training.toy.hang_at": 6}), cwd=tmp_path)
     wait_for(lambda: rows(tmp_path) > 0)
@@ -121,25 +133,21 @@ def test_a_worker_that_is_killed_ends_the_launch_with_7_and_a_results_card(
 
 
 def test_a_disk_that_fills_up_ends_with_7_and_the_run_goes_on_when_there_is_room(
-    make_card: MakeCard, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    make_card: MakeCard, zygote: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Stands in for a full disk: no file may grow beyond 60 KB, and the checkpoints of this model would."""
     make_card(LOCAL | {"model.hidden_dim": 2000})
-    command = f"ulimit -f 60; exec {sys.executable} -m cardrunner launch runcards/toy-run.yaml --quiet"
-    environment = {**os.environ, "PYTHONPATH": str(SOURCES)}
-    done = subprocess.run(
-        ["bash", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 7
+    process = zygote.command("launch", "runcards/toy-run.yaml", "--quiet", cwd=tmp_path, limit=60_000)
+    assert process.wait() == 7
     seen = status(tmp_path, capsys)
     assert (seen["state"], seen["results"] is not None) == ("failed", True)
-    assert "latest.pt: the file would be larger" in seen["reason"]
+    assert "the file would be larger" in seen["reason"]
     assert not list((tmp_path / "runs" / "toy-run").rglob("*.staging"))
     assert main(["resume", "toy-run", "--runs", str(tmp_path / "runs"), "--quiet"]) == 0
 
 
 def test_a_worker_that_leaves_without_a_word_is_a_failure(
-    make_card: MakeCard, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    make_card: MakeCard, start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, _, _ = finish(start("launch", make_card(LOCAL | {"training.toy.exit_at": 4}), cwd=tmp_path))
     assert code == 7
@@ -147,7 +155,7 @@ def test_a_worker_that_leaves_without_a_word_is_a_failure(
 
 
 def test_a_detached_run_is_watched_stopped_and_finished_from_other_shells(
-    make_card: MakeCard, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    make_card: MakeCard, start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     card = make_card(LOCAL | {"training.toy.step_ms": 60, "training.epochs": 100})
     code, _, err = finish(start("launch", card, "--detach", cwd=tmp_path))
@@ -171,7 +179,7 @@ def test_a_detached_run_is_watched_stopped_and_finished_from_other_shells(
 
 
 def test_leaving_does_not_affect_the_run(
-    make_card: MakeCard, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    make_card: MakeCard, start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     card = make_card(LOCAL | {"training.toy.step_ms": 60, "training.epochs": 100})
     assert finish(start("launch", card, "--detach", cwd=tmp_path))[0] == 0
@@ -184,13 +192,15 @@ def test_leaving_does_not_affect_the_run(
     assert main(["stop", "toy-run", "--runs", str(tmp_path / "runs")]) == 0
 
 
-def test_a_detached_run_that_fails_at_once_says_so_then_and_there(make_card: MakeCard, tmp_path: Path) -> None:
+def test_a_detached_run_that_fails_at_once_says_so_then_and_there(
+    make_card: MakeCard, start: Start, tmp_path: Path
+) -> None:
     code, _, err = finish(start("launch", make_card(LOCAL | {"training.toy.raise_at": 1}), "--detach", cwd=tmp_path))
     assert code == 1
     assert "training.toy.raise_at: step 1" in err
 
 
-def test_of_several_launches_at_once_exactly_one_runs(make_card: MakeCard, tmp_path: Path) -> None:
+def test_of_several_launches_at_once_exactly_one_runs(make_card: MakeCard, start: Start, tmp_path: Path) -> None:
     card = make_card({"training.epochs": 1})
     launches = [start("launch", card, "--quiet", cwd=tmp_path) for _ in range(4)]
     assert sorted(finish(launch)[0] for launch in launches) == [0, 6, 6, 6]

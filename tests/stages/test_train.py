@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
-import sys
+import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from cardrunner.errors import (
     UsageError,
 )
 from cardrunner.runs.interrupts import StopRequest
+from cardrunner.training import assembly
 
 MakeRun = Callable[..., Any]
 STEPS = 8
@@ -66,6 +67,8 @@ def test_a_run_leaves_history_checkpoints_and_a_record(toy_run: MakeRun) -> None
     record = run.record
     assert (record.epochs_done, record.steps, record.examples, record.steps_per_epoch) == (3, 24, 768, 8)
     assert (record.parameters, record.device, record.precision, record.threads) == (291, "cpu", "float32", 1)
+    assert (record.processes, record.batch_size, record.effective_batch, record.splits) == (1, 32, 32, ())
+    assert {row.clock.attempt for row in run.rows} == {1}
     assert record.best is not None
     assert record.baselines["majority class"]["val_loss/total"] > 1
     assert 0 < record.train_seconds < record.seconds
@@ -132,9 +135,7 @@ CADENCES = [
 @pytest.mark.parametrize("changes", CADENCES, ids=lambda changes: " ".join(str(value) for value in changes.values()))
 def test_a_run_stopped_anywhere_goes_on_to_the_same_bits(toy_run: MakeRun, changes: dict[str, Any]) -> None:
     whole = toy_run(changes, name="whole").train()
-    for looks in range(
-        CADENCES.index(changes) % 4, 32, 5
-    ):  # a run is looked at 32 times, fewer when it has fewer steps
+    for looks in range(CADENCES.index(changes), 32, 9):  # it is looked at 32 times, fewer with fewer steps
         run = toy_run(changes, name=f"stopped-{looks}")
         run.train(stop=StopAfter(looks))
         assert run.ended is None or isinstance(run.ended, Terminated), looks
@@ -164,59 +165,50 @@ def test_sigterm_saves_so_that_nothing_is_trained_twice(toy_run: MakeRun) -> Non
     assert state.file == "checkpoints/state-e0002-s000000012.pt"
 
 
-WORKER = """
-import sys, warnings
+TRAIN = """
+import sys
 from pathlib import Path
+from cardrunner import registry
+from cardrunner.errors import EnvironmentFailed
 from cardrunner.pipeline import open_context
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.interrupts import StopRequest
+from cardrunner.training import assembly
 from cardrunner.tracking.progress import NullProgress
-from cardrunner import registry
-import torch
-folders = sys.argv[1:]
-print("ready", flush=True)
-for folder in folders:
-    sys.stdin.readline()
-    ctx = open_context(RunFolder(Path(folder)), stop=StopRequest(), progress=NullProgress(), attempt=1)
-    ctx.ledger.append("attempt_started", attempt=1)
+attempt = int(sys.argv[2])
+ctx = open_context(RunFolder(Path(sys.argv[1])), stop=StopRequest(), progress=NullProgress(), attempt=attempt)
+ctx.ledger.append("attempt_started", attempt=attempt)
+try:
     registry.stage("train").run(ctx)
-    print("done", flush=True)
+except EnvironmentFailed as error:
+    print(error)
 """
 
 
-def killed(run: Any, *, after: float) -> None:
-    """Train in another process and kill it so many seconds after it began."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", WORKER, str(run.folder.root)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    with process:
-        assert process.stdout.readline() == "ready\n"
-        process.stdin.write("go\n")
-        process.stdin.flush()
-        try:
-            process.wait(after)
-        except subprocess.TimeoutExpired:
-            process.kill()
-    run.attempts = 1
+def train_apart(zygote: Any, run: Any, *, limit: int | None = None) -> Any:
+    """One attempt in a process of its own."""
+    run.attempts += 1
+    return zygote.code(TRAIN, run.folder.root, run.attempts, cwd=run.folder.root, limit=limit)
 
 
-@pytest.mark.parametrize("after", [0.05, 0.2, 0.35, 0.5])
-def test_a_run_killed_at_any_moment_goes_on_to_the_same_bits(toy_run: MakeRun, after: float) -> None:
+def test_a_run_killed_at_any_moment_goes_on_to_the_same_bits(toy_run: MakeRun, zygote: Any) -> None:
     changes = {"training.checkpoint_every": "2 steps", "training.epochs": 6, "training.toy": {"step_ms": 5}}
     whole = toy_run(changes, name="whole").train()
-    run = toy_run(changes, name="killed")
-    killed(run, after=after)
-    finished(run)
-    assert run.facts() == whole.facts()
-    assert run.record.weights_sha256 == whole.record.weights_sha256
+    for after in (0.02, 0.05, 0.1, 0.2, 0.3, 0.4):
+        run = toy_run(changes, name=f"killed-{after}")
+        process = train_apart(zygote, run)
+        time.sleep(after)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        finished(run)
+        assert run.facts() == whole.facts()
+        assert run.record.weights_sha256 == whole.record.weights_sha256
 
 
-def test_a_process_that_exits_in_a_step_is_resumed(toy_run: MakeRun) -> None:
+def test_a_process_that_exits_in_a_step_is_resumed(toy_run: MakeRun, zygote: Any) -> None:
     whole = toy_run(name="whole").train()
     run = toy_run({"training.toy": {"exit_at": 13}}, name="exits")
-    killed(run, after=60)
+    assert train_apart(zygote, run).wait() == 9
     assert [row.step for row in run.rows if row.kind == "validation"] == [8]
     finished(run)
     assert run.facts() == whole.facts()
@@ -347,44 +339,42 @@ def test_a_history_that_lost_rows_is_noticed(toy_run: MakeRun) -> None:
     assert "rows were lost" in str(run.ended)
 
 
-DISK = """
-import resource, signal, sys
-sys.argv = ["worker"]
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-import torch
-resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
-from pathlib import Path
-from cardrunner import registry
-from cardrunner.errors import EnvironmentFailed
-from cardrunner.pipeline import open_context
-from cardrunner.runs.folder import RunFolder
-from cardrunner.runs.interrupts import StopRequest
-from cardrunner.tracking.progress import NullProgress
-ctx = open_context(RunFolder(Path({folder!r})), stop=StopRequest(), progress=NullProgress(), attempt={attempt})
-ctx.ledger.append("attempt_started", attempt={attempt})
-try:
-    registry.stage("train").run(ctx)
-except EnvironmentFailed as error:
-    print(error)
-"""
-
-
-def test_a_disk_that_fills_while_saving_leaves_the_previous_checkpoint_intact(toy_run: MakeRun) -> None:
+def test_a_disk_that_fills_while_saving_leaves_the_previous_checkpoint_intact(toy_run: MakeRun, zygote: Any) -> None:
     whole = toy_run(name="whole").train()
     run = interrupted(toy_run(name="full"))
     before = {
         path: path.read_bytes() for path in (*states(run), run.folder.best, run.folder.latest, run.folder.manifest)
     }
     limit = max(len(data) for data in before.values()) - 2000  # history and ledger fit, a full state does not
-    code = DISK.format(limit=limit, folder=str(run.folder.root), attempt=2)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    run.attempts = 2
-    assert "ulimit" in done.stdout
+    code, out, err = train_apart(zygote, run, limit=limit).finish()
+    assert code == 0, err
+    assert "ulimit" in out
     assert {path: path.read_bytes() for path in before} == before
     assert not list(run.folder.checkpoints.glob(".*"))
     finished(run)
     assert run.facts() == whole.facts()
     assert run.record.weights_sha256 == whole.record.weights_sha256
+
+
+def test_other_code_is_refused_until_acknowledged(toy_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = interrupted(toy_run())
+    monkeypatch.setattr(assembly, "code_sha256", lambda *modules: "f" * 64)
+    run.train()
+    assert isinstance(run.ended, IntegrityError)
+    assert "it was trained by other code (sources" in str(run.ended)
+    run.context().ledger.append("acknowledged", text="only a message was reworded")
+    assert run.train().ended is None
+    assert any("it was trained by other code" in note for note in run.record.notes)
+
+
+def test_what_was_really_loaded_stands_in_the_ledger(toy_run: MakeRun) -> None:
+    run = interrupted(toy_run({"training.checkpoint_every": "2 steps"}))
+    before, newest = states(run)
+    flip_a_bit(newest)
+    finished(run)
+    (event,) = run.events("resumed")
+    assert event["file"] == f"checkpoints/{before.name}"
+    assert f"s{event['step']:09d}" in before.name
 
 
 # ------------------------------------------------------------ rules, limits and trouble
@@ -604,6 +594,29 @@ def test_keep_is_how_many_full_states_stay(toy_run: MakeRun, keep: Any, count: i
     assert {path.name for path in states(run)} == {
         Path(entry.file).name for entry in run.manifest.entries if "state" in entry.roles
     }
+
+
+def test_keep_best_keeps_the_best_weights_by_other_metrics_too(toy_run: MakeRun) -> None:
+    changes = {"training.keep_best": ["accuracy", "val_loss"], "training.epochs": 6, "training.learning_rate": 0.2}
+    run = toy_run({**changes, "training.select": {"metric": "first_class_accuracy", "mode": "max"}})
+    run.train(stop=StopAfter(40))
+    run.train()
+    rows = [row for row in run.rows if row.kind == "validation"]
+    best = {entry.roles[0]: entry for entry in run.manifest.entries}
+    most = max(rows, key=lambda row: row.metrics["val_metric/accuracy"])
+    least = min(rows, key=lambda row: row.metrics["val_loss/total"])
+    assert best["best val_metric/accuracy"].step == most.step
+    assert best["best val_loss/total"].step == least.step
+    assert best["best"].step == run.record.best.step
+    content = torch.load(run.folder.root / "best-val_metric-accuracy.pt", weights_only=True)
+    assert content["cardrunner"]["metrics"]["val_metric/accuracy"] == most.metrics["val_metric/accuracy"]
+    assert len(list(run.folder.checkpoints.glob("export-*"))) == len({e.step for e in run.manifest.entries if e.stored})
+
+
+def test_keep_best_names_metrics_that_are_computed(toy_run: MakeRun) -> None:
+    run = toy_run().train(changes={"training.keep_best": ("val_beauty",)})
+    assert isinstance(run.ended, UsageError)
+    assert "training.keep_best: val_beauty is not computed by toy" in str(run.ended)
 
 
 @pytest.mark.parametrize(("every", "steps"), [("5 steps", [5, 10, 15, 20]), ("2 epochs", [16]), ("1 h", [])])

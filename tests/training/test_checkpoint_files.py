@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 from pathlib import Path
@@ -12,13 +13,22 @@ import torch
 
 from cardrunner.errors import IntegrityError
 from cardrunner.runs.folder import RunFolder
-from cardrunner.training.checkpoint import STATE, CheckpointStore, Snapshot, load_checkpoint, state_file
+from cardrunner.training.checkpoint import (
+    CheckpointStore,
+    Snapshot,
+    export_file,
+    load_checkpoint,
+    read_checkpoint,
+    state_file,
+)
 
 
-def snapshot(step: int, *, file: str | None = None, role: str = STATE) -> Snapshot:
-    name = file or state_file(epoch=1, step=step)
+def snapshot(step: int, *names: str) -> Snapshot:
+    """A full state, or an export under these names."""
+    file = export_file(epoch=1, step=step) if names else state_file(epoch=1, step=step)
     content = {"step": step, "weights": torch.full((100,), float(step))}
-    return Snapshot(file=name, content=content, roles=(role,), epoch=1, step=step, weights_sha256="w" * 64, metrics={})
+    roles = {f"{name}.pt": name for name in names}
+    return Snapshot(file=file, content=content, names=roles, epoch=1, step=step, weights_sha256="w" * 64, metrics={})
 
 
 @pytest.fixture
@@ -48,15 +58,69 @@ def test_the_newest_state_comes_back(store: CheckpointStore) -> None:
 
 
 def test_old_states_go_and_exports_stay(store: CheckpointStore) -> None:
-    store.save([snapshot(1, file="best.pt", role="best"), snapshot(1)])
+    store.save([snapshot(1, "best"), snapshot(1)])
     for step in range(2, 6):
         store.save([snapshot(step)])
-    assert names(store) == ["state-e0001-s000000004.pt", "state-e0001-s000000005.pt"]
+    states = [state_file(epoch=1, step=step) for step in (4, 5)]
+    assert names(store) == [Path(name).name for name in (export_file(epoch=1, step=1), *states)]
     assert (store.folder.root / "best.pt").exists()
-    assert {entry.file for entry in store.manifest.entries} == {
-        "best.pt",
-        *(f"checkpoints/{name}" for name in names(store)),
-    }
+    assert {entry.file for entry in store.manifest.entries} == {"best.pt", *states}
+
+
+def test_an_export_is_written_once_and_goes_when_no_name_leads_to_it(store: CheckpointStore) -> None:
+    store.save([snapshot(1, "best", "latest")])
+    store.save([snapshot(2, "latest")])
+    one, two = (store.folder.root / export_file(epoch=1, step=step) for step in (1, 2))
+    assert (store.folder.root / "best.pt").samefile(one)
+    assert (store.folder.root / "latest.pt").samefile(two)
+    store.save([snapshot(3, "best", "latest")])
+    assert names(store) == [Path(export_file(epoch=1, step=3)).name]
+
+
+def test_without_links_a_name_is_a_copy(store: CheckpointStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse_links(source: Path, target: Path) -> None:
+        raise OSError("this file system has none")
+
+    monkeypatch.setattr(os, "link", refuse_links)
+    store.save([snapshot(1, "best")])
+    best = store.folder.root / "best.pt"
+    before = best.stat()
+    store.save([snapshot(2)])
+    assert best.read_bytes() == (store.folder.root / export_file(epoch=1, step=1)).read_bytes()
+    assert best.stat().st_ino == before.st_ino  # a copy is made once
+
+
+class Killed(BaseException):
+    pass
+
+
+def test_killed_between_any_two_renames_every_name_still_leads_to_a_whole_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace, calls = Path.replace, 0
+
+    def dying(self: Path, target: Path) -> Path:
+        nonlocal calls
+        calls -= 1
+        if calls < 0:
+            raise Killed
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", dying)
+    for left in range(6):
+        calls = 99
+        store = CheckpointStore(RunFolder(tmp_path / f"run-{left}"), keep=1)
+        store.prepare()
+        store.save([snapshot(1, "best", "latest"), snapshot(1)])
+        calls = left
+        with contextlib.suppress(Killed):
+            store.save([snapshot(2, "best", "latest"), snapshot(2)])
+        calls = 99
+        found = {entry.file: read_checkpoint(store.folder, entry)["step"] for entry in store.manifest.entries}
+        assert len(set(found.values())) == 1, left  # what was saved together belongs together
+        store.prepare()
+        for name in ("best.pt", "latest.pt"):
+            assert load_checkpoint(store.folder.root / name)["step"] == found[name]
 
 
 def test_a_file_that_a_crash_left_without_an_entry_is_not_used_and_goes_with_the_next_save(

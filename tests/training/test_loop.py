@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from cardrunner.card.schema.training import Selection, TrainingSection
 from cardrunner.contracts import Batch, Outcome
 from cardrunner.training.feed import Feed
-from cardrunner.training.loop import Trainer, is_out_of_memory, pieces_of
+from cardrunner.training.loop import Scored, Trainer, is_out_of_memory, pieces_of
 from cardrunner.training.numerics import Numerics
 from cardrunner.training.optim import make_optimizer, make_schedule
 
@@ -135,7 +135,7 @@ class Tight(Squared):
 def test_a_step_that_does_not_fit_is_split_until_it_does(accumulation: int) -> None:
     plain, tight = trainer(gradient_accumulation=accumulation), trainer(gradient_accumulation=accumulation)
     told: list[BaseException] = []
-    tight.objective, tight.on_out_of_memory = Tight(2), told.append
+    tight.scored, tight.on_out_of_memory = Scored(tight.model, Tight(2)), told.append
     for _ in zip(plain.epoch(), tight.epoch(), strict=True):
         pass
     assert tight.cursor.pieces == 4

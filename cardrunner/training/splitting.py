@@ -1,0 +1,34 @@
+"""What becomes of a batch that does not fit into memory."""
+
+from __future__ import annotations
+
+from cardrunner.card.schema.training import TrainingSection
+from cardrunner.errors import EnvironmentFailed
+from cardrunner.runs.records import Split
+
+
+def halved(failed: Split, training: TrainingSection, reason: str) -> Split:
+    """Twice the pieces.
+
+    Args:
+        failed: the step that did not fit, and its pieces.
+        training: names the batch size.
+        reason: torch's own words.
+
+    Raises:
+        EnvironmentFailed: a piece is a single example already.
+    """
+    if failed.pieces >= training.batch_size:
+        raise EnvironmentFailed(
+            f"step {failed.step}: not even one example fits into memory ({reason}); "
+            "take a larger machine or a smaller model"
+        )
+    return Split(step=failed.step, pieces=min(2 * failed.pieces, training.batch_size))
+
+
+def split_sentence(split: Split) -> str:
+    """For people."""
+    return (
+        f"out of memory at step {split.step}: from there on a batch goes through the model in {split.pieces} pieces; "
+        "the effective batch stays the same"
+    )
