@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +67,7 @@ class MemoPlace:
 
     Args:
         path: the file.
-        fallback: a folder for the memo when the file's own cannot be written.
+        fallback: a folder for the memo when the file's own cannot be written, or is marked as one that nobody writes.
     """
 
     path: Path
@@ -97,7 +98,8 @@ class MemoPlace:
         """Keep a memo durably; returns why none could be kept, or None."""
         text = _Sealed(memo=memo, checksum=_checksum(memo)).model_dump_json(indent=1) + "\n"
         problem = None
-        for candidate in self.candidates:
+        beside, fallback = self.candidates
+        for candidate in (beside, fallback) if _is_for_writing(beside.parent) else (fallback,):
             try:
                 write_text(candidate, text)
             except EnvironmentFailed as error:
@@ -183,6 +185,11 @@ def _file_system(path: Path) -> str | None:
         if head.split()[2] == wanted:
             return tail.split()[0]
     return None
+
+
+def _is_for_writing(folder: Path) -> bool:
+    """Whether anybody may write there; root could do so in any case, and should not."""
+    return bool(folder.stat().st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH))
 
 
 def _read(candidate: Path, path: Path) -> Memo | None:

@@ -151,6 +151,16 @@ def test_beside_a_folder_that_cannot_be_written_it_lies_in_the_scratch(tmp_path:
     assert len(list((tmp_path / "scratch").iterdir())) == 1
 
 
+def test_a_folder_marked_read_only_is_left_alone_even_by_root(place: MemoPlace) -> None:
+    folder = place.path.parent
+    folder.chmod(0o555)
+    try:
+        assert [read_bytes(place), read_bytes(place)] == [len(CONTENT), 0]
+        assert [path.name for path in folder.iterdir()] == ["games.bin"]
+    finally:
+        folder.chmod(0o755)
+
+
 def test_where_nothing_can_be_written_a_note_says_so(place: MemoPlace) -> None:
     for candidate in place.candidates:
         candidate.mkdir(parents=True)
