@@ -70,7 +70,7 @@ def policy(of: Card, *, fast: bool) -> PolicyMLP:
 
 def trainer(of: Card, examples: FrameDataset, numerics: Numerics, *, fast: bool) -> Trainer:
     """A trainer as a run would build it."""
-    model = policy(of, fast=fast)
+    model = policy(of, fast=fast).to(numerics.device)
     optimizer = make_optimizer(of.training, model.parameters())
     return Trainer(
         training=of.training,

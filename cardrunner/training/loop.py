@@ -21,6 +21,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from cardrunner.card.schema.training import TrainingSection
 from cardrunner.contracts import Batch, Objective, Outcome
 from cardrunner.training.feed import Feed
+from cardrunner.training.graphs import GraphedGradients, shape_of
 from cardrunner.training.group import Group
 from cardrunner.training.metrics import Meter
 from cardrunner.training.numerics import Numerics
@@ -101,6 +102,10 @@ class Trainer:
         self.window_meter = Meter(self.objective.names, device=self.numerics.device, group=self.group)
         self.parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.examples = len(self.feed.dataset)
+        self.notes: list[str] = []
+        """What people should know about how it trains."""
+        self._graph: GraphedGradients | None = None
+        self._records = self.training.cuda_graph and self.numerics.device.type == "cuda" and self.group.world == 1
 
     @property
     def epoch_is_over(self) -> bool:
@@ -186,14 +191,35 @@ class Trainer:
             batch = self.hook.on_batch(self.cursor.step + 1, batch)
         if not len(batch[0]):
             return self._take_part()
-        outcomes, pieces = [], list(pieces_of(batch, self.cursor.pieces))
-        for piece in pieces:
-            with self._synced(last and piece is pieces[-1]), self.numerics.autocast():
-                outcome = self.scored(piece)
-            share = len(piece[0]) / total
-            self._backward(outcome.loss if share == 1 else outcome.loss * share)
-            outcomes.append(outcome)
-        return outcomes
+        if (graph := self._graph_for(batch, total)) is not None:
+            return [graph(batch)]
+        pieces = list(pieces_of(batch, self.cursor.pieces))
+        return [
+            self._piece_gradients(piece, share=len(piece[0]) / total, last=last and piece is pieces[-1])
+            for piece in pieces
+        ]
+
+    def _piece_gradients(self, piece: Batch, *, share: float = 1.0, last: bool = True) -> Outcome:
+        with self._synced(last), self.numerics.autocast():
+            outcome: Outcome = self.scored(piece)
+        self._backward(outcome.loss if share == 1 else outcome.loss * share)
+        return outcome
+
+    def _graph_for(self, batch: Batch, total: float) -> GraphedGradients | None:
+        """The recorded pass where there can be one: on one GPU, for the batches of full size that are a step each."""
+        whole = len(batch[0]) == total == self.training.batch_size and self.cursor.pieces == 1
+        if not (self._records and whole):
+            return None
+        if self._graph is None:
+            try:
+                self._graph = GraphedGradients(self._piece_gradients, self.model, batch)
+            except RuntimeError as error:
+                if is_out_of_memory(error):
+                    raise
+                self._records = False
+                reason = str(error).split("\n")[0]
+                self.notes.append(f"training.cuda_graph: the step could not be recorded ({reason}); it ran as usual")
+        return self._graph if self._graph and self._graph.shape == shape_of(batch) else None
 
     def _take_part(self) -> list[Outcome]:
         """Nothing is left for this process: an example that counts for nothing sums up the others' gradients."""
@@ -210,6 +236,7 @@ class Trainer:
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
 
     def _split(self) -> None:
+        self._graph = None  # and with it its memory
         self.cursor.pieces = min(2 * self.cursor.pieces, self.training.batch_size)
         if self.numerics.device.type == "cuda":
             torch.cuda.empty_cache()

@@ -283,7 +283,7 @@ class Session:
             best=found.best,
             baselines=found.baselines,
             weights_sha256=found.weights_sha256,
-            notes=(*found.notes, *map(split_sentence, found.splits)),
+            notes=(*found.notes, *self.trainer.notes, *map(split_sentence, found.splits)),
         )
         write_record(self.ctx.folder.record("train"), record)
 

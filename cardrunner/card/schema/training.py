@@ -76,6 +76,9 @@ class TrainingSection(Section):
     """Background threads that prepare batches; 0 prepares them in the training thread."""
     processes: Annotated[PositiveCount, Field(le=256), LATER] = 1
     """Processes that train together on the CPU. On GPUs there is one per GPU, which `infra.gpus` says."""
+    cuda_graph: Annotated[bool, LATER] = True
+    """On a GPU of its own, record the kernels of a step once and replay them, which saves launching each. A model that
+    cannot be recorded trains as usual, and the results card says so."""
     checkpoint_every: Every = EveryValue(1, "epoch")
     """How often the full state is saved."""
     keep: Kept = 2

@@ -17,6 +17,7 @@ from cardrunner.errors import IntegrityError
 from cardrunner.workloads.melee.encoding import EncodingConfig
 from cardrunner.workloads.melee.fast_trunk import can_go_fast, fast_trunk
 from cardrunner.workloads.melee.layout import ANALOG, BUTTONS, INTS_PER_PLAYER
+from cardrunner.workloads.melee.lookup import look_up
 
 MODEL_TYPE = "policy_mlp"
 
@@ -57,8 +58,8 @@ class PolicyMLP(nn.Module):
         encoding: vocabularies and embedding widths.
 
     Attributes:
-        fast: a training step on a CPU may take `cardrunner.workloads.melee.fast_trunk`; False keeps to the plain trunk,
-            which defines the model.
+        fast: a training step may take `cardrunner.workloads.melee.fast_trunk` on a CPU and
+            `cardrunner.workloads.melee.lookup` on a GPU; False keeps to the plain modules, which define the model.
     """
 
     fast = True
@@ -97,22 +98,17 @@ class PolicyMLP(nn.Module):
         Returns:
             float (B, K, F): floats, player 0's embeddings, player 1's, the stage's.
         """
-        tables = (
-            self.action_embed,
-            self.jumps_embed,
-            self.character_embed,
-            self.l_cancel_embed,
-            self.hurtbox_embed,
-            self.ground_embed,
-            self.last_attack_embed,
-            self.state_age_embed,
-        )
-        embedded = [
-            table(ints[..., player * INTS_PER_PLAYER + column])
-            for player in (0, 1)
-            for column, table in enumerate(tables)
-        ]
-        return torch.cat([floats, *embedded, self.stage_embed(ints[..., -1])], dim=-1)
+        tables = [self.get_submodule(f"{table.name}_embed") for table in self.encoding.player_embeddings]
+        of_players = torch.cat(  # (B, K, 2, 68)
+            [self._embedded(table, ints[..., column:-1:INTS_PER_PLAYER]) for column, table in enumerate(tables)], dim=-1
+        ).flatten(-2)
+        return torch.cat([floats, of_players, self._embedded(self.stage_embed, ints[..., -1])], dim=-1)
+
+    def _embedded(self, table: nn.Module, codes: Tensor) -> Tensor:
+        if self.fast and self.training and codes.is_cuda:
+            return look_up(table.weight, codes)  # type: ignore[arg-type]
+        embedded: Tensor = table(codes)
+        return embedded
 
     def forward(self, float_ctx: Tensor, int_ctx: Tensor) -> Controls:
         """Predict the controller of the frame after the context.
