@@ -4,8 +4,8 @@
 
 For each precision, with the plain model and with its own lookups (fast), with launched and with recorded kernels (CUDA
 graph): examples per second of the loop and of the same step on one resident batch, the median of their paired ratios
-with a 95 % interval, and the time that an epoch of the 185.6 million examples of policy-22k would take at that rate. Then the bytes that go to the device for each example,
-by the way the data takes.
+with a 95 % interval, and the time that an epoch of the 185.6 million examples of policy-22k would take at that rate.
+Then the bytes that go to the device for each example, by the way the data takes.
 """
 
 from __future__ import annotations

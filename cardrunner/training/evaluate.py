@@ -13,7 +13,7 @@ from torch import nn
 from cardrunner.contracts import Batch, BatchDataset, Objective
 from cardrunner.training.feed import Feed
 from cardrunner.training.group import Group
-from cardrunner.training.metrics import Figures, Meter
+from cardrunner.training.metrics import Figures, Meter, row_of
 from cardrunner.training.numerics import Numerics
 from cardrunner.training.order import Shard, batches_of
 
@@ -58,7 +58,7 @@ class Evaluation:
         for _ in range(self._rounds):
             if (batch := next(batches, None)) is not None:
                 with self._numerics.autocast():
-                    meter.add([self._objective.score(predict(batch), batch)])
+                    meter.add(row_of([self._objective.score(predict(batch), batch)]))
             if self._on_batch is not None:
                 self._on_batch(0 if batch is None else len(batch[0]))
         return meter.figures()

@@ -15,18 +15,20 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
+from itertools import islice
 
 import torch
 from torch import Tensor
 
 from cardrunner.contracts import Batch, BatchDataset, GroupedDataset, PackedDataset, Span
-from cardrunner.training.ahead import copied_ahead, in_threads
+from cardrunner.training.ahead import copied_ahead, in_threads, one_ahead
 from cardrunner.training.block_feed import block_batches
 from cardrunner.training.block_shuffle import BlockOrder
 from cardrunner.training.bus import Bus
 from cardrunner.training.order import Shard, batch_sizes, epoch_batches, part_of, sequential_batches
 
 _RESIDENT_SHARE = 0.5
+_SENT_TOGETHER = 16  # batches
 _SEQUENTIAL_BYTES = 32 << 20  # of a block that is not shuffled, where more would gain nothing
 
 
@@ -93,8 +95,17 @@ class Feed:
             order: int64 (B,) example numbers of each batch.
         """
         if (resident := self._moved()) is not None:
-            return self._timed(resident.__getitems__(self.bus.send(indices.int())) for indices in order)
+            return self._timed(resident.__getitems__(indices) for indices in self._sent(order))
         return self._timed(self._arriving(self._gathered(order)))
+
+    def _sent(self, order: Iterable[Tensor]) -> Generator[Tensor]:
+        """The example numbers on the device, many batches at a time, the next ones made in the background."""
+        rest = iter(order)
+        chunks = iter(lambda: list(islice(rest, _SENT_TOGETHER)), [])
+        with closing(one_ahead(chunks)) as ahead:
+            for chunk in ahead:
+                numbers = self.bus.send(torch.cat(chunk).int())
+                yield from torch.split(numbers, [len(indices) for indices in chunk])
 
     def _reads_in_sequence(self) -> bool:
         return self.block_bytes is not None or (self.bus.staged and self._moved() is None)

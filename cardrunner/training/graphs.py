@@ -1,76 +1,128 @@
-"""Gradients as a CUDA graph: the kernels of a forward and backward pass are recorded once and replayed in every step.
+"""A training step as a CUDA graph: its kernels are recorded once and replayed from then on.
 
-A small model keeps a GPU busy for less time than it takes to launch its kernels one by one; replaying them costs one
-launch. (A. Nguyen et al., "Accelerating PyTorch with CUDA Graphs", 2021.) Replayed kernels are the recorded ones, and
-dropout goes on in the GPU's own random stream, so a run that is resumed repeats to the bit.
+A small model keeps a GPU busy for less time than it takes to launch the kernels of a step one by one; replaying them
+costs one launch. (A. Nguyen et al., "Accelerating PyTorch with CUDA Graphs", 2021.) Replayed kernels are the recorded
+ones, and dropout goes on in the GPU's own random stream, so a run that is resumed repeats to the bit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
+from torch.amp import GradScaler
+from torch.optim import Optimizer
 
 from cardrunner.contracts import Batch, Outcome
 
-_WARM_UPS = 3  # what is set up at first use (workspaces, algorithms) has to be there before a recording
+_WARM_UPS = 3  # what is set up at first use (workspaces, algorithms, the optimizer's state) must be there to record
 
 
-class GraphedGradients:
-    """Scores batches of one shape and leaves the gradients of their loss, as the recorded pass does.
+class GraphedStep:
+    """Takes steps on batches of one shape, as the recorded one.
 
     Args:
-        compute: scores a batch and leaves gradients where there were none; must not wait for the device.
-        model: whose gradients they are; recording leaves its buffers and the random numbers as they were.
+        take: takes a step on a batch, from no gradients to no gradients; must not wait for the device.
+        model: what is trained; recording leaves it, the optimizer, the scaler and the random numbers as they were.
+        optimizer: fused, with a learning rate that may change between steps.
+        scaler: of the gradients.
         batch: of the shape to record, on a CUDA device.
 
     Raises:
-        RuntimeError: the pass cannot be recorded, for instance since it waits for the device.
+        RuntimeError: the step cannot be recorded, for instance since it waits for the device.
         torch.OutOfMemoryError: it does not fit.
     """
 
-    def __init__(self, compute: Callable[[Batch], Outcome], model: nn.Module, batch: Batch) -> None:
+    def __init__(
+        self,
+        take: Callable[[Batch], Outcome],
+        *,
+        model: nn.Module,
+        optimizer: Optimizer,
+        scaler: GradScaler,
+        batch: Batch,
+    ) -> None:
         self.shape = shape_of(batch)
-        self._parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        self._groups = optimizer.param_groups
         self._inputs = tuple(tensor.clone() for tensor in batch)
-        device, kept = batch[0].device, [buffer.clone() for buffer in model.buffers()]
-        numbers = torch.cuda.get_rng_state(device)
-        try:
-            self._record(compute, device)
-        finally:
-            torch.cuda.set_rng_state(numbers, device)
-            for buffer, value in zip(model.buffers(), kept, strict=True):
-                buffer.copy_(value)
-            self._hand_out([None] * len(self._parameters))
+        device = batch[0].device
+        self._rates = [torch.tensor(group["lr"], dtype=torch.float32, device=device) for group in self._groups]
+        self._shown = [group["lr"] for group in self._groups]
+        with _as_before(model, optimizer, scaler, device), self._own_rates():
+            self._warm_up(take, device)
+            self._record(take)
 
     def __call__(self, batch: Batch) -> Outcome:
-        """Gradients of the batch, in memory that the next call overwrites, and its outcome, likewise."""
+        """One step; the outcome is overwritten by the next."""
         for own, given in zip(self._inputs, batch, strict=True):
             own.copy_(given, non_blocking=True)
+        rates = [group["lr"] for group in self._groups]
+        if rates != self._shown:
+            for own, rate in zip(self._rates, rates, strict=True):
+                own.fill_(rate)
+            self._shown = rates
         self._graph.replay()
-        self._hand_out(self._gradients)
         return self._outcome
 
-    def _record(self, compute: Callable[[Batch], Outcome], device: torch.device) -> None:
+    def _warm_up(self, take: Callable[[Batch], Outcome], device: torch.device) -> None:
         beside = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         beside.wait_stream(torch.cuda.current_stream(device))
         with torch.cuda.stream(beside):
             for _ in range(_WARM_UPS):
-                self._hand_out([None] * len(self._parameters))
-                compute(self._inputs)
+                take(self._inputs)
         torch.cuda.current_stream(device).wait_stream(beside)
-        self._hand_out([None] * len(self._parameters))
+
+    def _record(self, take: Callable[[Batch], Outcome]) -> None:
         self._graph = torch.cuda.CUDAGraph()
         # thread-local: the feed's threads go on taking page-locked memory meanwhile
         with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
-            outcome = compute(self._inputs)
+            outcome = take(self._inputs)
         self._outcome = Outcome(outcome.loss.detach(), outcome.numerators, outcome.denominators)
-        self._gradients = [parameter.grad for parameter in self._parameters]
 
-    def _hand_out(self, gradients: Sequence[Tensor | None]) -> None:
-        for parameter, gradient in zip(self._parameters, gradients, strict=True):
-            parameter.grad = gradient
+    @contextmanager
+    def _own_rates(self) -> Iterator[None]:
+        """The recorded step reads its learning rates from the device, where they can change."""
+        for group, rate in zip(self._groups, self._rates, strict=True):
+            group.update(lr=rate, **({"capturable": True} if "capturable" in group else {}))
+        try:
+            yield
+        finally:
+            for group, value in zip(self._groups, self._shown, strict=True):
+                group.update(lr=value, **({"capturable": False} if "capturable" in group else {}))
+
+
+@contextmanager
+def _as_before(model: nn.Module, optimizer: Optimizer, scaler: GradScaler, device: torch.device) -> Iterator[None]:
+    """Put back in place whatever steps inside change; what an optimizer had not set up yet begins with zeros."""
+    kept = {id(tensor): tensor.detach().clone() for tensor in _tensors(model, optimizer)}
+    scaling, numbers = scaler.state_dict(), torch.cuda.get_rng_state(device)
+    try:
+        yield
+    except BaseException:
+        _renew_generator(device)
+        raise
+    finally:
+        optimizer.zero_grad(set_to_none=True)
+        with torch.no_grad():
+            for tensor in _tensors(model, optimizer):
+                tensor.copy_(kept[id(tensor)]) if id(tensor) in kept else tensor.zero_()
+        if scaling:
+            scaler.load_state_dict(scaling)
+        torch.cuda.set_rng_state(numbers, device)
+
+
+def _tensors(model: nn.Module, optimizer: Optimizer) -> Iterator[Tensor]:
+    states = chain.from_iterable(state.values() for state in optimizer.state.values())
+    yield from chain(model.parameters(), model.buffers(), filter(torch.is_tensor, states))
+
+
+def _renew_generator(device: torch.device) -> None:
+    """A recording that failed leaves the device's random stream in its hands."""
+    generator = torch.cuda.default_generators[device.index or 0]
+    generator.graphsafe_set_state(torch.Generator(device).graphsafe_get_state())
 
 
 def shape_of(batch: Batch) -> tuple[tuple[torch.Size, torch.dtype], ...]:

@@ -20,10 +20,11 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from cardrunner.card.schema.training import TrainingSection
 from cardrunner.contracts import Batch, Objective, Outcome
+from cardrunner.training.compiling import compiled
 from cardrunner.training.feed import Feed
-from cardrunner.training.graphs import GraphedGradients, shape_of
+from cardrunner.training.graphs import GraphedStep, shape_of
 from cardrunner.training.group import Group
-from cardrunner.training.metrics import Meter
+from cardrunner.training.metrics import Meter, row_of
 from cardrunner.training.numerics import Numerics
 from cardrunner.training.optim import learning_rate
 from cardrunner.training.order import Shard, epoch_is_over
@@ -98,14 +99,16 @@ class Trainer:
     def __post_init__(self) -> None:
         self.scaler = self.numerics.scaler()
         self.scored = self.group.wrapped(Scored(self.model, self.objective))
+        self._score: Callable[[Batch], Outcome] = compiled(self.scored) if self.training.compile else self.scored
         self.epoch_meter = Meter(self.objective.names, device=self.numerics.device, group=self.group)
         self.window_meter = Meter(self.objective.names, device=self.numerics.device, group=self.group)
         self.parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.examples = len(self.feed.dataset)
         self.notes: list[str] = []
         """What people should know about how it trains."""
-        self._graph: GraphedGradients | None = None
-        self._records = self.training.cuda_graph and self.numerics.device.type == "cuda" and self.group.world == 1
+        self._graph: GraphedStep | None = None
+        alone = self.group.world == 1 and self.training.gradient_accumulation == 1
+        self._records = self.training.cuda_graph and self.numerics.device.type == "cuda" and alone
 
     @property
     def epoch_is_over(self) -> bool:
@@ -134,15 +137,10 @@ class Trainer:
 
     def step(self, batches: Sequence[Batch]) -> None:
         """One optimizer step."""
-        for outcomes in filter(None, self._gradients(batches)):
-            self.epoch_meter.add(outcomes)
-            self.window_meter.add(outcomes)
-        if self.training.gradient_clip is not None:
-            self.scaler.unscale_(self.optimizer)
-            nn.utils.clip_grad_norm_(self.parameters, self.training.gradient_clip)
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        self.optimizer.zero_grad(set_to_none=True)
+        for outcomes in filter(None, self._outcomes(batches)):
+            row = row_of(outcomes)
+            self.epoch_meter.add(row)
+            self.window_meter.add(row)
         self._advance(len(batches))
 
     def finish_epoch(self) -> None:
@@ -167,18 +165,36 @@ class Trainer:
         if self.training.schedule_unit == "step":
             self.schedule.step()
 
-    def _gradients(self, batches: Sequence[Batch]) -> list[list[Outcome]]:
-        """Gradients of the mean over all examples of the batches; one list of pieces per batch."""
+    def _outcomes(self, batches: Sequence[Batch]) -> list[list[Outcome]]:
+        """Take the step, in smaller pieces where it does not fit into memory; one list of pieces per batch."""
         total = self._total(batches)
         while True:
             try:
-                return [self._batch_gradients(batch, total, last=batch is batches[-1]) for batch in batches]
+                given = [self._given(batch) for batch in batches]
+                if (graph := self._graph_for(given)) is not None:
+                    return [[graph(given[0])]]
+                outcomes = [self._batch_gradients(batch, total, last=batch is given[-1]) for batch in given]
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
                 self.optimizer.zero_grad(set_to_none=True)
                 self.on_out_of_memory(error.with_traceback(None))  # the traceback would keep the step's tensors alive
+            else:
+                self._update()
+                return outcomes
             self._split()
+
+    def _given(self, batch: Batch) -> Batch:
+        return batch if self.hook is None else self.hook.on_batch(self.cursor.step + 1, batch)
+
+    def _update(self) -> None:
+        """From gradients to weights."""
+        if self.training.gradient_clip is not None:
+            self.scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_(self.parameters, self.training.gradient_clip)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
 
     def _total(self, batches: Sequence[Batch]) -> float:
         """Examples of the step per process: their gradients are averaged, also where one has fewer examples."""
@@ -187,12 +203,9 @@ class Trainer:
         return (self._reached(len(batches)) - self.cursor.position) / self.group.world
 
     def _batch_gradients(self, batch: Batch, total: float, *, last: bool) -> list[Outcome]:
-        if self.hook is not None:
-            batch = self.hook.on_batch(self.cursor.step + 1, batch)
+        """Gradients of the mean over all examples of the step."""
         if not len(batch[0]):
             return self._take_part()
-        if (graph := self._graph_for(batch, total)) is not None:
-            return [graph(batch)]
         pieces = list(pieces_of(batch, self.cursor.pieces))
         return [
             self._piece_gradients(piece, share=len(piece[0]) / total, last=last and piece is pieces[-1])
@@ -201,31 +214,42 @@ class Trainer:
 
     def _piece_gradients(self, piece: Batch, *, share: float = 1.0, last: bool = True) -> Outcome:
         with self._synced(last), self.numerics.autocast():
-            outcome: Outcome = self.scored(piece)
+            outcome = self._score(piece)
         self._backward(outcome.loss if share == 1 else outcome.loss * share)
         return outcome
 
-    def _graph_for(self, batch: Batch, total: float) -> GraphedGradients | None:
-        """The recorded pass where there can be one: on one GPU, for the batches of full size that are a step each."""
-        whole = len(batch[0]) == total == self.training.batch_size and self.cursor.pieces == 1
+    def _whole_step(self, batch: Batch) -> Outcome:
+        outcome = self._piece_gradients(batch)
+        self._update()
+        return outcome
+
+    def _graph_for(self, batches: Sequence[Batch]) -> GraphedStep | None:
+        """The recorded step where there can be one: on a GPU of its own, for a single batch of full size."""
+        whole = len(batches) == 1 and len(batches[0][0]) == self.training.batch_size and self.cursor.pieces == 1
         if not (self._records and whole):
             return None
         if self._graph is None:
             try:
-                self._graph = GraphedGradients(self._piece_gradients, self.model, batch)
+                self._graph = self._recorded(batches[0])
             except RuntimeError as error:
                 if is_out_of_memory(error):
                     raise
                 self._records = False
                 reason = str(error).split("\n")[0]
                 self.notes.append(f"training.cuda_graph: the step could not be recorded ({reason}); it ran as usual")
-        return self._graph if self._graph and self._graph.shape == shape_of(batch) else None
+                return None
+        return self._graph if self._graph.shape == shape_of(batches[0]) else None
+
+    def _recorded(self, batch: Batch) -> GraphedStep:
+        return GraphedStep(
+            self._whole_step, model=self.model, optimizer=self.optimizer, scaler=self.scaler, batch=batch
+        )
 
     def _take_part(self) -> list[Outcome]:
         """Nothing is left for this process: an example that counts for nothing sums up the others' gradients."""
         (example,) = self.feed.batches([torch.zeros(1, dtype=torch.int64)])
         with self.numerics.autocast():
-            outcome = self.scored(example)
+            outcome = self._score(example)
         self._backward(outcome.loss * 0)
         return []
 

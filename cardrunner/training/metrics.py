@@ -54,11 +54,9 @@ class Meter:
         self._sums = torch.zeros(4, len(self.names), dtype=torch.float64, device=self.device)
         self._waiting: list[Tensor] = []
 
-    def add(self, pieces: Sequence[Outcome]) -> None:
-        """Count one batch, given as one piece or as the pieces it was split into."""
-        self._waiting.append(
-            torch.stack((_total([p.numerators for p in pieces]), _total([p.denominators for p in pieces])))
-        )
+    def add(self, row: Tensor) -> None:
+        """Count one batch; see `row_of`."""
+        self._waiting.append(row)
         if len(self._waiting) == _WINDOW:
             self._sums = self._summed()
             self._waiting = []
@@ -87,6 +85,11 @@ class Meter:
         counted = rows[:, 1] != 0  # a NaN counts: it must show
         values = torch.where(counted, rows[:, 0] / rows[:, 1], 0.0)
         return self._sums + torch.cat((rows.sum(0), torch.stack((values.sum(0), counted.double().sum(0)))))
+
+
+def row_of(pieces: Sequence[Outcome]) -> Tensor:
+    """The outcome of one batch, given as one piece or as the pieces it was split into: float (2, M), a copy."""
+    return torch.stack((_total([p.numerators for p in pieces]), _total([p.denominators for p in pieces])))
 
 
 def _total(parts: list[Tensor]) -> Tensor:

@@ -52,24 +52,25 @@ def after(of: Trainer, count: int) -> Tensor:
 
 @pytest.mark.parametrize("precision", ["float32", "tf32", "bf16", "fp16"])
 def test_a_recorded_step_is_the_step(examples: FrameDataset, precision: str) -> None:
-    eager = after(policy_trainer(examples, precision=precision, cuda_graph=False), 12)
-    graphed = policy_trainer(examples, precision=precision)
+    fields = {"precision": precision, "schedule": "cosine", "schedule_unit": "step", "epochs": 1}
+    eager = after(policy_trainer(examples, **fields, cuda_graph=False), 12)
+    graphed = policy_trainer(examples, **fields)
     found = after(graphed, 12)
     assert graphed.notes == []
     assert (found - eager).abs().max() < (1e-5 if precision == "float32" else 3e-3)
 
 
-def test_recording_leaves_the_random_numbers_as_they_were(examples: FrameDataset) -> None:
-    one, two = policy_trainer(examples), policy_trainer(examples)
+def test_recording_leaves_everything_as_it_was(examples: FrameDataset) -> None:
+    one, two = policy_trainer(examples, precision="fp16"), policy_trainer(examples, precision="fp16")
     batch = next(one.feed.batches([torch.arange(64)]))
-    torch.manual_seed(7)
-    one.step([batch])
-    torch.manual_seed(7)
-    torch.cuda.synchronize()
-    before = torch.cuda.get_rng_state()
-    two._graph_for(batch, 64.0)
-    assert torch.equal(torch.cuda.get_rng_state(), before)
-    two.step([batch])
+    two._graph_for([batch])
+    assert torch.equal(weights(one), weights(two))
+    assert all(not tensor.any() for state in two.optimizer.state.values() for tensor in state.values())
+    assert one.scaler.state_dict() == two.scaler.state_dict()
+    for each in (one, two):
+        torch.manual_seed(7)
+        each.step([batch])
+        each.step([batch])
     assert torch.equal(weights(one), weights(two))
 
 
@@ -101,10 +102,20 @@ class StopAfter(StopRequest):
         return super().reason
 
 
-@pytest.mark.parametrize("precision", ["float32", "fp16"])
-@pytest.mark.parametrize("cuda_graph", [True, False])
-def test_a_run_goes_on_to_the_same_bits(toy_run: MakeRun, precision: str, cuda_graph: bool) -> None:
-    changes = {"training.device": "cuda", "training.precision": precision, "training.cuda_graph": cuda_graph}
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"training.precision": "fp16", "training.schedule_unit": "step"},
+        {"training.precision": "bf16", "training.drop_last": False, "data.examples": 300},
+        {"training.cuda_graph": False, "training.precision": "fp16"},
+        {"training.optimizer": "sgd", "training.precision": "tf32"},
+        {"training.compile": True},
+    ],
+    ids=lambda changes: " ".join(map(str, changes.values())) or "float32",
+)
+def test_a_run_goes_on_to_the_same_bits(toy_run: MakeRun, changes: dict[str, Any]) -> None:
+    changes = {"training.device": "cuda", **changes}
     whole = toy_run(changes, name="whole").train()
     assert whole.record.device.startswith("cuda")
     assert whole.record.notes == ()

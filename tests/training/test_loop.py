@@ -135,7 +135,7 @@ class Tight(Squared):
 def test_a_step_that_does_not_fit_is_split_until_it_does(accumulation: int) -> None:
     plain, tight = trainer(gradient_accumulation=accumulation), trainer(gradient_accumulation=accumulation)
     told: list[BaseException] = []
-    tight.scored, tight.on_out_of_memory = Scored(tight.model, Tight(2)), told.append
+    tight._score, tight.on_out_of_memory = Scored(tight.model, Tight(2)), told.append
     for _ in zip(plain.epoch(), tight.epoch(), strict=True):
         pass
     assert tight.cursor.pieces == 4

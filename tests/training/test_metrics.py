@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from cardrunner.contracts import Outcome
-from cardrunner.training.metrics import Meter
+from cardrunner.training.metrics import Meter, row_of
 
 CPU = torch.device("cpu")
 NAMES = ("loss", "hits")
@@ -26,7 +26,7 @@ def outcome(values: Tensor, counted: Tensor) -> Outcome:
 def meter_over(values: Tensor, counted: Tensor, batch_size: int) -> Meter:
     meter = Meter(NAMES, device=CPU)
     for part, mask in zip(torch.split(values, batch_size), torch.split(counted, batch_size), strict=True):
-        meter.add([outcome(part, mask)])
+        meter.add(row_of([outcome(part, mask)]))
     return meter
 
 
@@ -63,8 +63,8 @@ def test_nothing_to_count_at_all_is_nan() -> None:
 def test_a_split_batch_counts_as_one() -> None:
     values, counted = torch.tensor([1.0, 2.0, 6.0]), torch.ones(3)
     whole, split = Meter(NAMES, device=CPU), Meter(NAMES, device=CPU)
-    whole.add([outcome(values, counted)])
-    split.add([outcome(values[:1], counted[:1]), outcome(values[1:], counted[1:])])
+    whole.add(row_of([outcome(values, counted)]))
+    split.add(row_of([outcome(values[:1], counted[:1]), outcome(values[1:], counted[1:])]))
     assert whole.figures() == split.figures()
 
 
@@ -82,12 +82,12 @@ def test_a_meter_goes_on_to_the_same_bits_from_its_state(cut: int) -> None:
     parts = list(torch.rand(200, 7, generator=torch.Generator().manual_seed(0)))
     whole, first, second = (Meter(NAMES, device=CPU) for _ in range(3))
     for part in parts:
-        whole.add([outcome(part, (part > 0.5).float())])
+        whole.add(row_of([outcome(part, (part > 0.5).float())]))
     for part in parts[:cut]:
-        first.add([outcome(part, (part > 0.5).float())])
+        first.add(row_of([outcome(part, (part > 0.5).float())]))
     second.load_state_dict(first.state_dict())
     for part in parts[cut:]:
-        second.add([outcome(part, (part > 0.5).float())])
+        second.add(row_of([outcome(part, (part > 0.5).float())]))
     assert second.figures() == whole.figures()
 
 

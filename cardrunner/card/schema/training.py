@@ -79,6 +79,9 @@ class TrainingSection(Section):
     cuda_graph: Annotated[bool, LATER] = True
     """On a GPU of its own, record the kernels of a step once and replay them, which saves launching each. A model that
     cannot be recorded trains as usual, and the results card says so."""
+    compile: Annotated[bool, LATER] = False
+    """Let torch.compile fuse the kernels of a step: half a minute at every start, and a compiler has to be installed.
+    For GPUs and models of their own; a workload's fast steps on the CPU gain more."""
     checkpoint_every: Every = EveryValue(1, "epoch")
     """How often the full state is saved."""
     keep: Kept = 2

@@ -10,11 +10,15 @@ Shapes:
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Any, Final
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+
+_PARTS: Final = 64
+"""The sum over all codes is taken in so many parts; one product would keep only a few multiprocessors busy."""
 
 
 def look_up(table: Tensor, codes: Tensor) -> Tensor:
@@ -42,6 +46,9 @@ class _LookUp(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         (codes,) = ctx.saved_tensors
+        parts = math.gcd(codes.numel(), _PARTS)
         every = torch.arange(ctx.vocabulary, device=codes.device)
-        indicators = (every[:, None] == codes.flatten()).to(gradient.dtype)  # (V, number of codes)
-        return indicators @ gradient.reshape(codes.numel(), gradient.shape[-1]), None
+        indicators = (every[:, None] == codes.reshape(parts, 1, codes.numel() // parts)).to(
+            gradient.dtype
+        )  # (parts, V, codes of a part)
+        return torch.bmm(indicators, gradient.reshape(parts, codes.numel() // parts, gradient.shape[-1])).sum(0), None
