@@ -24,7 +24,9 @@ class _Version(argparse.Action):
     """Looks the version up only when somebody asks for it."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        print(f"cardrunner {_version()}")
+        from cardrunner.runs.environment import own_version
+
+        print(f"cardrunner {own_version()}")
         parser.exit()
 
 
@@ -70,18 +72,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _version() -> str:
-    from importlib.metadata import version
-
-    return version("cardrunner")
-
-
 def _log_bug(words: Sequence[str]) -> str:
     import tempfile  # only a bug needs them
     import traceback
 
+    from cardrunner.runs.environment import own_version
+
     with tempfile.NamedTemporaryFile("w", prefix="cardrunner-", suffix=".log", delete=False) as log:
-        log.write(f"cardrunner {_version()}, Python {sys.version}\narguments: {list(words)}\n\n")
+        log.write(f"cardrunner {own_version()}, Python {sys.version}\narguments: {list(words)}\n\n")
         log.write(traceback.format_exc())
     last = traceback.format_exc().strip().splitlines()[-1]
     return f"this is a bug in cardrunner, not in your card: {last}\nplease send {Path(log.name)} to the maintainers"

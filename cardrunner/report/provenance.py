@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.metadata import version
 
 from cardrunner.report.recorded import Recorded
 from cardrunner.report.table import Code
+from cardrunner.runs.environment import own_version
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,5 +41,5 @@ def provenance_facts(run: Recorded) -> ProvenanceFacts:
         files=tuple(Code(name) for name, exists in names.items() if exists),
         absent=tuple(Code(name) for name, exists in names.items() if not exists),
         unreadable=run.unreadable,
-        version=version("cardrunner"),
+        version=own_version(),
     )

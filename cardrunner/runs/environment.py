@@ -51,6 +51,11 @@ def installed_packages() -> dict[str, str]:
     return {name: found for name in (_DISTRIBUTION, *_required()) if (found := _version(name)) is not None}
 
 
+def own_version() -> str:
+    """Of cardrunner; sources that were never installed have none."""
+    return _version(_DISTRIBUTION) or "not installed"
+
+
 @cache
 def code_sha256(*modules: str) -> str:
     """The sha256 of the Python sources of the packages that modules belong to.
