@@ -32,7 +32,7 @@ _RARER: dict[str, tuple[str, Callable[[TrainingSection], str]]] = {
     "keep": ("Checkpoints kept", lambda training: str(training.keep)),
     "keep_best": ("Best kept by", lambda training: ", ".join(training.keep_best)),
     "processes": ("Processes", lambda training: str(training.processes)),
-    "cuda_graph": ("CUDA graph", lambda training: "recorded and replayed" if training.cuda_graph else "no"),
+    "cuda_graph": ("CUDA graph", lambda training: "the step is recorded once" if training.cuda_graph else "no"),
     "compile": ("torch.compile", lambda training: "yes" if training.compile else "no"),
     "threads": ("Threads", lambda training: str(training.threads)),
     "workers": ("Workers", lambda training: str(training.workers)),
