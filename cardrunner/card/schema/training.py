@@ -77,8 +77,8 @@ class TrainingSection(Section):
     processes: Annotated[PositiveCount, Field(le=256), LATER] = 1
     """Processes that train together on the CPU. On GPUs there is one per GPU, which `infra.gpus` says."""
     cuda_graph: Annotated[bool, LATER] = True
-    """On a GPU of its own, record the kernels of a step once and run the recording from then on, which saves launching each. A model that
-    cannot be recorded trains as usual, and the results card says so."""
+    """On a GPU of its own, record the kernels of a step once and run the recording from then on, which saves launching
+    each. A model that cannot be recorded trains as usual, and the results card says so."""
     compile: Annotated[bool, LATER] = False
     """Let torch.compile fuse the kernels of a step: half a minute at every start, and a compiler has to be installed.
     For GPUs and models of their own; a workload's fast steps on the CPU gain more."""
