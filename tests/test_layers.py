@@ -126,7 +126,7 @@ def test_only_the_registry_names_a_workload() -> None:
 
 
 def test_the_core_speaks_no_melee() -> None:
-    words = ("melee", "slippi", "peppi", "falco", "controller", "replay")
+    words = ("melee", "slippi", "peppi", "falco", "controller", ".slp")
     for path in modules():
         if place(path).startswith(("workloads/", "registry")) or place(path) == "commands/encode":
             continue
