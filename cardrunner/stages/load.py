@@ -16,6 +16,7 @@ from cardrunner.errors import IntegrityError
 from cardrunner.runs.context import RunContext
 from cardrunner.runs.file_memo import MemoPlace
 from cardrunner.runs.files import explained
+from cardrunner.runs.leaving import LeavableProgress
 from cardrunner.runs.records import FactRow, LoadRecord, write_record
 from cardrunner.stages.opening import data_files, open_run_data
 from cardrunner.stages.promises import promise_facts
@@ -124,7 +125,7 @@ def _pin(entry: DataFile, single: str | None) -> str | None:
 
 def _digest(ctx: RunContext, path: Path, size: int) -> str:
     """Computed once; afterwards remembered beside the file, or in the run's folder."""
-    with ctx.progress.task(f"sha256 of {path.name}", size, unit="B") as task:
+    with LeavableProgress(ctx.progress, ctx.stop).task(f"sha256 of {path.name}", size, unit="B") as task:
         return MemoPlace(path, ctx.folder.scratch).sha256(task.advance, note=ctx.progress.note)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from cardrunner.contracts import Data
 from cardrunner.runs.context import RunContext
 from cardrunner.runs.files import explained
+from cardrunner.runs.leaving import LeavableProgress
 
 
 def data_files(ctx: RunContext) -> tuple[Path, ...]:
@@ -20,7 +21,7 @@ def data_files(ctx: RunContext) -> tuple[Path, ...]:
 
 
 def open_run_data(ctx: RunContext) -> Data:
-    """Open the run's data through its workload.
+    """Open the run's data through its workload; reading long files ends when somebody asks the run to end.
 
     Raises:
         EnvironmentFailed: a file is nowhere or cannot be read.
@@ -28,4 +29,5 @@ def open_run_data(ctx: RunContext) -> Data:
     """
     with explained(ctx.folder.scratch, "write"):
         ctx.folder.scratch.mkdir(parents=True, exist_ok=True)
-    return ctx.workload.open_data(ctx.card, data_files(ctx), scratch=ctx.folder.scratch, progress=ctx.progress)
+    progress = LeavableProgress(ctx.progress, ctx.stop)
+    return ctx.workload.open_data(ctx.card, data_files(ctx), scratch=ctx.folder.scratch, progress=progress)

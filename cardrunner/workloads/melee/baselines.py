@@ -6,7 +6,7 @@ would turn the prediction around, the logit is held on the side that the predict
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -21,6 +21,7 @@ from cardrunner.workloads.melee.policy_mlp import Controls
 _OWN_CONTROLLER = controller_slice(0)
 _LEAST_LOGIT = 1e-3
 _CHUNK_ROWS = 262_144
+_MOST_ROWS = 20_000_000  # 4.5 GB of floats; more would change no digit that anybody reads
 
 Predictor = Callable[[Batch], Controls]
 
@@ -42,20 +43,34 @@ class ControllerCounts:
     transitions: Tensor
 
 
-def count_controllers(data: EncodedData, games: range, player: PlayerIndex) -> ControllerCounts:
-    """Stream over the controllers of a run of games."""
-    first, last = int(data.offsets[games.start]), int(data.offsets[games.stop])
+def count_controllers(
+    data: EncodedData, games: range, player: PlayerIndex, *, most_rows: int = _MOST_ROWS
+) -> ControllerCounts:
+    """Count a player's controllers over a run of games; over evenly spaced ones of them where there are more rows."""
     analog, down = torch.zeros(len(ANALOG), dtype=torch.float64), torch.zeros(8, dtype=torch.int64)
-    transitions = torch.zeros(2, 2, 8, dtype=torch.int64)
-    for start in range(first, last, _CHUNK_ROWS):
-        stop = min(start + _CHUNK_ROWS, last)
-        before = max(start - 1, first)
-        values = data.rows(before, stop)[0][:, controller_slice(player)]
-        analog += values[start - before :, : len(ANALOG)].double().sum(0)
-        pressed = values[:, len(ANALOG) :] > 0.5
-        down += pressed[start - before :].sum(0)
-        transitions += _transitions(pressed, _inside_a_game(data.offsets, before, stop))
-    return ControllerCounts(last - first, analog / max(last - first, 1), down, transitions)
+    transitions, rows = torch.zeros(2, 2, 8, dtype=torch.int64), 0
+    for first, last in _stretches(data, games, most_rows):
+        for start in range(first, last, _CHUNK_ROWS):
+            stop = min(start + _CHUNK_ROWS, last)
+            before = max(start - 1, first)
+            values = data.rows(before, stop)[0][:, controller_slice(player)]
+            analog += values[start - before :, : len(ANALOG)].double().sum(0)
+            pressed = values[:, len(ANALOG) :] > 0.5
+            down += pressed[start - before :].sum(0)
+            transitions += _transitions(pressed, _inside_a_game(data.offsets, before, stop))
+        rows += last - first
+    return ControllerCounts(rows, analog / max(rows, 1), down, transitions)
+
+
+def _stretches(data: EncodedData, games: range, most_rows: int) -> Iterator[tuple[int, int]]:
+    """Rows [first, last) of all games together, or of every n-th one."""
+    first, last = int(data.offsets[games.start]), int(data.offsets[games.stop])
+    every = -(-(last - first) // most_rows)
+    if every <= 1:
+        yield first, last
+        return
+    for game in games[::every]:
+        yield int(data.offsets[game]), int(data.offsets[game + 1])
 
 
 def make_baselines(counts: ControllerCounts) -> dict[str, Predictor]:

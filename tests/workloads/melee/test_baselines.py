@@ -46,6 +46,13 @@ def test_counts_do_not_depend_on_how_the_rows_are_read(
     assert torch.equal(counts.transitions, expected)
 
 
+def test_of_many_rows_evenly_spaced_games_are_counted(two_files: EncodedData) -> None:
+    some = count_controllers(two_files, range(3), 0, most_rows=12)
+    parts = [count_controllers(two_files, range(game, game + 1), 0) for game in (0, 2)]
+    assert some.rows == sum(part.rows for part in parts) == 17
+    assert torch.equal(some.transitions, parts[0].transitions + parts[1].transitions)
+
+
 def test_every_declared_baseline_is_made(two_files: EncodedData) -> None:
     made = make_baselines(count_controllers(two_files, range(2), 0))
     assert list(made) == [baseline.name for baseline in TRIVIAL_BASELINES]
