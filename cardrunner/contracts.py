@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # types only: the rooms below import this one, never the othe
     from cardrunner.card.schema.training import TrainingSection
     from cardrunner.runs.context import RunContext
     from cardrunner.runs.folder import RunFolder
+    from cardrunner.runs.history import HistoryRow
     from cardrunner.training.bus import Bus
 
 Location = tuple[str | int, ...]
@@ -246,6 +247,46 @@ class Task(Protocol):
     def advance(self, amount: int = 1, *, info: str = "") -> None: ...
 
 
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """A run at a moment, as people watch it; None where nobody knows yet."""
+
+    run: str
+    stage: str
+    attempt: int
+    epoch: int
+    epochs: int
+    step: int
+    examples: int
+    """Trained on so far."""
+    total: int | None
+    """Examples of all epochs."""
+    metrics: str
+    """The newest ones in a few words."""
+    examples_per_second: float | None
+    seconds_left: float | None
+    spent: float | None
+    """Dollars so far, of all attempts."""
+    projected: float | None
+    """Dollars at the end, at this pace."""
+    budget: float | None
+    thresholds: tuple[str, ...]
+    """The kill thresholds that are nearest to firing."""
+
+
+class Board(Protocol):
+    """Where a run is shown while it goes."""
+
+    def show(self, snapshot: Snapshot) -> None: ...  # called several times a second
+
+
+@runtime_checkable
+class ShowsRuns(Protocol):
+    """A `Progress` may also have a place for a whole run."""
+
+    def board(self) -> AbstractContextManager[Board]: ...
+
+
 class Stage(Protocol):
     """A step of the pipeline. Stages speak to each other only through the run folder."""
 
@@ -260,25 +301,69 @@ class Executor(Protocol):
     """A place where a worker can run."""
 
     name: str
+    outlives: bool  # its jobs go on without the process that submitted them
+    start_seconds: float  # how long a submitted worker may take until it is heard of, before it counts as lost
 
     def submit(self, folder: RunFolder) -> Job: ...  # raises EnvironmentFailed
+    def attach(self, folder: RunFolder, job_id: str) -> Job: ...  # raises UsageError: not the id of such a job
 
 
 class Job(Protocol):
-    """A submitted worker: a future that another shell can attach to by its id."""
+    """A submitted worker: a future that another shell can attach to by its id.
+
+    Whoever watches knows a run only through its folder. Where the worker writes another copy of it, `sync` brings this
+    one up to date; everybody calls it before each look and once more after the end, so it keeps its own pace.
+    """
 
     @property
     def id(self) -> str: ...
-    def wait(self) -> int: ...  # the worker's exit code
+    def sync(self) -> None: ...  # raises EnvironmentFailed: the other copy cannot be reached now
+    def wait(self) -> int: ...  # the worker's exit code, 128 + n where signal n ended it
     def running(self) -> bool: ...
     def stop(self, signal_number: int = 15) -> None: ...  # SIGINT and SIGTERM ask it to save, SIGKILL does not
 
 
-class Tracker(Protocol):
-    """Receives what happens; the run's own history is always written besides."""
+@dataclass(frozen=True)
+class Tracked:
+    """Where a tracker keeps a run, said once it does."""
 
-    def log(self, row: Mapping[str, Any]) -> None: ...
-    def close(self, state: str) -> None: ...
+    id: str
+    """The tracker's own id of the run, the same in every attempt."""
+    where: str
+    """A URL or a folder."""
+    mode: Literal["online", "offline"]
+    later: str | None = None
+    """The command that sends what was kept offline."""
+
+
+class Tracker(Protocol):
+    """Shows a run to people somewhere else; the run's own history is always written besides.
+
+    A tracker lives in a process of its own (`cardrunner.tracking.station`), which reads the run folder: it can be slow,
+    fail or die without the training noticing. Nothing it is given holds a secret of the environment.
+    """
+
+    def open(self, facts: TrackedRun) -> Tracked: ...  # raises EnvironmentFailed: it cannot track; may take long
+    def log(self, row: HistoryRow) -> None: ...  # each (kind, step) once, in the order of the history
+    def alert(self, title: str, text: str) -> None: ...  # something wants people's eyes
+    def close(self, summary: Mapping[str, Any]) -> None: ...  # how it ended; a resume opens the same run again
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackedRun:
+    """What a tracker is told of a run when it opens it."""
+
+    run: str
+    folder: Path
+    """Where it may keep files."""
+    settings: Any
+    """Its own part of the card: ``infra.tracking.NAME``."""
+    config: Mapping[str, Any]
+    """The effective card, and where this attempt runs, as JSON."""
+    previous: Tracked | None
+    """What an earlier attempt was told."""
+    first_step: int
+    """The step that this attempt goes on from."""
 
 
 # ---------------------------------------------------------------- small helpers over the declarations

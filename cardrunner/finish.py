@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,13 +33,16 @@ class Ending:
     exit_code: int
     problem: str | None
     """What went wrong on this side, after the worker."""
+    log: str | None = None
+    """The end of the worker's log, where it ended before anything was trained."""
 
 
 def finish_run(folder: RunFolder, *, progress: Progress) -> Ending:
     """Do what is left after the worker ended. The results card is written however the run ended.
 
     A later stage that fails does not hide how the run ended: a completed run ends with the stage's exit code, any other
-    with its own.
+    with its own. Whoever calls this holds the run's supervision (`cardrunner.runs.lease.Lease.supervise`), so that no
+    two write the same files.
 
     Raises:
         NameTaken: the run still lives.
@@ -55,9 +59,20 @@ def finish_run(folder: RunFolder, *, progress: Progress) -> Ending:
     finally:
         failed = _report(folder, progress)
     problem = problem or failed
-    Ledger(folder.ledger).append("finished", problem=None if problem is None else str(problem))
     code = last_exit_code(folder) or (problem.exit_code if problem else 0)
-    return Ending(folder, derive_status(folder), code, None if problem is None else str(problem))
+    text = None if problem is None else str(problem)
+    with contextlib.suppress(EnvironmentFailed):  # a full disk must not hide how the run ended
+        Ledger(folder.ledger).append("finished", problem=text, exit_code=code)
+    return Ending(folder, derive_status(folder), code, text)
+
+
+def recorded_ending(folder: RunFolder) -> Ending | None:
+    """How a run ended that was finished since its worker ended; None for one that was not."""
+    event = Ledger(folder.ledger).last("submitted", "attempt_started", "attempt_ended", "finished")
+    if event is None or event["event"] != "finished":
+        return None
+    code = int(event.get("exit_code") or 0) or last_exit_code(folder)
+    return Ending(folder, derive_status(folder), code, event.get("problem"))
 
 
 def run_launcher_stages(folder: RunFolder, *, progress: Progress) -> None:

@@ -22,6 +22,7 @@ from cardrunner.gate.case import utc_now as now
 from cardrunner.gate.clock import behind
 from cardrunner.gate.ssh.revoked_keys import revoked_since
 from cardrunner.plan import Planned, executor_of, plan_card
+from cardrunner.redaction import found_in
 from cardrunner.runs.clock import utc_now
 from cardrunner.runs.create import create_run
 from cardrunner.runs.folder import RunFolder
@@ -30,6 +31,7 @@ from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.records import ChecksRecord, LaunchRecord, read_record
 from cardrunner.runs.status import Status, derive_status
 from cardrunner.submit import run_attempt
+from cardrunner.tracking import wanted_trackers
 from cardrunner.worker import check_launched
 from cardrunner.workspace import Workspace
 
@@ -61,7 +63,14 @@ def prepare(path: Path, options: LaunchOptions) -> Planned:
         raise UsageError(
             f"{path}: --executor would change what was signed: the card's platform is {card.infra.platform}, not local"
         )
+    if options.detach:
+        _check_detachable(planned.plan.executor)
     return planned
+
+
+def _check_detachable(name: str) -> None:
+    if name in registry.EXECUTORS and not registry.executor(name).outlives:
+        raise UsageError(f"--detach: the {name} executor runs in this process and ends with it; use --executor local")
 
 
 def admit(planned: Planned, options: LaunchOptions) -> RunFolder:
@@ -81,6 +90,9 @@ def admit(planned: Planned, options: LaunchOptions) -> RunFolder:
     if os.path.lexists(folder.root):
         raise NameTaken(_why_taken(folder, planned.loaded.card))
     registry.check_installed(planned.loaded.card.workload)
+    if planned.loaded.card.infra.platform == "local":
+        registry.check_trackers(wanted_trackers(planned.loaded.card))
+    _refuse_secrets(planned)
     for data in planned.plan.data:
         if data.found is None:
             raise EnvironmentFailed(str(data.problem))
@@ -111,13 +123,14 @@ def launch(path: Path, options: LaunchOptions, *, progress: Progress) -> Ending:
     return run_attempt(folder, detach=options.detach, progress=progress)
 
 
-def resume(folder: RunFolder, *, acknowledge: str | None, progress: Progress) -> Ending:
+def resume(folder: RunFolder, *, acknowledge: str | None, progress: Progress, detach: bool = False) -> Ending:
     """Go on with a run that ended before its plan did, from its newest valid checkpoint.
 
     Args:
         folder: the run.
         acknowledge: why a run that was paused for investigation may go on.
         progress: where to show it.
+        detach: return once it is proved that it trains.
 
     Raises:
         NameTaken: the run lives, or is completed.
@@ -136,7 +149,23 @@ def resume(folder: RunFolder, *, acknowledge: str | None, progress: Progress) ->
     folder.stop_request.unlink(missing_ok=True)
     if acknowledge:
         Ledger(folder.ledger).append("acknowledged", text=acknowledge)
-    return run_attempt(folder, detach=False, progress=progress)
+    if detach:
+        _check_detachable(read_record(folder.launch, LaunchRecord).executor)
+    return run_attempt(folder, detach=detach, progress=progress)
+
+
+def _refuse_secrets(planned: Planned) -> None:
+    """A card is copied to run folders, results and trackers; a secret in it would be everywhere."""
+    for name, data in (
+        (str(planned.loaded.path), planned.loaded.data),
+        *((b.file, b.data) for b in planned.loaded.bases),
+    ):
+        for number, line in enumerate(data.decode(errors="replace").splitlines(), 1):
+            if (variable := found_in(line)) is not None:
+                raise UsageError(
+                    f"{name}:{number}: holds the value of the environment variable {variable}; a card never holds a "
+                    f"secret: take it out, and change the secret if others have seen the card"
+                )
 
 
 def _checks(planned: Planned, progress: Progress) -> ChecksRecord:

@@ -54,8 +54,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = build_parser(only).parse_args(words)
     if options.no_color:
         os.environ["NO_COLOR"] = "1"
-    if options.command not in QUICK:
-        gc.enable()
+    if options.command in QUICK:  # they read files, and nothing of the environment
+        return _run(options, words)
+    from cardrunner.redaction import hiding_streams
+
+    gc.enable()
+    with hiding_streams():
+        return _run(options, words)
+
+
+def _run(options: argparse.Namespace, words: Sequence[str]) -> int:
     try:
         return int(options.run(options))
     except CardrunnerError as error:
@@ -76,12 +84,13 @@ def _log_bug(words: Sequence[str]) -> str:
     import tempfile  # only a bug needs them
     import traceback
 
+    from cardrunner.redaction import hide
     from cardrunner.runs.environment import own_version
 
     with tempfile.NamedTemporaryFile("w", prefix="cardrunner-", suffix=".log", delete=False) as log:
-        log.write(f"cardrunner {own_version()}, Python {sys.version}\narguments: {list(words)}\n\n")
-        log.write(traceback.format_exc())
-    last = traceback.format_exc().strip().splitlines()[-1]
+        log.write(hide(f"cardrunner {own_version()}, Python {sys.version}\narguments: {list(words)}\n\n"))
+        log.write(hide(traceback.format_exc()))
+    last = hide(traceback.format_exc().strip().splitlines()[-1])
     return f"this is a bug in cardrunner, not in your card: {last}\nplease send {Path(log.name)} to the maintainers"
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import get_args
 
 from cardrunner.pipeline import open_context
+from cardrunner.redaction import hiding_streams
 from cardrunner.runs.clock import utc_now
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.interrupts import Reason, StopRequest
@@ -75,6 +76,7 @@ def _main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    code = _main(sys.argv[1:])
-    sys.stderr.flush()
+    with hiding_streams():
+        code = _main(sys.argv[1:])
+        sys.stderr.flush()
     os._exit(code)  # an orderly exit could wait for processes that are gone

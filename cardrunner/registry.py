@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 from cardrunner.errors import MissingExtra, UsageError
 
 if TYPE_CHECKING:
-    from cardrunner.contracts import Executor, Stage, Workload, WorkloadSpec
+    from cardrunner.contracts import Executor, Stage, Tracker, Workload, WorkloadSpec
 
 T = TypeVar("T")
 ENTRY_POINT_GROUP = "cardrunner.workloads"
 _EXTRA_OF = {
     "torch": "train", "numpy": "train", "matplotlib": "train", "peppi_py": "melee", "pyarrow": "melee",
-    "modal": "modal", "wandb": "wandb",
+    "modal": "modal", "wandb": "wandb", "tensorboardX": "tensorboard",
 }  # fmt: skip
 
 
@@ -37,7 +37,7 @@ class WorkloadEntry(NamedTuple):
 
 
 class ToolEntry(NamedTuple):
-    """Where a workload's own tool lives."""
+    """Where something lives that needs packages of its own."""
 
     target: str
     needs: tuple[str, ...]
@@ -58,6 +58,12 @@ STAGES: dict[str, str] = {
 EXECUTORS: dict[str, str] = {
     "inline": "cardrunner.executors.inline:InlineExecutor",
     "local": "cardrunner.executors.local:LocalExecutor",
+}
+TRACKERS: dict[str, ToolEntry] = {
+    "wandb": ToolEntry("cardrunner.tracking.wandb_run:WandbTracker", ("wandb",), "track runs with wandb"),
+    "tensorboard": ToolEntry(
+        "cardrunner.tracking.tensorboard_run:TensorboardTracker", ("tensorboardX",), "write TensorBoard files"
+    ),
 }
 TOOLS: dict[str, ToolEntry] = {
     "encode": ToolEntry("cardrunner.workloads.melee.encode:encode", ("peppi_py", "torch", "numpy"), "encode replays"),
@@ -118,6 +124,26 @@ def tool(name: str) -> Any:
     entry = _known(TOOLS, name, "tool")
     _need(entry.needs, purpose=entry.purpose)
     return _resolve(entry.target, purpose=entry.purpose)
+
+
+def check_trackers(names: Iterable[str]) -> None:
+    """Look for the packages of trackers without importing them: a run that was to be watched does not run unwatched.
+
+    Raises:
+        MissingExtra: one is not installed.
+    """
+    for name in names:
+        _need(TRACKERS[name].needs, purpose=TRACKERS[name].purpose)
+
+
+def tracker(name: str) -> Callable[[], Tracker]:
+    """What makes a tracker, in a process of its own.
+
+    Raises:
+        MissingExtra: its packages are not installed.
+    """
+    entry = _known(TRACKERS, name, "tracker")
+    return cast("Callable[[], Tracker]", _resolve(entry.target, purpose=entry.purpose))
 
 
 def _workload_entry(name: str) -> WorkloadEntry:

@@ -1,8 +1,9 @@
-"""One attempt of a run: hand its folder to an executor, watch it, and finish on this side."""
+"""One attempt of a run from this side: hand its folder to an executor, watch it, and see that it is finished."""
 
 from __future__ import annotations
 
-import contextlib
+import fcntl
+import os
 import signal
 import threading
 import time
@@ -11,142 +12,210 @@ from contextlib import contextmanager
 from types import FrameType
 
 from cardrunner import registry
-from cardrunner.contracts import Job, Progress
-from cardrunner.errors import EnvironmentFailed, NameTaken, Terminated
-from cardrunner.finish import Ending, finish_run, frozen_card
+from cardrunner.contracts import Executor, Job, Progress
+from cardrunner.errors import CardrunnerError, EnvironmentFailed, NameTaken, Terminated
+from cardrunner.finish import Ending, finish_run, recorded_ending
+from cardrunner.proof import StartProof
 from cardrunner.runs.clock import utc_now
-from cardrunner.runs.files import write_text
+from cardrunner.runs.files import explained, write_text
 from cardrunner.runs.folder import RunFolder
-from cardrunner.runs.history import History
+from cardrunner.runs.frozen import load_frozen
+from cardrunner.runs.lease import Lease, is_live, is_supervised
 from cardrunner.runs.ledger import Ledger
-from cardrunner.runs.records import LaunchRecord, State, read_record
-from cardrunner.runs.status import LOST_EXIT_CODE, Status, derive_status, last_exit_code, metered_seconds
-from cardrunner.tracking.follow import follow
-from cardrunner.tracking.progress import showing
+from cardrunner.runs.losses import append_end, record_loss
+from cardrunner.runs.records import LaunchRecord, read_record
+from cardrunner.runs.status import Status, derive_status, last_exit_code
+from cardrunner.tracking.follow import follow, following
+from cardrunner.tracking.progress import NullProgress, showing
 
-_SIGNAL_CODES = {128 + signal.SIGINT, 128 + signal.SIGTERM}
-_OWN_CODES = range(1, 9)
-"""What a worker of ours ends with when it cannot write the end down; anything else came from elsewhere."""
 _LOOK_SECONDS = 0.1
-_PATIENCE = 3
-"""Signals until a worker is killed without asking."""
+_FINISHING_SECONDS = 120.0
 
 
 def run_attempt(folder: RunFolder, *, detach: bool, progress: Progress) -> Ending:
-    """Submit a worker, follow it to its end and do what is left for this side.
+    """Submit a worker, watch it to its end and see that what is left for this side is done.
 
     Args:
         folder: the run.
-        detach: return once it trains; what is left is for `cardrunner finish`.
+        detach: return once it is proved that it trains.
         progress: where to show it.
 
     Raises:
         NameTaken: another worker was faster.
         EnvironmentFailed: the worker cannot be started.
     """
-    rows = len(History(folder.history).rows())
-    with _terminable(), showing(progress):
-        job = _submit(folder, detach=detach)
-        with _forwarding(job, progress):
-            trains = _watch(folder, job, progress, until=lambda: detach and len(History(folder.history).rows()) > rows)
-        if trains:
-            return Ending(folder, derive_status(folder), 0, None)
-        _record_loss(folder, job.wait())
-        return finish_run(folder, progress=progress)
+    executor = registry.executor(read_record(folder.launch, LaunchRecord).executor)
+    proof = StartProof(folder, load_frozen(folder, registry.workload_spec))
+    with _terminable():
+        if not executor.outlives:
+            return proof.with_log(_run_here(folder, executor, proof, progress))
+        job = _submitted(folder, executor, detach=detach, progress=progress)
+        with _forwarding(job, progress) as asked:
+            enough = proof.given if detach else _never
+            follow(proof.loaded, folder, job.running, progress, since=proof.since, sync=job.sync, seen_enough=enough)
+            if job.running():
+                proof.complain(progress)
+                return Ending(folder, derive_status(folder), 0, None)
+            code = job.wait()
+        return proof.with_log(_ended(folder, code, asked=asked(), progress=progress))
 
 
 def attach(folder: RunFolder, *, progress: Progress) -> Ending:
-    """Watch a run to its end; a detached one is finished on this side."""
-    follow(folder, lambda: derive_status(folder).live, progress, epochs=frozen_card(folder).training.epochs)
-    submitted = Ledger(folder.ledger).last("submitted", "finished")
-    if submitted is not None and submitted.get("detach"):
+    """Watch a run to its end, and finish it on this side if nobody else does."""
+    job, loaded = job_of(folder), load_frozen(folder, registry.workload_spec)
+    sync = _never if job is None else job.sync
+    follow(loaded, folder, lambda: _going(folder, job), progress, sync=sync)
+    return recorded_ending(folder) or finish(folder, progress=progress)
+
+
+def finish(folder: RunFolder, *, progress: Progress) -> Ending:
+    """Do what is left for this side, once nobody else is at it.
+
+    Raises:
+        NameTaken: the run still lives.
+    """
+    refresh(folder)
+    if derive_status(folder).live:
+        return finish_run(folder, progress=progress)  # which says so
+    loaded = load_frozen(folder, registry.workload_spec)
+    follow(loaded, folder, lambda: is_supervised(folder), progress)
+    with Lease.supervise(folder):
         return finish_run(folder, progress=progress)
-    return Ending(folder, derive_status(folder), last_exit_code(folder), None)
 
 
-def request_stop(folder: RunFolder, *, patience: float) -> Status:
+def job_of(folder: RunFolder) -> Job | None:
+    """The newest job of a run, from any shell; None for a run that was never submitted."""
+    event = Ledger(folder.ledger).last("job")
+    if event is None:
+        return None
+    return registry.executor(read_record(folder.launch, LaunchRecord).executor).attach(folder, str(event["id"]))
+
+
+def refresh(folder: RunFolder) -> str | None:
+    """Bring the run folder up to date with the one its worker writes; why not, when it cannot be reached."""
+    try:
+        if (job := job_of(folder)) is not None:
+            job.sync()
+    except CardrunnerError as error:
+        return f"run {folder.name} is shown as it was last heard of: {error}"
+    return None
+
+
+def request_stop(folder: RunFolder, *, patience: float, force: bool = False) -> Status:
     """Ask a run to save and end.
 
     Args:
         folder: the run.
         patience: seconds to wait for its end.
+        force: kill the worker when it has not ended by then; what it saved before stays valid.
 
     Returns:
         its status then.
     """
     write_text(folder.stop_request, f'{{"at": "{utc_now()}"}}\n')
+    status = _waited_for(folder, patience)
+    job = job_of(folder)
+    if status.live and force and job is not None:
+        job.stop(signal.SIGKILL)
+        status = _waited_for(folder, max(patience, 10.0))
+    until = time.monotonic() + _FINISHING_SECONDS
+    while not status.live and is_supervised(folder) and time.monotonic() < until:
+        time.sleep(_LOOK_SECONDS)
+    return derive_status(folder)
+
+
+def _waited_for(folder: RunFolder, patience: float) -> Status:
     until = time.monotonic() + patience
     while (status := derive_status(folder)).live and time.monotonic() < until:
         time.sleep(_LOOK_SECONDS)
+        refresh(folder)
     return status
 
 
-def _submit(folder: RunFolder, *, detach: bool) -> Job:
-    ledger, name = Ledger(folder.ledger), read_record(folder.launch, LaunchRecord).executor
-    ledger.append("submitted", executor=name, detach=detach)  # before the worker's own events
-    try:
-        job = registry.executor(name).submit(folder)
-    except EnvironmentFailed as error:
-        _append_end(folder, "failed", str(error), error.exit_code)
-        raise
-    ledger.append("job", id=job.id)
+def _submitted(folder: RunFolder, executor: Executor, *, detach: bool, progress: Progress) -> Job:
+    ledger = Ledger(folder.ledger)
+    with _alone(folder):
+        if executor.outlives:
+            _refuse_a_live_one(folder, progress)
+        # before the worker's own events
+        ledger.append("submitted", executor=executor.name, detach=detach, start_seconds=executor.start_seconds)
+        try:
+            job = executor.submit(folder)
+        except EnvironmentFailed as error:
+            append_end(folder, "failed", str(error), error.exit_code)
+            raise
+        ledger.append("job", id=job.id)
     return job
 
 
-def _watch(folder: RunFolder, job: Job, progress: Progress, *, until: Callable[[], bool]) -> bool:
-    """Follow a worker in another process; True when it was left running."""
-    follow(folder, job.running, progress, epochs=frozen_card(folder).training.epochs, seen_enough=until)
-    return job.running()
+def _refuse_a_live_one(folder: RunFolder, progress: Progress) -> None:
+    until = time.monotonic() + _FINISHING_SECONDS
+    if is_supervised(folder) and not is_live(folder):
+        progress.note("waiting until the attempt before this one has its results card")
+    while is_supervised(folder) and not is_live(folder) and time.monotonic() < until:
+        time.sleep(_LOOK_SECONDS)
+    if is_supervised(folder) or is_live(folder):
+        raise NameTaken(f"run {folder.name} is live; watch it with `cardrunner attach {folder.name}`")
 
 
-def _record_loss(folder: RunFolder, code: int) -> None:
-    """Write down how a worker ended that could not do so itself.
+def _run_here(folder: RunFolder, executor: Executor, proof: StartProof, progress: Progress) -> Ending:
+    """The worker runs in this process, and is watched from beside as any other."""
+    with Lease.supervise(folder):
+        job = _submitted(folder, executor, detach=False, progress=progress)
+        with showing(NullProgress()), following(proof.loaded, folder, progress, since=proof.since):
+            code = job.wait()
+        record_loss(folder, code)
+        return finish_run(folder, progress=progress)
 
-    Raises:
-        NameTaken: it gave way to another one.
-    """
-    last = Ledger(folder.ledger).last("submitted", "attempt_started", "attempt_ended")
-    if last is not None and last["event"] == "attempt_ended":
-        return
+
+def _ended(folder: RunFolder, code: int, *, asked: bool, progress: Progress) -> Ending:
+    """How a job ended, after whoever supervised it; what nobody did is done here."""
     if code == NameTaken.exit_code:
         raise NameTaken(f"run {folder.name} is live; watch it with `cardrunner attach {folder.name}`")
-    if code in _SIGNAL_CODES:
-        _append_end(folder, "interrupted", "ended at once by a signal, without saving", code)
-    elif code > 128:
-        _append_end(folder, "interrupted", f"the worker was killed by signal {code - 128}", LOST_EXIT_CODE)
-    else:
-        reason = f"the worker ended with {code} and no word; see `cardrunner logs {folder.name}`"
-        _append_end(folder, "failed", reason, code if code in _OWN_CODES else LOST_EXIT_CODE)
+    if (ending := recorded_ending(folder)) is not None:
+        return ending
+    record_loss(folder, code)
+    if asked:
+        problem = f"what is left on this side was interrupted; `cardrunner finish {folder.name}` does it"
+        return Ending(folder, derive_status(folder), last_exit_code(folder) or code, problem)
+    with Lease.supervise(folder):
+        return finish_run(folder, progress=progress)
 
 
-def _append_end(folder: RunFolder, state: State, reason: str, exit_code: int) -> None:
-    ledger = Ledger(folder.ledger)
-    seconds = metered_seconds(folder) - sum(event["seconds"] for event in ledger.events("attempt_ended"))
-    with contextlib.suppress(EnvironmentFailed):  # a full disk must not hide how the run ended
-        ledger.append(
-            "attempt_ended",
-            attempt=ledger.attempts(),
-            state=state,
-            reason=reason,
-            exit_code=exit_code,
-            seconds=round(max(seconds, 0.0), 3),
-        )
+def _never() -> bool:
+    return False
+
+
+def _going(folder: RunFolder, job: Job | None) -> bool:
+    return derive_status(folder).live if job is None else job.running()
 
 
 @contextmanager
-def _forwarding(job: Job, progress: Progress) -> Iterator[None]:
-    """Pass SIGINT and SIGTERM on to the worker, which saves and ends; whoever waits goes on waiting."""
+def _alone(folder: RunFolder) -> Iterator[None]:
+    """Keep two shells from submitting the same run at the same time."""
+    with explained(folder.submitting, "write"):
+        descriptor = os.open(folder.submitting, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _forwarding(job: Job, progress: Progress) -> Iterator[Callable[[], bool]]:
+    """Pass SIGINT and SIGTERM on to the run, which saves and ends; whoever waits goes on waiting."""
     seen = 0
 
     def forward(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
         nonlocal seen
         seen += 1
-        job.stop(number if seen < _PATIENCE else signal.SIGKILL)
+        job.stop(number)
         if seen == 1:
             progress.note("asked the run to save and end; once more ends it at once")
 
     with _handling(forward, signal.SIGINT, signal.SIGTERM):
-        yield
+        yield lambda: seen > 0
 
 
 @contextmanager

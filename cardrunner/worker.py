@@ -19,6 +19,7 @@ from cardrunner.errors import CardrunnerError, EnvironmentFailed, GateClosed, In
 from cardrunner.gate import examine_gate
 from cardrunner.gate.case import parse_timestamp
 from cardrunner.pipeline import open_context, run_worker_stages
+from cardrunner.redaction import hide, hiding_streams
 from cardrunner.runs.clock import utc_now
 from cardrunner.runs.environment import collect_environment, peak_memory
 from cardrunner.runs.files import explained
@@ -29,7 +30,9 @@ from cardrunner.runs.lease import Lease
 from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.outcome import COMPLETED, Outcome, outcome_of
 from cardrunner.runs.records import STATE, LaunchRecord, Manifest, find_record, read_record
+from cardrunner.tracking import wanted_trackers
 from cardrunner.tracking.progress import shown
+from cardrunner.tracking.stations import Stations
 from cardrunner.workspace import Workspace
 
 
@@ -60,24 +63,27 @@ def _attempt(folder: RunFolder, ledger: Ledger, stop: StopRequest) -> int:
     number = ledger.attempts() + 1
     began = time.monotonic()
     _record_start(folder, ledger, number)
-    outcome = _run(folder, stop, number)
-    with contextlib.suppress(EnvironmentFailed):  # on a full disk the launcher records the end
-        ledger.append(
-            "attempt_ended",
-            attempt=number,
-            state=outcome.state,
-            reason=outcome.reason,
-            exit_code=outcome.exit_code,
-            seconds=round(time.monotonic() - began, 3),
-            peak_memory_bytes=peak_memory(),
-        )
+    with Stations(folder, number) as stations:  # they read the end in the ledger before they are closed
+        outcome = _run(folder, stop, number, stations)
+        with contextlib.suppress(EnvironmentFailed):  # on a full disk the launcher records the end
+            ledger.append(
+                "attempt_ended",
+                attempt=number,
+                state=outcome.state,
+                reason=outcome.reason,
+                exit_code=outcome.exit_code,
+                seconds=round(time.monotonic() - began, 3),
+                peak_memory_bytes=peak_memory(),
+            )
     return outcome.exit_code
 
 
-def _run(folder: RunFolder, stop: StopRequest, number: int) -> Outcome:
+def _run(folder: RunFolder, stop: StopRequest, number: int, stations: Stations) -> Outcome:
     try:
         check_launched(folder)
-        run_worker_stages(open_context(folder, stop=stop, progress=shown(), attempt=number))
+        ctx = open_context(folder, stop=stop, progress=shown(), attempt=number)
+        stations.start(wanted_trackers(ctx.card))  # they connect while the data is loaded
+        run_worker_stages(ctx)
     except BaseException as error:
         outcome = outcome_of(error)
         _log(folder, traceback.format_exc() if outcome.bug else f"{outcome.state}: {outcome.reason}\n")
@@ -135,15 +141,16 @@ def _resume_point(folder: RunFolder) -> dict[str, object] | None:
 
 def _log(folder: RunFolder, text: str) -> None:
     with contextlib.suppress(EnvironmentFailed), explained(folder.log, "write"), folder.log.open("a") as log:
-        log.write(f"{utc_now()} {text}")
+        log.write(hide(f"{utc_now()} {text}"))
 
 
 def _entry(arguments: list[str]) -> int:
-    try:
-        return run_worker(Path(arguments[0]))
-    except CardrunnerError as error:
-        sys.stderr.write(f"{error}\n")  # an executor keeps it in the log
-        return error.exit_code
+    with hiding_streams():
+        try:
+            return run_worker(Path(arguments[0]))
+        except CardrunnerError as error:
+            sys.stderr.write(f"{error}\n")  # an executor keeps it in the log
+            return error.exit_code
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "cardrunner"
 
 ROWS = (
-    ("errors", "units", "prices"),
+    ("errors", "units", "prices", "redaction"),
     ("workspace",),
     ("contracts",),
     ("kill_rules",),
@@ -23,7 +23,8 @@ ROWS = (
     ("stages", "executors", "tracking", "report", "workloads"),
     ("registry",),
     ("pipeline",),
-    ("plan", "worker", "rank", "finish", "evidence"),
+    ("plan", "worker", "rank", "finish", "evidence", "station"),
+    ("supervisor", "proof"),
     ("submit",),
     ("launch",),
     ("commands",),
@@ -39,6 +40,7 @@ HEAVY = {
     "matplotlib": ("report",),
     "modal": ("executors/modal_cloud",),
     "wandb": ("tracking/wandb_run",),
+    "tensorboardX": ("tracking/tensorboard_run",),
     "yaml": ("card",),
     "jinja2": ("card/markdown", "report"),
     "peppi_py": ("workloads/melee",),

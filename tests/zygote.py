@@ -29,9 +29,9 @@ from typing import Any
 
 PRELOADED = (
     "torch", "torch._dynamo", "torch.distributed.run", "matplotlib.pyplot", "cardrunner.main", "cardrunner.worker",
-    "cardrunner.executors.local", "cardrunner.report.plots", "cardrunner.rank", "cardrunner.stages.load",
-    "cardrunner.stages.checkpoint", "cardrunner.stages.download", "cardrunner.stages.demo",
-    "cardrunner.workloads.toy.workload",
+    "cardrunner.supervisor", "cardrunner.station", "cardrunner.executors.local", "cardrunner.report.plots",
+    "cardrunner.rank", "cardrunner.stages.load", "cardrunner.stages.checkpoint", "cardrunner.stages.download",
+    "cardrunner.stages.demo", "cardrunner.workloads.toy.workload",
 )  # fmt: skip
 
 
@@ -156,7 +156,7 @@ def run(order: dict[str, Any]) -> None:
     if order["limit"] is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (order["limit"], order["limit"]))
     forking = SimpleNamespace(**{**vars(subprocess), "Popen": ForkedModule})
-    for name in ("cardrunner.executors.local", "cardrunner.stages.processes"):
+    for name in ("cardrunner.executors.local", "cardrunner.stages.processes", "cardrunner.tracking.stations"):
         vars(importlib.import_module(name))["subprocess"] = forking
     handler = "torch.distributed.elastic.multiprocessing.subprocess_handler.subprocess_handler"
     vars(importlib.import_module(handler))["Popen"] = ForkedModule

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 
-from cardrunner.commands.run_arguments import add_run_argument, progress_of, run_of, tell
+from cardrunner.commands.run_arguments import add_run_argument, next_steps, progress_of, run_of, tell
 from cardrunner.errors import Interrupted
+from cardrunner.runs.status import derive_status
 from cardrunner.submit import attach
 
 HELP = "watch a run to its end; leaving does not affect it"
@@ -21,7 +22,12 @@ def run(options: argparse.Namespace) -> int:
     """Watch; ends with the run's own exit code."""
     folder = run_of(options)
     try:
-        return tell(attach(folder, progress=progress_of(options)))
+        ending = attach(folder, progress=progress_of(options))
     except KeyboardInterrupt:
-        print(f"left; run {folder.name} goes on", file=sys.stderr)
+        status = derive_status(folder)
+        print(f"left; run {folder.name} {'goes on' if status.live else f'is {status.state}'}", file=sys.stderr)
+        next_steps(status, options)
         return Interrupted.exit_code
+    code = tell(ending)
+    next_steps(ending.status, options)
+    return code

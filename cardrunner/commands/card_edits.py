@@ -15,6 +15,7 @@ from cardrunner.card.edit import Edit, Removal, edit_document
 from cardrunner.card.load import LoadedCard, load_card_bytes
 from cardrunner.card.reader import read_bytes
 from cardrunner.errors import EnvironmentFailed, IntegrityError, UsageError
+from cardrunner.redaction import found_in
 from cardrunner.runs.files import explained, write_durably
 
 
@@ -33,6 +34,10 @@ def save_edits(loaded: LoadedCard, edits: Sequence[Edit | Removal]) -> LoadedCar
         resolve=registry.workload_spec,
         sources=loaded.sources,
     )
+    if (variable := found_in(changed.data.decode())) is not None:
+        raise UsageError(
+            f"{loaded.path}: this edit would write the value of {variable} into the card; nothing was written"
+        )
     if changed.digest != loaded.digest:
         raise IntegrityError(f"{loaded.path}: this edit would change what is signed; nothing was written")
     _replace(loaded.path, expected=loaded.data, data=changed.data)

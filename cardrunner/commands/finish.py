@@ -1,11 +1,11 @@
-"""`cardrunner finish`: what is left for this side after a detached run ended."""
+"""`cardrunner finish`: what is left for this side after a run ended."""
 
 from __future__ import annotations
 
 import argparse
 
-from cardrunner.commands.run_arguments import add_run_argument, progress_of, run_of, tell
-from cardrunner.finish import finish_run
+from cardrunner.commands.run_arguments import add_run_argument, next_steps, progress_of, run_of, tell
+from cardrunner.submit import finish
 
 HELP = "download, demo and results card of a run that ended; safe to repeat"
 
@@ -17,4 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Finish; ends with the run's own exit code."""
-    return tell(finish_run(run_of(options), progress=progress_of(options)))
+    ending = finish(run_of(options), progress=progress_of(options))
+    code = tell(ending)
+    next_steps(ending.status, options)
+    return code

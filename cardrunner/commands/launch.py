@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-from cardrunner.commands.run_arguments import add_runs_argument, progress_of, tell
+from cardrunner.commands.run_arguments import add_runs_argument, next_steps, progress_of, tell
 from cardrunner.launch import LaunchOptions, admit, launch, prepare
 from cardrunner.plan import describe
 
@@ -19,9 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--executor", choices=("inline", "local"), help="for a local card: this process, or one of its own"
     )
-    parser.add_argument(
-        "--detach", action="store_true", help="return once it trains; `cardrunner finish` does what is left"
-    )
+    parser.add_argument("--detach", action="store_true", help="return once it is proved that it trains")
     parser.add_argument("--dry-run", action="store_true", help="show the plan, and what would refuse it, and stop")
     parser.add_argument("--run-name", metavar="NAME", help="another name, for a card with `repeat: true`")
     add_runs_argument(parser)
@@ -36,8 +33,7 @@ def run(options: argparse.Namespace) -> int:
         return _dry_run(options.card, chosen)
     ending = launch(options.card, chosen, progress=progress_of(options))
     code = tell(ending)
-    if ending.status.live:
-        print(f"it goes on without this shell; when it ended: cardrunner finish {ending.status.run}", file=sys.stderr)
+    next_steps(ending.status, options)
     return code
 
 

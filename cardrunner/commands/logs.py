@@ -7,9 +7,12 @@ import sys
 import time
 
 from cardrunner.commands.run_arguments import add_run_argument, run_of
+from cardrunner.redaction import hide
 from cardrunner.runs.files import explained
 from cardrunner.runs.folder import RunFolder
+from cardrunner.runs.lease import is_supervised
 from cardrunner.runs.status import derive_status
+from cardrunner.submit import refresh
 
 HELP = "print what the worker of a run printed"
 _LOOK_SECONDS = 0.2
@@ -29,7 +32,9 @@ def run(options: argparse.Namespace) -> int:
         return 0
     offset = 0
     while True:
-        live = options.follow and derive_status(folder).live  # asked before the last look
+        if (problem := refresh(folder)) is not None and not offset:
+            print(problem, file=sys.stderr)
+        live = options.follow and (derive_status(folder).live or is_supervised(folder))  # asked before the last look
         offset = _print_from(folder, offset)
         if not live:
             return 0
@@ -42,6 +47,6 @@ def _print_from(folder: RunFolder, offset: int) -> int:
     with explained(folder.log, "read"), folder.log.open("rb") as log:
         log.seek(offset)
         data = log.read()
-    sys.stdout.write(data.decode(errors="replace"))
+    sys.stdout.write(hide(data.decode(errors="replace")))
     sys.stdout.flush()
     return offset + len(data)

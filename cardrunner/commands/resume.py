@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from cardrunner.commands.run_arguments import add_run_argument, progress_of, run_of, tell
+from cardrunner.commands.run_arguments import add_run_argument, next_steps, progress_of, run_of, tell
 from cardrunner.launch import resume
 
 HELP = "go on with a run that ended before its plan did"
@@ -14,8 +14,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The run, and the answer that a paused one waits for."""
     add_run_argument(parser)
     parser.add_argument("--acknowledge", metavar="TEXT", help="why a run that was paused for investigation may go on")
+    parser.add_argument("--detach", action="store_true", help="return once it is proved that it trains")
 
 
 def run(options: argparse.Namespace) -> int:
     """Resume and wait."""
-    return tell(resume(run_of(options), acknowledge=options.acknowledge, progress=progress_of(options)))
+    ending = resume(
+        run_of(options), acknowledge=options.acknowledge, detach=options.detach, progress=progress_of(options)
+    )
+    code = tell(ending)
+    next_steps(ending.status, options)
+    return code

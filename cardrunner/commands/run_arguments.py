@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from cardrunner.contracts import Progress
@@ -13,6 +15,12 @@ from cardrunner.runs.status import Status
 from cardrunner.tracking.progress import make_progress
 from cardrunner.units import format_dollars
 from cardrunner.workspace import Workspace
+
+_NEXT_WHILE_LIVE = (
+    ("watch", "cardrunner attach {run}"),
+    ("log", "cardrunner logs {run} -f"),
+    ("stop", "cardrunner stop {run}"),
+)
 
 
 def add_runs_argument(parser: argparse.ArgumentParser) -> None:
@@ -50,12 +58,35 @@ def progress_of(options: argparse.Namespace) -> Progress:
 
 def tell(ending: Ending) -> int:
     """Say how a run ended: its state to people, the results card to whoever reads stdout. Gives the exit code."""
+    if ending.log is not None:
+        print(f"the log of the worker, which never trained:\n{indented(ending.log)}", file=sys.stderr)
     print(summary(ending.status), file=sys.stderr)
     if ending.problem is not None:
         print(ending.problem, file=sys.stderr)
     if ending.status.results is not None:
         print(ending.status.results)
     return ending.exit_code
+
+
+def next_steps(status: Status, options: argparse.Namespace) -> None:
+    """Say what one can do now, as commands that can be pasted."""
+    at = ["--runs", str(options.runs)] if options.runs is not None else []
+    for what, command in _NEXT_WHILE_LIVE if status.live else _after(status):
+        words = [*command.format(run=status.run).split(), *at]
+        print(f"  {what:<8}{shlex.join(words)}", file=sys.stderr)
+
+
+def _after(status: Status) -> Iterator[tuple[str, str]]:
+    match (status.next or "").split():
+        case ["cardrunner", "resume", *_] if status.state == "investigate":
+            yield "go on", "cardrunner resume {run} --acknowledge WHY"
+        case ["cardrunner", verb, *_]:
+            yield ("go on" if verb == "resume" else verb), f"cardrunner {verb} {{run}}"
+
+
+def indented(text: str) -> str:
+    """Set off from our own words."""
+    return "\n".join(f"  | {line}" for line in text.splitlines())
 
 
 def summary(status: Status) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from cardrunner.commands.run_arguments import add_runs_argument, run_of, runs_of, summary
 from cardrunner.errors import IntegrityError
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.status import Status, derive_status
+from cardrunner.submit import refresh
 from cardrunner.units import format_dollars
 
 HELP = "show the state of one run, or of all"
@@ -26,7 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the state of the run, or of every run."""
     if options.run_name is not None:
-        status = derive_status(run_of(options))
+        folder = run_of(options)
+        if (problem := refresh(folder)) is not None:
+            print(problem, file=sys.stderr)
+        status = derive_status(folder)
         print(json.dumps(_plain(status), indent=2) if options.json else "\n".join(_lines(status)))
         return 0
     found = list(_readable(RunFolder.all(runs_of(options))))
@@ -63,5 +68,20 @@ def _lines(status: Status) -> Iterator[str]:
     yield f"  cost         {'unknown' if status.cost_usd is None else format_dollars(status.cost_usd)}"
     yield f"  card         {status.card_digest[:12]}, signed by {', '.join(status.signed_by) or 'nobody'}"
     yield f"  started      {status.started}, last sign {status.updated}"
+    for tracker in status.trackers:
+        yield f"  {tracker['name']:<12} {_tracker(tracker)}"
     if status.results:
         yield f"  results      {status.results}"
+    if status.next:
+        yield f"  next         {status.next}"
+
+
+def _tracker(told: Mapping[str, Any]) -> str:
+    parts = [str(told[key]) for key in ("mode", "id", "where") if told.get(key)]
+    if told["state"] != "on":
+        parts.insert(0, str(told["state"]))
+    if told.get("message"):
+        parts.append(str(told["message"]))
+    if told.get("later"):
+        parts.append(f"send it with: {told['later']}")
+    return ", ".join(parts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from cardrunner.commands.run_arguments import add_run_argument, run_of, summary
+from cardrunner.commands.run_arguments import add_run_argument, next_steps, run_of, summary
 from cardrunner.runs.status import derive_status
 from cardrunner.submit import request_stop
 
@@ -16,6 +16,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The run, and how long to wait for it."""
     add_run_argument(parser)
     parser.add_argument("--wait", type=float, default=30.0, metavar="SECONDS", help="how long to wait for its end (30)")
+    parser.add_argument(
+        "--force", action="store_true", help="kill the worker if it has not ended by then; checkpoints stay valid"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -24,12 +27,14 @@ def run(options: argparse.Namespace) -> int:
     if not derive_status(folder).live:
         print(f"nothing to stop: {summary(derive_status(folder))}", file=sys.stderr)
         return 0
-    status = request_stop(folder, patience=options.wait)
+    status = request_stop(folder, patience=options.wait, force=options.force)
     if status.live:
         print(
-            f"run {folder.name} was asked and has not ended yet; watch it with `cardrunner attach {folder.name}`",
+            f"run {folder.name} was asked and has not ended yet; watch it with `cardrunner attach {folder.name}`, "
+            "or end it at once with --force",
             file=sys.stderr,
         )
     else:
         print(summary(status))
+        next_steps(status, options)
     return 0

@@ -5,3 +5,4 @@ from __future__ import annotations
 from typing import Final
 
 WORKER: Final = "cardrunner.worker"
+SUPERVISOR: Final = "cardrunner.supervisor"

@@ -8,21 +8,26 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from cardrunner.contracts import Job
+from cardrunner.errors import UsageError
 from cardrunner.executors import WORKER
 from cardrunner.runs.folder import RunFolder
-from cardrunner.runs.lease import is_live
+from cardrunner.runs.lease import is_live, is_supervised
 
 
 @dataclass(frozen=True)
 class InlineJob:
-    """A worker that runs when somebody waits for it."""
+    """A worker that runs when the process that submitted it waits for it."""
 
     folder: RunFolder
+    pid: int
 
     @property
     def id(self) -> str:
-        """This process."""
-        return f"inline:{os.getpid()}"
+        """``inline:PID``."""
+        return f"inline:{self.pid}"
+
+    def sync(self) -> None:
+        """Nothing to do: the worker writes this very folder."""
 
     def wait(self) -> int:
         """Run the worker here; its exit code."""
@@ -30,12 +35,12 @@ class InlineJob:
         return int(worker.run_worker(self.folder.root))
 
     def running(self) -> bool:
-        """True while the worker is in `wait`."""
-        return is_live(self.folder)
+        """True while the worker is in `wait`, or what is left after it is done."""
+        return is_live(self.folder) or is_supervised(self.folder)
 
     def stop(self, signal_number: int = 15) -> None:
-        """Signal this process, which handles it as any worker does."""
-        os.kill(os.getpid(), signal_number)
+        """Signal the process, which handles it as any worker does."""
+        os.kill(self.pid, signal_number)
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,20 @@ class InlineExecutor:
     """Runs the worker in this process."""
 
     name: ClassVar[str] = "inline"
+    outlives: ClassVar[bool] = False
+    start_seconds: ClassVar[float] = 60.0
 
     def submit(self, folder: RunFolder) -> Job:
         """A job that runs once it is waited for."""
-        return InlineJob(folder)
+        return InlineJob(folder, os.getpid())
+
+    def attach(self, folder: RunFolder, job_id: str) -> Job:
+        """The job of an id, from any shell of this machine.
+
+        Raises:
+            UsageError: it is not the id of an inline job.
+        """
+        kind, _, pid = job_id.partition(":")
+        if kind != self.name or not pid.isdigit():
+            raise UsageError(f"{job_id} is not the id of an inline job; `cardrunner status` shows what runs")
+        return InlineJob(folder, int(pid))

@@ -1,9 +1,14 @@
-"""local: the worker runs in a process of its own, which outlives the shell that started it."""
+"""local: the worker runs in a process of its own, under a supervisor that outlives the shell that started it.
+
+The supervisor (`cardrunner.supervisor`) starts the worker, waits for it, and does what is left for this side. This
+module is all that knows how these processes are started and found again.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -13,93 +18,108 @@ from typing import ClassVar
 
 from cardrunner.contracts import Job
 from cardrunner.errors import UsageError
-from cardrunner.executors import WORKER
+from cardrunner.executors import SUPERVISOR, WORKER
 from cardrunner.runs.environment import child_environment
 from cardrunner.runs.files import explained
 from cardrunner.runs.folder import RunFolder
+from cardrunner.runs.lease import is_live, is_supervised, read_lease
 
 _POLL_SECONDS = 0.1
+_HOLD_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
 class LocalJob:
-    """A worker process, known by its number and by when it began, since numbers are used again.
+    """A supervisor, known by its number and by when it began, since numbers are used again, and its worker.
 
     Args:
-        pid: the process.
+        folder: the run.
+        pid: the supervisor.
         began: its start time as the system writes it.
         process: the handle of the process that started it; None when it was attached to.
     """
 
+    folder: RunFolder
     pid: int
     began: str
     process: subprocess.Popen[bytes] | None = None
-
-    @classmethod
-    def attach(cls, job_id: str) -> LocalJob:
-        """The job of an id, from any shell of this machine.
-
-        Raises:
-            UsageError: it is not an id of a local job.
-        """
-        kind, _, rest = job_id.partition(":")
-        pid, _, began = rest.partition(":")
-        if kind != "local" or not pid.isdigit() or not began:
-            raise UsageError(f"{job_id} is not the id of a local job; `cardrunner status` shows what runs")
-        return cls(int(pid), began)
 
     @property
     def id(self) -> str:
         """``local:PID:START``."""
         return f"local:{self.pid}:{self.began}"
 
+    def sync(self) -> None:
+        """Nothing to do: the worker writes this very folder."""
+
     def wait(self) -> int:
-        """The exit code, 128 + n for a process that signal n ended; 0 for one that another shell started.
+        """The run's exit code, 128 + n where signal n ended the supervisor; 0 for one that another shell started.
 
         The ledger has the exit code in any case.
         """
-        if self.process is not None:
-            code = self.process.wait()
-            return code if code >= 0 else 128 - code
+        code = self.process.wait() if self.process is not None else 0
         while self.running():
             time.sleep(_POLL_SECONDS)
-        return 0
+        return code if code >= 0 else 128 - code
 
     def running(self) -> bool:
-        """True until the process ended."""
+        """True until the supervisor ended, and the worker too, should it have lost its supervisor."""
+        return self._supervised() or is_live(self.folder)
+
+    def stop(self, signal_number: int = 15) -> None:
+        """Signal the run; harmless when it is gone. SIGKILL goes to the worker, so that its end is written down."""
+        worker = _worker_of(self.folder)
+        target = self.pid if self._supervised() and (worker is None or signal_number != signal.SIGKILL) else worker
+        if target is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(target, signal_number)
+
+    def _supervised(self) -> bool:
         if self.process is not None:
             return self.process.poll() is None
         return start_time(self.pid) == self.began
 
-    def stop(self, signal_number: int = 15) -> None:
-        """Signal the process; harmless when it is gone."""
-        if self.running():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, signal_number)
-
 
 @dataclass(frozen=True)
 class LocalExecutor:
-    """Runs ``python -m cardrunner.worker`` in a session of its own; what it prints goes to ``worker.log``."""
+    """Runs supervisor and worker in a session of their own; what they print goes to ``worker.log``."""
 
     name: ClassVar[str] = "local"
+    outlives: ClassVar[bool] = True
+    start_seconds: ClassVar[float] = 60.0
 
     def submit(self, folder: RunFolder) -> Job:
-        """Start the worker.
+        """Start the supervisor; from then on the run is its own.
 
         Raises:
             EnvironmentFailed: the log cannot be written, or no process can be started.
         """
-        with explained(folder.log, "write"), folder.log.open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", WORKER, str(folder.root)],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                env=child_environment(),
-            )
-        return LocalJob(process.pid, start_time(process.pid) or "ended", process)
+        process = _started(folder, SUPERVISOR, session=True)
+        until = time.monotonic() + _HOLD_SECONDS
+        while not is_supervised(folder) and process.poll() is None and time.monotonic() < until:
+            time.sleep(0.01)
+        return LocalJob(folder, process.pid, start_time(process.pid) or "ended", process)
+
+    def attach(self, folder: RunFolder, job_id: str) -> Job:
+        """The job of an id, from any shell of this machine.
+
+        Raises:
+            UsageError: it is not the id of a local job.
+        """
+        kind, _, rest = job_id.partition(":")
+        pid, _, began = rest.partition(":")
+        if kind != self.name or not pid.isdigit() or not began:
+            raise UsageError(f"{job_id} is not the id of a local job; `cardrunner status` shows what runs")
+        return LocalJob(folder, int(pid), began)
+
+
+def start_worker(folder: RunFolder) -> subprocess.Popen[bytes]:
+    """Start ``python -m cardrunner.worker`` on a run, for its supervisor.
+
+    Raises:
+        EnvironmentFailed: the log cannot be written, or no process can be started.
+    """
+    return _started(folder, WORKER, session=False)
 
 
 def start_time(pid: int) -> str | None:
@@ -112,6 +132,23 @@ def start_time(pid: int) -> str | None:
     except OSError:
         return None
     return None if fields[0] in "ZX" else fields[19]
+
+
+def _started(folder: RunFolder, module: str, *, session: bool) -> subprocess.Popen[bytes]:
+    with explained(folder.log, "write"), folder.log.open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", module, str(folder.root)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=session,
+            env=child_environment(),
+        )
+
+
+def _worker_of(folder: RunFolder) -> int | None:
+    body = read_lease(folder)
+    return body.pid if body is not None and is_live(folder) else None
 
 
 def _start_time_of_ps(pid: int) -> str | None:

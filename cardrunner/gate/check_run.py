@@ -19,6 +19,7 @@ from typing import IO, cast
 
 from cardrunner.card import characters
 from cardrunner.gate.case import timestamp, utc_now
+from cardrunner.redaction import hide
 from cardrunner.workspace import Workspace
 
 TIMEOUT_SECONDS = 600.0
@@ -103,7 +104,7 @@ class _Tail:
         self._kept = (self._kept + block)[-_KEPT_BYTES:]
 
     def text(self) -> str:
-        return plain_output(self._kept.decode(errors="replace"))[-KEPT_CHARACTERS:].strip()
+        return hide(plain_output(self._kept.decode(errors="replace")))[-KEPT_CHARACTERS:].strip()
 
 
 def _run(argv: Sequence[str], workspace: Workspace, tail: _Tail, *, deadline: float) -> str | None:

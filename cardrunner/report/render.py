@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from cardrunner.card.load import SpecResolver
+from cardrunner.redaction import hide
 from cardrunner.report.curves import figures
 from cardrunner.report.recorded import Recorded, read_run
 from cardrunner.report.sections import SECTIONS
@@ -36,7 +37,7 @@ def render_report(folder: RunFolder, *, resolve: SpecResolver) -> Path:
     run = read_run(folder, resolve)
     if importlib.util.find_spec("matplotlib") is not None:
         _draw(run)
-    write_text(folder.results, render_page(run))
+    write_text(folder.results, hide(render_page(run)))
     return folder.results
 
 

@@ -117,6 +117,21 @@ class RunFolder:
         return self.root / "lease.json"
 
     @property
+    def supervisor(self) -> Path:
+        """Held by the one who starts workers and does what is left after them."""
+        return self.root / "supervisor.json"
+
+    @property
+    def submitting(self) -> Path:
+        """Locked while somebody submits, so that of two resumes at once one goes on."""
+        return self.root / "submitting.lock"
+
+    @property
+    def pulse(self) -> Path:
+        """How far training has come, about once a second; not part of the record."""
+        return self.root / "pulse.json"
+
+    @property
     def stop_request(self) -> Path:
         """Exists once `cardrunner stop` was called; removed when the run is resumed."""
         return self.root / "stop.json"
@@ -150,6 +165,23 @@ class RunFolder:
     def latest(self) -> Path:
         """The latest weights in the workload's own checkpoint format."""
         return self.root / "latest.pt"
+
+    @property
+    def tracking(self) -> Path:
+        """What trackers remember, and what their processes print."""
+        return self.root / "tracking"
+
+    def tracker_lock(self, name: str) -> Path:
+        """Held by a tracker's process while it lives."""
+        return self.tracking / f"{name}.lock"
+
+    def tracker_state(self, name: str) -> Path:
+        """What a tracker needs to know when the run is resumed."""
+        return self.tracking / f"{name}.json"
+
+    def tracker_log(self, name: str) -> Path:
+        """What a tracker's process printed."""
+        return self.tracking / f"{name}.log"
 
     @property
     def results(self) -> Path:

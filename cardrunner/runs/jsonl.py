@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cardrunner.redaction import hide_in
 from cardrunner.runs.files import explained
 
 _NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
@@ -42,8 +43,11 @@ def append_line(path: Path, row: Mapping[str, Any], *, durable: bool) -> None:
 
 
 def line_of(row: Mapping[str, Any]) -> bytes:
-    """One row as a line."""
-    return json.dumps(_to_json(row), ensure_ascii=False, allow_nan=False, separators=(", ", ": ")).encode() + b"\n"
+    """One row as a line, with the environment's secrets hidden in what is free text."""
+    return (
+        json.dumps(_to_json(hide_in(row)), ensure_ascii=False, allow_nan=False, separators=(", ", ": ")).encode()
+        + b"\n"
+    )
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

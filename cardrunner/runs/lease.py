@@ -1,7 +1,7 @@
-"""One writer per run: a lock that the worker holds while it lives, with a heartbeat in it.
+"""One writer per run, and one supervisor: locks that they hold while they live, with a heartbeat in them.
 
 The lock (flock) vanishes with its process, however that ends, so a dead run never looks alive. The JSON body is for
-people, and for machines that cannot see the lock.
+people, and for machines that cannot see the lock: there a holder counts as alive while its heartbeat is fresh.
 """
 
 from __future__ import annotations
@@ -21,11 +21,13 @@ from typing import Self
 from pydantic import ValidationError
 
 from cardrunner.errors import NameTaken
-from cardrunner.runs.clock import utc_now
+from cardrunner.runs.clock import utc_now, utc_seconds
 from cardrunner.runs.files import explained
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.records import Record
 
+STALE_SECONDS = 60.0
+"""How old the heartbeat of a holder on another machine may be, with clocks a little apart."""
 _BODY_BYTES = 512
 _PATIENCE_SECONDS = 0.5
 
@@ -37,6 +39,8 @@ class LeaseBody(Record):
     host: str
     started: str
     heartbeat: str
+    released: bool = False
+    """It was given back in good order."""
 
 
 class Lease:
@@ -49,7 +53,7 @@ class Lease:
 
     def __init__(self, descriptor: int, *, every: float = 5.0) -> None:
         self._descriptor = descriptor
-        self._started = utc_now()
+        self._started, self._released = utc_now(), False
         self._over = threading.Event()
         self._beat()
         self._thread = threading.Thread(target=self._keep_beating, args=(every,), name="lease", daemon=True)
@@ -63,13 +67,25 @@ class Lease:
             NameTaken: another process is.
             EnvironmentFailed: the file cannot be written.
         """
-        with explained(folder.lease, "write"):
-            descriptor = os.open(folder.lease, os.O_RDWR | os.O_CREAT, 0o644)
+        return cls._acquired(folder, folder.lease, "is live", every=every)
+
+    @classmethod
+    def supervise(cls, folder: RunFolder, *, every: float = 5.0) -> Lease:
+        """Become the one who starts workers of the run and does what is left after them.
+
+        Raises:
+            NameTaken: another process is.
+            EnvironmentFailed: the file cannot be written.
+        """
+        return cls._acquired(folder, folder.supervisor, "is supervised", every=every)
+
+    @classmethod
+    def _acquired(cls, folder: RunFolder, path: Path, what: str, *, every: float) -> Lease:
+        with explained(path, "write"):
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         if not _lock_patiently(descriptor):
             os.close(descriptor)
-            raise NameTaken(
-                f"run {folder.name} is live{_holder(folder)}; watch it with `cardrunner attach {folder.name}`"
-            )
+            raise NameTaken(f"run {folder.name} {what}{_holder(path)}; watch it with `cardrunner attach {folder.name}`")
         return cls(descriptor, every=every)
 
     def release(self) -> None:
@@ -77,7 +93,9 @@ class Lease:
         self._over.set()
         self._thread.join()
         if self._descriptor >= 0:
-            self._beat()
+            self._released = True
+            with contextlib.suppress(OSError):
+                self._beat()
             os.close(self._descriptor)
             self._descriptor = -1
 
@@ -95,24 +113,57 @@ class Lease:
                 self._beat()
 
     def _beat(self) -> None:
-        body = LeaseBody(pid=os.getpid(), host=socket.gethostname(), started=self._started, heartbeat=utc_now())
+        body = LeaseBody(
+            pid=os.getpid(),
+            host=socket.gethostname(),
+            started=self._started,
+            heartbeat=utc_now(),
+            released=self._released,
+        )
         # one write of one size in place: a rename would leave the lock on a file that nobody sees any more
         os.pwrite(self._descriptor, body.model_dump_json().encode().ljust(_BODY_BYTES - 1) + b"\n", 0)
 
 
 def is_live(folder: RunFolder) -> bool:
-    """True while a process of this machine holds the run's lease."""
-    with _opened(folder.lease) as descriptor:
-        if descriptor is None or _try_lock(descriptor, fcntl.LOCK_SH):
-            return False
-    body = read_lease(folder)
-    return body is None or body.host != socket.gethostname() or _exists(body.pid)
+    """True while a worker holds the run's lease."""
+    return _is_held(folder.lease)
+
+
+def is_supervised(folder: RunFolder) -> bool:
+    """True while somebody starts its workers, waits for them, or does what is left after them."""
+    return _is_held(folder.supervisor)
 
 
 def read_lease(folder: RunFolder) -> LeaseBody | None:
     """What the last writer said; None when there was none."""
+    return _body(folder.lease)
+
+
+def read_supervision(folder: RunFolder) -> LeaseBody | None:
+    """What the last supervisor said; None when there was none."""
+    return _body(folder.supervisor)
+
+
+def _is_held(path: Path) -> bool:
+    with _opened(path) as descriptor:
+        if descriptor is None:
+            return False
+        free, body = _try_lock(descriptor, fcntl.LOCK_SH), _body(path)
+    if body is None or body.host == socket.gethostname():
+        return not free and (body is None or _exists(body.pid))
+    return not free or _is_fresh(body)
+
+
+def _is_fresh(body: LeaseBody) -> bool:
+    """Whether a holder on another machine, whose lock may not be seen here, was heard of just now."""
+    with contextlib.suppress(ValueError):
+        return not body.released and time.time() - utc_seconds(body.heartbeat) < STALE_SECONDS
+    return False
+
+
+def _body(path: Path) -> LeaseBody | None:
     try:
-        return LeaseBody.model_validate(json.loads(folder.lease.read_bytes()))
+        return LeaseBody.model_validate(json.loads(path.read_bytes()))
     except (OSError, ValueError, ValidationError):
         return None
 
@@ -159,6 +210,6 @@ def _exists(pid: int) -> bool:
     return True
 
 
-def _holder(folder: RunFolder) -> str:
-    body = read_lease(folder)
+def _holder(path: Path) -> str:
+    body = _body(path)
     return f" (process {body.pid} on {body.host}, last heard of at {body.heartbeat})" if body else ""

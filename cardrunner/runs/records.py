@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -9,6 +10,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cardrunner.errors import IntegrityError
+from cardrunner.redaction import hide_in
 from cardrunner.runs.files import write_text
 
 State = Literal["starting", "running", "completed", "stopped", "investigate", "failed", "interrupted", "timed_out"]
@@ -215,8 +217,10 @@ R = TypeVar("R", bound=Record)
 
 
 def write_record(path: Path, record: Record) -> None:
-    """Write a record whole or not at all."""
-    write_text(path, record.model_dump_json(indent=2) + "\n")
+    """Write a record whole or not at all, with the environment's secrets hidden in what is free text."""
+    text = record.model_dump_json()
+    hidden = json.dumps(hide_in(json.loads(text)), indent=2, ensure_ascii=False)
+    write_text(path, hidden + "\n")
 
 
 def read_record(path: Path, kind: type[R]) -> R:

@@ -14,12 +14,12 @@ from cardrunner.runs.attempts import Attempt, read_attempts
 from cardrunner.runs.clock import utc_seconds
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.history import History, HistoryRow
-from cardrunner.runs.lease import is_live, read_lease
+from cardrunner.runs.lease import is_live, is_supervised, read_lease
 from cardrunner.runs.ledger import Event, Ledger
 from cardrunner.runs.records import STATE, LaunchRecord, Manifest, R, Record, State, TrainRecord, find_record
 
 START_SECONDS = 60.0
-"""How long a submitted worker may take to hold its lease before it counts as lost."""
+"""How long a submitted worker may take to hold its lease before it counts as lost, where its executor says nothing."""
 LIVE_STATES: frozenset[State] = frozenset({"starting", "running"})
 LOST_EXIT_CODE = EnvironmentFailed.exit_code
 """The exit code of a worker that died without a word."""
@@ -47,6 +47,10 @@ class Status(Record):
     updated: str
     weights_sha256: str | None
     results: str | None
+    trackers: tuple[dict[str, Any], ...] = ()
+    """What each tracker last said: name, state, mode, id, where, later."""
+    next: str | None = None
+    """What one can do now, as a command; None where nothing is left."""
 
     @property
     def live(self) -> bool:
@@ -88,7 +92,27 @@ def derive_status(folder: RunFolder, *, now: float | None = None) -> Status:
         updated=seen.updated,
         weights_sha256=train.weights_sha256 if train else None,
         results=str(folder.results) if folder.results.exists() else None,
+        trackers=tracker_states(seen.events),
+        next=_next(folder.name, state, finished=seen.finished),
     )
+
+
+def tracker_states(events: Sequence[Event]) -> tuple[dict[str, Any], ...]:
+    """What each tracker said last, by name; its place and id from when it was last told."""
+    found: dict[str, dict[str, Any]] = {}
+    for event in events:
+        if event.get("event") == "tracker":
+            told = {key: value for key, value in event.items() if key not in ("event", "at", "attempt")}
+            found[str(event.get("name"))] = {**found.get(str(event.get("name")), {"message": None}), **told}
+    return tuple(found.values())
+
+
+def _next(run: str, state: State, *, finished: bool) -> str | None:
+    if state in LIVE_STATES:
+        return f"cardrunner attach {run}"
+    if state == "completed":
+        return None if finished else f"cardrunner finish {run}"
+    return f"cardrunner resume {run}" + (' --acknowledge "why it may go on"' if state == "investigate" else "")
 
 
 def metered_seconds(folder: RunFolder, *, now: float | None = None) -> float:
@@ -165,6 +189,12 @@ class _Seen:
         return read_attempts(self.events, rows=self.rows, lease=read_lease(self.folder))
 
     @property
+    def finished(self) -> bool:
+        """Whether what is left after the worker was done since it ended."""
+        turns = self._named("attempt_ended", "finished")
+        return bool(turns) and turns[-1]["event"] == "finished" and turns[-1].get("problem") is None
+
+    @property
     def stage(self) -> str | None:
         stages = self._named("stage_started")
         return stages[-1]["stage"] if stages else None
@@ -204,7 +234,8 @@ class _Seen:
         return [event for event in self._named("stage_started") if event.get("attempt") == attempt]
 
     def _before_the_worker(self, latest: Event) -> tuple[State, str | None]:
-        if self.live or self.now - utc_seconds(latest["at"]) < START_SECONDS:
+        patience = float(latest.get("start_seconds") or START_SECONDS)
+        if self.live or is_supervised(self.folder) or self.now - utc_seconds(latest["at"]) < patience:
             return "starting", None
         return "failed", f"the worker never started; see `cardrunner logs {self.folder.name}`"
 

@@ -1,4 +1,4 @@
-"""What a card promises beside its data: the commit it was reviewed with, and who watches."""
+"""What a card promises beside its data: the commit it was reviewed with."""
 
 from __future__ import annotations
 
@@ -13,15 +13,6 @@ def promise_facts(ctx: RunContext) -> Iterator[Fact]:
     """Rows for the expected-against-actual table; the environment is the one this attempt recorded."""
     if ctx.card.code is not None:
         yield _commit_fact(ctx.card.code.commit, _environment(ctx))
-    if (wandb := ctx.card.infra.tracking.wandb) is not None:
-        yield Fact(
-            name="tracking: wandb",
-            expected=wandb.project,
-            actual="nothing is sent",
-            ok=False,
-            severity="warning",
-            note="this version keeps the run's own history only",
-        )
 
 
 def _environment(ctx: RunContext) -> Environment | None:

@@ -2,126 +2,127 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from cardrunner.contracts import Progress, Task
-from cardrunner.errors import IntegrityError
+from cardrunner.card.load import LoadedCard
+from cardrunner.contracts import Board, Progress, ShowsRuns
+from cardrunner.errors import EnvironmentFailed
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.history import HistoryRow
-from cardrunner.runs.jsonl import parse_line
-from cardrunner.runs.records import LoadRecord, find_record
+from cardrunner.runs.tail import Tail
+from cardrunner.tracking.watched import Watched
 
 _LOOK_SECONDS = 0.2
 
 
-@dataclass
-class Tail:
-    """Reads what was appended to a file of JSON lines since the last look; half a line waits for its end."""
-
-    path: Path
-    offset: int = 0
-
-    def new(self) -> Iterator[dict[str, Any]]:
-        """Rows that were not seen yet."""
-        size = self.path.stat().st_size if self.path.exists() else 0
-        if size < self.offset:  # rewritten after a resume
-            self.offset = 0
-        if size == self.offset:
-            return
-        with self.path.open("rb") as stream:
-            stream.seek(self.offset)
-            data = stream.read()
-        whole, _, _ = data.rpartition(b"\n")
-        self.offset += len(whole) + 1 if whole else 0
-        yield from (row for line in whole.split(b"\n") if (row := parse_line(line)) is not None)
-
-
 def follow(
+    loaded: LoadedCard,
     folder: RunFolder,
     running: Callable[[], bool],
     progress: Progress,
     *,
-    epochs: int,
+    since: int | None = None,
+    sync: Callable[[], object] = lambda: None,
     seen_enough: Callable[[], bool] = lambda: False,
 ) -> None:
     """Show a run until it ends.
 
     Args:
+        loaded: its card.
         folder: the run.
         running: whether more is to come.
         progress: where to show it.
-        epochs: how many the card plans.
+        since: the byte of the ledger to begin at; the newest submission when absent.
+        sync: brings the folder up to date; may raise EnvironmentFailed, which is told once.
         seen_enough: leave earlier.
     """
-    ledger, history = Tail(folder.ledger), Tail(folder.history)
-    news = _since_submitted(list(ledger.new()))
-    with ExitStack() as bars:
-        screen = _Screen(folder, progress, epochs, bars)
+    screen = _Screen(loaded, folder, progress, since)
+    board = progress.board() if isinstance(progress, ShowsRuns) else contextlib.nullcontext(None)
+    with board as shown:
         going = True
         while going:
             going = running() and not seen_enough()  # asked before the last look, so that nothing is missed
-            for event in (*news, *ledger.new()):
-                screen.event(event)
-            news = []
-            for row in history.new():
-                screen.row(row)
+            screen.sync(sync)
+            screen.look(shown)
             if going:
                 time.sleep(_LOOK_SECONDS)
+
+
+@contextlib.contextmanager
+def following(loaded: LoadedCard, folder: RunFolder, progress: Progress, *, since: int) -> Iterator[None]:
+    """Show a run from beside while it goes on in this thread."""
+    over = threading.Event()
+    thread = threading.Thread(
+        target=follow,
+        args=(loaded, folder, lambda: not over.wait(0), progress),
+        kwargs={"since": since},
+        name="follow",
+        daemon=True,
+    )
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(timeout=10)
+
+
+class _Screen:
+    def __init__(self, loaded: LoadedCard, folder: RunFolder, progress: Progress, since: int | None) -> None:
+        self.progress, self.epochs = progress, loaded.card.training.epochs
+        self.watched = Watched(loaded, folder)
+        self.ledger, self.history = Tail(folder.ledger, since or 0), Tail(folder.history)
+        self.skipping = since is None
+        self.shown: set[int] = set()
+        self.complained = False
+
+    def look(self, board: Board | None) -> None:
+        """Show what is new."""
+        events = list(self.ledger.new())
+        for event in _since_submitted(events) if self.skipping else events:
+            self._event(event)
+        self.skipping = False
+        for line in self.history.new():
+            self._row(line)
+        if board is not None:
+            board.show(self.watched.snapshot())
+
+    def sync(self, sync: Callable[[], object]) -> None:
+        try:
+            sync()
+            self.complained = False
+        except EnvironmentFailed as error:
+            if not self.complained:
+                self.progress.note(f"shown as it was last heard of: {error}")
+            self.complained = True
+
+    def _event(self, event: dict[str, Any]) -> None:
+        text = self.watched.note(event)
+        if event.get("event") == "stage_started":
+            self.progress.stage(str(event.get("stage")))
+        elif text is not None:
+            self.progress.note(text)
+
+    def _row(self, line: dict[str, Any]) -> None:
+        try:
+            row = HistoryRow.model_validate(line)
+        except ValidationError:
+            return
+        if row.kind == "validation":
+            if row.step in self.shown:
+                return
+            self.shown.add(row.step)
+            self.progress.note(f"epoch {row.epoch}/{self.epochs}: {row.summary()}")
+        self.watched.take(row)
 
 
 def _since_submitted(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """What belongs to the submission that is being watched, not to earlier attempts."""
     last = max((number for number, event in enumerate(events) if event.get("event") == "submitted"), default=-1)
     return events[last + 1 :]
-
-
-@dataclass
-class _Screen:
-    folder: RunFolder
-    progress: Progress
-    epochs: int
-    bars: ExitStack
-    task: Task | None = None
-    examples: int = 0
-    shown: set[int] = field(default_factory=set)
-
-    def event(self, event: dict[str, Any]) -> None:
-        kind = event.get("event")
-        if kind == "stage_started":
-            self.progress.stage(str(event.get("stage")))
-        elif kind in ("warning", "verdict"):
-            self.progress.note(f"{event.get('action', 'warning')}: {event.get('message')}")
-        elif kind == "restarted":
-            self.progress.note(f"restarted with {event.get('set')}: {event.get('reason')}")
-
-    def row(self, line: dict[str, Any]) -> None:
-        try:
-            row = HistoryRow.model_validate(line)
-        except ValidationError:
-            return
-        if row.kind == "validation" and row.step not in self.shown:
-            self.shown.add(row.step)
-            self.progress.note(f"epoch {row.epoch}/{self.epochs}: {row.summary()}")
-        self._advance(row)
-
-    def _advance(self, row: HistoryRow) -> None:
-        if self.task is None:
-            self.task = self.bars.enter_context(self.progress.task("training", self._total(), unit="examples"))
-        self.task.advance(
-            max(row.examples - self.examples, 0), info=f"{row.summary(1)}, epoch {row.epoch}/{self.epochs}"
-        )
-        self.examples = max(row.examples, self.examples)
-
-    def _total(self) -> int | None:
-        try:
-            load = find_record(self.folder.record("load"), LoadRecord)
-        except IntegrityError:
-            return None
-        return load.train_examples * self.epochs if load else None

@@ -5,17 +5,24 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, TextIO
 
-from cardrunner.contracts import Progress, Task
+from cardrunner.contracts import Board, Progress, Snapshot, Task
+from cardrunner.redaction import hide
+from cardrunner.tracking.words import described
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress as RichBars
     from rich.progress import TaskID
+
+
+_LINE_SECONDS = 60.0
+_STYLES = {"warning": "yellow", "warn:": "yellow", "investigate:": "bold yellow", "stop:": "bold red"}
 
 
 class NullProgress:
@@ -41,8 +48,35 @@ class NullProgress:
         """One line, when there is somewhere for it to go; a reader that left stops nothing."""
         if self._lines is not None:
             with contextlib.suppress(OSError, ValueError):
-                self._lines.write(f"{text}\n")
+                self._lines.write(f"{hide(text)}\n")
                 self._lines.flush()
+
+    @contextmanager
+    def board(self) -> Iterator[Board]:
+        """A line now and then, so that a log of hours shows that the run lives."""
+        yield _LineBoard(self.note) if self._lines is not None else _NullBoard()
+
+
+class _NullBoard:
+    def show(self, snapshot: Snapshot) -> None:
+        pass
+
+
+class _LineBoard:
+    """One line a minute while it trains.
+
+    Args:
+        note: writes it.
+    """
+
+    def __init__(self, note: Callable[[str], None]) -> None:
+        self._note, self._due = note, time.monotonic() + _LINE_SECONDS
+
+    def show(self, snapshot: Snapshot) -> None:
+        if time.monotonic() < self._due or not snapshot.step:
+            return
+        self._due = time.monotonic() + _LINE_SECONDS
+        self._note(described(snapshot))
 
 
 class _NullTask:
@@ -71,8 +105,17 @@ class RichProgress:
             yield _RichTask(bars, bars.add_task(_plain(label), total=total, info="", unit=unit))
 
     def note(self, text: str) -> None:
-        """One line that stays."""
-        self._console.print(_plain(text), highlight=False, soft_wrap=True)
+        """One line that stays; what wants people's eyes in colour."""
+        style = next((style for word, style in _STYLES.items() if text.startswith(word)), None)
+        self._console.print(_plain(hide(text)), style=style, highlight=False, soft_wrap=True)
+
+    @contextmanager
+    def board(self) -> Iterator[Board]:
+        """A few lines at the bottom that change, gone when the run has ended."""
+        from cardrunner.tracking.screen import RichBoard
+
+        with RichBoard(self._console) as shown:
+            yield shown
 
 
 class _RichTask:

@@ -31,6 +31,7 @@ from cardrunner.training.numerics import Numerics, random_state, restore_random_
 from cardrunner.training.order import batches_of
 from cardrunner.training.rows import RowWriter
 from cardrunner.training.saving import Saver, due_by_clock, due_by_count
+from cardrunner.training.signs import Signs
 from cardrunner.training.splitting import halved, split_sentence
 from cardrunner.training.state import Findings
 from cardrunner.training.watch import Asked, Watch
@@ -72,6 +73,7 @@ class Session:
         self.limits = _limits(ctx, attempt_seconds)
         self.watch = Watch(ctx.stop, self.limits, self.group)
         began = time.monotonic() - attempt_seconds
+        self.signs = Signs(ctx, self.trainer, self.group, began=began)
         self.rows = RowWriter(ctx.history, attempt=ctx.attempt, began=began, writes=self.group.leads)
         self.stamped, self.waited = time.monotonic(), 0.0
         self.spoiled = False
@@ -98,6 +100,7 @@ class Session:
         entry = self.saver.resume(steps_per_epoch=self.steps_per_epoch)
         self.adopt_splits()
         self.rows.start(self.trainer.cursor)
+        self.signs.start()
         self.stamped = time.monotonic()
         if entry is None:
             return
@@ -137,6 +140,7 @@ class Session:
 
     def after_step(self) -> None:
         """Whatever is due between two steps."""
+        self.signs.after_step()
         training, step = self.training, self.trainer.cursor.step
         asked = self.watch.look(
             log=due_by_clock(training.log_every, since=self.rows.logged_at),

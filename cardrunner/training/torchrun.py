@@ -12,6 +12,7 @@ from torch.distributed import run
 from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
+from cardrunner.redaction import hiding_streams
 from cardrunner.runs.jsonl import append_line
 
 
@@ -30,4 +31,5 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
+    with hiding_streams():
+        raise SystemExit(main(sys.argv[1:]))

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,10 +51,11 @@ def test_a_completed_run_is_not_run_again(toy_run: Callable[..., object]) -> Non
     assert Ledger(folder.ledger).attempts() == 1
 
 
-def test_a_local_worker_is_found_again_from_another_shell(toy_run: Callable[..., object]) -> None:
+def test_a_local_run_is_found_again_from_another_shell(toy_run: Callable[..., object]) -> None:
     folder: RunFolder = toy_run({"training.toy.step_ms": 50}).folder  # type: ignore[attr-defined]
     job = LocalExecutor().submit(folder)
-    again = LocalJob.attach(job.id)
+    again = LocalExecutor().attach(folder, job.id)
+    assert isinstance(again, LocalJob)
     assert again.running()
     until(lambda: is_live(folder))
     assert os.getpgid(again.pid) == again.pid  # Ctrl-C in this shell's group does not reach it
@@ -62,24 +64,37 @@ def test_a_local_worker_is_found_again_from_another_shell(toy_run: Callable[...,
     assert not again.running()
     assert again.wait() == 0
     assert derive_status(folder).state == "interrupted"
+    assert folder.results.exists()
 
 
-def test_a_killed_worker_leaves_a_run_that_is_not_running(toy_run: Callable[..., object]) -> None:
+def test_a_killed_worker_leaves_a_run_that_is_not_running_and_says_why(toy_run: Callable[..., object]) -> None:
     folder: RunFolder = toy_run({"training.toy.hang_at": 3}).folder  # type: ignore[attr-defined]
     job = LocalExecutor().submit(folder)
     until(lambda: derive_status(folder).stage == "train")
     job.stop(signal.SIGKILL)
-    assert job.wait() == 137
+    assert job.wait() == 7
     status = derive_status(folder)
-    assert status.state == "interrupted"
-    assert "killed, or the machine went down" in str(status.reason)
+    assert (status.state, status.reason) == ("interrupted", "the worker was killed by signal 9 (SIGKILL)")
+    assert folder.results.exists()
 
 
-def test_a_reused_process_number_is_not_our_worker() -> None:
+def test_a_worker_outlives_its_supervisor_and_is_still_watched(toy_run: Callable[..., object]) -> None:
+    folder: RunFolder = toy_run({"training.toy.step_ms": 30}).folder  # type: ignore[attr-defined]
+    job = LocalExecutor().submit(folder)
+    until(lambda: is_live(folder))
+    os.kill(int(job.id.split(":")[1]), signal.SIGKILL)
+    assert job.running()
+    assert job.wait() == 137
+    assert derive_status(folder).state == "completed"
+    assert derive_status(folder).next == f"cardrunner finish {folder.name}"
+
+
+def test_a_reused_process_number_is_not_our_worker(toy_run: Callable[..., Any]) -> None:
+    folder = toy_run().folder
     began = start_time(os.getpid())
-    assert LocalJob(os.getpid(), str(began)).running()
-    assert not LocalJob(os.getpid(), "1").running()
-    LocalJob(os.getpid(), "1").stop(signal.SIGKILL)
+    assert LocalJob(folder, os.getpid(), str(began)).running()
+    assert not LocalJob(folder, os.getpid(), "1").running()
+    LocalJob(folder, os.getpid(), "1").stop(signal.SIGKILL)
 
 
 def test_a_process_that_ended_is_not_running_before_its_parent_looked() -> None:
@@ -89,9 +104,9 @@ def test_a_process_that_ended_is_not_running_before_its_parent_looked() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "local:", "local:x:1", "modal:1:2", "local:12"])
-def test_something_else_is_not_a_job(text: str) -> None:
+def test_something_else_is_not_a_job(text: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not the id of a local job"):
-        LocalJob.attach(text)
+        LocalExecutor().attach(RunFolder(tmp_path), text)
 
 
 def test_a_log_that_cannot_be_written_is_explained(tmp_path: Path) -> None:

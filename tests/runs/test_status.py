@@ -42,6 +42,8 @@ FIELDS = [
     "updated",
     "weights_sha256",
     "results",
+    "trackers",
+    "next",
 ]
 
 

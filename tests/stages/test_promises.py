@@ -55,9 +55,3 @@ def test_other_code_than_the_pinned_is_an_error(toy_run: Runs, tmp_path: Path, c
     fact = facts_of(toy_run({"code": {"commit": pinned}}).context(), folder)["code commit"]
     assert not fact.ok
     assert fact.severity == "error"
-
-
-def test_a_tracker_that_nothing_feeds_is_said(toy_run: Runs, tmp_path: Path) -> None:
-    fact = facts_of(toy_run({"infra.tracking": {"wandb": {"project": "p"}}}).context(), tmp_path)["tracking: wandb"]
-    assert not fact.ok
-    assert fact.severity == "warning"

@@ -93,6 +93,8 @@ def infrastructure(loaded: LoadedCard) -> Rows:
     if wandb:
         project = "/".join(part for part in (wandb.entity, wandb.project) if part)
         rows.append(("wandb", project + (f", tags: {', '.join(wandb.tags)}" if wandb.tags else "")))
+    if infra.tracking.tensorboard:
+        rows.append(("TensorBoard", "event files in the run folder"))
     return rows
 
 

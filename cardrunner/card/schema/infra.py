@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 
 from cardrunner.card.schema.base import (
+    LATER,
     ByteCount,
     Count,
     HourlyRate,
@@ -35,6 +36,8 @@ class Tracking(Section):
     """Trackers beside the run's own history."""
 
     wandb: WandbTracking | None = None
+    tensorboard: Annotated[bool, LATER] = False
+    """Write TensorBoard event files into the run folder."""
 
 
 def _known_platform(value: Any) -> Any:

@@ -1,0 +1,149 @@
+"""Keeps secrets of the environment out of everything that is written or shown: the one place that knows what they are.
+
+A secret is the value of an environment variable whose name says so, and the credentials in a URL. Whatever leaves the
+process as text passes through here: the streams of every entry, JSON lines and records, the results card, what trackers
+are given. Names of variables may be told; values may not.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any, TextIO, cast
+
+_SECRET_NAME = re.compile(
+    r"(?:^|_)(?:API_?KEY|KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|AUTH|PAT|DSN)(?:_|$)|"
+    r"PASSWORD|SECRET|TOKEN|APIKEY|CREDENTIAL",
+    re.IGNORECASE,
+)
+_HARMLESS_NAME = re.compile(r"(?:_FILE|_PATH|_DIR|_HOME|_SOCK|_ID)$|^SSH_AUTH_SOCK$|TOKENIZERS", re.IGNORECASE)
+_SECRET_ID = re.compile(r"TOKEN_ID$|KEY_ID$", re.IGNORECASE)
+_SHORTEST = 6
+"""Shorter values, such as 1 or true, would blank out half of what people read."""
+_WORDS = frozenset(
+    {"disabled", "enabled", "default", "system", "offline", "online", "keyring", "completed", "changeme"}
+)
+_URL_CREDENTIALS = re.compile(r"(?<=://)[^\s/@:'\"]*:[^\s/@'\"]+(?=@)|(?<=://)[^\s/@:'\"]{20,}(?=@)")
+STRUCTURE = frozenset(
+    {
+        "at", "event", "kind", "stage", "state", "action", "executor", "run", "workload", "workspace", "card_file",
+        "file", "stored", "sha256", "weights_sha256", "card_digest", "digest", "host", "hostname", "role", "roles",
+    }
+)  # fmt: skip
+"""Keys whose values are our own words or places: they are read back, and nothing of the environment is put there."""
+
+
+def secrets(environment: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The secret values of an environment, each with the name of its variable; the longest first."""
+    found = {
+        value.strip(): name
+        for name, value in (os.environ if environment is None else environment).items()
+        if _is_secret_name(name) and _is_secret_value(value.strip())
+    }
+    return dict(sorted(found.items(), key=lambda item: -len(item[0])))
+
+
+def hide(text: str) -> str:
+    """The text with ``[NAME hidden]`` in place of secrets, and ``[hidden]`` in place of credentials in URLs."""
+    pattern, names = _pattern(_fingerprint())
+    if pattern is not None:
+        text = pattern.sub(lambda match: f"[{names[match[0]]} hidden]", text)
+    return _URL_CREDENTIALS.sub("[hidden]", text) if "://" in text else text
+
+
+def hide_in(value: Any) -> Any:
+    """The same for every text in a JSON value, but for what `STRUCTURE` names."""
+    if isinstance(value, str):
+        return hide(value)
+    if isinstance(value, Mapping):
+        return {
+            key: item if key in STRUCTURE and isinstance(item, str) else hide_in(item) for key, item in value.items()
+        }
+    return [hide_in(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def found_in(text: str) -> str | None:
+    """The variable whose secret value stands in a text, if one does."""
+    pattern, names = _pattern(_fingerprint())
+    match = pattern.search(text) if pattern is not None else None
+    return names[match[0]] if match else None
+
+
+@contextmanager
+def hiding_streams() -> Iterator[None]:
+    """Hide secrets in all that is printed inside."""
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = (cast("TextIO", _Hiding(stream)) for stream in before)
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+
+
+class _Hiding:
+    """A text stream that hides secrets; everything else is the stream's own."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        self._stream.write(hide(text))
+        return len(text)
+
+    def writelines(self, lines: Any) -> None:
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def _is_secret_name(name: str) -> bool:
+    if _SECRET_ID.search(name):
+        return True
+    return bool(_SECRET_NAME.search(name)) and not _HARMLESS_NAME.search(name)
+
+
+def _is_secret_value(value: str) -> bool:
+    if len(value) < _SHORTEST or value.lower() in _WORDS:
+        return False
+    return not (value.startswith("/") and os.path.exists(value))  # noqa: PTH110 (a value with NUL in it is no fault)
+
+
+def _fingerprint() -> tuple[tuple[str, str], ...]:
+    """What the pattern depends on, cheap to compare."""
+    return tuple((name, value) for name, value in os.environ.items() if _is_secret_name_cached(name))
+
+
+@lru_cache(maxsize=4096)
+def _is_secret_name_cached(name: str) -> bool:
+    return _is_secret_name(name)
+
+
+@lru_cache(maxsize=4)
+def _pattern(environment: tuple[tuple[str, str], ...]) -> tuple[re.Pattern[str] | None, dict[str, str]]:
+    names: dict[str, str] = {}
+    for value, name in secrets(dict(environment)).items():
+        for form in _forms(value):
+            names.setdefault(form, name)
+    if not names:
+        return None, names
+    return re.compile("|".join(map(re.escape, sorted(names, key=len, reverse=True)))), names
+
+
+def _forms(value: str) -> Iterator[str]:
+    """A value as it stands, in JSON, in a Python literal, in a URL, and line by line."""
+    from urllib.parse import quote, quote_plus  # only where there is a secret at all
+
+    yield value
+    yield json.dumps(value)[1:-1]
+    yield json.dumps(value, ensure_ascii=False)[1:-1]
+    yield repr(value)[1:-1]
+    yield quote(value, safe="")
+    yield quote_plus(value)
+    yield from (line.strip() for line in value.splitlines() if len(line.strip()) >= 4 * _SHORTEST)

@@ -1,0 +1,134 @@
+"""Beside a local worker, in a session of its own: starts it, waits, and does what is left when it has ended.
+
+``python -m cardrunner.supervisor FOLDER`` outlives the shell that launched the run. It passes requests on, writes down
+how a worker ended that could not do so itself, starts a crashed one again as ``infra.retries`` allows, and finishes the
+run: download, demo, results card.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from cardrunner.errors import CardrunnerError, EnvironmentFailed, Interrupted, Terminated
+from cardrunner.executors.local import start_worker
+from cardrunner.redaction import hiding_streams
+from cardrunner.runs.folder import RunFolder
+from cardrunner.runs.lease import Lease
+from cardrunner.runs.ledger import Ledger
+from cardrunner.runs.losses import MemoryKills, append_end, record_loss
+
+CRASHES = frozenset({CardrunnerError.exit_code, EnvironmentFailed.exit_code})
+"""Ends that another attempt may mend: a bug, the environment, a worker that was killed."""
+_IDLE_SECONDS = 30.0
+_PATIENCE = 3
+"""Requests until the worker is killed without asking."""
+
+
+class Supervisor:
+    """Supervises a run from one submission to its end."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder, self.ledger = folder, Ledger(folder.ledger)
+        self.worker: subprocess.Popen[bytes] | None = None
+        self.requests = 0
+
+    def run(self) -> int:
+        """Attempt by attempt, then what is left; the run's exit code.
+
+        Raises:
+            NameTaken: another supervisor is at it.
+        """
+        with Lease.supervise(self.folder), self._handling():
+            before = self.ledger.attempts()
+            while True:
+                self._attempt()
+                if not self._tries_again(self.ledger.attempts() - before):
+                    break
+            return self._finish()
+
+    def _attempt(self) -> None:
+        kills = MemoryKills()
+        try:
+            self.worker = start_worker(self.folder)
+        except EnvironmentFailed as error:
+            append_end(self.folder, "failed", str(error), error.exit_code)
+            return
+        code = self._waited(self.worker)
+        self.worker = None
+        record_loss(self.folder, code if code >= 0 else 128 - code, out_of_memory=kills.happened)
+
+    def _waited(self, worker: subprocess.Popen[bytes]) -> int:
+        """Its exit code; whatever will be needed after it is imported while a longer run gives time for it."""
+        try:
+            return worker.wait(_IDLE_SECONDS)
+        except subprocess.TimeoutExpired:
+            importlib.import_module("cardrunner.finish")
+            return worker.wait()
+
+    def _tries_again(self, attempts: int) -> bool:
+        """Whether the card has a crashed worker started again; one that never trained would only crash again."""
+        last = self.ledger.last("attempt_ended")
+        if last is None or self.requests or self.folder.stop_request.exists():
+            return False
+        trained = any(event.get("attempt") == last["attempt"] for event in self.ledger.events("training"))
+        if last["exit_code"] not in CRASHES or not trained or attempts > (retries := self._retries()):
+            return False
+        self.ledger.append("retried", attempt=last["attempt"], retry=attempts, of=retries, reason=last.get("reason"))
+        self.ledger.append("submitted", executor="local", detach=True)
+        return True
+
+    def _retries(self) -> int:
+        from cardrunner.finish import frozen_card  # only a crash needs the card
+
+        with contextlib.suppress(CardrunnerError):
+            return frozen_card(self.folder).infra.retries
+        return 0
+
+    def _finish(self) -> int:
+        from cardrunner.finish import finish_run  # after the worker, so that it need not wait for these imports
+        from cardrunner.tracking.progress import NullProgress
+
+        return finish_run(self.folder, progress=NullProgress(sys.stderr)).exit_code
+
+    @contextlib.contextmanager
+    def _handling(self) -> Iterator[None]:
+        before: dict[int, Any] = {
+            number: signal.signal(number, self._request) for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _request(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        """Pass a request on to the worker; without one it ends what is left."""
+        self.requests += 1
+        if self.worker is not None:
+            self.worker.send_signal(number if self.requests < _PATIENCE else signal.SIGKILL)
+        elif number == signal.SIGINT:
+            raise Interrupted("interrupted by Ctrl-C")
+        else:
+            raise Terminated("ended by SIGTERM")
+
+
+def _entry(arguments: list[str]) -> int:
+    with hiding_streams():
+        try:
+            return Supervisor(RunFolder(Path(arguments[0]))).run()
+        except CardrunnerError as error:
+            sys.stderr.write(f"{error}\n")  # the executor keeps it in the log
+            return error.exit_code
+
+
+if __name__ == "__main__":
+    raise SystemExit(_entry(sys.argv[1:]))

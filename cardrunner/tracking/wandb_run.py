@@ -1,0 +1,144 @@
+"""wandb: the run as a Weights & Biases run; the only module that imports wandb.
+
+Online with a key and a server that answers, offline otherwise: then the run stands in ``wandb/`` of the run folder
+until somebody syncs it. It is given the effective card and figures, nothing of git, of the command line or of the
+environment.
+"""
+
+from __future__ import annotations
+
+import netrc
+import os
+import secrets
+import shlex
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import wandb
+
+from cardrunner.contracts import Tracked, TrackedRun
+from cardrunner.errors import EnvironmentFailed
+from cardrunner.runs.history import HistoryRow
+from cardrunner.tracking.values import values_of
+
+_SERVER: Final = "https://api.wandb.ai"
+_ANSWER_SECONDS: Final = 3.0
+_INIT_SECONDS: Final = 15.0
+
+
+@dataclass
+class WandbTracker:
+    """Tracks one attempt; attempts of a run share its id."""
+
+    _run: Any = None
+
+    def open(self, facts: TrackedRun) -> Tracked:
+        """Begin or go on with the run.
+
+        Raises:
+            EnvironmentFailed: wandb is switched off by WANDB_MODE or WANDB_DISABLED, or cannot even write files.
+        """
+        if os.environ.get("WANDB_MODE") == "disabled" or os.environ.get("WANDB_DISABLED", "").lower() in ("1", "true"):
+            raise EnvironmentFailed("it is switched off by WANDB_MODE or WANDB_DISABLED of the environment")
+        why = _why_offline()
+        run_id = facts.previous.id if facts.previous else f"{facts.run}-{secrets.token_hex(4)}"
+        if why is None:
+            try:
+                return self._begin(facts, run_id, offline=False)
+            except wandb.Error as error:
+                why = f"{type(error).__name__}: {error}"
+                wandb.teardown()
+        try:
+            return self._begin(facts, run_id, offline=True)
+        except (wandb.Error, OSError) as error:
+            raise EnvironmentFailed(f"{type(error).__name__}: {error}") from None
+
+    def log(self, row: HistoryRow) -> None:
+        """A row at its step; rows of one step are one point."""
+        self._run.log(values_of(row), step=row.step)
+
+    def alert(self, title: str, text: str) -> None:
+        """A wandb alert, which reaches people as they set it up there; offline ones when they are synced."""
+        self._run.alert(title, text, level=wandb.AlertLevel.ERROR, wait_duration=0)
+
+    def close(self, summary: Mapping[str, Any]) -> None:
+        """Write the summary and end this attempt's part."""
+        self._run.summary.update(dict(summary))
+        self._run.finish(exit_code=int(summary.get("exit_code") or 0))
+
+    def _begin(self, facts: TrackedRun, run_id: str, *, offline: bool) -> Tracked:
+        self._run = wandb.init(
+            entity=facts.settings.entity,
+            project=facts.settings.project,
+            tags=list(facts.settings.tags),
+            name=facts.run,
+            notes=str(facts.config.get("card", {}).get("goal", "")) or None,
+            id=run_id,
+            resume="allow",
+            mode="offline" if offline else "online",
+            dir=facts.folder,
+            config=dict(facts.config),
+            settings=_settings(),
+        )
+        where = _folder(self._run, facts.folder)
+        if offline:
+            everything = f"{shlex.quote(str(facts.folder / 'wandb'))}/offline-run-*-{run_id}"
+            return Tracked(run_id, str(where), "offline", f"wandb sync {everything}")
+        return Tracked(run_id, str(self._run.url or where), "online")
+
+
+def _settings() -> wandb.Settings:
+    return wandb.Settings(
+        console="off",
+        silent=True,
+        quiet=True,
+        show_info=False,
+        disable_git=True,
+        disable_code=True,
+        save_code=False,
+        disable_job_creation=True,
+        x_disable_meta=True,
+        x_save_requirements=False,
+        init_timeout=_INIT_SECONDS,
+        login_timeout=_ANSWER_SECONDS,
+        program="cardrunner",
+    )
+
+
+def _why_offline() -> str | None:
+    """Why nothing can be sent now; None when it can."""
+    if os.environ.get("WANDB_MODE") in ("offline", "dryrun"):
+        return "WANDB_MODE says offline"
+    server = os.environ.get("WANDB_BASE_URL") or _SERVER
+    if not (os.environ.get("WANDB_API_KEY") or _key_in_netrc(server)):
+        return "there is no key: neither WANDB_API_KEY nor one in the netrc file"
+    return None if _answers(server) else f"{server} does not answer"
+
+
+def _key_in_netrc(server: str) -> bool:
+    path = Path(os.environ.get("NETRC") or "~/.netrc").expanduser()
+    try:
+        return netrc.netrc(path).authenticators(urllib.parse.urlsplit(server).hostname or "") is not None
+    except (OSError, netrc.NetrcParseError):
+        return False
+
+
+def _answers(server: str) -> bool:
+    """Whether anything answers there; whatever it says."""
+    try:
+        with urllib.request.urlopen(server, timeout=_ANSWER_SECONDS):
+            return True
+    except urllib.error.HTTPError:
+        return True
+    except (OSError, ValueError):
+        return False
+
+
+def _folder(run: Any, root: Path) -> Path:
+    """Where this attempt's files are."""
+    return Path(run.dir).parent if run.dir else root / "wandb"

@@ -1,0 +1,160 @@
+"""What people want to see of a run while it goes: derived from its ledger, its history and its pulse."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from cardrunner.card.estimate import cost_of
+from cardrunner.card.load import LoadedCard
+from cardrunner.contracts import MetricNames, Snapshot
+from cardrunner.errors import IntegrityError
+from cardrunner.kill_rules import Validation
+from cardrunner.runs.clock import utc_seconds
+from cardrunner.runs.folder import RunFolder
+from cardrunner.runs.history import HistoryRow
+from cardrunner.runs.pulse import PulseBody, read_pulse
+from cardrunner.runs.records import LoadRecord, find_record
+from cardrunner.runs.status import metered_seconds
+
+_WINDOW_SECONDS = 60.0
+"""Over how long the pace is measured."""
+_MOST_THRESHOLDS = 2
+_WORD: Mapping[str, str] = {"failed": "does not track", "lost": "stopped tracking", "cut": "was cut off"}
+
+
+@dataclass
+class Watched:
+    """A run as far as it was followed.
+
+    Args:
+        loaded: its card.
+        folder: the run.
+    """
+
+    loaded: LoadedCard
+    folder: RunFolder
+    stage: str = ""
+    attempt: int = 0
+    row: HistoryRow | None = None
+    validations: list[Validation] = field(default_factory=list)
+    _began: float | None = None
+    _before: float = 0.0
+    _examples: int | None = None
+    _pace: deque[tuple[float, int]] = field(default_factory=deque)
+
+    def note(self, event: Mapping[str, Any]) -> str | None:
+        """Take an event in; what people are told of it."""
+        match event.get("event"):
+            case "attempt_started":
+                self.attempt = int(event.get("attempt", 0))
+                self._began = utc_seconds(str(event["at"]))
+                self._before = metered_seconds(self.folder, now=self._began)
+                self._pace.clear()
+            case "attempt_ended":
+                self._began = None
+            case "stage_started":
+                self.stage = str(event.get("stage"))
+            case "training":
+                return f"trains: step {event.get('step')}, {_figures(event)}"
+            case "tracker":
+                return _tracker(event)
+            case "warning" | "verdict":
+                return f"{event.get('action', 'warning')}: {event.get('message')}"
+            case "restarted":
+                return f"restarted with {event.get('set')}: {event.get('reason')}"
+            case "resumed":
+                return f"goes on from {event.get('file')}, epoch {event.get('epoch')}, step {event.get('step')}"
+            case "retried":
+                return f"starts again, {event.get('retry')} of {event.get('of')} retries: {event.get('reason')}"
+        return None
+
+    def take(self, row: HistoryRow) -> None:
+        """Take a metric row in."""
+        self.row = row
+        if row.kind == "validation":
+            names = MetricNames(self.loaded.spec.metrics)
+            metrics = names.with_aliases(row.metrics)
+            self.validations.append(Validation(epoch=row.epoch, step=row.step, metrics=metrics))
+
+    def snapshot(self) -> Snapshot:
+        """What to show now."""
+        now, pulse = time.time(), read_pulse(self.folder.pulse)
+        examples, epoch, step = self._position(pulse)
+        self._pace.append((now, examples))
+        while len(self._pace) > 2 and self._pace[1][0] < now - _WINDOW_SECONDS:
+            self._pace.popleft()
+        total = self._total()
+        seconds = self._before + (now - self._began) if self._began is not None else None
+        left = self._left(examples, total)
+        return Snapshot(
+            run=self.folder.name,
+            stage=self.stage or "starting",
+            attempt=self.attempt,
+            epoch=epoch,
+            epochs=self.loaded.card.training.epochs,
+            step=step,
+            examples=examples,
+            total=total,
+            metrics=self.row.summary(2) if self.row else "",
+            examples_per_second=self._speed(),
+            seconds_left=left,
+            spent=None if seconds is None else cost_of(self.loaded.card, seconds),
+            projected=None if seconds is None or left is None else cost_of(self.loaded.card, seconds + left),
+            budget=self.loaded.card.timing.budget,
+            thresholds=tuple(self._nearest()),
+        )
+
+    def _position(self, pulse: PulseBody | None) -> tuple[int, int, int]:
+        row = self.row
+        if pulse is not None and pulse.attempt == self.attempt and (row is None or pulse.step >= row.step):
+            return pulse.examples, pulse.epoch, pulse.step
+        return (row.examples, row.epoch, row.step) if row else (0, 0, 0)
+
+    def _speed(self) -> float | None:
+        """Examples per second of wall time, validation and saving included."""
+        (first, before), (last, after) = self._pace[0], self._pace[-1]
+        return (after - before) / (last - first) if last > first and after > before else None
+
+    def _left(self, examples: int, total: int | None) -> float | None:
+        speed = self._speed()
+        return (total - examples) / speed if total is not None and speed and total > examples else None
+
+    def _total(self) -> int | None:
+        if self._examples is None:
+            try:
+                load = find_record(self.folder.record("load"), LoadRecord)
+            except IntegrityError:
+                return None
+            self._examples = load.train_examples * self.loaded.card.training.epochs if load else None
+        return self._examples or None
+
+    def _nearest(self) -> Iterator[str]:
+        """The kill thresholds that are nearest to firing, relative to their limits."""
+        seen = []
+        for rule in self.loaded.card.kill_thresholds:
+            if (found := rule.observe(self.validations)) is not None:
+                share = found.room / abs(found.limit) if found.limit else found.room
+                seen.append((share, f"{rule.describe()}: at {found.value:.4g}, room {found.room:.3g}"))
+        yield from (text for _, text in sorted(seen)[:_MOST_THRESHOLDS])
+
+
+def _figures(event: Mapping[str, Any]) -> str:
+    loss, speed = event.get("loss"), event.get("examples_per_second")
+    parts = [f"loss {loss:.4g}" if isinstance(loss, float) else "no loss yet"]
+    if isinstance(speed, int | float):
+        parts.append(f"{speed:,.0f} examples/s")
+    return ", ".join([*parts, f"{event.get('seconds', 0):.1f} s after the attempt began"])
+
+
+def _tracker(event: Mapping[str, Any]) -> str | None:
+    name, state = event.get("name"), str(event.get("state"))
+    if state == "on":
+        later = f"; send it later with: {event['later']}" if event.get("later") else ""
+        return f"{name}: {event.get('mode')}, id {event.get('id')}, {event.get('where')}{later}"
+    if state in _WORD:
+        return f"warning: {name} {_WORD[state]}: {event.get('message')}; history.jsonl has everything"
+    return None
