@@ -302,6 +302,9 @@ class Executor(Protocol):
 
     name: str
     outlives: bool  # its jobs go on without the process that submitted them
+    finishes: (
+        bool  # download, demo and results card are done without anybody asking; else `cardrunner finish` does them
+    )
     start_seconds: float  # how long a submitted worker may take until it is heard of, before it counts as lost
 
     def submit(self, folder: RunFolder) -> Job: ...  # raises EnvironmentFailed
@@ -334,6 +337,8 @@ class Tracked:
     mode: Literal["online", "offline"]
     later: str | None = None
     """The command that sends what was kept offline."""
+    why: str | None = None
+    """Why it is offline, where it was meant to be online."""
 
 
 class Tracker(Protocol):

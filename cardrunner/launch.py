@@ -31,7 +31,6 @@ from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.records import ChecksRecord, LaunchRecord, read_record
 from cardrunner.runs.status import Status, derive_status
 from cardrunner.submit import run_attempt
-from cardrunner.tracking import wanted_trackers
 from cardrunner.worker import check_launched
 from cardrunner.workspace import Workspace
 
@@ -91,7 +90,7 @@ def admit(planned: Planned, options: LaunchOptions) -> RunFolder:
         raise NameTaken(_why_taken(folder, planned.loaded.card))
     registry.check_installed(planned.loaded.card.workload)
     if planned.loaded.card.infra.platform == "local":
-        registry.check_trackers(wanted_trackers(planned.loaded.card))
+        registry.check_trackers(planned.loaded.card.infra.tracking.wanted)
     _refuse_secrets(planned)
     for data in planned.plan.data:
         if data.found is None:

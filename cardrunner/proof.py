@@ -15,7 +15,6 @@ from cardrunner.finish import Ending
 from cardrunner.redaction import hide
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.tail import Tail
-from cardrunner.tracking import wanted_trackers
 
 TRACKER_SECONDS: Final = 5.0
 """How long a launch waits for trackers once training has begun."""
@@ -38,7 +37,7 @@ class StartProof:
         self.since = _size(folder.ledger)
         self._log_from = _size(folder.log)
         self._ledger = Tail(folder.ledger, self.since)
-        self._missing = set(wanted_trackers(loaded.card))
+        self._missing = set(loaded.card.infra.tracking.wanted)
         self._trained_at: float | None = None
 
     def given(self) -> bool:

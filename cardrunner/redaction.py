@@ -11,7 +11,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, TextIO, cast
@@ -101,6 +101,29 @@ class _Hiding:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+
+@contextmanager
+def hidden_lines(write: Callable[[bytes], object]) -> Iterator[Callable[[bytes], None]]:
+    """Hide secrets in bytes that come block by block: a line is passed on once it is whole, so that none is cut in two.
+
+    Args:
+        write: given the bytes to show.
+    """
+    waiting = bytearray()
+
+    def take(block: bytes) -> None:
+        waiting.extend(block)
+        whole, newline, rest = bytes(waiting).rpartition(b"\n")
+        waiting[:] = rest
+        if newline:
+            write(hide(whole.decode(errors="surrogateescape")).encode(errors="surrogateescape") + newline)
+
+    try:
+        yield take
+    finally:
+        if waiting:
+            write(hide(waiting.decode(errors="surrogateescape")).encode(errors="surrogateescape"))
 
 
 def _is_secret_name(name: str) -> bool:

@@ -65,7 +65,7 @@ class Station:
             self._say("failed", message=_sentence(error))
             return
         self.memory.tracked = tracked
-        self._say("on", mode=tracked.mode, id=tracked.id, where=tracked.where, later=tracked.later, message=None)
+        self._say("on", mode=tracked.mode, id=tracked.id, where=tracked.where, later=tracked.later, message=tracked.why)
         try:
             for lively in self._looks():
                 self._tell()

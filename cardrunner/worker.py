@@ -30,7 +30,6 @@ from cardrunner.runs.lease import Lease
 from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.outcome import COMPLETED, Outcome, outcome_of
 from cardrunner.runs.records import STATE, LaunchRecord, Manifest, find_record, read_record
-from cardrunner.tracking import wanted_trackers
 from cardrunner.tracking.progress import shown
 from cardrunner.tracking.stations import Stations
 from cardrunner.workspace import Workspace
@@ -82,7 +81,7 @@ def _run(folder: RunFolder, stop: StopRequest, number: int, stations: Stations) 
     try:
         check_launched(folder)
         ctx = open_context(folder, stop=stop, progress=shown(), attempt=number)
-        stations.start(wanted_trackers(ctx.card))  # they connect while the data is loaded
+        stations.start(ctx.card.infra.tracking.wanted)  # they connect while the data is loaded
         run_worker_stages(ctx)
     except BaseException as error:
         outcome = outcome_of(error)

@@ -262,9 +262,13 @@ class Zygote:
         self.process.stdin.flush()
         return Forked(int(self.process.stdout.readline()), out, err, ended)
 
-    def command(self, *words: object, cwd: Path, limit: int | None = None) -> Forked:
-        """Type a command."""
-        return self.code("from cardrunner.main import entry; entry()", *words, cwd=cwd, limit=limit)
+    def command(
+        self, *words: object, cwd: Path, limit: int | None = None, env: Mapping[str, str | None] | None = None
+    ) -> Forked:
+        """Type a command; `env` has variables to set, or to take away."""
+        change = f"import os; e = {dict(env or {})!r}; [os.environ.pop(k, None) for k in e]; "
+        change += "os.environ.update({k: v for k, v in e.items() if v is not None}); "
+        return self.code(f"{change}from cardrunner.main import entry; entry()", *words, cwd=cwd, limit=limit)
 
 
 @pytest.fixture(scope="session")

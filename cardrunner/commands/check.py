@@ -21,6 +21,7 @@ from cardrunner.gate.examine import gate_case
 from cardrunner.gate.findings import Finding
 from cardrunner.gate.places import ItemPlace, Place, checklist_places, find_place
 from cardrunner.gate.ticks import check_person, tick, untick
+from cardrunner.redaction import hidden_lines
 from cardrunner.workspace import Workspace
 
 HELP = "run a checklist item's check and tick it with evidence, or tick a human item"
@@ -109,7 +110,8 @@ class _Checking:
     def _prove(self, place: ItemPlace) -> Finding | None:
         """Run a check and keep what came of it."""
         self._say(f"{place}: {check_text(place.item.check or ())}")
-        result = prove(place, self.loaded, self._workspace, show=self._show)
+        with hidden_lines(self._show) as show:
+            result = prove(place, self.loaded, self._workspace, show=show)
         if not result.ok:
             return self._failed(place, result)
         self._save(tick(place, by=self.by, at=result.at, evidence=result.evidence))

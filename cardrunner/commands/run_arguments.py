@@ -8,9 +8,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from cardrunner import registry
 from cardrunner.contracts import Progress
 from cardrunner.finish import Ending
 from cardrunner.runs.folder import RunFolder
+from cardrunner.runs.records import LaunchRecord, read_record
 from cardrunner.runs.status import Status
 from cardrunner.tracking.progress import make_progress
 from cardrunner.units import format_dollars
@@ -71,9 +73,17 @@ def tell(ending: Ending) -> int:
 def next_steps(status: Status, options: argparse.Namespace) -> None:
     """Say what one can do now, as commands that can be pasted."""
     at = ["--runs", str(options.runs)] if options.runs is not None else []
-    for what, command in _NEXT_WHILE_LIVE if status.live else _after(status):
+    for what, command in _while_live(status, options) if status.live else _after(status):
         words = [*command.format(run=status.run).split(), *at]
         print(f"  {what:<8}{shlex.join(words)}", file=sys.stderr)
+
+
+def _while_live(status: Status, options: argparse.Namespace) -> Iterator[tuple[str, str]]:
+    launch = read_record(RunFolder.existing(runs_of(options), status.run).launch, LaunchRecord)
+    finishes = registry.executor(launch.executor).finishes
+    down_to = "down to its results card" if finishes else "and `cardrunner finish` fetches what came of it"
+    print(f"it goes on without this shell, {down_to}", file=sys.stderr)
+    yield from _NEXT_WHILE_LIVE if finishes else (*_NEXT_WHILE_LIVE, ("finish", "cardrunner finish {run}"))
 
 
 def _after(status: Status) -> Iterator[tuple[str, str]]:

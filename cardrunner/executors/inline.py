@@ -49,6 +49,7 @@ class InlineExecutor:
 
     name: ClassVar[str] = "inline"
     outlives: ClassVar[bool] = False
+    finishes: ClassVar[bool] = True
     start_seconds: ClassVar[float] = 60.0
 
     def submit(self, folder: RunFolder) -> Job:

@@ -86,6 +86,7 @@ class LocalExecutor:
 
     name: ClassVar[str] = "local"
     outlives: ClassVar[bool] = True
+    finishes: ClassVar[bool] = True
     start_seconds: ClassVar[float] = 60.0
 
     def submit(self, folder: RunFolder) -> Job:

@@ -14,6 +14,10 @@ from cardrunner.runs.ledger import Event
 _TOLD: dict[str, Callable[[Event], str | None]] = {
     "warning": lambda event: str(event.get("message")),
     "verdict": sentence,
+    "retried": lambda event: f"started again, {event.get('retry')} of {event.get('of')}: {event.get('reason')}",
+    "tracker": lambda event: (
+        f"{event.get('name')}: {event.get('state')}: {event.get('message')}" if event.get("message") else None
+    ),
     "restarted": lambda event: f"{event.get('reason')}; went on with {_changes(event)}",
     "acknowledged": lambda event: str(event.get("text")),
     "note": lambda event: str(event.get("text") or event.get("message") or ""),

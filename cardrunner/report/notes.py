@@ -14,6 +14,7 @@ from cardrunner.report.recorded import Recorded
 from cardrunner.report.surroundings import environments
 from cardrunner.report.targets import target_results
 from cardrunner.report.thresholds import unrecorded
+from cardrunner.report.watching import untracked
 
 Mark = Literal["✓", "⚠", "✗"]
 
@@ -107,6 +108,11 @@ def _events(run: Recorded) -> Iterator[Note]:
         yield Note("⚠", f"{plural(warnings, 'warning')} on the way; see Events.")
 
 
+def _trackers(run: Recorded) -> Iterator[Note]:
+    for name, why in untracked(run):
+        yield Note("⚠", f"{name} did not watch the run to its end: {why}.")
+
+
 def _targets(run: Recorded) -> Iterator[Note]:
     for result in target_results(run):
         if result.also_met_by:
@@ -153,5 +159,6 @@ _KINDS: tuple[Callable[[Recorded], Iterator[Note]], ...] = (
     _rules,
     _attempts,
     _events,
+    _trackers,
     _code,
 )

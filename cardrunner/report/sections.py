@@ -21,6 +21,7 @@ from cardrunner.report.targets import target_facts
 from cardrunner.report.thresholds import threshold_facts
 from cardrunner.report.timing import timing_facts
 from cardrunner.report.verdict import verdict_facts
+from cardrunner.report.watching import tracking_facts
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ SECTIONS: tuple[Section, ...] = (
     Section("Environment", environment_facts, "environment.md.j2"),
     Section("Checkpoints", checkpoint_facts, "checkpoints.md.j2"),
     Section("Download and demo", delivery_facts, "delivery.md.j2"),
+    Section("Tracking", tracking_facts, "tracking.md.j2"),
     Section("Events", event_facts, "events.md.j2"),
     Section("How this page was made", provenance_facts, "provenance.md.j2"),
 )

@@ -135,5 +135,11 @@ class Stations:
 
 
 def _environment() -> dict[str, str]:
-    quiet = {"WANDB_SILENT": "true", "WANDB_CONSOLE": "off", "WANDB_DISABLE_CODE": "true", "OMP_NUM_THREADS": "1"}
+    quiet = {
+        "WANDB_SILENT": "true",
+        "WANDB_CONSOLE": "off",
+        "WANDB_DISABLE_CODE": "true",
+        "WANDB_ERROR_REPORTING": "false",
+        "OMP_NUM_THREADS": "1",
+    }
     return {**child_environment(), **quiet}

@@ -49,12 +49,12 @@ class WandbTracker:
         run_id = facts.previous.id if facts.previous else f"{facts.run}-{secrets.token_hex(4)}"
         if why is None:
             try:
-                return self._begin(facts, run_id, offline=False)
+                return self._begin(facts, run_id, why_offline=None)
             except wandb.Error as error:
                 why = f"{type(error).__name__}: {error}"
                 wandb.teardown()
         try:
-            return self._begin(facts, run_id, offline=True)
+            return self._begin(facts, run_id, why_offline=why)
         except (wandb.Error, OSError) as error:
             raise EnvironmentFailed(f"{type(error).__name__}: {error}") from None
 
@@ -71,7 +71,7 @@ class WandbTracker:
         self._run.summary.update(dict(summary))
         self._run.finish(exit_code=int(summary.get("exit_code") or 0))
 
-    def _begin(self, facts: TrackedRun, run_id: str, *, offline: bool) -> Tracked:
+    def _begin(self, facts: TrackedRun, run_id: str, *, why_offline: str | None) -> Tracked:
         self._run = wandb.init(
             entity=facts.settings.entity,
             project=facts.settings.project,
@@ -80,16 +80,15 @@ class WandbTracker:
             notes=str(facts.config.get("card", {}).get("goal", "")) or None,
             id=run_id,
             resume="allow",
-            mode="offline" if offline else "online",
+            mode="offline" if why_offline else "online",
             dir=facts.folder,
             config=dict(facts.config),
             settings=_settings(),
         )
-        where = _folder(self._run, facts.folder)
-        if offline:
-            everything = f"{shlex.quote(str(facts.folder / 'wandb'))}/offline-run-*-{run_id}"
-            return Tracked(run_id, str(where), "offline", f"wandb sync {everything}")
-        return Tracked(run_id, str(self._run.url or where), "online")
+        if why_offline is None:
+            return Tracked(run_id, str(self._run.url), "online")
+        everything = f"{shlex.quote(str(facts.folder / 'wandb'))}/offline-run-*-{run_id}"
+        return Tracked(run_id, str(facts.folder / "wandb"), "offline", f"wandb sync {everything}", why_offline)
 
 
 def _settings() -> wandb.Settings:
@@ -137,8 +136,3 @@ def _answers(server: str) -> bool:
         return True
     except (OSError, ValueError):
         return False
-
-
-def _folder(run: Any, root: Path) -> Path:
-    """Where this attempt's files are."""
-    return Path(run.dir).parent if run.dir else root / "wandb"

@@ -154,7 +154,8 @@ def _tracker(event: Mapping[str, Any]) -> str | None:
     name, state = event.get("name"), str(event.get("state"))
     if state == "on":
         later = f"; send it later with: {event['later']}" if event.get("later") else ""
-        return f"{name}: {event.get('mode')}, id {event.get('id')}, {event.get('where')}{later}"
+        why = f" ({event['message']})" if event.get("message") else ""
+        return f"{name}: {event.get('mode')}{why}, id {event.get('id')}, {event.get('where')}{later}"
     if state in _WORD:
         return f"warning: {name} {_WORD[state]}: {event.get('message')}; history.jsonl has everything"
     return None

@@ -129,7 +129,7 @@ def test_a_worker_that_is_killed_ends_the_launch_with_7_and_a_results_card(
     assert code == 7
     assert out.strip().endswith("results.md")
     seen = status(tmp_path, capsys)
-    assert (seen["state"], seen["reason"]) == ("interrupted", "the worker was killed by signal 9")
+    assert (seen["state"], seen["reason"]) == ("interrupted", "the worker was killed by signal 9 (SIGKILL)")
 
 
 def test_a_disk_that_fills_up_ends_with_7_and_the_run_goes_on_when_there_is_room(
@@ -160,7 +160,8 @@ def test_a_detached_run_is_watched_stopped_and_finished_from_other_shells(
     card = make_card(LOCAL | {"training.toy.step_ms": 60, "training.epochs": 100})
     code, _, err = finish(start("launch", card, "--detach", cwd=tmp_path))
     assert code == 0
-    assert "cardrunner finish toy-run" in err
+    assert "it goes on without this shell" in err
+    assert "cardrunner attach toy-run" in err
     assert status(tmp_path, capsys)["state"] == "running"
     at = ["--runs", str(tmp_path / "runs")]
     assert main(["launch", str(card)]) == 6

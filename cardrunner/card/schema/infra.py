@@ -39,6 +39,11 @@ class Tracking(Section):
     tensorboard: Annotated[bool, LATER] = False
     """Write TensorBoard event files into the run folder."""
 
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """The trackers that are asked for, by name."""
+        return tuple(name for name in type(self).model_fields if getattr(self, name))
+
 
 def _known_platform(value: Any) -> Any:
     if value not in PLATFORMS:

@@ -1,0 +1,113 @@
+"""A planted secret, on every way by which a value of the environment could get out of a process."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cardrunner.main import main
+from cardrunner.runs.folder import RunFolder
+from cardrunner.runs.ledger import Ledger
+from tests.wandb_server import KEY
+
+MakeCard = Callable[..., Path]
+SECRET = "planted/with+odd=characters-0123"
+LEAKING = """
+import os, warnings
+from cardrunner.workloads.toy import faults
+secret = os.environ["MY_SERVICE_TOKEN"]
+def strike(self, step, batch):
+    print("printed", secret, flush=True)
+    if step == 4:
+        warnings.warn(f"warned {secret}")
+        raise RuntimeError(f"cannot reach https://ada:{secret}@host/ with {secret!r}")
+    return batch
+faults.Faults.strike = strike
+from cardrunner.main import entry
+entry()
+"""
+TRACKERS = {
+    name: value
+    for name, value, package in (("wandb", {"project": "p"}, "wandb"), ("tensorboard", True, "tensorboardX"))
+    if importlib.util.find_spec(package) is not None
+}
+
+
+def written(*roots: Path) -> dict[Path, bytes]:
+    files = [path for root in roots for path in root.rglob("*") if path.is_file()]
+    return {path: path.read_bytes() for path in files}
+
+
+def leaks(contents: dict[Path, bytes], *values: str) -> list[Path]:
+    return [path for path, data in contents.items() if any(value.encode() in data for value in values)]
+
+
+def test_a_planted_secret_is_in_no_file_and_no_output(make_card: MakeCard, zygote: Any, tmp_path: Path) -> None:
+    remote = f"https://ada:{SECRET.replace('/', '')}@git.example/x.git"
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    subprocess.run(["git", "remote", "add", "origin", remote], cwd=tmp_path, check=True)
+    check = {
+        "item": "the service answers",
+        "check": ["python", "-c", "import os; print(os.environ['MY_SERVICE_TOKEN'])"],
+    }
+    card = make_card({"checklist": [check], "infra.tracking": TRACKERS})
+    setup = f"import os; os.environ.update(MY_SERVICE_TOKEN={SECRET!r}, WANDB_API_KEY={KEY!r}, WANDB_MODE='offline')"
+    said = []
+    for words in (
+        ("check", card),
+        ("launch", card),
+        ("resume", "toy-run", "--acknowledge", f"I gave it {SECRET}"),
+        ("status", "toy-run"),
+        ("status", "toy-run", "--json"),
+        ("logs", "toy-run"),
+        ("report", "toy-run"),
+    ):
+        code, out, err = zygote.code(setup + LEAKING, *words, cwd=tmp_path).finish()
+        said.append(out + err)
+        assert code == (1 if words[0] in ("launch", "resume") else 0), out + err
+    folder = RunFolder(tmp_path / "runs" / "toy-run")
+    contents = written(*(path for path in tmp_path.iterdir() if path.name != ".git"))
+    assert leaks(contents, SECRET, SECRET.replace("/", ""), KEY) == []
+    assert not any(value in text for text in said for value in (SECRET, KEY))
+    reasons = [str(event["reason"]) for event in Ledger(folder.ledger).events("attempt_ended")]
+    assert "cannot reach https://ada:[MY_SERVICE_TOKEN hidden]@host/ with '[MY_SERVICE_TOKEN hidden]'" in reasons[0]
+    assert "[MY_SERVICE_TOKEN hidden]" in folder.checks.read_text()
+    assert "RuntimeError: cannot reach" in folder.log.read_text()
+    assert {path.parent.name for path in contents if "tfevents" in path.name or path.suffix == ".wandb"} or not TRACKERS
+
+
+def test_a_card_that_holds_a_secret_is_not_launched_and_the_value_is_not_repeated(
+    make_card: MakeCard, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MY_SERVICE_TOKEN", "planted-in-the-card")
+    card = make_card({"goal": "Find out with planted-in-the-card."})
+    assert main(["launch", str(card)]) == 2
+    said = capsys.readouterr().err
+    assert "toy-run.yaml:6: holds the value of the environment variable MY_SERVICE_TOKEN" in said
+    assert "planted" not in said
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_edit_that_would_write_a_secret_into_a_card_is_refused(
+    make_card: MakeCard, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MY_SERVICE_TOKEN", "planted-in-a-note")
+    card = make_card({"checklist": [{"item": "look"}]})
+    before = card.read_bytes()
+    assert main(["check", str(card), "1", "--done", "--as", "mattie", "--note", "used planted-in-a-note"]) == 2
+    assert "would write the value of MY_SERVICE_TOKEN" in capsys.readouterr().err
+    assert card.read_bytes() == before
+
+
+def test_a_bug_report_holds_no_secret(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("MY_SERVICE_TOKEN", "planted-in-a-bug")
+    monkeypatch.setattr("cardrunner.commands.status.runs_of", lambda options: 1 / 0 if "planted-in-a-bug" else None)
+    assert main(["status"]) == 1
+    log = Path(capsys.readouterr().err.split("please send ")[1].split(" to ")[0])
+    assert "planted" not in log.read_text()
+    log.unlink()
