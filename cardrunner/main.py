@@ -98,4 +98,9 @@ def entry() -> None:
     """The installed command."""
     gc.set_threshold(50_000, 20, 20)
     gc.disable()  # until a command begins: start-up makes many objects that all stay
-    sys.exit(main())
+    try:
+        code = main()
+    except KeyboardInterrupt:  # while a command was still being imported
+        print("interrupted", file=sys.stderr)
+        code = 130
+    sys.exit(code)

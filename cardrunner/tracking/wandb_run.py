@@ -64,7 +64,7 @@ class WandbTracker:
 
     def alert(self, title: str, text: str) -> None:
         """A wandb alert, which reaches people as they set it up there; offline ones when they are synced."""
-        self._run.alert(title, text, level=wandb.AlertLevel.ERROR, wait_duration=0)
+        self._run.alert(title, text, level="ERROR", wait_duration=0)
 
     def close(self, summary: Mapping[str, Any]) -> None:
         """Write the summary and end this attempt's part."""

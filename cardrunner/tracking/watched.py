@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from cardrunner.card.estimate import cost_of
@@ -84,7 +85,8 @@ class Watched:
         """What to show now."""
         now, pulse = time.time(), read_pulse(self.folder.pulse)
         examples, epoch, step = self._position(pulse)
-        self._pace.append((now, examples))
+        if pulse is not None and pulse.attempt == self.attempt:
+            self._pace.append((now, examples))
         while len(self._pace) > 2 and self._pace[1][0] < now - _WINDOW_SECONDS:
             self._pace.popleft()
         total = self._total()
@@ -116,6 +118,8 @@ class Watched:
 
     def _speed(self) -> float | None:
         """Examples per second of wall time, validation and saving included."""
+        if not self._pace:
+            return None
         (first, before), (last, after) = self._pace[0], self._pace[-1]
         return (after - before) / (last - first) if last > first and after > before else None
 
@@ -155,7 +159,12 @@ def _tracker(event: Mapping[str, Any]) -> str | None:
     if state == "on":
         later = f"; send it later with: {event['later']}" if event.get("later") else ""
         why = f" ({event['message']})" if event.get("message") else ""
-        return f"{name}: {event.get('mode')}{why}, id {event.get('id')}, {event.get('where')}{later}"
+        return _from_here(f"{name}: {event.get('mode')}{why}, id {event.get('id')}, {event.get('where')}{later}")
     if state in _WORD:
         return f"warning: {name} {_WORD[state]}: {event.get('message')}; history.jsonl has everything"
     return None
+
+
+def _from_here(text: str) -> str:
+    """With paths below the current folder as one would type them."""
+    return text.replace(f"{Path.cwd()}/", "")

@@ -14,7 +14,6 @@ from cardrunner.contracts import Progress, Task
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.history import Clock, History, HistoryRow
 from cardrunner.runs.ledger import Ledger
-from cardrunner.runs.tail import Tail
 from cardrunner.tracking.follow import follow
 from cardrunner.tracking.progress import NullProgress, RichProgress, make_progress, showing, shown
 
@@ -116,22 +115,3 @@ def test_following_misses_nothing_and_leaves_earlier_attempts_out(
     follow(toy_card(), folder, lambda: not over.is_set(), heard)
     writer.join()
     assert heard.lines == ["stage load", "warn: val_loss is 0.5", "epoch 1/3: val_loss 0.5"]
-
-
-def test_half_a_line_waits_for_its_end(tmp_path: Any) -> None:
-    tail = Tail(tmp_path / "rows.jsonl")
-    assert list(tail.new()) == []
-    with (tmp_path / "rows.jsonl").open("a") as file:
-        for text, expected in (('{"a": 1}\n{"a"', [{"a": 1}]), (": 2}", []), ("\n", [{"a": 2}])):
-            file.write(text)
-            file.flush()
-            assert list(tail.new()) == expected
-
-
-def test_a_file_that_was_rewritten_shorter_is_read_again(tmp_path: Any) -> None:
-    path = tmp_path / "rows.jsonl"
-    path.write_text('{"a": 1}\n{"a": 2}\n')
-    tail = Tail(path)
-    assert len(list(tail.new())) == 2
-    path.write_text('{"a": 1}\n')
-    assert list(tail.new()) == [{"a": 1}]
