@@ -20,6 +20,8 @@ from cardrunner.runs.records import STATE, LaunchRecord, Manifest, R, Record, St
 
 START_SECONDS = 60.0
 """How long a submitted worker may take to hold its lease before it counts as lost, where its executor says nothing."""
+SUBMIT_SECONDS = 10.0
+"""How long a run may take from its folder to its submission, which is a moment, before its launch counts as broken."""
 LIVE_STATES: frozenset[State] = frozenset({"starting", "running"})
 LOST_EXIT_CODE = EnvironmentFailed.exit_code
 """The exit code of a worker that died without a word."""
@@ -234,9 +236,12 @@ class _Seen:
         return [event for event in self._named("stage_started") if event.get("attempt") == attempt]
 
     def _before_the_worker(self, latest: Event) -> tuple[State, str | None]:
-        patience = float(latest.get("start_seconds") or START_SECONDS)
+        submitted = latest["event"] == "submitted"
+        patience = float(latest.get("start_seconds") or START_SECONDS) if submitted else SUBMIT_SECONDS
         if self.live or is_supervised(self.folder) or self.now - utc_seconds(latest["at"]) < patience:
             return "starting", None
+        if not submitted:
+            return "failed", "the launch broke off before anything began"
         return "failed", f"the worker never started; see `cardrunner logs {self.folder.name}`"
 
     def _lost(self) -> str:

@@ -19,7 +19,7 @@ from cardrunner.runs.records import (
     TrainRecord,
     write_record,
 )
-from cardrunner.runs.status import START_SECONDS, Status, derive_status, last_exit_code
+from cardrunner.runs.status import START_SECONDS, SUBMIT_SECONDS, Status, derive_status, last_exit_code
 
 MakeRun = Callable[..., RunFolder]
 FIELDS = [
@@ -84,9 +84,22 @@ def test_a_new_run_is_starting(folder: RunFolder) -> None:
 
 
 def test_a_worker_that_never_comes_is_a_failure_not_a_start(folder: RunFolder) -> None:
+    Ledger(folder.ledger).append("submitted", executor="local", detach=False)
     status = derive_status(folder, now=created(folder) + START_SECONDS + 1)
     assert status.state == "failed"
     assert "never started" in str(status.reason)
+
+
+def test_an_executor_says_how_long_its_workers_may_take_to_come(folder: RunFolder) -> None:
+    Ledger(folder.ledger).append("submitted", executor="far", detach=False, start_seconds=1800.0)
+    assert derive_status(folder, now=created(folder) + 1700).state == "starting"
+    assert derive_status(folder, now=created(folder) + 1900).state == "failed"
+
+
+def test_a_launch_that_broke_off_between_folder_and_submission_is_no_start(folder: RunFolder) -> None:
+    status = derive_status(folder, now=created(folder) + SUBMIT_SECONDS + 1)
+    assert (status.state, status.reason) == ("failed", "the launch broke off before anything began")
+    assert status.next == "cardrunner resume a-run"
 
 
 def test_a_run_with_a_live_worker_is_running(folder: RunFolder) -> None:
