@@ -42,11 +42,13 @@ class Kind:
 
     Args:
         codes: exit codes of the launch that are documented for it, beside 0 for one that was done already.
+        leaves_results: the results card is there without anybody doing anything.
     """
 
     name: str
     strike: Callable[[Forked, RunFolder, random.Random], None]
     codes: frozenset[int]
+    leaves_results: bool = True
 
 
 def _signal(*numbers: int) -> Callable[[Forked, RunFolder, random.Random], None]:
@@ -80,12 +82,12 @@ def _pid(folder: RunFolder, name: str) -> int | None:
 # -2 and -15: it was still starting and had no handler yet, or was waiting for nothing any more
 KINDS = (
     Kind("SIGINT", _signal(signal.SIGINT), frozenset({130, -2})),
-    Kind("SIGINT twice", _signal(signal.SIGINT, signal.SIGINT), frozenset({130, -2})),
+    Kind("SIGINT twice", _signal(signal.SIGINT, signal.SIGINT), frozenset({130, -2}), leaves_results=False),
     Kind("SIGTERM", _signal(signal.SIGTERM), frozenset({143, -15})),
     Kind("SIGKILL worker", _kill("worker"), frozenset({7})),
     Kind("SIGKILL launch", _kill("launch"), frozenset({-9})),
-    Kind("SIGKILL supervisor", _kill("supervisor"), frozenset({7})),
-    Kind("SIGKILL everything", _kill("launch", "supervisor", "worker"), frozenset({-9})),
+    Kind("SIGKILL supervisor", _kill("supervisor"), frozenset({7}), leaves_results=False),
+    Kind("SIGKILL everything", _kill("launch", "supervisor", "worker"), frozenset({-9}), leaves_results=False),
 )
 
 
@@ -116,11 +118,7 @@ def _faults(zygote: Zygote, workspace: Path, folder: RunFolder, kind: Kind, code
     if status.state not in ("completed", "interrupted", "failed"):
         yield f"state {status.state}"
     if not folder.results.exists():
-        if (
-            status.attempts
-            and kind.name not in ("SIGKILL everything", "SIGKILL supervisor", "SIGKILL launch")
-            and code != -15
-        ):
+        if status.attempts and kind.leaves_results and code != -signal.SIGTERM:
             yield "no results card"
         zygote.command("finish", "struck", "--quiet", cwd=workspace).wait()
         if not folder.results.exists():

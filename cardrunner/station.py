@@ -49,6 +49,8 @@ class Station:
     attempt: int
     tracker: Tracker
     memory: Memory
+    lifeline: int = 0
+    """The descriptor whose other end the worker holds."""
     ended: Event | None = None
     _events: Tail = field(init=False)
     _rows: Tail = field(init=False)
@@ -78,7 +80,7 @@ class Station:
     def _looks(self) -> Iterator[bool]:
         """Now and then; False for the last look, once the worker is gone."""
         poll, gone_at = select.poll(), None
-        poll.register(0, select.POLLIN)
+        poll.register(self.lifeline, select.POLLIN)
         while gone_at is None or time.monotonic() - gone_at < _GONE_SECONDS:
             if gone_at is None and poll.poll(_LOOK_SECONDS * 1000):
                 gone_at = time.monotonic()  # it never writes: the pipe has closed
@@ -144,7 +146,7 @@ class Station:
         return TrackedRun(
             run=self.folder.name,
             folder=self.folder.root,
-            settings=getattr(loaded.card.infra.tracking, self.name),
+            settings=getattr(loaded.card.infra.tracking, self.name, None),
             config=hide_in(config),
             previous=self.memory.tracked,
             first_step=int(origin.get("step") or 0),

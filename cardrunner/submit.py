@@ -162,7 +162,10 @@ def _run_here(folder: RunFolder, executor: Executor, proof: StartProof, progress
     """The worker runs in this process, and is watched from beside as any other."""
     with Lease.supervise(folder):
         job = _submitted(folder, executor, detach=False, progress=progress)
-        with showing(NullProgress()), following(proof.loaded, folder, progress, since=proof.since):
+        # the worker's own words go where those of a worker in a process of its own go
+        with explained(folder.log, "write"):
+            log = folder.log.open("a")
+        with log, showing(NullProgress(log)), following(proof.loaded, folder, progress, since=proof.since):
             code = job.wait()
         record_loss(folder, code)
         return finish_run(folder, progress=progress)

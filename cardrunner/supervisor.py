@@ -24,9 +24,15 @@ from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.lease import Lease
 from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.losses import MemoryKills, append_end, record_loss
+from cardrunner.tracking.progress import NullProgress
 
 CRASHES = frozenset({CardrunnerError.exit_code, EnvironmentFailed.exit_code})
 """Ends that another attempt may mend: a bug, the environment, a worker that was killed."""
+_SIGNALS: dict[int, CardrunnerError] = {
+    signal.SIGINT: Interrupted("interrupted by Ctrl-C"),
+    signal.SIGTERM: Terminated("ended by SIGTERM"),
+}
+_LONG_STAGES = frozenset({"download", "demo"})
 _IDLE_SECONDS = 30.0
 _PATIENCE = 3
 """Requests until the worker is killed without asking."""
@@ -39,6 +45,7 @@ class Supervisor:
         self.folder, self.ledger = folder, Ledger(folder.ledger)
         self.worker: subprocess.Popen[bytes] | None = None
         self.requests = 0
+        self.finishing = _Finishing()
 
     def run(self) -> int:
         """Attempt by attempt, then what is left; the run's exit code.
@@ -94,9 +101,8 @@ class Supervisor:
 
     def _finish(self) -> int:
         from cardrunner.finish import finish_run  # after the worker, so that it need not wait for these imports
-        from cardrunner.tracking.progress import NullProgress
 
-        return finish_run(self.folder, progress=NullProgress(sys.stderr)).exit_code
+        return finish_run(self.folder, progress=self.finishing).exit_code
 
     @contextlib.contextmanager
     def _handling(self) -> Iterator[None]:
@@ -111,14 +117,33 @@ class Supervisor:
                 signal.signal(number, handler)
 
     def _request(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        """Pass a request on to the worker; without one it ends what is left."""
+        """Pass a request on to the worker; without one it ends what is left, the results card last."""
         self.requests += 1
         if self.worker is not None:
             self.worker.send_signal(number if self.requests < _PATIENCE else signal.SIGKILL)
-        elif number == signal.SIGINT:
-            raise Interrupted("interrupted by Ctrl-C")
         else:
-            raise Terminated("ended by SIGTERM")
+            self.finishing.end(number)
+
+
+class _Finishing(NullProgress):
+    """Tells what is left, and ends it when asked to: download and demo at once, the results card if asked again."""
+
+    def __init__(self) -> None:
+        super().__init__(sys.stderr)
+        self._now, self._asked = "", 0
+
+    def stage(self, name: str) -> None:
+        """Say which stage began, unless somebody asked to end meanwhile."""
+        if name in _LONG_STAGES and self._asked:
+            raise _SIGNALS[self._asked]
+        super().stage(name)
+        self._now = name
+
+    def end(self, number: int) -> None:
+        """Somebody asked."""
+        again, self._asked = bool(self._asked), number
+        if again or self._now in _LONG_STAGES:
+            raise _SIGNALS[number]
 
 
 def _entry(arguments: list[str]) -> int:

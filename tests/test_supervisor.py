@@ -187,3 +187,20 @@ def test_a_tracker_that_is_not_installed_refuses_the_launch_before_anything_is_c
     assert f"{package} is not installed" in (said := capsys.readouterr().err)
     assert f"pip install 'cardrunner[{extra}]'" in said
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_who_ends_the_demo_still_gets_the_results_card_and_finish_does_the_rest(
+    make_card: MakeCard, zygote: Any, tmp_path: Path, number: int, code: int
+) -> None:
+    slow = "import time, cardrunner.stages.demo as d\nd.DemoStage.run = lambda *a: time.sleep(60)\n"
+    slow += "from cardrunner.main import entry; entry()"
+    launch = zygote.code(slow, "launch", make_card(LOCAL), cwd=tmp_path)
+    folder = run_of(tmp_path)
+    until(lambda: derive_status(folder).stage == "demo" if folder.ledger.exists() else False)
+    launch.send_signal(number)
+    ended, out, _ = launch.finish()
+    assert (ended, out.strip()) == (code, str(folder.results))
+    assert derive_status(folder).next == "cardrunner finish toy-run"
+    assert zygote.command("finish", "toy-run", cwd=tmp_path).wait() == 0
+    assert derive_status(folder).next is None

@@ -1,0 +1,257 @@
+"""The process of a tracker, with trackers that remember, fail and wait."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cardrunner import registry
+from cardrunner.contracts import Tracked, TrackedRun
+from cardrunner.errors import EnvironmentFailed
+from cardrunner.runs.folder import RunFolder
+from cardrunner.runs.history import Clock, History, HistoryRow
+from cardrunner.runs.ledger import Ledger
+from cardrunner.station import Station
+from cardrunner.tracking import stations
+from cardrunner.tracking.stations import Stations, read_memory
+
+TRACKING = {"infra.tracking": {"wandb": {"project": "p"}}}
+
+
+@dataclass
+class Remembering:
+    """A tracker that remembers; may be told to fail."""
+
+    fails_at: str = ""
+    facts: list[TrackedRun] = field(default_factory=list)
+    rows: list[tuple[str, int]] = field(default_factory=list)
+    alerts: list[tuple[str, str]] = field(default_factory=list)
+    summary: dict[str, Any] = field(default_factory=dict)
+
+    def open(self, facts: TrackedRun) -> Tracked:
+        if self.fails_at == "open":
+            raise EnvironmentFailed("it is switched off")
+        self.facts.append(facts)
+        return facts.previous or Tracked("an-id", "nowhere", "offline")
+
+    def log(self, row: HistoryRow) -> None:
+        if self.fails_at == "log" and row.step > 1:
+            raise ConnectionError("the line is cut")
+        self.rows.append((row.kind, row.step))
+
+    def alert(self, title: str, text: str) -> None:
+        self.alerts.append((title, text))
+
+    def close(self, summary: Mapping[str, Any]) -> None:
+        self.summary.update(summary)
+
+
+def row(step: int, kind: str = "train") -> HistoryRow:
+    clock = Clock(at="2026-03-01T12:00:00.000Z", seconds=1.0)
+    return HistoryRow.model_validate(
+        {
+            "kind": kind, "epoch": 1, "step": step, "examples": step, "learning_rate": 0.1, "metrics": {"loss": 0.5},
+            "clock": clock,
+        }
+    )  # fmt: skip
+
+
+@dataclass
+class Attempt:
+    """An attempt of a run, and the worker's end of the station's lifeline."""
+
+    folder: RunFolder
+    number: int = 1
+
+    def __post_init__(self) -> None:
+        self.ledger, self.history = Ledger(self.folder.ledger), History(self.folder.history)
+        self.ledger.append("attempt_started", attempt=self.number, executor="local", host="here", resumed_from=None)
+        self.lifeline, self.other_end = os.pipe()
+
+    def end(self, state: str = "completed", **told: Any) -> None:
+        self.ledger.append("attempt_ended", attempt=self.number, state=state, exit_code=0, seconds=1.0, **told)
+        self.let_go()
+
+    def let_go(self) -> None:
+        os.close(self.other_end)
+
+    def station(self, tracker: Remembering) -> Station:
+        memory = read_memory(self.folder.tracker_state("wandb"))
+        self.folder.tracking.mkdir(exist_ok=True)
+        return Station("wandb", self.folder, self.number, tracker, memory, lifeline=self.lifeline)
+
+    def told(self) -> list[dict[str, Any]]:
+        return self.ledger.events("tracker")
+
+
+@pytest.fixture
+def attempt(toy_run: Callable[..., Any]) -> Iterator[Attempt]:
+    made = Attempt(toy_run(TRACKING).folder)
+    yield made
+    os.close(made.lifeline)
+
+
+def test_every_row_is_told_once_while_the_run_goes_on_and_after_a_resume(attempt: Attempt) -> None:
+    tracker = Remembering()
+    attempt.history.append(row(1))
+    thread = threading.Thread(target=attempt.station(tracker).run)
+    thread.start()
+    for step in (2, 3):
+        attempt.history.append(row(step))
+    attempt.history.append(row(3, "validation"))
+    attempt.end(reason=None)
+    thread.join()
+    assert tracker.rows == [("train", 1), ("train", 2), ("train", 3), ("validation", 3)]
+    assert [event["state"] for event in attempt.told()] == ["on", "ended"]
+    assert tracker.summary["state"] == "completed"
+    assert (tracker.facts[0].settings.project, tracker.facts[0].config["run"]) == ("p", "toy-run")
+    assert tracker.facts[0].config["card"]["training"]["epochs"] == 3
+    attempt.history.truncate_after(2)
+    again = Attempt(attempt.folder, number=2)
+    for step in (3, 4):
+        again.history.append(row(step))
+    again.history.append(row(4, "validation"))
+    again.end(reason=None)
+    later = Remembering()
+    again.station(later).run()
+    os.close(again.lifeline)
+    assert later.facts[0].previous == Tracked("an-id", "nowhere", "offline")
+    assert later.rows == [("train", 4), ("validation", 4)]
+
+
+def test_a_tracker_that_cannot_open_says_why(attempt: Attempt) -> None:
+    attempt.end(reason=None)
+    attempt.station(Remembering(fails_at="open")).run()
+    (told,) = attempt.told()
+    assert (told["state"], told["message"]) == ("failed", "it is switched off")
+
+
+def test_a_tracker_that_breaks_on_the_way_says_how_far_it_came(attempt: Attempt) -> None:
+    for step in (1, 2):
+        attempt.history.append(row(step))
+    attempt.end(reason=None)
+    attempt.station(Remembering(fails_at="log")).run()
+    assert attempt.told()[-1]["state"] == "failed"
+    assert attempt.told()[-1]["message"] == "ConnectionError: the line is cut; it was told up to step 1"
+
+
+@pytest.mark.parametrize(
+    ("state", "killed", "title"),
+    [
+        ("completed", False, None),
+        ("interrupted", False, None),
+        ("stopped", False, None),
+        ("stopped", True, "toy-run: killed"),
+        ("investigate", True, "toy-run: investigate"),
+        ("failed", False, "toy-run: failed"),
+        ("timed_out", False, "toy-run: timed_out"),
+    ],
+)
+def test_what_wants_peoples_eyes_is_an_alert(attempt: Attempt, state: str, killed: bool, title: str | None) -> None:
+    if killed:
+        attempt.ledger.append("verdict", attempt=1, action="stop" if state == "stopped" else "investigate")
+    attempt.end(state, reason="because")
+    tracker = Remembering()
+    attempt.station(tracker).run()
+    assert tracker.alerts == ([] if title is None else [(title, "because")])
+
+
+def test_a_worker_that_died_without_a_word_closes_its_trackers(attempt: Attempt) -> None:
+    attempt.history.append(row(1))
+    attempt.let_go()
+    tracker = Remembering()
+    attempt.station(tracker).run()
+    assert tracker.rows == [("train", 1)]
+    assert (tracker.summary["state"], tracker.summary["exit_code"]) == ("interrupted", 7)
+
+
+def test_a_tracker_that_cannot_even_be_imported_is_told_by_its_process(attempt: Attempt) -> None:
+    running = Stations(attempt.folder, 1)
+    running.start(["nothing"])
+    limit = time.monotonic() + 60
+    while not attempt.told():
+        assert time.monotonic() < limit
+        time.sleep(0.05)
+    running.close()
+    attempt.let_go()
+    assert "unknown tracker 'nothing'" in attempt.told()[0]["message"]
+
+
+@pytest.fixture
+def sleepers(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Instead of stations: processes that never end."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(self: Stations, name: str) -> subprocess.Popen[bytes]:
+        started.append(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], stdin=subprocess.PIPE))
+        return started[-1]
+
+    monkeypatch.setattr(Stations, "_started", start)
+    yield started
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def test_a_tracker_process_that_dies_is_told(attempt: Attempt, sleepers: list[subprocess.Popen[bytes]]) -> None:
+    running = Stations(attempt.folder, 1)
+    running.start(["wandb"])
+    sleepers[0].kill()
+    limit = time.monotonic() + 30
+    while not attempt.told():
+        assert time.monotonic() < limit
+        time.sleep(0.05)
+    running.close()
+    attempt.let_go()
+    assert attempt.told()[0]["state"] == "lost"
+    assert "its process ended with -9" in attempt.told()[0]["message"]
+
+
+def test_a_worker_does_not_wait_long_for_trackers_that_never_end(
+    attempt: Attempt, sleepers: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert stations.PATIENCE_SECONDS < 5
+    monkeypatch.setattr(stations, "PATIENCE_SECONDS", 0.2)
+    running = Stations(attempt.folder, 1)
+    running.start(["wandb", "tensorboard"])
+    running.close()
+    attempt.let_go()
+    assert [process.poll() for process in sleepers] == [None, None]
+
+
+def test_every_tracker_of_the_card_has_a_row_in_the_registry(toy_card: Callable[..., Any]) -> None:
+    tracking = type(toy_card().card.infra.tracking)
+    assert set(tracking.model_fields) == set(registry.TRACKERS)
+
+
+@pytest.mark.parametrize("name", sorted(registry.TRACKERS))
+def test_every_tracker_satisfies_the_contract(name: str) -> None:
+    pytest.importorskip(registry.TRACKERS[name].needs[0])
+    tracker = registry.tracker(name)()
+    assert all(callable(getattr(tracker, method)) for method in ("open", "log", "alert", "close"))
+
+
+def test_event_files_are_read_back_by_tensorboard(toy_run: Callable[..., Any], tmp_path: Path) -> None:
+    pytest.importorskip("tensorboardX")
+    reader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    tracker = registry.tracker("tensorboard")()
+    facts = TrackedRun(run="r", folder=tmp_path, settings=True, config={"a": 1}, previous=None, first_step=0)
+    tracked = tracker.open(facts)
+    for made in (row(1), row(2), row(2, "validation")):
+        tracker.log(made)
+    tracker.alert("r: killed", "because")
+    tracker.close({"state": "completed"})
+    events = reader.EventAccumulator(tracked.where)
+    events.Reload()
+    assert [(event.step, event.value) for event in events.Scalars("loss")] == [(1, 0.5), (2, 0.5)]
+    assert [event.step for event in events.Scalars("epoch/loss")] == [2]
+    assert {"card/text_summary", "alerts/text_summary", "summary/text_summary"} <= set(events.Tags()["tensors"])
