@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import json
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
@@ -44,8 +45,8 @@ class WandbServer:
     """Listens while it is entered."""
 
     def __init__(self) -> None:
-        self.received = Received()
-        received = self.received
+        self.received, self._frozen = Received(), threading.Event()
+        received, frozen = self.received, self._frozen
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -60,6 +61,8 @@ class WandbServer:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 if self.headers.get("Content-Encoding") == "gzip":
                     body = gzip.decompress(body)
+                while frozen.is_set():
+                    time.sleep(1)
                 received.bodies.append(body)
                 host = self.headers.get("Host")
                 self._reply(_answer(received, self.path, body, f"http://{host}/upload/"))
@@ -79,6 +82,10 @@ class WandbServer:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def freeze(self) -> None:
+        """Accept from now on, and never answer."""
+        self._frozen.set()
 
     def cut(self) -> None:
         """Be gone from now on."""
