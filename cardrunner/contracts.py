@@ -277,7 +277,7 @@ class Snapshot:
 class Board(Protocol):
     """Where a run is shown while it goes."""
 
-    def show(self, snapshot: Snapshot) -> None: ...  # called several times a second
+    def show(self, snapshot: Callable[[], Snapshot]) -> None: ...  # called twice a second; asks when it wants to draw
 
 
 @runtime_checkable
@@ -339,6 +339,8 @@ class Tracked:
     """The command that sends what was kept offline."""
     why: str | None = None
     """Why it is offline, where it was meant to be online."""
+    rescue: str | None = None
+    """The command that sends it again where it was online and was cut off."""
 
 
 class Tracker(Protocol):

@@ -34,7 +34,7 @@ from cardrunner.runs.status import derive_status
 from cardrunner.runs.tail import Tail
 from cardrunner.tracking.stations import LINGER_SECONDS, Memory, read_memory, write_memory
 
-_LOOK_SECONDS: Final = 0.5
+_LOOK_SECONDS: Final = 1.0
 _GONE_SECONDS: Final = 2.0
 """How long the worker's last lines are waited for once its end of the pipe has closed."""
 _ALERTING: Final = frozenset({"investigate", "failed", "timed_out"})
@@ -67,6 +67,7 @@ class Station:
             self._say("failed", message=_sentence(error))
             return
         self.memory.tracked = tracked
+        write_memory(self.folder.tracker_state(self.name), self.memory)
         self._say("on", mode=tracked.mode, id=tracked.id, where=tracked.where, later=tracked.later, message=tracked.why)
         try:
             for lively in self._looks():
@@ -90,6 +91,7 @@ class Station:
         yield False
 
     def _tell(self) -> None:
+        before = self.memory.sent_mark
         ended = self._end_in(self._events.new())
         for line in self._rows.new():  # after the look at the events: an end comes after the last row
             with contextlib.suppress(ValidationError):
@@ -97,7 +99,8 @@ class Station:
                 if (row.step, row.kind == "validation") > self.memory.sent_mark:
                     self.tracker.log(row)
                     self.memory.sent, self.memory.validation = row.step, row.kind == "validation"
-        write_memory(self.folder.tracker_state(self.name), self.memory)
+        if self.memory.sent_mark != before:
+            write_memory(self.folder.tracker_state(self.name), self.memory)
         self.ended = ended or self.ended
 
     def _end_in(self, events: Iterator[dict[str, Any]]) -> Event | None:
@@ -164,8 +167,8 @@ def _limited(station: Station, tracked: Tracked) -> Iterator[None]:
 
     def give_up() -> None:
         if not over.wait(LINGER_SECONDS):
-            message = f"it did not close within {LINGER_SECONDS:g} s"
-            station._say("cut", mode=tracked.mode, id=tracked.id, where=tracked.where, message=message)
+            message, later = f"it did not close within {LINGER_SECONDS:g} s", tracked.later or tracked.rescue
+            station._say("cut", mode=tracked.mode, id=tracked.id, where=tracked.where, later=later, message=message)
             os._exit(1)
 
     threading.Thread(target=give_up, daemon=True).start()

@@ -63,6 +63,9 @@ def tell(ending: Ending) -> int:
     if ending.log is not None:
         print(f"the log of the worker, which never trained:\n{indented(ending.log)}", file=sys.stderr)
     print(summary(ending.status), file=sys.stderr)
+    for tracker in ending.status.trackers:
+        if tracker["state"] in ("failed", "lost", "cut"):  # also with --quiet: nobody else watches
+            print(f"warning: {tracker['name']} {tracker['state']}: {tracker.get('message')}", file=sys.stderr)
     if ending.problem is not None:
         print(ending.problem, file=sys.stderr)
     if ending.status.results is not None:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cardrunner.commands.run_arguments import add_runs_argument, run_of, runs_of, summary
 from cardrunner.errors import IntegrityError
+from cardrunner.runs.clock import utc_seconds
 from cardrunner.runs.folder import RunFolder
+from cardrunner.runs.pulse import read_pulse
 from cardrunner.runs.status import Status, derive_status
 from cardrunner.submit import refresh
-from cardrunner.units import format_dollars
+from cardrunner.units import format_dollars, format_duration
 
 HELP = "show the state of one run, or of all"
 
@@ -32,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
         if (problem := refresh(folder)) is not None:
             print(problem, file=sys.stderr)
         status = derive_status(folder)
-        print(json.dumps(_plain(status), indent=2) if options.json else "\n".join(_lines(status)))
+        print(json.dumps(_plain(status), indent=2) if options.json else "\n".join(_lines(folder, status)))
         return 0
     found = list(_readable(RunFolder.all(runs_of(options))))
     if options.json:
@@ -54,9 +57,12 @@ def _plain(status: Status) -> dict[str, object]:
     return status.model_dump(mode="json")
 
 
-def _lines(status: Status) -> Iterator[str]:
+def _lines(folder: RunFolder, status: Status) -> Iterator[str]:
     yield summary(status)
     yield f"  stage        {status.stage or '-'}, attempt {status.attempts}"
+    if status.live and (pulse := read_pulse(folder.pulse)) is not None and pulse.attempt == status.attempts:
+        ago = max(0.0, time.time() - utc_seconds(pulse.at))
+        yield f"  now          epoch {pulse.epoch}, step {pulse.step:,}, {format_duration(ago)} ago"
     yield (
         f"  saved        step {status.last_durable_step}"
         if status.last_durable_step is not None

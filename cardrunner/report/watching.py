@@ -11,7 +11,7 @@ from cardrunner.report.table import Cell, Code, Strong, Table
 from cardrunner.runs.status import tracker_states
 
 _WORDS: Mapping[str, Cell] = {
-    "on": "told to the end that was recorded",
+    "on": "had not closed when this page was made",
     "ended": "told to the end",
     "failed": Strong("⚠ did not track"),
     "lost": Strong("⚠ stopped on the way"),

@@ -18,7 +18,7 @@ from cardrunner.runs.history import HistoryRow
 from cardrunner.runs.tail import Tail
 from cardrunner.tracking.watched import Watched
 
-_LOOK_SECONDS = 0.2
+_LOOK_SECONDS = 0.5
 
 
 def follow(
@@ -91,7 +91,8 @@ class _Screen:
         for line in self.history.new():
             self._row(line)
         if board is not None:
-            board.show(self.watched.snapshot())
+            self.watched.pace()
+            board.show(self.watched.snapshot)
 
     def sync(self, sync: Callable[[], object]) -> None:
         try:

@@ -58,7 +58,7 @@ class NullProgress:
 
 
 class _NullBoard:
-    def show(self, snapshot: Snapshot) -> None:
+    def show(self, snapshot: Callable[[], Snapshot]) -> None:
         pass
 
 
@@ -72,11 +72,11 @@ class _LineBoard:
     def __init__(self, note: Callable[[str], None]) -> None:
         self._note, self._due = note, time.monotonic() + _LINE_SECONDS
 
-    def show(self, snapshot: Snapshot) -> None:
-        if time.monotonic() < self._due or not snapshot.step:
+    def show(self, snapshot: Callable[[], Snapshot]) -> None:
+        if time.monotonic() < self._due or not (seen := snapshot()).step:
             return
         self._due = time.monotonic() + _LINE_SECONDS
-        self._note(described(snapshot))
+        self._note(described(seen))
 
 
 class _NullTask:

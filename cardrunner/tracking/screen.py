@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Self
 
 from rich.console import Console, Group
@@ -15,21 +17,25 @@ from cardrunner.tracking.words import money
 from cardrunner.units import format_duration
 
 _BAR_WIDTH = 24
+_DRAW_SECONDS = 1.0
 
 
 class RichBoard:
-    """Redraws itself four times a second.
+    """Redraws itself once a second.
 
     Args:
         console: the terminal.
     """
 
     def __init__(self, console: Console) -> None:
-        self._live = Live(console=console, transient=True, refresh_per_second=4)
+        self._due = 0.0
+        self._live = Live(console=console, transient=True, auto_refresh=False)
 
-    def show(self, snapshot: Snapshot) -> None:
-        """Draw this from now on."""
-        self._live.update(drawn(snapshot))
+    def show(self, snapshot: Callable[[], Snapshot]) -> None:
+        """Draw it, if it is time again."""
+        if time.monotonic() >= self._due:
+            self._due = time.monotonic() + _DRAW_SECONDS
+            self._live.update(drawn(snapshot()), refresh=True)
 
     def __enter__(self) -> Self:
         self._live.__enter__()

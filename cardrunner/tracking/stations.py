@@ -22,7 +22,7 @@ from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.ledger import Ledger
 
 STATION: Final = "cardrunner.station"
-PATIENCE_SECONDS: Final = 4.0
+PATIENCE_SECONDS: Final = 2.5
 """How long a worker waits for its trackers to close, all of them together."""
 _NICENESS: Final = 5
 LINGER_SECONDS: Final = 30.0

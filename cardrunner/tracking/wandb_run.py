@@ -85,10 +85,12 @@ class WandbTracker:
             config=dict(facts.config),
             settings=_settings(),
         )
+        files = shlex.quote(str(facts.folder / "wandb"))
         if why_offline is None:
-            return Tracked(run_id, str(self._run.url), "online")
-        everything = f"{shlex.quote(str(facts.folder / 'wandb'))}/offline-run-*-{run_id}"
-        return Tracked(run_id, str(facts.folder / "wandb"), "offline", f"wandb sync {everything}", why_offline)
+            rescue = f"wandb sync --include-online {files}/run-*-{run_id}"
+            return Tracked(run_id, str(self._run.url), "online", rescue=rescue)
+        later = f"wandb sync {files}/offline-run-*-{run_id}"
+        return Tracked(run_id, str(facts.folder / "wandb"), "offline", later, why_offline)
 
 
 def _settings() -> wandb.Settings:

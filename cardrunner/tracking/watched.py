@@ -23,6 +23,8 @@ from cardrunner.runs.status import metered_seconds
 
 _WINDOW_SECONDS = 60.0
 """Over how long the pace is measured."""
+_PACE_SECONDS = 1.0
+"""The pulse beats no faster."""
 _MOST_THRESHOLDS = 2
 _WORD: Mapping[str, str] = {"failed": "does not track", "lost": "stopped tracking", "cut": "was cut off"}
 
@@ -45,6 +47,8 @@ class Watched:
     _began: float | None = None
     _before: float = 0.0
     _examples: int | None = None
+    _pulse: PulseBody | None = None
+    _looked: float = 0.0
     _pace: deque[tuple[float, int]] = field(default_factory=deque)
 
     def note(self, event: Mapping[str, Any]) -> str | None:
@@ -81,14 +85,21 @@ class Watched:
             metrics = names.with_aliases(row.metrics)
             self.validations.append(Validation(epoch=row.epoch, step=row.step, metrics=metrics))
 
-    def snapshot(self) -> Snapshot:
-        """What to show now."""
-        now, pulse = time.time(), read_pulse(self.folder.pulse)
-        examples, epoch, step = self._position(pulse)
-        if pulse is not None and pulse.attempt == self.attempt:
-            self._pace.append((now, examples))
+    def pace(self) -> None:
+        """Look where training is; to be called every now and then."""
+        now = time.time()
+        if now - self._looked < _PACE_SECONDS:
+            return
+        self._looked, self._pulse = now, read_pulse(self.folder.pulse)
+        if self._pulse is not None and self._pulse.attempt == self.attempt:
+            self._pace.append((now, self._position(self._pulse)[0]))
         while len(self._pace) > 2 and self._pace[1][0] < now - _WINDOW_SECONDS:
             self._pace.popleft()
+
+    def snapshot(self) -> Snapshot:
+        """What to show now."""
+        now = time.time()
+        examples, epoch, step = self._position(self._pulse)
         total = self._total()
         seconds = self._before + (now - self._began) if self._began is not None else None
         left = self._left(examples, total)

@@ -72,6 +72,7 @@ def test_time_and_money_are_projected_at_the_pace_of_the_last_minute(run: Watche
     begin(run)
     for step in (2, 4, 6):
         pulse(run.folder, step)
+        run.pace()
         seen = run.snapshot()
         clock[0] += 10.0
     assert (seen.stage, seen.step, seen.examples, seen.total) == ("train", 6, 192, 768)
@@ -85,6 +86,7 @@ def test_time_and_money_are_projected_at_the_pace_of_the_last_minute(run: Watche
 def test_the_pulse_of_an_earlier_attempt_is_not_this_ones(run: Watched, clock: list[float]) -> None:
     begin(run)
     pulse(run.folder, 9, attempt=7)
+    run.pace()
     assert (run.snapshot().step, run.snapshot().examples_per_second) == (0, None)
     run.take(row(3))
     assert (run.snapshot().step, run.snapshot().examples) == (3, 96)
@@ -172,7 +174,7 @@ def test_a_pipe_gets_a_line_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     with NullProgress(out).board() as board:
         for second in range(150):
             now[0] = float(second)
-            board.show(SNAPSHOT)
+            board.show(lambda: SNAPSHOT)
     line = "epoch 2/3, step 1,200 (50%), loss/total 0.05, 12,346 examples/s, 61s left, "
     line += "$0.12 so far, $0.45 projected of $5.00"
     assert out.getvalue().splitlines() == [line, line]
@@ -181,13 +183,13 @@ def test_a_pipe_gets_a_line_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_nothing_is_drawn_when_nobody_looks() -> None:
     with NullProgress().board() as board:
-        board.show(SNAPSHOT)
+        board.show(lambda: SNAPSHOT)
 
 
 def test_the_board_is_gone_when_the_run_has_ended_and_the_lines_stay() -> None:
     out = io.StringIO()
     shown = RichProgress(Console(file=out, force_terminal=True, width=100, no_color=True))
     with shown.board() as board:
-        board.show(SNAPSHOT)
+        board.show(lambda: SNAPSHOT)
         shown.note("warning: [this] stays")
     assert "warning: [this] stays" in out.getvalue()
