@@ -32,7 +32,7 @@ from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.status import derive_status
 from tests.conftest import Forked, Zygote
 
-CHANGES = {"training.toy.step_ms": 25, "training.checkpoint_every": "3 steps"}
+CHANGES = {"training.toy.step_ms": 80, "training.checkpoint_every": "3 steps"}
 _QUIET_SECONDS = 60.0
 
 

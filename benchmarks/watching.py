@@ -54,8 +54,8 @@ def signs_against_step(*, repetitions: int, batch_size: int) -> str:
 
         cases = {"step": lambda: next(training), "signs": thousand}
         seconds = interleaved(cases, repetitions=repetitions, lead=1)
-    found = ratio([value / _CALLS for value in seconds["signs"]], seconds["step"])
-    return f"{found.median:.6f}  [{found.low:.6f}, {found.high:.6f}]  n={found.repetitions}"
+    share = ratio([value / _CALLS for value in seconds["signs"]], seconds["step"])
+    return f"{share.median:.6f}  [{share.low:.6f}, {share.high:.6f}]  n={share.repetitions}"
 
 
 def beside_a_run(*, seconds: float) -> dict[str, float]:

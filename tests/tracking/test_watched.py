@@ -11,12 +11,11 @@ import pytest
 from rich.console import Console
 
 from cardrunner.contracts import Snapshot
-from cardrunner.runs.clock import utc_now
+from cardrunner.runs.clock import utc_now, utc_seconds
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.history import Clock, HistoryRow
 from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.records import LoadRecord, write_record
-from cardrunner.tracking import progress, watched
 from cardrunner.tracking.progress import NullProgress, RichProgress
 from cardrunner.tracking.screen import drawn
 from cardrunner.tracking.watched import Watched
@@ -57,8 +56,8 @@ def run(toy_run: Callable[..., Any], toy_card: Callable[..., Any]) -> Watched:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    now = [watched.utc_seconds(utc_now())]
-    monkeypatch.setattr(watched.time, "time", lambda: now[0])
+    now = [utc_seconds(utc_now())]
+    monkeypatch.setattr("cardrunner.tracking.watched.time.time", lambda: now[0])
     return now
 
 
@@ -170,7 +169,7 @@ def test_a_narrow_terminal_cuts_lines_instead_of_wrapping_them() -> None:
 
 def test_a_pipe_gets_a_line_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     now, out = [0.0], io.StringIO()
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("cardrunner.tracking.progress.time.monotonic", lambda: now[0])
     with NullProgress(out).board() as board:
         for second in range(150):
             now[0] = float(second)
