@@ -2,7 +2,7 @@
 
 ``python -m cardrunner.station NAME FOLDER ATTEMPT``. The worker holds the other end of standard input; when it closes,
 the worker is done or gone. Nothing waits for this process for long, and nothing it does reaches the training: the
-worker only ever appends to its own files.
+worker only ever appends to its own files. Steps that a resume trains again are not told twice.
 """
 
 from __future__ import annotations

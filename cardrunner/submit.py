@@ -53,7 +53,7 @@ def run_attempt(folder: RunFolder, *, detach: bool, progress: Progress) -> Endin
         with _forwarding(job, progress) as asked:
             enough = proof.given if detach else _never
             follow(proof.loaded, folder, job.running, progress, since=proof.since, sync=job.sync, seen_enough=enough)
-            if job.running():
+            if job.running() and derive_status(folder).live:
                 proof.complain(progress)
                 return Ending(folder, derive_status(folder), 0, None)
             code = job.wait()
@@ -77,8 +77,9 @@ def finish(folder: RunFolder, *, progress: Progress) -> Ending:
     refresh(folder)
     if derive_status(folder).live:
         return finish_run(folder, progress=progress)  # which says so
-    loaded = load_frozen(folder, registry.workload_spec)
-    follow(loaded, folder, lambda: is_supervised(folder), progress)
+    if is_supervised(folder):
+        loaded = load_frozen(folder, registry.workload_spec)
+        follow(loaded, folder, lambda: is_supervised(folder), progress)
     with Lease.supervise(folder):
         return finish_run(folder, progress=progress)
 
@@ -126,10 +127,10 @@ def request_stop(folder: RunFolder, *, patience: float, force: bool = False) -> 
 
 def _waited_for(folder: RunFolder, patience: float) -> Status:
     until = time.monotonic() + patience
-    while (status := derive_status(folder)).live and time.monotonic() < until:
+    while (is_live(folder) or derive_status(folder).live) and time.monotonic() < until:
         time.sleep(_LOOK_SECONDS)
         refresh(folder)
-    return status
+    return derive_status(folder)
 
 
 def _submitted(folder: RunFolder, executor: Executor, *, detach: bool, progress: Progress) -> Job:

@@ -45,6 +45,7 @@ class Supervisor:
         self.folder, self.ledger = folder, Ledger(folder.ledger)
         self.worker: subprocess.Popen[bytes] | None = None
         self.requests = 0
+        self.asked: int | None = None
         self.finishing = _Finishing()
 
     def run(self) -> int:
@@ -68,6 +69,8 @@ class Supervisor:
         except EnvironmentFailed as error:
             append_end(self.folder, "failed", str(error), error.exit_code)
             return
+        if self.asked is not None:  # somebody asked while it was being started
+            self.worker.send_signal(self.asked)
         code = self._waited(self.worker)
         self.worker = None
         record_loss(self.folder, code if code >= 0 else 128 - code, out_of_memory=kills.happened)
@@ -118,7 +121,7 @@ class Supervisor:
 
     def _request(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """Pass a request on to the worker; without one it ends what is left, the results card last."""
-        self.requests += 1
+        self.requests, self.asked = self.requests + 1, number
         if self.worker is not None:
             self.worker.send_signal(number if self.requests < _PATIENCE else signal.SIGKILL)
         else:

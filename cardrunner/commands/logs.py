@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
     while True:
         if (problem := refresh(folder)) is not None and not offset:
             print(problem, file=sys.stderr)
-        live = options.follow and (derive_status(folder).live or is_supervised(folder))  # asked before the last look
+        live = options.follow and (is_supervised(folder) or derive_status(folder).live)  # asked before the last look
         offset = _print_from(folder, offset)
         if not live:
             return 0

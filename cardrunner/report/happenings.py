@@ -16,7 +16,9 @@ _TOLD: dict[str, Callable[[Event], str | None]] = {
     "verdict": sentence,
     "retried": lambda event: f"started again, {event.get('retry')} of {event.get('of')}: {event.get('reason')}",
     "tracker": lambda event: (
-        f"{event.get('name')}: {event.get('state')}: {event.get('message')}" if event.get("message") else None
+        f"{event.get('name')}: {event.get('state')}: {event.get('message')}"
+        if event.get("state") in ("failed", "lost", "cut")
+        else None
     ),
     "restarted": lambda event: f"{event.get('reason')}; went on with {_changes(event)}",
     "acknowledged": lambda event: str(event.get("text")),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from cardrunner.report.recorded import Recorded
@@ -34,7 +35,7 @@ def tracking_facts(run: Recorded) -> TrackingFacts:
     rows: list[tuple[Cell, ...]] = [
         ("history", "always", Code("history.jsonl"), f"{len(run.rows):,} rows", "what everything here is made from")
     ]
-    rows += [_row(name, told.get(name)) for name in run.card.infra.tracking.wanted]
+    rows += [_row(name, told.get(name), run.folder.root) for name in run.card.infra.tracking.wanted]
     return TrackingFacts(
         table=Table(("Tracker", "Mode", "Where", "Ended", "What it said"), "lllll", tuple(rows)),
         later=tuple(Code(str(state["later"])) for state in told.values() if state.get("later")),
@@ -54,10 +55,10 @@ def untracked(run: Recorded) -> tuple[tuple[str, str], ...]:
     return tuple(found)
 
 
-def _row(name: str, state: Mapping[str, Any] | None) -> tuple[Cell, ...]:
+def _row(name: str, state: Mapping[str, Any] | None, root: Path) -> tuple[Cell, ...]:
     if state is None:
         return (name, None, None, Strong("⚠ never heard of"), None)
-    where = Code(str(state["where"])) if state.get("where") else None
+    where = Code(str(state["where"]).removeprefix(f"{root}/")) if state.get("where") else None
     ended = _WORDS.get(str(state["state"]), str(state["state"]))
     said = state.get("message") or (f"id {state['id']}" if state.get("id") else None)
     return (name, state.get("mode"), where, ended, said)

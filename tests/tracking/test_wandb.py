@@ -57,6 +57,12 @@ def synced(folder: RunFolder) -> Received:
     return server.received
 
 
+def first_word(folder: RunFolder) -> dict[str, Any]:
+    """What its tracker says first, once it does."""
+    until(lambda: bool(tracker_events(folder)))
+    return tracker_events(folder)[0]
+
+
 def expected_steps(folder: RunFolder) -> list[int]:
     return sorted({row.step for row in History(folder.history).rows()})
 
@@ -132,8 +138,7 @@ def test_a_server_that_refuses_hangs_or_goes_away_changes_neither_result_nor_wei
     weights = {derive_status(run_of(tmp_path, name)).weights_sha256 for name in (*started, "plain")}
     assert len(weights) == 1
     for name in ("refused", "hole"):  # nobody waited for them, so they may say it after the run
-        until(lambda name=name: tracker_events(run_of(tmp_path, name)))
-        told = tracker_events(run_of(tmp_path, name))[0]
+        told = first_word(run_of(tmp_path, name))
         assert (told["state"], told["mode"]) == ("on", "offline")
         assert "does not answer" in told["message"]
         assert told["later"].startswith("wandb sync ")
