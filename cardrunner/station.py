@@ -117,10 +117,7 @@ class Station:
 
     def _alert(self, end: Event) -> str | None:
         state = str(end.get("state"))
-        killed = state == "stopped" and any(
-            event.get("attempt") == self.attempt and event.get("action") == "stop"
-            for event in self.ledger.events("verdict")
-        )
+        killed = state == "stopped" and not self.folder.stop_request.exists()  # by a rule or a limit, not by people
         return f"{self.folder.name}: {'killed' if killed else state}" if killed or state in _ALERTING else None
 
     def _summary(self, end: Event) -> dict[str, Any]:

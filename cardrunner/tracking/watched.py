@@ -67,7 +67,7 @@ class Watched:
                 return f"trains: step {event.get('step')}, {_figures(event)}"
             case "tracker":
                 return _tracker(event)
-            case "warning" | "verdict":
+            case "warning" | "verdict" | "projected_overrun":
                 return f"{event.get('action', 'warning')}: {event.get('message')}"
             case "restarted":
                 return f"restarted with {event.get('set')}: {event.get('reason')}"

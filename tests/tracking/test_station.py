@@ -157,8 +157,8 @@ def test_a_tracker_that_breaks_on_the_way_says_how_far_it_came(attempt: Attempt)
     ],
 )
 def test_what_wants_peoples_eyes_is_an_alert(attempt: Attempt, state: str, killed: bool, title: str | None) -> None:
-    if killed:
-        attempt.ledger.append("verdict", attempt=1, action="stop" if state == "stopped" else "investigate")
+    if state == "stopped" and not killed:
+        attempt.folder.stop_request.write_text("{}")  # somebody asked for it
     attempt.end(state, reason="because")
     tracker = Remembering()
     attempt.station(tracker).run()
