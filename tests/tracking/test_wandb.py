@@ -87,7 +87,8 @@ def test_a_killed_and_resumed_run_without_a_key_is_kept_offline_and_synced_later
     assert launch.wait() == 7
     code, _, err = zygote.command("resume", "toy-run", cwd=tmp_path, env=NO_KEY).finish()
     assert code == 0, err
-    assert "wandb: offline (there is no key: neither WANDB_API_KEY nor one in the netrc file), id toy-run-" in err
+    until(lambda: tracker_events(folder)[-1]["state"] == "ended")
+    assert tracker_events(folder)[0]["message"] == "there is no key: neither WANDB_API_KEY nor one in the netrc file"
     ids = {event["id"] for event in tracker_events(folder) if event["state"] == "on"}
     assert len(ids) == 1
     received = synced(folder)
@@ -110,11 +111,12 @@ def test_a_killed_threshold_reaches_wandb_as_an_alert_while_the_server_answers(
         code, _, err = zygote.command("launch", make_card(TRACKED | STOP), cwd=tmp_path, env=env).finish()
         assert code == 5, err
         folder = run_of(tmp_path)
-        until(lambda: tracker_events(folder)[-1]["state"] == "ended")
+        until(lambda: [event["state"] for event in tracker_events(folder)][-1:] == ["ended"])
     (alert,) = server.received.alerts
     assert alert[0] == "toy-run: killed"
     assert "val_loss > 0.001" in alert[1]
-    assert f"wandb: online, id toy-run-{tracker_events(folder)[0]['id'][-8:]}, {server.url}/team/p/runs/" in err
+    told = tracker_events(folder)[0]
+    assert (told["mode"], told["where"]) == ("online", f"{server.url}/team/p/runs/{told['id']}")
     assert [row["_step"] for row in server.received.history] == expected_steps(folder)
     assert server.received.fields["summary"]["state"] == "stopped"
     assert server.received.fields["exitcode"] == 5
