@@ -78,7 +78,8 @@ def found_in(text: str) -> str | None:
 def hiding_streams() -> Iterator[None]:
     """Hide secrets in all that is printed inside."""
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = (cast("TextIO", _Hiding(stream)) for stream in before)
+    # one that was closed before the start is None, which print knows how to take
+    sys.stdout, sys.stderr = (stream and cast("TextIO", _Hiding(stream)) for stream in before)
     try:
         yield
     finally:
