@@ -25,6 +25,11 @@ LINES = (
     "card: 1", "extends: x.yaml", "\t# x", "# comment", "x: " + "[" * 40, "x: " + "[" * 20 + "]" * 20,
     "x: &a [*a]", "x: !!binary aGk=", "training.epochs: 9", "training: {epochs: 9}",
 )  # fmt: skip
+PIECES = (
+    ": ", ",", "\n", "\n  ", "\n    ", "\n- ", "- ", "? ", "[", "]", "{", "}", "'", '"', "|", "|2", ">-", "|+", "#",
+    " # c", " -", " \n", "\n\n", "\r\n", "\t", "\\", "...", "''", "\\n", "'x\n  y'", '"x\n y"', "{a: }", "[,]", "?a",
+    ":a",
+)  # fmt: skip
 SCRIPTS = (
     "日本語の説明",
     "شرح بالعربية",
@@ -109,6 +114,37 @@ def _breaks(text: str, rng: random.Random) -> str:
     )
 
 
+def _piece(text: str, rng: random.Random) -> str:
+    """A mark of YAML where none was."""
+    place = rng.randrange(len(text) + 1)
+    return text[:place] + rng.choice(PIECES) + text[place:]
+
+
+def _layout(text: str, rng: random.Random) -> str:
+    """A line broken where YAML may allow it: in brackets, behind a key, between words."""
+    places = [found.end() for found in re.finditer(r"[\[{,:] ?|\w (?=\w)", text)]
+    if not places:
+        return text
+    place = rng.choice(places)
+    deeper = rng.choice(("", " ", "  ", "    ", "      ", " " * rng.randrange(12)))
+    return text[:place].rstrip(" ") + rng.choice(("", " ", " # c")) + "\n" + deeper + text[place:]
+
+
+def _block_text(text: str, rng: random.Random) -> str:
+    """A value as block text, with any header and indentation."""
+    places = list(re.finditer(r"(?m)^( *)(?:- )?[a-z_]+: (?=[^\s|>])(.+)$", text))
+    if not places:
+        return text
+    found = rng.choice(places)
+    indent = found[1] + " " * rng.choice((2, 2, 2, 1, 4, 0))
+    lines = [
+        rng.choice(("", " ", "")) + line for line in rng.choice(("x y", "a\n\nb", "# a\nb", "a\n b", "")).split("\n")
+    ]
+    header = rng.choice("|>") + rng.choice(("", "", "-", "+", "2", "1-", "+3", " # c", "#", " "))
+    block = f"{header}\n" + "\n".join(indent + line for line in lines)
+    return text[: found.start(2)] + block + text[found.end(2) :]
+
+
 def _bulk(text: str, rng: random.Random) -> str:
     """Much of one thing."""
     piece = rng.choice(
@@ -129,10 +165,13 @@ MUTATIONS: tuple[Text, ...] = (
     _value,
     _key,
     _key,
+    _piece,
+    _layout,
+    _block_text,
     _breaks,
     _bulk,
 )
-WEIGHTS = (10, 10, 6, 10, 10, 12, 12, 12, 10, 10, 3, 1)
+WEIGHTS = (10, 10, 6, 10, 10, 12, 12, 12, 10, 10, 10, 12, 6, 3, 1)
 
 
 def damage(data: bytes, rng: random.Random) -> bytes:

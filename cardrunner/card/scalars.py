@@ -18,6 +18,7 @@ _WORDS: dict[str, bool | None] = {
 }
 _INTEGER = re.compile(r"[-+]?[0-9]+")
 _BASED = re.compile(r"0o([0-7]+)|0x([0-9a-fA-F]+)")
+_SIGN_INSIDE = re.compile(r"0[ox][-+][0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 _SEPARATED = re.compile(r"[-+]?(?:0[ox][0-9a-fA-F_]*|[0-9][0-9_]*(?:\.[0-9_]*)?(?:[eE][-+]?[0-9_]+)?)")
@@ -41,6 +42,8 @@ def resolve(text: str) -> Value:
     if "_" in text and _SEPARATED.fullmatch(text):
         bare = _short(text.replace("_", ""))
         raise ValueError(f"a number has no underscores; write {bare}, or quote it if it is text")
+    if _SIGN_INSIDE.fullmatch(text):
+        raise ValueError("this is text, but a number to some readers; write the number in digits, or quote the text")
     based = _BASED.fullmatch(text)
     if based or _FLOAT.fullmatch(text):
         return _number(text, based)

@@ -25,6 +25,7 @@ from cardrunner.card.document import (
 
 MAX_DEPTH = 32
 TOO_DEEP = f"lists and mappings are nested more than {MAX_DEPTH} deep; flatten them"
+NO_TEXT = 'nothing stands below "|" or ">", which readers take for different texts; write it there, or "" for none'
 MAX_NODES = 10_000
 MAX_SCALAR_BYTES = 64 * 1024
 
@@ -160,17 +161,28 @@ class TreeBuilder:
                 self._continues(start, event, text=True)
         if style in ("literal", "folded"):
             end = start + len(self.text[start:end].rstrip())
+            self._check_block_text(event)
         if start == end:  # a value left out: right behind its colon, where one of PyYAML's parsers skips spaces
             start = end = start - min(self._spaces_before(start), mark.column - 1)
             mark = Mark(mark.line, mark.column - (_span(event)[0] - start))
         return Scalar(self._value(event, style), mark, start, end, style)
 
+    def _check_block_text(self, event: yaml.ScalarEvent) -> None:
+        """Refuse what PyYAML takes and others take otherwise or not at all."""
+        if not event.value.strip("\n"):
+            self._refuse(event, NO_TEXT)
+        elif _mark(event).column - 1 <= self._block_indent():
+            self._refuse(event, f'"{event.style}" has to stand behind its key, or be indented deeper than it')
+
+    def _block_indent(self) -> int:
+        """The indentation of the block that the next value belongs to; -1 where there is none."""
+        return next((opened.mark.column - 1 for opened in reversed(self._stack) if not opened.flow), -1)
+
     def _continues(self, start: int, event: yaml.Event, *, text: bool) -> None:
         """Remember what goes on over several lines, with the indentation that these have to exceed."""
         end = _span(event)[1]
         if self.text.find("\n", start, end) >= 0:
-            block = next((opened.mark.column - 1 for opened in reversed(self._stack) if not opened.flow), -1)
-            self.continued.append(Continued(start, end, block, text))
+            self.continued.append(Continued(start, end, self._block_indent(), text))
 
     def _spaces_before(self, offset: int) -> int:
         position = offset
@@ -188,6 +200,8 @@ class TreeBuilder:
             return text
         if text in ("-", "?", ":"):
             self._refuse(event, f'"{text}" alone is a mark of YAML, not text; quote it')
+        elif text.endswith(" -") and self._stack and self._stack[-1].flow:
+            self._refuse(event, 'text in brackets that ends with "-" is not text to every reader; quote it')
         try:
             return scalars.resolve(text)
         except ValueError as error:

@@ -7,6 +7,7 @@ import statistics
 import pytest
 import yaml12
 
+from benchmarks import small_documents
 from benchmarks.card_mutations import OTHER, SAME
 from benchmarks.mutated_cards import MAX_LIMIT, MEDIAN_LIMIT, make_case, run, seeds
 from cardrunner.card.reader import read_document
@@ -21,6 +22,12 @@ def test_no_mutated_card_breaks_the_reader_or_is_read_otherwise_by_others() -> N
     assert tally.refused > 1000
     assert statistics.median(tally.seconds) < MEDIAN_LIMIT
     assert max(tally.seconds) < MAX_LIMIT
+
+
+def test_small_yaml_in_any_layout_is_read_as_others_read_it() -> None:
+    tally = small_documents.run(1, 4000)
+    assert tally.problems == []
+    assert tally.accepted > 1000
 
 
 def test_a_card_of_the_harness_is_the_same_every_time() -> None:

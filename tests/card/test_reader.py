@@ -494,6 +494,16 @@ def test_a_line_that_goes_on_is_deeper_than_its_key(text: str, line: int) -> Non
     assert (fault.line, "has to be indented deeper than its key" in fault.message) == (line, True)
 
 
+@pytest.mark.parametrize("text", ["a:\n|\n  x\n", "a:\n  b:\n  >-\n    x\n", "a:\n  - b\n  -\n  |\n   c\n"])
+def test_block_text_begins_behind_its_key_or_deeper(text: str) -> None:
+    (fault,) = faults_of(text)
+    assert text.split("\n")[fault.line - 1].strip()[0] in "|>"
+    assert "has to stand behind its key, or be indented deeper than it" in fault.message
+    deeper = text.split("\n")
+    deeper[fault.line - 1] = f" {deeper[fault.line - 1]}"
+    assert read_document("\n".join(deeper).encode(), file="card.yaml").root.entries
+
+
 @pytest.mark.parametrize(
     ("text", "value"),
     [
@@ -525,6 +535,12 @@ def test_the_quick_look_at_characters_lets_nothing_pass_that_the_close_one_refus
         ("a: {?b: c}", 6, 'a "?" stands right before this key'),
         ("a: [?b]", 6, 'a "?" stands right before this key'),
         ("a: [-]", 5, '"-" alone is a mark of YAML'),
+        ("a: [b -]", 5, 'text in brackets that ends with "-"'),
+        ("a: [b\n   -, c]", 5, 'text in brackets that ends with "-"'),
+        ("a: |\n", 4, 'nothing stands below "|" or ">"'),
+        ("a: >+\n\n\n", 4, 'nothing stands below "|" or ">"'),
+        ("a: 0x-1F", 4, "a number to some readers"),
+        ("a: 0o+7", 4, "a number to some readers"),
     ],
 )
 def test_what_other_readers_take_for_something_else_is_refused(text: str, column: int, said: str) -> None:
@@ -545,6 +561,12 @@ def test_what_other_readers_take_for_something_else_is_refused(text: str, column
         "a: ?b",
         "a: [-b, '-']",
         "a: {? b: c}",
+        "a: b -",
+        "a: ['b -', b-]",
+        "a: |\n  -\n",
+        "a: |+\n\n  x\n\n",
+        "a: '0x-1F'",
+        "a: 0x-",
     ],
 )
 def test_hashes_and_marks_in_text_and_comments_are_left_alone(text: str) -> None:
