@@ -31,20 +31,25 @@ MOST_RESTARTS = 3
 """How often one rule of a card may restart a run."""
 
 
-def open_context(folder: RunFolder, *, stop: StopRequest, progress: Progress, attempt: int) -> RunContext:
+def open_context(
+    folder: RunFolder, *, stop: StopRequest, progress: Progress, attempt: int, digest: str | None = None
+) -> RunContext:
     """What the stages of a run are given, from its folder alone; torch is not imported before a stage asks for it.
 
+    Args:
+        digest: the one that the gate was opened for; see `cardrunner.runs.frozen.load_frozen`.
+
     Raises:
-        IntegrityError: the frozen card is not the one that was launched.
+        IntegrityError: the frozen card is not the one that was launched, or was restarted as it does not say.
         UsageError: no installed workload has the card's name.
     """
     launch = read_record(folder.launch, LaunchRecord)
-    loaded = load_frozen(folder, registry.workload_spec)
+    loaded = load_frozen(folder, registry.workload_spec, digest=digest)
     ledger = Ledger(folder.ledger)
     return RunContext(
         folder=folder,
         workspace=Workspace(Path(launch.workspace)),
-        card=with_changes(loaded, restart_changes(ledger)),
+        card=with_changes(loaded, restart_changes(ledger, loaded.card)),
         digest=loaded.digest,
         workload=cast("Workload", _OnUse(loaded.card.workload)),
         ledger=ledger,
@@ -101,10 +106,11 @@ def _restarted(ctx: RunContext, wanted: RestartWanted) -> RunContext:
         RunStopped: the same restart was tried often enough.
         UsageError: the card's schema forbids a value.
     """
-    earlier = restart_changes(ctx.ledger)
+    loaded = load_frozen(ctx.folder, registry.workload_spec, digest=ctx.digest)
+    earlier = restart_changes(ctx.ledger, loaded.card)
     if earlier.count(wanted.changes) >= MOST_RESTARTS:
         raise RunStopped(f"{wanted}; {MOST_RESTARTS} restarts with {_assignments(wanted.changes)} did not help")
-    card = with_changes(load_frozen(ctx.folder, registry.workload_spec), [*earlier, wanted.changes])
+    card = with_changes(loaded, [*earlier, wanted.changes])
     ctx.ledger.append("restarted", attempt=ctx.attempt, reason=str(wanted), set=wanted.changes)
     ctx.progress.note(f"restart with {_assignments(wanted.changes)}: {wanted}")
     return replace(ctx, card=card)

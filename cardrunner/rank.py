@@ -1,4 +1,4 @@
-"""The entry of one of several training processes, which torchrun starts: ``cardrunner.rank FOLDER ATTEMPT SPLITS``.
+"""The entry of one of several training processes of torchrun: ``cardrunner.rank FOLDER DIGEST ATTEMPT SPLITS``.
 
 The worker that waits for them holds the other end of their standard input: requests come in through it, and when it
 closes, the worker is gone and they end at once, so that no run is ever written by two.
@@ -29,12 +29,12 @@ from cardrunner.training.group import Followed
 _STDIN = 0
 
 
-def run_rank(folder: RunFolder, *, attempt: int, splits: list[Split], rank: int, world: int) -> int:
+def run_rank(folder: RunFolder, *, digest: str, attempt: int, splits: list[Split], rank: int, world: int) -> int:
     """Train as one of several; the exit code is 0 when all of them leave together."""
     with StopRequest(folder.stop_request) as stop:
         threading.Thread(target=_hold_on, args=(stop, rank), daemon=True).start()
         record_beginning(folder.process_endings, rank)
-        error = _ended(folder, stop, attempt, splits, rank, world)
+        error = _ended(folder, digest, stop, attempt, splits, rank, world)
     if isinstance(error, Followed):
         return 0
     record_ending(folder.process_endings, rank, error)
@@ -42,11 +42,11 @@ def run_rank(folder: RunFolder, *, attempt: int, splits: list[Split], rank: int,
 
 
 def _ended(
-    folder: RunFolder, stop: StopRequest, attempt: int, splits: list[Split], rank: int, world: int
+    folder: RunFolder, digest: str, stop: StopRequest, attempt: int, splits: list[Split], rank: int, world: int
 ) -> BaseException | None:
     try:
         progress = NullProgress(None if rank else sys.stderr)
-        ctx = open_context(folder, stop=stop, progress=progress, attempt=attempt)
+        ctx = open_context(folder, stop=stop, progress=progress, attempt=attempt, digest=digest)
         train_as_one_of(ctx, rank=rank, world=world, splits=splits)
     except BaseException as error:
         if not isinstance(error, (Followed, *AGREED)):
@@ -69,10 +69,11 @@ def _hold_on(stop: StopRequest, rank: int) -> None:
 
 
 def _main(arguments: list[str]) -> int:
-    path, attempt, told = arguments
+    path, digest, attempt, told = arguments
     splits = [Split.model_validate(split) for split in json.loads(told)]
     rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-    return run_rank(RunFolder(Path(path)), attempt=int(attempt), splits=splits, rank=rank, world=world)
+    folder = RunFolder(Path(path))
+    return run_rank(folder, digest=digest, attempt=int(attempt), splits=splits, rank=rank, world=world)
 
 
 if __name__ == "__main__":

@@ -79,8 +79,8 @@ def _attempt(folder: RunFolder, ledger: Ledger, stop: StopRequest) -> int:
 
 def _run(folder: RunFolder, stop: StopRequest, number: int, stations: Stations) -> Outcome:
     try:
-        check_launched(folder)
-        ctx = open_context(folder, stop=stop, progress=shown(), attempt=number)
+        digest = check_launched(folder)
+        ctx = open_context(folder, stop=stop, progress=shown(), attempt=number, digest=digest)
         stations.start(ctx.card.infra.tracking.wanted)  # they connect while the data is loaded
         run_worker_stages(ctx)
     except BaseException as error:
@@ -90,10 +90,13 @@ def _run(folder: RunFolder, stop: StopRequest, number: int, stations: Stations) 
     return COMPLETED
 
 
-def check_launched(folder: RunFolder) -> None:
+def check_launched(folder: RunFolder) -> str:
     """Hold the frozen card against its digest and its sign-off once more, where it is about to run.
 
     The rules and keys are those of the launch, and so is the time: an approval that counted then does not expire later.
+
+    Returns:
+        the digest that the gate is open for.
 
     Raises:
         IntegrityError: it is not the card that was launched, or not the run that it was launched as.
@@ -107,6 +110,7 @@ def check_launched(folder: RunFolder) -> None:
     report = examine_gate(loaded, Workspace(Path(launch.workspace)), now=launched, trust=folder.trust)
     if not report.open:
         raise GateClosed(report.findings)
+    return loaded.digest
 
 
 def _launched_at(launch: LaunchRecord) -> datetime.datetime:

@@ -17,6 +17,7 @@ from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.frozen import load_frozen, with_changes
 from cardrunner.runs.interrupts import StopRequest
 from cardrunner.runs.ledger import Ledger
+from cardrunner.runs.records import LaunchRecord, read_record, write_record
 from cardrunner.tracking.progress import NullProgress
 from cardrunner.worker import check_launched, run_worker
 
@@ -46,6 +47,11 @@ def stages(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return put
 
 
+RESTARTS = {
+    "kill_thresholds": [{"event": "out_of_memory", "action": "restart", "set": {"training.batch_size": 16}}],
+}
+
+
 def wanted(size: int = 16) -> RestartWanted:
     return RestartWanted("out of memory at step 3", {"training.batch_size": size})
 
@@ -63,7 +69,7 @@ def test_a_restart_changes_the_card_and_runs_the_stage_again(
 ) -> None:
     train = Stub(wanted(16))
     stages(train=train)
-    run = toy_run()
+    run = toy_run(RESTARTS)
     run_worker_stages(run.context())
     assert [card.training.batch_size for card in train.cards] == [32, 16]
     ends = [(event["stage"], event["ok"]) for event in run.events("stage_ended")]
@@ -72,7 +78,7 @@ def test_a_restart_changes_the_card_and_runs_the_stage_again(
 
 def test_what_a_restart_set_holds_after_a_resume(toy_run: Callable[..., Any], stages: Callable[..., None]) -> None:
     stages(train=Stub(wanted(16)))
-    run = toy_run()
+    run = toy_run(RESTARTS)
     run_worker_stages(run.context())
     assert run.context().card.training.batch_size == 16
     assert run.context().digest == load_frozen(run.folder, registry.workload_spec).digest
@@ -80,10 +86,41 @@ def test_what_a_restart_set_holds_after_a_resume(toy_run: Callable[..., Any], st
 
 def test_a_restart_that_does_not_help_ends_the_run(toy_run: Callable[..., Any], stages: Callable[..., None]) -> None:
     stages(train=Stub(*[wanted() for _ in range(MOST_RESTARTS + 1)]))
-    run = toy_run()
+    run = toy_run(RESTARTS)
     with pytest.raises(RunStopped, match=r"3 restarts with training\.batch_size = 16 did not help"):
         run_worker_stages(run.context())
     assert len(run.events("restarted")) == MOST_RESTARTS
+
+
+def test_a_restart_that_nobody_agreed_to_is_not_made(toy_run: Callable[..., Any], stages: Callable[..., None]) -> None:
+    """The ledger decides with which values a resume goes on, so it may tell only of restarts that were signed."""
+    train = Stub(wanted(16))
+    stages(train=train)
+    run = toy_run(RESTARTS)
+    run_worker_stages(run.context())
+    assert run.context().card.training.batch_size == 16
+    run.context().ledger.append("restarted", reason="so", set={"training.epochs": 900})
+    with pytest.raises(
+        IntegrityError, match=r"tells of a restart with training\.epochs = 900, which no kill threshold"
+    ):
+        run.context()
+    assert run_worker(run.folder.root) == 4
+
+
+def test_a_card_that_is_swapped_after_the_check_does_not_run(
+    toy_run: Callable[..., Any], stages: Callable[..., None]
+) -> None:
+    """Card and launch record together, so that they agree with each other, but not with what was checked."""
+    run, other = toy_run(RESTARTS), toy_run({**RESTARTS, "training.epochs": 9}, name="other")
+    digest, ctx = check_launched(run.folder), run.context()
+    run.folder.card_yaml.write_bytes(other.folder.card_yaml.read_bytes())
+    record = read_record(run.folder.launch, LaunchRecord)
+    write_record(run.folder.launch, record.model_copy(update={"card_digest": other.context().digest}))
+    with pytest.raises(IntegrityError, match="was changed after the launch"):
+        open_context(run.folder, stop=StopRequest(), progress=NullProgress(), attempt=1, digest=digest)
+    stages(train=Stub(wanted(16)))
+    with pytest.raises(IntegrityError, match="was changed after the launch"):
+        run_worker_stages(ctx)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -16,8 +17,12 @@ from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.records import LaunchRecord, read_record
 
 
-def load_frozen(folder: RunFolder, resolve: SpecResolver) -> LoadedCard:
+def load_frozen(folder: RunFolder, resolve: SpecResolver, *, digest: str | None = None) -> LoadedCard:
     """Read the frozen card; its messages name the file it was launched from.
+
+    Args:
+        digest: the one that the gate was opened for, so that nothing read since can be another card; where not given,
+            what the launch recorded.
 
     Raises:
         IntegrityError: it is missing, is no valid card any more, or is not the one that was launched.
@@ -28,10 +33,11 @@ def load_frozen(folder: RunFolder, resolve: SpecResolver) -> LoadedCard:
         loaded = load_card_bytes(data, file=launch.card_file, resolve=resolve, sources=sources)
     except (OSError, CardError) as error:
         raise IntegrityError(f"{folder.card_yaml} is not the card that was launched: {error}") from None
-    if loaded.digest != launch.card_digest:
+    launched = digest or launch.card_digest
+    if loaded.digest != launched:
         raise IntegrityError(
             f"{folder.card_yaml} was changed after the launch: its digest is {loaded.digest}, "
-            f"launched was {launch.card_digest}; put the launched card back"
+            f"launched was {launched}; put the launched card back"
         )
     return loaded
 
@@ -46,9 +52,22 @@ def read_sources(folder: RunFolder) -> tuple[bytes, ...]:
     return tuple(path.read_bytes() for path in paths)
 
 
-def restart_changes(ledger: Ledger) -> list[Mapping[str, Any]]:
-    """What the card's restart rules have set so far, oldest first."""
-    return [event["set"] for event in ledger.events("restarted")]
+def restart_changes(ledger: Ledger, card: Card) -> list[Mapping[str, Any]]:
+    """What the card's restart rules have set so far, oldest first.
+
+    Raises:
+        IntegrityError: the ledger tells of a restart that the card, and so its reviewers, did not agree to.
+    """
+    agreed = [json.loads(json.dumps(rule.set)) for rule in card.kill_thresholds if rule.action == "restart"]
+    changes = [event["set"] for event in ledger.events("restarted")]
+    for change in changes:
+        if change not in agreed:
+            told = ", ".join(f"{path} = {value}" for path, value in dict(change).items())
+            raise IntegrityError(
+                f"{ledger.path}: tells of a restart with {told}, which no kill threshold of the card asks for; "
+                "put the run's own ledger back"
+            )
+    return changes
 
 
 def with_changes(loaded: LoadedCard, changes: Iterable[Mapping[str, Any]]) -> Card:

@@ -95,7 +95,7 @@ def _started(ctx: RunContext, processes: int, splits: Sequence[Split]) -> subpro
     command = [
         *(sys.executable, "-m", TORCHRUN, str(ctx.folder.process_endings)),
         *("--standalone", "--local-addr", "127.0.0.1", "--nproc-per-node", str(processes), "--max-restarts", "0"),
-        *("-m", RANK, str(ctx.folder.root), str(ctx.attempt), told),
+        *("-m", RANK, str(ctx.folder.root), ctx.digest, str(ctx.attempt), told),
     ]
     with explained(ctx.folder.root, "start torchrun for"):
         return subprocess.Popen(

@@ -122,6 +122,43 @@ def test_a_card_swapped_between_the_check_and_the_run_does_not_run(make_card: Ma
     assert Ledger(folder.ledger).events("created")[0]["card_digest"] == signed
 
 
+def test_a_link_turned_to_another_card_after_the_check_changes_nothing(make_card: MakeCard, tmp_path: Path) -> None:
+    """The card is a link, which its own check turns to a card with another content that nobody signed."""
+    code = "import os; os.replace('runcards/other.yaml', 'runcards/linked.yaml')"
+    card, link = with_check(make_card, ["python", "-c", code]), tmp_path / "runcards" / "linked.yaml"
+    link.symlink_to(card.name)
+    before = card.read_bytes()
+    (tmp_path / "runcards" / "other.yaml").write_bytes(before.replace(b"0.01", b"9.0"))
+    signed = load_card(card, registry.workload_spec).digest
+    folder = run(link).folder
+    assert link.read_bytes() != before
+    assert folder.card_yaml.read_bytes() == before
+    assert json.loads(folder.card_json.read_text())["training"]["learning_rate"] == 0.01
+    assert {event["card_digest"] for event in Ledger(folder.ledger).events("created")} == {signed}
+
+
+def test_a_base_swapped_between_the_check_and_the_run_is_not_the_one_that_runs(
+    make_card: MakeCard, tmp_path: Path
+) -> None:
+    code = (
+        "import pathlib; p = pathlib.Path('runcards/toy-run.yaml'); p.write_text(p.read_text().replace('0.01', '9.0'))"
+    )
+    base = make_card()
+    before = base.read_bytes()
+    child = tmp_path / "runcards" / "child.yaml"
+    child.write_text(
+        "extends: toy-run.yaml\nname: child\nauthor: null\n"
+        f"checklist: [{{item: it works, check: [python, -c, {json.dumps(code)}], done: true}}]\n"
+        "sign_off: {policy: boxes, reviewers: [{id: mattie, signed: true}]}\n"
+    )
+    signed = load_card(child, registry.workload_spec).digest
+    folder = run(child).folder
+    assert base.read_bytes() != before
+    assert [path.read_bytes() for path in folder.sources.iterdir()] == [before]
+    assert json.loads(folder.card_json.read_text())["training"]["learning_rate"] == 0.01
+    assert check_launched(folder) == signed
+
+
 def test_keys_swapped_between_the_check_and_the_run_are_not_the_ones_that_count(
     ssh_card: Path, pockets: dict[str, Path], tmp_path: Path
 ) -> None:
