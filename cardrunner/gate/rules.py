@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from cardrunner.card.estimate import estimate
+from cardrunner.card.hourly import dearest_hour
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.sign_off import Rule
 from cardrunner.gate.case import Case
@@ -68,14 +69,13 @@ def unmet(demand: Demand, approvals: Sequence[Approval], case: Case) -> Finding 
 
 
 def predicted_cost(card: Card) -> float | None:
-    """Dollars at the slowest calibration that the card states; None where it cannot be told.
+    """Dollars at the slowest calibration that the card states, CPU and memory included; None where it cannot be told.
 
     A run on this machine without a GPU costs nothing.
     """
-    costs = [column.cost for column in estimate(card)]
-    known = [cost for cost in costs if cost is not None]
-    if known:
-        return max(known)
+    rate = dearest_hour(card.infra)
+    if rate is not None:
+        return max(column.total for column in estimate(card)) / 3600 * rate
     return 0.0 if card.infra.platform == "local" and card.infra.gpu is None else None
 
 

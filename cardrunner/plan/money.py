@@ -5,32 +5,29 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 
-from cardrunner.card.estimate import covered_labels, estimate
+from cardrunner.card.estimate import cost_of, covered_labels, estimate
+from cardrunner.card.hourly import Billed, hour_of
 from cardrunner.card.schema.card import Card
-from cardrunner.card.schema.infra import InfraBase
 from cardrunner.plan.money_records import PlannedCost, PriceLine, Prices, TimeoutCover, WorstCase
-from cardrunner.prices import CPU, MEMORY, Price, read_prices
-
-GIB = 2**30
+from cardrunner.prices import Price, read_prices
 
 
 def planned_prices(card: Card, table: Mapping[str, Price] | None = None) -> Prices:
-    """What an hour of the card's machine costs: the card's price of the GPU, else the table's; CPU and memory on top.
+    """What an hour of the card's machine costs.
 
     Args:
-        card: the card. A machine of one's own costs what the card says, or nothing.
+        card: the card.
         table: prices by resource; those that ship when absent.
     """
-    infra = card.infra
-    table = {} if infra.platform == "local" else read_prices() if table is None else table
-    listed = table.get(infra.gpu or "")
-    lines = tuple(_lines(infra, table))
+    hour = hour_of(card.infra, table)
+    known = {} if card.infra.platform == "local" else read_prices() if table is None else table
+    listed = known.get(card.infra.gpu or "")
     return Prices(
-        lines=lines,
-        usd_per_hour=sum(line.amount * line.usd for line in lines) if _priced(lines, infra) else None,
+        lines=tuple(_line(line) for line in hour.lines),
+        usd_per_hour=hour.usd,
         table_usd=listed.usd if listed else None,
         table_as_of=listed.as_of or None if listed else None,
-        not_included=tuple(_not_included(infra, table, {line.resource for line in lines})),
+        not_included=hour.not_included,
     )
 
 
@@ -57,7 +54,8 @@ def cost_at(
         training_seconds=training,
         total_seconds=total,
         examples_per_second=examples / epoch if examples and epoch > 0 else None,
-        cost_usd=None if rate is None else total / 3600 * rate,
+        cost_usd=_cost(total, rate),
+        gpu_usd=cost_of(card, total),
         covered_by_timeout=timeout is None or total <= timeout,
         attempts_needed=_attempts_needed(training, load, timeout),
     )
@@ -87,16 +85,21 @@ def worst_case(card: Card, prices: Prices) -> WorstCase:
     infra, budget, rate = card.infra, card.timing.budget, prices.usd_per_hour
     attempts = 1 + infra.retries
     seconds = None if infra.timeout is None else infra.timeout * attempts
-    metered = None if infra.price is None else infra.price * infra.gpus  # what the run itself counts
-    until = None if budget is None or not metered else budget / metered * 3600
+    metered = cost_of(card, 1.0)  # a second as the run itself counts it, by the price that the card states
+    until = None if budget is None or not metered else budget / metered
     return WorstCase(
         attempts=attempts,
         seconds=seconds,
-        cost_usd=None if seconds is None or rate is None else seconds / 3600 * rate,
+        cost_usd=_cost(seconds, rate),
         budget_usd=budget,
         budget_seconds=until,
+        budget_cost_usd=_cost(until, rate),
         limited_by=_first_limit(seconds, until, infra.retries),
     )
+
+
+def _cost(seconds: float | None, rate: float | None) -> float | None:
+    return None if seconds is None or rate is None else seconds / 3600 * rate
 
 
 def _first_limit(seconds: float | None, until: float | None, retries: int) -> str:
@@ -114,35 +117,5 @@ def _attempts_needed(training: float, load: float, timeout: float | None) -> int
     return math.ceil(training / (timeout - load)) if timeout > load else None
 
 
-def _lines(infra: InfraBase, table: Mapping[str, Price]) -> Iterator[PriceLine]:
-    listed = table.get(infra.gpu or "")
-    if infra.price is not None:
-        unit = "GPU hour" if infra.gpu else "hour"
-        yield _line(infra.gpu or "this machine", infra.gpus, unit, infra.price, None)
-    elif listed is not None and listed.usd is not None:
-        yield _line(listed.resource, infra.gpus, listed.unit, listed.usd, listed.as_of)
-    for name, amount in _besides(infra).items():
-        known = table.get(name)
-        if amount is not None and known is not None and known.usd is not None:
-            yield _line(name, amount, known.unit, known.usd, known.as_of)
-
-
-def _line(resource: str, amount: float, unit: str, usd: float, as_of: str | None) -> PriceLine:
-    source = "card" if as_of is None else "table"
-    return PriceLine(resource=resource, amount=amount, unit=unit, usd=usd, source=source, as_of=as_of)
-
-
-def _priced(lines: tuple[PriceLine, ...], infra: InfraBase) -> bool:
-    """Whether the GPU is among the lines; an hour without it would look cheaper than it is."""
-    return any(line.resource not in _besides(infra) for line in lines)
-
-
-def _not_included(infra: InfraBase, table: Mapping[str, Price], lines: set[str]) -> Iterator[str]:
-    for name in _besides(infra):
-        if name in table and name not in lines:
-            yield f"{name} ({'price not known' if table[name].usd is None else 'the card does not say how much'})"
-
-
-def _besides(infra: InfraBase) -> dict[str, float | None]:
-    """What is billed beside the GPU, in the table's units."""
-    return {CPU: infra.cpu, MEMORY: None if infra.memory is None else infra.memory / GIB}
+def _line(billed: Billed) -> PriceLine:
+    return PriceLine(**billed._asdict(), source="card" if billed.as_of is None else "table")

@@ -45,6 +45,9 @@ class PlannedCost(Record):
     examples_per_second: float | None
     """That the epoch time takes for granted."""
     cost_usd: float | None
+    """CPU and memory included, where their price is known."""
+    gpu_usd: float | None
+    """Of that what `infra.price` gives, which the card's stated costs and its budget count."""
     covered_by_timeout: bool
     attempts_needed: int | None
     """With a resume after each timeout; None: no attempt would get beyond loading the data."""
@@ -100,5 +103,7 @@ class WorstCase(Record):
     budget_usd: float | None
     budget_seconds: float | None
     """When the run itself would stop to keep the budget, in time of all attempts."""
+    budget_cost_usd: float | None
+    """What that time costs with CPU and memory, which the run does not count."""
     limited_by: str
     """What comes first."""

@@ -35,8 +35,19 @@ def prices(plan: Plan) -> Iterator[str]:
         yield "this machine counts as free" if plan.platform == "local" else "not known: no figure here has a cost"
     for line in known.lines:
         yield from paragraph(_price(line, known))
+    if len(known.lines) > 1 and known.usd_per_hour is not None:
+        yield from paragraph(f"together {format_dollars(known.usd_per_hour)} an hour")
+        yield from _gpu_alone(plan)
     if known.not_included:
         yield from paragraph(f"billed too, in no figure here: {', '.join(known.not_included)}")
+
+
+def _gpu_alone(plan: Plan) -> Iterator[str]:
+    """The costs as the card states them."""
+    alone = [format_dollars(column.gpu_usd) for column in plan.estimates if column.gpu_usd is not None]
+    if alone:
+        counted = "stated costs and budget count" if plan.worst_case.budget_usd is not None else "stated costs count"
+        yield from paragraph(f"the card's {counted} its own price alone, which gives {', '.join(alone)}")
 
 
 def timeout(plan: Plan) -> Iterator[str]:
@@ -64,11 +75,14 @@ def worst_case(plan: Plan) -> Iterator[str]:
         cost = "" if worst.cost_usd is None else f", {format_dollars(worst.cost_usd)}"
         attempts = f"{worst.attempts} attempt{'' if worst.attempts == 1 else 's'}"
         each = f"{attempts} of {format_duration(plan.timeout.seconds)}"
-        gaps = ", CPU and memory not included" if plan.prices.not_included and cost else ""
+        gaps = f", without {' and '.join(plan.prices.not_included)}" if plan.prices.not_included and cost else ""
         yield from paragraph(f"{format_duration(worst.seconds)}{cost} ({each}{gaps})")
     if worst.budget_usd is not None and worst.budget_seconds is not None:
         reached = f"{format_duration(worst.budget_seconds)} of all attempts together"
-        yield from paragraph(f"budget {format_dollars(worst.budget_usd)}: the run saves and stops after {reached}")
+        billed = worst.budget_cost_usd
+        more = f", billed {format_dollars(billed)} by then" if billed and billed > 1.005 * worst.budget_usd else ""
+        stops = f"the run saves and stops after {reached}"
+        yield from paragraph(f"budget {format_dollars(worst.budget_usd)}: {stops}{more}")
     yield from paragraph(f"what ends it first: {worst.limited_by}")
 
 
@@ -98,4 +112,5 @@ def _price(line: PriceLine, known: Prices) -> str:
     source = f"by the table of {line.as_of}" if line.source == "table" else "as the card says"
     if line.source == "card" and known.table_usd is not None:
         source += f" (the table of {known.table_as_of}: {format_dollars(known.table_usd)})"
-    return f"{amount}{line.resource}: {format_dollars(line.usd)} per {line.unit}, {source}"
+    price = format_dollars(line.usd) if line.usd >= 0.1 else f"${line.usd:.3g}"
+    return f"{amount}{line.resource}: {price} per {line.unit}, {source}"

@@ -2,15 +2,20 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from cardrunner import registry
+from cardrunner.card.load import load_card_bytes
 from cardrunner.errors import CardError, GateClosed
+from cardrunner.gate.rules import predicted_cost
 
 if TYPE_CHECKING:
     from tests.gate.conftest import Desk
 
+ROOT = Path(__file__).parents[2]
 Reasons = Callable[[str], list[str]]
 NOW = datetime.datetime(2026, 3, 1, 12, 0, tzinfo=datetime.UTC)
 THREE = "    - {id: scav, name: Scav, roles: [infra], signed: null}\n    - {id: lee, roles: lead, signed: null}\n"
@@ -102,6 +107,18 @@ def test_a_run_whose_cost_cannot_be_told_counts_as_dear(desk: Desk, reasons: Rea
     assert "what the run costs is unknown without infra.price" in reasons(desk.sign(text, "scav"))[0]
     free = text.replace("  gpu: T4\n", "")
     assert desk.gate(desk.sign(free, "scav")).open, "this machine without a GPU costs nothing"
+
+
+@pytest.mark.parametrize(
+    ("price", "cost"),
+    [("  price: $0.59/h\n", 11.37), ("  price: $0.01/h\n", 11.37), ("  price: $5/h\n", 67.23), ("", 11.37)],
+)
+def test_what_a_run_may_cost_has_cpu_and_memory_in_it_and_no_price_below_the_table(price: str, cost: float) -> None:
+    """Or a card could write itself a price that keeps it below every tier."""
+    text = (ROOT / "runcards" / "policy-22k.yaml").read_text().replace("  price: $0.59/h\n", price)
+    text = text.replace("  budget: $7.50\n", "").replace("    cost: [$1.50, $4.50, $7.50]\n", "")
+    loaded = load_card_bytes(text.encode(), file="card.yaml", resolve=registry.workload_spec)
+    assert predicted_cost(loaded.card) == pytest.approx(cost, abs=0.005)
 
 
 @pytest.mark.parametrize(

@@ -34,39 +34,55 @@ NO_PRICE = (
 
 def test_the_card_s_price_counts_and_the_table_s_stands_beside_it() -> None:
     prices = planned_prices(policy().card)
-    (line,) = prices.lines
+    line = prices.lines[0]
     assert (line.resource, line.usd, line.source, line.as_of) == ("T4", 0.59, "card", None)
-    assert (prices.usd_per_hour, prices.table_usd, prices.table_as_of) == (0.59, 0.59, "2026-05")
-    assert prices.not_included == ("CPU (price not known)", "memory (price not known)")
+    assert (prices.table_usd, prices.table_as_of) == (0.59, "2026-05")
 
 
 def test_without_a_price_the_table_s_counts_and_says_its_month() -> None:
     card = policy(*NO_PRICE).card
     prices = planned_prices(card)
-    (line,) = prices.lines
+    line = prices.lines[0]
     assert (line.usd, line.source, line.as_of) == (0.59, "table", "2026-05")
-    assert [column.cost_usd for column in planned_costs(card, prices, None)] == pytest.approx(
-        [1.495, 4.474, 7.473], abs=1e-3
-    )
+    costs = [column.cost_usd for column in planned_costs(card, prices, None)]
+    assert costs == [
+        pytest.approx(column.cost_usd) for column in planned_costs(policy().card, planned_prices(policy().card), None)
+    ]
 
 
-def test_cpu_and_memory_are_counted_where_their_price_is_known() -> None:
+def test_cpu_and_memory_come_on_top_in_every_cost_and_the_card_s_own_figures_stand_beside() -> None:
     card = policy().card
-    table = dict(read_prices())
-    table["CPU"] = replace(table["CPU"], usd=0.05, as_of="2026-06")
-    table["memory"] = replace(table["memory"], usd=0.01, as_of="2026-06")
-    prices = planned_prices(card, table)
-    assert prices.usd_per_hour == pytest.approx(0.59 + 4 * 0.05 + 16e9 / 2**30 * 0.01)
+    prices = planned_prices(card)
+    hour = 0.59 + 4 * 0.04716 + 16e9 / 2**30 * 0.007992
+    assert [(line.resource, line.unit, line.as_of) for line in prices.lines[1:]] == [
+        ("CPU", "core hour", "2026-06"),
+        ("memory", "GiB hour", "2026-06"),
+    ]
+    assert prices.usd_per_hour == pytest.approx(hour)
     assert prices.not_included == ()
+    columns = list(planned_costs(card, prices, None))
+    assert [column.cost_usd for column in columns] == pytest.approx(
+        [9120 / 3600 * hour, 27300 / 3600 * hour, 12.666667 * hour]
+    )
+    assert [column.gpu_usd for column in columns] == pytest.approx([1.495, 4.474, 7.473], abs=1e-3)
     worst = worst_case(card, prices)
-    assert worst.cost_usd == pytest.approx(48 * (prices.usd_per_hour or 0))
+    assert worst.cost_usd == pytest.approx(48 * hour)
+    assert worst.budget_cost_usd == pytest.approx(7.5 / 0.59 * hour)
+
+
+def test_what_has_no_price_or_no_amount_is_said() -> None:
+    table = dict(read_prices())
+    table["CPU"] = replace(table["CPU"], usd=None, as_of="")
+    card = policy(("  memory: 16 GB\n", "")).card
+    prices = planned_prices(card, table)
+    assert prices.not_included == ("CPU (price not known)", "memory (the card does not say how much)")
+    assert prices.usd_per_hour == 0.59
 
 
 def test_an_hour_without_the_gpu_has_no_price() -> None:
-    card = policy(("gpu: T4\n", "gpu: H200\n"), *NO_PRICE).card
-    table = {name: replace(price, usd=price.usd or 0.05) for name, price in read_prices().items() if name != "H200"}
-    assert planned_prices(card, table).usd_per_hour is None
+    card = policy(("gpu: T4\n", "gpu: A100\n"), *NO_PRICE).card
     assert planned_prices(card).usd_per_hour is None
+    assert len(planned_prices(card).lines) == 2, "CPU and memory alone would look cheaper than it is"
 
 
 def test_a_machine_of_one_s_own_is_free_until_the_card_says_otherwise(toy_card: ToyCard) -> None:
@@ -79,7 +95,7 @@ def test_the_worst_case_is_the_timeout_times_the_attempts_and_the_budget_may_com
     card = policy().card
     worst = worst_case(card, planned_prices(card))
     assert (worst.attempts, worst.seconds, worst.budget_usd, worst.limited_by) == (4, 172800, 7.5, "the budget")
-    assert worst.cost_usd == pytest.approx(28.32)
+    assert worst.cost_usd == pytest.approx(43.09, abs=0.005)
     assert worst.budget_seconds == pytest.approx(7.5 / 0.59 * 3600)
     free = policy(("  budget: $7.50\n", "")).card
     assert worst_case(free, planned_prices(free)).limited_by == "the timeout and 3 retries"
