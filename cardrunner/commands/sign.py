@@ -59,6 +59,8 @@ def run(args: argparse.Namespace) -> int:
         raise GateClosed(late)
     statement = make_statement(case, verdict=args.verdict, note=args.note, conditions=args.conditions)
     policy.prepare(statement, reviewer, case)
+    if not args.quiet:
+        print(_page(loaded), end="\n\n")
     if not (args.yes and args.quiet):
         _show(loaded, case, reviewer, statement)
     if not args.yes:
@@ -107,14 +109,14 @@ def _lift(block: Path) -> None:
         block.unlink(missing_ok=True)
 
 
-def _show(loaded: LoadedCard, case: Case, reviewer: Reviewer, statement: Signature) -> None:
-    """The page itself where somebody reads along, else how to read it; then what the signature says."""
-    if sys.stdin.isatty() and sys.stdout.isatty():
-        from cardrunner.card.markdown import (
-            render_card,
-        )  # brings a template engine that a signature alone does not need
+def _page(loaded: LoadedCard) -> str:
+    from cardrunner.card.markdown import render_card  # brings a template engine that a quiet signature does not need
 
-        print(render_card(loaded), end="\n\n")
+    return render_card(loaded)
+
+
+def _show(loaded: LoadedCard, case: Case, reviewer: Reviewer, statement: Signature) -> None:
+    """What the signature says, and what changed since the last one."""
     rows = [
         ("card", f"{case.file} (read it: {case.command('render')})"),
         ("run", loaded.card.name),

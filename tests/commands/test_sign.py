@@ -52,7 +52,8 @@ def changed_lines(before: bytes, after: bytes) -> list[tuple[bytes, bytes]]:
     return [(a, b) for a, b in zip(old, new, strict=True) if a != b]
 
 
-def test_signing_writes_one_line_and_keeps_what_was_signed(run: Run, card: Path) -> None:
+def test_signing_shows_the_page_writes_one_line_and_keeps_what_was_signed(run: Run, card: Path) -> None:
+    _, page, _ = run("render")
     before, digest = card.read_bytes(), load_card(card, registry.workload_spec).digest
     code, out, err = run("sign", "--as", "scav", "--yes")
     assert (code, err) == (0, "")
@@ -64,7 +65,9 @@ def test_signing_writes_one_line_and_keeps_what_was_signed(run: Run, card: Path)
     kept = json.loads(Path(f".cardrunner/signed/{digest}.json").read_text())
     assert kept["name"] == "policy-22k"
     assert load_card(card, registry.workload_spec).digest == digest
-    assert f"digest    {digest}" in out
+    shown, _, rest = out.partition("\n\ncard      ")
+    assert shown.strip() == page.strip(), "the reviewer sees the card itself"
+    assert f"digest    {digest}" in rest
     assert f"scav approved policy-22k ({digest[:12]})" in out
     assert "policy digest binds a signature to the card's content but authenticates nobody" in out
     assert "reviewer mattie (Mattie): has not signed; run: cardrunner sign runcards/policy-22k.yaml --as mattie" in out
