@@ -6,6 +6,7 @@ import argparse
 import errno
 import gc
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -115,6 +116,8 @@ def entry() -> None:
     """The installed command."""
     gc.set_threshold(50_000, 20, 20)
     gc.disable()  # until a command begins: start-up makes many objects that all stay
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # an output that cannot hold a letter shows its number
     try:
         code = main()
     except KeyboardInterrupt:  # while a command was still being imported

@@ -95,6 +95,7 @@ def read_bytes(path: Path) -> bytes:
         CardError: it is missing, unreadable, too large or not a regular file.
     """
     try:
+        os.path.abspath(path).encode()  # noqa: PTH100 - links stay links; the name goes into records, which are UTF-8
         # asked before opening, since opening a device can already do something
         if stat.S_ISREG(path.stat().st_mode):
             return _read_regular(path)
@@ -103,6 +104,8 @@ def read_bytes(path: Path) -> bytes:
         sentence = "there is no such file; check the path, or start a card with: cardrunner new NAME"
     except OSError as error:
         sentence = f"the file cannot be read ({error.strerror}); check the path and its permissions"
+    except UnicodeEncodeError:
+        sentence = "the name of this file or of a folder above it is not UTF-8 text; rename it"
     except ValueError:
         sentence = "this is not a path; give the path of a card"
     raise CardError([Fault(str(path), 1, 1, "", sentence)])

@@ -449,6 +449,7 @@ def test_what_is_not_a_readable_file_is_refused_with_a_sentence(tmp_path: Path) 
     assert refused(missing) == f"{missing}:1:1: {sentence}"
     assert "this is not a regular file" in refused(tmp_path)
     assert "this is not a path" in refused(Path("a\0b"))
+    assert "a folder above it is not UTF-8 text; rename it" in refused(tmp_path / "a\udcff" / "card.yaml")
     assert "the file cannot be read (File name too long)" in refused(Path("x" * 5000))
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     assert "the file cannot be read" in refused(tmp_path / "loop")

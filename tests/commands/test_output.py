@@ -46,3 +46,9 @@ def test_without_an_output_the_exit_code_still_tells() -> None:
     assert cardrunner("digest", POLICY, preexec_fn=lambda: os.close(1)).returncode == 0
     assert cardrunner("plan", POLICY, preexec_fn=lambda: os.close(1)).returncode == 0
     assert cardrunner("validate", "nowhere.yaml", preexec_fn=lambda: os.close(1)).returncode == 2
+
+
+def test_an_output_without_a_letter_gets_its_number_instead() -> None:
+    done = cardrunner("plan", POLICY, stdout=subprocess.PIPE, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "load \\u2192 train" in done.stdout
