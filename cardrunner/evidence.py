@@ -99,7 +99,8 @@ def _built_in(check: Check, loaded: LoadedCard, workspace: Workspace) -> _Found:
 def _file(path: str, workspace: Workspace) -> _Found:
     own = workspace.inside(path, field="checklist.check.file")
     found = own if own.is_file() else workspace.find_data(path)
-    return _Found(True, f"{found} is there, {format_bytes(found.stat().st_size)}")
+    place = "is there" if found == own else f"is at {found}"  # no folder of this machine where none is needed
+    return _Found(True, f"{place}, {format_bytes(found.stat().st_size)}")
 
 
 def _metric(name: str, loaded: LoadedCard) -> _Found:

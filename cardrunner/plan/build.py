@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,16 +12,18 @@ from cardrunner.card.estimate import batches_of, training_examples
 from cardrunner.card.load import LoadedCard, load_card
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.infra import ModalInfra
+from cardrunner.errors import MissingExtra
 from cardrunner.gate import GateReport, examine_gate
 from cardrunner.pipeline import LAUNCHER_STAGES, WORKER_STAGES
 from cardrunner.plan.configuration import settings
 from cardrunner.plan.data import data_mode, expected_facts, planned_data
 from cardrunner.plan.learned import learn
-from cardrunner.plan.metrics import planned_metrics, planned_rules
+from cardrunner.plan.metrics import also_computed, planned_metrics, planned_rules
 from cardrunner.plan.money import planned_costs, planned_prices, timeout_cover, worst_case
 from cardrunner.plan.records import GateState, OpenBox, Plan, PlannedStage, Resources, Warned, Work
 from cardrunner.plan.unchecked import unchecked
 from cardrunner.runs.environment import installed_packages
+from cardrunner.runs.folder import RunFolder
 from cardrunner.workspace import Workspace
 
 
@@ -67,8 +70,11 @@ def executor_of(card: Card) -> str:
 def _plan(loaded: LoadedCard, workspace: Workspace, gate: GateReport, *, executor: str, run: str, runs: Path) -> Plan:
     card, examples = loaded.card, training_examples(loaded.card, loaded.spec)
     data, prices = tuple(planned_data(card, workspace)), planned_prices(card)
+    metrics, folder = tuple(planned_metrics(loaded)), RunFolder.of(runs, run)
     return Plan(
         run=run,
+        run_folder=str(folder.root),
+        name_taken=os.path.lexists(folder.root),
         card=str(loaded.path),
         card_digest=loaded.digest,
         workload=card.workload,
@@ -86,7 +92,8 @@ def _plan(loaded: LoadedCard, workspace: Workspace, gate: GateReport, *, executo
         learned=learn(loaded, runs, prices, examples=examples),
         timeout=timeout_cover(card),
         worst_case=worst_case(card, prices),
-        metrics=tuple(planned_metrics(loaded)),
+        metrics=metrics,
+        also_computed=tuple(also_computed(loaded, metrics)),
         kill_thresholds=tuple(planned_rules(card)),
         unchecked=tuple(unchecked(card, data)),
         warnings=tuple(Warned(**fault._asdict()) for fault in loaded.warnings),
@@ -116,6 +123,7 @@ def _resources(card: Card) -> Resources:
     modal = infra if isinstance(infra, ModalInfra) else None
     return Resources(
         available=executor_of(card) in registry.EXECUTORS,
+        missing=_missing(card) if infra.platform == "local" else None,
         gpu=infra.gpu,
         gpus=infra.gpus,
         cpu_cores=infra.cpu,
@@ -124,6 +132,14 @@ def _resources(card: Card) -> Resources:
         checkpoints=modal.checkpoints if modal else None,
         detached=modal.detach if modal else None,
     )
+
+
+def _missing(card: Card) -> str | None:
+    try:
+        registry.check_installed(card.workload)
+    except MissingExtra as missing:
+        return str(missing)
+    return None
 
 
 def _work(loaded: LoadedCard, examples: int | None) -> Work:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from cardrunner.card.load import LoadedCard
 from cardrunner.card.metric_checks import target_text
@@ -28,6 +28,12 @@ def planned_metrics(loaded: LoadedCard) -> Iterator[PlannedMetric]:
             unit=spec.unit if spec else None,
             uses=tuple(places),
         )
+
+
+def also_computed(loaded: LoadedCard, used: Iterable[PlannedMetric]) -> Iterator[str]:
+    """What the workload computes and no place of the card needs."""
+    names = {metric.name for metric in used}
+    yield from (name for spec in loaded.spec.metrics if (name := f"val_{spec.name}") not in names)
 
 
 def planned_rules(card: Card) -> Iterator[PlannedRule]:

@@ -45,6 +45,8 @@ class Resources(Record):
 
     available: bool
     """False: this version has no executor for the platform."""
+    missing: str | None
+    """A package that the workload needs and this machine lacks, in a sentence; None where all are here or elsewhere."""
     gpu: str | None
     gpus: int
     cpu_cores: float | None
@@ -155,6 +157,9 @@ class Plan(Record):
 
     version: Literal[1] = 1
     run: str
+    run_folder: str
+    name_taken: bool
+    """Something stands there already, so that a launch would refuse."""
     card: str
     card_digest: str
     workload: str
@@ -174,6 +179,8 @@ class Plan(Record):
     timeout: TimeoutCover | None
     worst_case: WorstCase
     metrics: tuple[PlannedMetric, ...]
+    also_computed: tuple[str, ...]
+    """What the workload computes besides, by its canonical name."""
     kill_thresholds: tuple[PlannedRule, ...]
     unchecked: tuple[Unchecked, ...]
     """What only the run itself will find out."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from cardrunner.plan.layout import block, paragraph
 from cardrunner.plan.money_text import estimates, learned, prices, timeout, worst_case
@@ -14,12 +15,13 @@ _NO_NUMBERS = ("reason", "notes")
 
 def describe(plan: Plan) -> Iterator[str]:
     """The plan, line by line."""
-    yield from block("run", paragraph(f"{plan.run}, workload {plan.workload}"))
+    yield from block("run", _run(plan))
     yield from block("card", paragraph(f"{plan.card}, digest {plan.card_digest[:12]}"))
     yield from block("gate", _gate(plan))
     yield ""
     yield from block("where", _where(plan))
     yield from block("stages", _stages(plan))
+    yield from block("afterwards", _afterwards(plan.configuration["after_training"]))
     yield ""
     yield from block("data", _data(plan))
     yield from block("expected", _expected(plan))
@@ -33,11 +35,17 @@ def describe(plan: Plan) -> Iterator[str]:
     yield from block("timeout", timeout(plan))
     yield from block("worst case", worst_case(plan))
     yield ""
-    yield from block("metrics", (line for metric in plan.metrics for line in _metric(metric)))
+    yield from block("metrics", _metrics(plan))
     yield from block("rules", _other_rules(plan))
     yield ""
     yield from block("not checked", (line for one in plan.unchecked for line in _item(f"{one.what}: {one.why}")))
     yield from block("warnings", (line for one in plan.warnings for line in _item(f"{one.path}: {one.message}")))
+
+
+def _run(plan: Plan) -> Iterator[str]:
+    yield from paragraph(f"{plan.run}, workload {plan.workload}")
+    if plan.name_taken:
+        yield from paragraph(f"{plan.run_folder} exists: a launch would refuse", hang=2)
 
 
 def _gate(plan: Plan) -> Iterator[str]:
@@ -64,6 +72,11 @@ def _where(plan: Plan) -> Iterator[str]:
     yield from paragraph(", ".join(parts))
     if not place.available:
         yield from paragraph(f"the {plan.executor} executor is not part of this version: a launch would refuse")
+    if place.missing:
+        yield from paragraph(f"a launch would refuse: {place.missing}")
+    if wandb := plan.configuration["infra"]["tracking"]["wandb"]:
+        project = "/".join(filter(None, (wandb["entity"], wandb["project"])))
+        yield from paragraph(f"tracked by Weights & Biases in {project}")
 
 
 def _stages(plan: Plan) -> Iterator[str]:
@@ -71,6 +84,16 @@ def _stages(plan: Plan) -> Iterator[str]:
     there = ", ".join(stage.name for stage in plan.stages if stage.side == "worker")
     here = ", ".join(stage.name for stage in plan.stages if stage.side == "launcher")
     yield from paragraph(f"where the data is ({plan.executor}): {there}; on this side: {here}")
+
+
+def _afterwards(after: Mapping[str, Any]) -> Iterator[str]:
+    """What the stages of this side leave in the workspace."""
+    if download := after["download"]:
+        yield from paragraph(f"the {download['checkpoint']} checkpoint to {download['to']}", hang=2)
+    if demo := after["demo"]:
+        players = f"{demo['p0']} against {demo['p1']} in {demo['world_model']}"
+        to = f", a copy to {demo['output']}" if demo["output"] else ""
+        yield from paragraph(f"demo: {players}, at most {demo['max_frames']:,} frames{to}", hang=2)
 
 
 def _data(plan: Plan) -> Iterator[str]:
@@ -125,6 +148,13 @@ def _work(plan: Plan) -> Iterator[str]:
         f"{work.train_examples:,} examples train, {work.steps_per_epoch:,} steps an epoch,"
         f" {work.steps:,} in all{validation}"
     )
+
+
+def _metrics(plan: Plan) -> Iterator[str]:
+    for metric in plan.metrics:
+        yield from _metric(metric)
+    if plan.also_computed:
+        yield from paragraph(f"computed too, used by nothing here: {', '.join(plan.also_computed)}", hang=2)
 
 
 def _metric(metric: PlannedMetric) -> Iterator[str]:

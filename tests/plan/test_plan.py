@@ -72,6 +72,34 @@ def test_the_run_folder_keeps_the_plan_of_its_launch(signed_card: Path, tmp_path
     assert kept == json.loads(plan.model_dump_json())
 
 
+def test_a_plan_says_what_would_refuse_the_launch_besides_the_gate(
+    signed_card: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = plan_card(signed_card).plan
+    assert (plan.run_folder, plan.name_taken, plan.resources.missing) == (str(tmp_path / "runs/toy-run"), False, None)
+    (tmp_path / "runs/toy-run").mkdir(parents=True)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    plan = plan_card(signed_card).plan
+    assert (plan.name_taken, plan.resources.missing) == (
+        True,
+        "torch is not installed; to run the workload toy: pip install 'cardrunner[train]'",
+    )
+    text = " ".join(" ".join(describe(plan)).split())
+    assert f"{plan.run_folder} exists: a launch would refuse" in text
+    assert "a launch would refuse: torch is not installed" in text
+
+
+def test_a_plan_names_what_is_left_in_the_workspace_who_watches_and_what_nothing_needs() -> None:
+    plan = plan_card(POLICY).plan
+    text = " ".join(" ".join(describe(plan)).split())
+    assert "the best checkpoint to worldmodel/checkpoints/policy-22k/best.pt demo: policy:best against" in text
+    assert "at most 20,000 frames, a copy to demo-22k-agents-v2.json" in text
+    assert "tracked by Weights & Biases in shinewave/melee-worldmodel" in text
+    assert "val_metric/button_change_f1" in plan.also_computed
+    assert not set(plan.also_computed) & {metric.name for metric in plan.metrics}
+    assert "computed too, used by nothing here: val_loss/analog" in text
+
+
 def test_a_card_with_faults_has_no_plan(make_card: MakeCard, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", str(make_card({"training.epochs": 0}))]) == 2
     assert "training.epochs" in capsys.readouterr().err
