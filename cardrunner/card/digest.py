@@ -15,7 +15,7 @@ from typing import Any
 import rfc8785
 from pydantic import BaseModel
 
-from cardrunner.card.document import Loc, format_path
+from cardrunner.card.document import Loc, format_path, printable
 from cardrunner.card.schema.base import LATER
 from cardrunner.card.schema.card import Card
 
@@ -122,5 +122,5 @@ def _same(before: object, after: object) -> bool:
 
 
 def _shown(value: object) -> str:
-    text = rfc8785.dumps(value).decode()  # type: ignore[arg-type]
+    text = printable(rfc8785.dumps(value).decode())  # type: ignore[arg-type]  # the signed content is a file, too
     return text if len(text) <= 120 else f"{text[:119]}…"

@@ -40,7 +40,7 @@ class Fault(NamedTuple):
     severity: Literal["error", "warning"] = "error"
 
     def __str__(self) -> str:
-        parts = [f"{_printable(self.file)}:{self.line}:{self.column}"]
+        parts = [f"{printable(self.file)}:{self.line}:{self.column}"]
         parts += ["warning"] if self.severity == "warning" else []
         parts += [self.path] if self.path else []
         return ": ".join([*parts, self.message])
@@ -133,7 +133,7 @@ class Document:
             message: one sentence; what cannot be printed in it, such as in a name of the card, is escaped.
         """
         file = mark.file or self.file
-        return Fault(file, mark.line, mark.column, format_path(loc), _printable(message), severity)
+        return Fault(file, mark.line, mark.column, format_path(loc), printable(message), severity)
 
     def source(self, node: Node) -> str:
         """The characters that a node was read from."""
@@ -215,10 +215,11 @@ def format_path(loc: Loc) -> str:
 def quoted(text: str) -> str:
     """Text from a file, shortened and escaped so that it is safe to print inside a sentence."""
     short = text if len(text) <= 40 else f"{text[:40]}…"
-    return '"' + _printable(short).replace('"', '\\"') + '"'
+    return '"' + printable(short).replace('"', '\\"') + '"'
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """Text from a file as one line that does nothing to a terminal: what cannot be printed is escaped."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

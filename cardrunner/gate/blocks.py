@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from cardrunner.card.document import printable
 from cardrunner.card.schema.sign_off import Signature
 from cardrunner.gate.case import Case
 from cardrunner.gate.findings import Finding
@@ -26,7 +27,7 @@ class Block:
     note: str
 
     def __str__(self) -> str:
-        return f"has blocked this run{self.at}{self.note}"
+        return printable(f"has blocked this run{self.at}{self.note}")  # the file is one that anybody may have written
 
 
 def block_path(records: Path, run: str, reviewer: str) -> Path:

@@ -105,6 +105,11 @@ def test_changes_read_as_one_line_each(edited: Edit, policy_card: LoadedCard) ->
     ]
 
 
+def test_a_change_does_nothing_to_the_terminal() -> None:
+    (change,) = content_changes({"goal": "\x9b2J\u202e"}, {"goal": "x"})
+    assert str(change) == 'goal: "\\x9b2J\\u202e" → "x"'
+
+
 JSON = st.recursive(
     st.one_of(
         st.none(), st.booleans(), st.integers(-5, 5), st.sampled_from([0.5, 1.0, 2.5]), st.text("ab", max_size=2)

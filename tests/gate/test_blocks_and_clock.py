@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -56,6 +57,14 @@ def test_a_record_that_cannot_be_read_still_blocks(
     block_path(desk.workspace.records, "small-run", "scav").write_bytes(content)
     (line,) = reasons(signed_card)
     assert line.startswith("reviewer scav: has blocked this run")
+
+
+def test_a_record_does_nothing_to_the_terminal(desk: Desk, reasons: Reasons, blocked: str, signed_card: str) -> None:
+    said = {"at": "2026\x1b[2J", "note": "\x9b31m \u202e no\nreviewer mattie: fine"}
+    block_path(desk.workspace.records, "small-run", "scav").write_text(json.dumps(said))
+    (line,) = reasons(signed_card)
+    assert line.isprintable()
+    assert r"2026\x1b[2J" in line
 
 
 def test_a_block_is_for_one_run(desk: Desk, blocked: str) -> None:
