@@ -155,11 +155,12 @@ class TreeBuilder:
             raise GaveUpError
         mark = _mark(event)
         style: Style = _STYLES.get(event.style or "", "plain")
-        if style != "plain":
+        if style in ("single", "double"):
             self.verbatim.append((start, end))
-            if style in ("single", "double"):
-                self._continues(start, event, text=True)
-        if style in ("literal", "folded"):
+            self._continues(start, event, text=True)
+        elif style != "plain":
+            below = self.text.find("\n", start, end)  # behind the "|" or ">" is no text yet
+            self.verbatim.append((end if below < 0 else below, end))
             end = start + len(self.text[start:end].rstrip())
             self._check_block_text(event)
         if start == end:  # a value left out: right behind its colon, where one of PyYAML's parsers skips spaces
