@@ -59,15 +59,14 @@ def restart_changes(ledger: Ledger, card: Card) -> list[Mapping[str, Any]]:
         IntegrityError: the ledger tells of a restart that the card, and so its reviewers, did not agree to.
     """
     agreed = [json.loads(json.dumps(rule.set)) for rule in card.kill_thresholds if rule.action == "restart"]
-    changes = [event["set"] for event in ledger.events("restarted")]
+    changes = [event.get("set") for event in ledger.events("restarted")]
     for change in changes:
         if change not in agreed:
-            told = ", ".join(f"{path} = {value}" for path, value in dict(change).items())
             raise IntegrityError(
-                f"{ledger.path}: tells of a restart with {told}, which no kill threshold of the card asks for; "
-                "put the run's own ledger back"
+                f"{ledger.path}: tells of a restart with {json.dumps(change)[:200]}, which no kill threshold "
+                "of the card asks for; put the run's own ledger back"
             )
-    return changes
+    return [change for change in changes if change is not None]
 
 
 def with_changes(loaded: LoadedCard, changes: Iterable[Mapping[str, Any]]) -> Card:
