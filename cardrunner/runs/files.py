@@ -6,7 +6,7 @@ import errno
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,6 +18,7 @@ _ADVICE = {
     errno.EDQUOT: "the disk quota is used up; free some space",
     errno.EACCES: "permission was denied; check who may write there",
     errno.EPERM: "permission was denied; check who may write there",
+    errno.ENOTDIR: "a file stands where a folder is needed; move it away",
     errno.EROFS: "the file system is read-only; choose another folder",
     errno.EFBIG: "the file would be larger than this process may write (ulimit -f)",
 }
@@ -69,7 +70,8 @@ def write_together(contents: Mapping[Path, Writer]) -> None:
                 flush_folder(path.parent)
     except BaseException:
         for path in contents:
-            _staging(path).unlink(missing_ok=True)
+            with suppress(OSError):  # what went wrong before says more
+                _staging(path).unlink(missing_ok=True)
         raise
 
 

@@ -141,6 +141,15 @@ def test_the_author_may_not_sign(run: Run, card: Path) -> None:
     assert "ada is the card's author; somebody else has to review" in err
 
 
+def test_a_file_in_place_of_the_records_is_told_and_nothing_is_signed(run: Run, card: Path) -> None:
+    before = card.read_bytes()
+    Path(".cardrunner").touch()
+    code, _, err = run("sign", "--as", "scav", "--yes")
+    assert code == 7
+    assert "a file stands where a folder is needed; move it away" in err
+    assert card.read_bytes() == before
+
+
 def test_an_invalid_card_is_not_signed(run: Run, card: Path) -> None:
     card.write_text(card.read_text().replace("epochs: 5", "epoch: 5", 1))
     code, _, err = run("sign", "--as", "scav", "--yes")
