@@ -13,6 +13,8 @@ from cardrunner.card.estimate import batches_of, processes_of, training_examples
 from cardrunner.card.schema.card import Card
 from cardrunner.contracts import Derived, Remark, WorkloadSpec
 
+MOST_ERRORS = 100
+"""Of one check. Warnings are not counted: an error behind them still makes the card invalid."""
 Check = Callable[[Card, WorkloadSpec], Iterable[Remark]]
 
 
@@ -25,7 +27,17 @@ def check_card(card: Card, spec: WorkloadSpec, *, without: Collection[str] = ())
         without: sections that have faults of their own and are absent from `card`; a check that comes to need one of
             them ends there, and the others still run.
     """
-    return [remark for check in CHECKS for remark in _as_far_as_possible(check, card, spec, without)]
+    return [remark for check in CHECKS for remark in _enough(_as_far_as_possible(check, card, spec, without))]
+
+
+def _enough(remarks: Iterable[Remark]) -> Iterator[Remark]:
+    """No more errors of one check than people read: each may take a guess at a typo."""
+    errors = 0
+    for remark in remarks:
+        yield remark
+        errors += remark.severity == "error"
+        if errors > MOST_ERRORS:
+            return
 
 
 def _as_far_as_possible(check: Check, card: Card, spec: WorkloadSpec, without: Collection[str]) -> Iterator[Remark]:

@@ -107,7 +107,7 @@ class TreeBuilder:
             self._begin(event)
         elif isinstance(event, yaml.CollectionEndEvent):
             closed = self._stack.pop()
-            if closed.flow:
+            if closed.flow and not self._in_flow:  # brackets around it have the same block around them
                 self._continues(closed.start, event, text=False)
             self._place(closed.close(_span(event)[1]))
         elif isinstance(event, yaml.AliasEvent):
@@ -121,6 +121,10 @@ class TreeBuilder:
     def path(self) -> str:
         """Where in the card the next event belongs."""
         return format_path(self._loc())
+
+    @property
+    def _in_flow(self) -> bool:
+        return bool(self._stack) and self._stack[-1].flow
 
     def _loc(self) -> Loc:
         return tuple(step for opened in self._stack for step in opened.step())
@@ -201,7 +205,7 @@ class TreeBuilder:
             return text
         if text in ("-", "?", ":"):
             self._refuse(event, f'"{text}" alone is a mark of YAML, not text; quote it')
-        elif text.endswith(" -") and self._stack and self._stack[-1].flow:
+        elif text.endswith(" -") and self._in_flow:
             self._refuse(event, 'text in brackets that ends with "-" is not text to every reader; quote it')
         try:
             return scalars.resolve(text)

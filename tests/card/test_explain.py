@@ -102,6 +102,14 @@ def test_a_guess_is_near_or_not_made(word: str, near: str | None) -> None:
     assert guess(word, ("epochs", "batch_size", "targets")) == near
 
 
+def test_no_guess_is_made_that_would_take_long() -> None:
+    names = [f"run-number-{number}" for number in range(150)]
+    assert guess("run-numbre-7", names[:20]) == "run-number-7"
+    assert guess("run-numbre-7", names) is None
+    assert guess("x" * 70, ["x" * 69]) is None
+    assert guess("", ["a"]) is None
+
+
 PIECES = st.sampled_from(
     ["null", "[]", "{}", "[1]", "{a: 1}", "true", "-1", "1e400", ".nan", "''", "x", "9007199254740992", "1.5", "[{}]", "{signed: {}}", "2026-13-45", "110%"]
 )  # fmt: skip

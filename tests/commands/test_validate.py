@@ -83,12 +83,21 @@ def test_what_is_no_card_file_is_told_at_once(tmp_path: Path, capsys: pytest.Cap
 def test_a_card_made_to_take_long_does_not(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     text = Path(SHORT).read_text()
     rule = "  - {metric: val_loss/total, above: 1, action: stop}\n"
+    earlier = "".join(f"  - {{run: baseline-number-{n}, metrics: {{val_stick_mae: 1}}}}\n" for n in range(1100))
+    misspelled = "".join(
+        f"  - {{metric: val_stick_mae, below: 1, baseline: baseline-numbre-{n}}}\n" for n in range(190)
+    )
     for number, big in enumerate(
         (
             text + "".join(f"key{number}: 1\n" for number in range(4500)),
             text.replace("kill_thresholds:\n", "kill_thresholds:\n" + rule * 1500),
             text.replace("{training.batch_size: 512}", "{" + ", ".join(f"training.x{n}: 1" for n in range(4000)) + "}"),
             text.replace("{games: 4000, player: p0}", "{" + ", ".join(f"k{n}: []" for n in range(4000)) + "}"),
+            text.replace(
+                "training:\n", f"training:\n  keep_best: [{', '.join(f'val_stick_ma{n}' for n in range(4000))}]\n"
+            ),
+            text.replace("baselines:\n", "baselines:\n" + earlier).replace("targets:\n", "targets:\n" + misspelled),
+            text + "x: " + "[" * 24 + "\n " * 100_000 + "]" * 24 + "\n",
         )
     ):
         (tmp_path / f"{number}.yaml").write_text(big)
