@@ -102,7 +102,8 @@ def test_a_restart_that_nobody_agreed_to_is_not_made(toy_run: Callable[..., Any]
     run_worker_stages(run.context())
     assert run.context().card.training.batch_size == 16
     ledger = run.folder.ledger.read_bytes()
-    for forged in ({"set": {"training.epochs": 900}}, {"set": {}}, {"set": [["training.epochs", 900]]}, {}):
+    forgeries: list[dict[str, Any]] = [{"set": {"training.epochs": 900}}, {"set": {}}, {"set": [["a", 9]]}, {}]
+    for forged in forgeries:
         run.folder.ledger.write_bytes(ledger)
         Ledger(run.folder.ledger).append("restarted", reason="so", **forged)
         told = re.escape(json.dumps(forged.get("set")))
