@@ -1,109 +1,61 @@
 """The contracts between the rooms: what a workload, an executor, a stage and a tracker must offer.
 
-Read this first. Everything here is a Protocol, or a frozen value that crosses a border. Shape letters used throughout:
+Read this first. Everything here is a Protocol, or a frozen value that crosses a border. What a workload says about
+itself without torch stands in `cardrunner.specs` and can be had from here too. Shape letters used throughout:
 
     B  examples in a batch          M  metrics of an objective
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+from cardrunner.specs import (
+    Derived as Derived,
+)
+from cardrunner.specs import (
+    Direction as Direction,
+)
+from cardrunner.specs import (
+    ForeseesData as ForeseesData,
+)
+from cardrunner.specs import (
+    Location as Location,
+)
+from cardrunner.specs import (
+    MetricNames as MetricNames,
+)
+from cardrunner.specs import (
+    MetricSpec as MetricSpec,
+)
+from cardrunner.specs import (
+    OffersStarter as OffersStarter,
+)
+from cardrunner.specs import (
+    Remark as Remark,
+)
+from cardrunner.specs import (
+    Severity as Severity,
+)
+from cardrunner.specs import (
+    TrivialBaseline as TrivialBaseline,
+)
+from cardrunner.specs import (
+    WorkloadSpec as WorkloadSpec,
+)
 
 if TYPE_CHECKING:  # types only: the rooms below import this one, never the other way round
     from torch import Tensor, nn
 
     from cardrunner.card.schema.card import Card
-    from cardrunner.card.schema.data import DataSection
-    from cardrunner.card.schema.model import ModelSection
-    from cardrunner.card.schema.training import TrainingSection
     from cardrunner.runs.context import RunContext
     from cardrunner.runs.folder import RunFolder
     from cardrunner.runs.history import HistoryRow
     from cardrunner.training.bus import Bus
-
-Location = tuple[str | int, ...]
-"""A place in a card: ``("targets", 0, "metric")``."""
-Severity = Literal["error", "warning"]
-Direction = Literal["min", "max"]
-
-
-# ---------------------------------------------------------------- what a workload says about itself, without torch
-
-
-class MetricSpec(NamedTuple):
-    """A metric that a workload computes. `name` has no ``val_`` prefix; on validation data it is ``val_`` + name."""
-
-    name: str
-    direction: Direction
-    unit: str
-    meaning: str
-    aliases: tuple[str, ...] = ()
-    """Other names of the validation metric that people write in cards."""
-    percent: bool = False
-    """Shown as a percentage."""
-
-
-class TrivialBaseline(NamedTuple):
-    """A predictor that learned nothing, scored beside the model so that a number can be read."""
-
-    name: str
-    meaning: str
-
-
-class Derived(NamedTuple):
-    """A stated number of a card and what the card's other numbers make of it."""
-
-    loc: Location
-    stated: float
-    derived: float
-    formula: str
-    """How it was derived, with the numbers in it: ``206754081 frames - 22000 games x 10``."""
-    tolerance: float = 0.0
-    """Largest absolute difference that still agrees."""
-    unit: str = ""
-
-
-class Remark(NamedTuple):
-    """Something a workload finds wrong or odd in a card."""
-
-    loc: Location
-    message: str
-    severity: Severity = "error"
-
-
-class WorkloadSpec(Protocol):
-    """The torch-free half of a workload (its ``spec.py``)."""
-
-    name: str
-    data_section: type[DataSection]  # its own `data:` fields
-    model_section: type[ModelSection]  # its own `model:` fields
-    training_section: type[TrainingSection]  # its own `training:` fields
-    metrics: tuple[MetricSpec, ...]  # everything it computes, in the order people read it
-    trivial_baselines: tuple[TrivialBaseline, ...]
-
-    def derive(self, card: Card) -> Iterable[Derived]: ...  # every stated number that follows from others
-    def check(self, card: Card) -> Iterable[Remark]: ...  # what else is wrong, such as an unknown architecture
-    def examples(self, card: Card) -> tuple[int, int] | None: ...  # training and validation examples, where derivable
-    def describe(self, card: Card) -> Mapping[str, Sequence[tuple[str, str]]]: ...  # section -> rows (field, value)
-
-
-@runtime_checkable
-class OffersStarter(Protocol):
-    """A `WorkloadSpec` may also bring the card that `cardrunner new` begins with."""
-
-    def starter(self) -> str: ...  # a whole valid card with comments, unsigned, of a run called my-run
-
-
-@runtime_checkable
-class ForeseesData(Protocol):
-    """A `WorkloadSpec` may also tell, before any file is open, how the data will be read; the plan shows it."""
-
-    def data_mode(self, card: Card) -> str | None: ...  # such as "memory-mapped, full shuffle"; None: it cannot tell
-
 
 # ---------------------------------------------------------------- what a workload computes, with torch
 
@@ -371,31 +323,3 @@ class TrackedRun:
     """What an earlier attempt was told."""
     first_step: int
     """The step that this attempt goes on from."""
-
-
-# ---------------------------------------------------------------- small helpers over the declarations
-
-
-class MetricNames:
-    """Resolves the metric names people write to the validation metrics a workload computes."""
-
-    def __init__(self, metrics: tuple[MetricSpec, ...]) -> None:
-        self._index = {name: spec for spec in metrics for name in (f"val_{spec.name}", *spec.aliases)}
-
-    def spec(self, name: str) -> MetricSpec | None:
-        """The metric behind a name or an alias; None when nothing computes it."""
-        return self._index.get(name)
-
-    def canonical(self, name: str) -> str:
-        """``stick_mae`` -> ``val_metric/stick_mae``; a name nobody declares stays as it is."""
-        spec = self._index.get(name)
-        return f"val_{spec.name}" if spec else name
-
-    def known(self) -> Iterator[str]:
-        """Every name that can be written in a card."""
-        yield from self._index
-
-    def with_aliases(self, values: Mapping[str, float]) -> dict[str, float]:
-        """The same values under every name people use."""
-        names = {alias: values[key] for alias, spec in self._index.items() if (key := f"val_{spec.name}") in values}
-        return {**values, **names}

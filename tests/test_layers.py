@@ -15,6 +15,7 @@ PACKAGE = Path(__file__).parent.parent / "cardrunner"
 ROWS = (
     ("errors", "units", "prices", "redaction"),
     ("workspace",),
+    ("specs",),
     ("contracts",),
     ("kill_rules",),
     ("card",),

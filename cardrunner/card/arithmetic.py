@@ -1,6 +1,6 @@
 """Do the card's numbers agree with each other? One function per check; `CHECKS` is the table of them.
 
-This room knows no domain: formulas come from the workload's torch-free half (`cardrunner.contracts.WorkloadSpec`).
+This room knows no domain: formulas come from the workload's torch-free half (`cardrunner.specs.WorkloadSpec`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from cardrunner import units
 from cardrunner.card import metric_checks, place_checks, price_checks, rule_checks, timing_checks
 from cardrunner.card.estimate import batches_of, processes_of, training_examples
 from cardrunner.card.schema.card import Card
-from cardrunner.contracts import Derived, Remark, WorkloadSpec
+from cardrunner.specs import Derived, Remark, WorkloadSpec
 
 MOST_ERRORS = 100
 """Of one check. Warnings are not counted: an error behind them still makes the card invalid."""

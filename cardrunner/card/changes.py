@@ -10,8 +10,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from cardrunner.card.document import format_path
 from cardrunner.card.schema.card import Card
-from cardrunner.contracts import Location, Remark
 from cardrunner.errors import UsageError
+from cardrunner.specs import Location, Remark
 
 CHANGEABLE = ("training", "infra")
 """The sections that a restart may change; data, model and the rules of the run stay as they were signed."""

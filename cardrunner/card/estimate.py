@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.training import TrainingSection
-from cardrunner.contracts import WorkloadSpec
+from cardrunner.specs import WorkloadSpec
 from cardrunner.units import Every
 
 

@@ -14,7 +14,7 @@ from cardrunner.card.extends import KEY as EXTENDS
 from cardrunner.card.extends import OWN
 from cardrunner.card.load import card_model
 from cardrunner.card.schema_texts import Examples, described, field_texts
-from cardrunner.contracts import WorkloadSpec
+from cardrunner.specs import WorkloadSpec
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 Schema = dict[str, Any]

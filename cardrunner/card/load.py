@@ -22,8 +22,8 @@ from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.data import DataSection
 from cardrunner.card.schema.model import ModelSection
 from cardrunner.card.schema.training import TrainingSection
-from cardrunner.contracts import Remark, WorkloadSpec
 from cardrunner.errors import CardError, UsageError
+from cardrunner.specs import Remark, WorkloadSpec
 
 SpecResolver = Callable[[str], WorkloadSpec]
 """The name of a workload to its torch-free half; raises UsageError for a name nobody declares."""

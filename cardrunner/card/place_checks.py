@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from cardrunner.card.schema.base import leaves_workspace
 from cardrunner.card.schema.card import Card
-from cardrunner.contracts import Remark, WorkloadSpec
+from cardrunner.specs import Remark, WorkloadSpec
 
 
 def local_data(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:

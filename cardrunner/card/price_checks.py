@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from cardrunner.card.guessing import guess
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.infra import ModalInfra
-from cardrunner.contracts import Remark, WorkloadSpec
 from cardrunner.prices import gpu_names, read_prices
+from cardrunner.specs import Remark, WorkloadSpec
 from cardrunner.units import format_hourly_rate
 
 PRICE_TOLERANCE = 0.05

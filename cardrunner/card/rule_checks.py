@@ -7,8 +7,8 @@ from itertools import combinations
 
 from cardrunner.card.metric_checks import baseline_value, direction_of, side_of, target_text
 from cardrunner.card.schema.card import Card
-from cardrunner.contracts import Location, MetricNames, Remark, WorkloadSpec
 from cardrunner.kill_rules import MetricLimit, NotDecreasing
+from cardrunner.specs import Location, MetricNames, Remark, WorkloadSpec
 
 IndexedLimit = tuple[int, MetricLimit]
 

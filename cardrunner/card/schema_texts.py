@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from cardrunner.card.document import Document
 from cardrunner.card.explain import sections_below
 from cardrunner.card.reader import read_document
-from cardrunner.contracts import OffersStarter, WorkloadSpec
+from cardrunner.specs import OffersStarter, WorkloadSpec
 
 EXAMPLES = Path(__file__).with_name("examples.yaml")
 MAX_EXAMPLES = 3

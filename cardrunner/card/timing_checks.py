@@ -8,7 +8,7 @@ from cardrunner import units
 from cardrunner.card.estimate import Estimate, batches_per_epoch, covered_labels, estimate, interval
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.infra import ModalInfra
-from cardrunner.contracts import Remark, WorkloadSpec
+from cardrunner.specs import Remark, WorkloadSpec
 
 STATED_TOLERANCE = 0.10
 """How far a stated time or cost may be from what the card's other numbers give."""

@@ -10,8 +10,8 @@ from cardrunner.card.estimate import Estimate, covered_labels, estimate
 from cardrunner.card.load import LoadedCard
 from cardrunner.card.metric_checks import side_of
 from cardrunner.card.page.wording import minutes, money, shown, written
-from cardrunner.contracts import MetricNames
 from cardrunner.kill_rules import EventRule, MetricLimit, NotDecreasing, Rule
+from cardrunner.specs import MetricNames
 
 _SIGNS = {"below": "<", "above": ">"}
 

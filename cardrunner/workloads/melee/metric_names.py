@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cardrunner.contracts import Direction, MetricSpec, TrivialBaseline
+from cardrunner.specs import Direction, MetricSpec, TrivialBaseline
 
 REPEAT_LAST = "repeat last input"
 NEUTRAL = "neutral"

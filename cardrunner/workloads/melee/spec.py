@@ -10,8 +10,8 @@ from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.data import DataSection
 from cardrunner.card.schema.model import ModelSection
 from cardrunner.card.schema.training import TrainingSection
-from cardrunner.contracts import Derived, MetricSpec, Remark, TrivialBaseline, WorkloadSpec
 from cardrunner.errors import UsageError
+from cardrunner.specs import Derived, MetricSpec, Remark, TrivialBaseline, WorkloadSpec
 from cardrunner.workloads.melee import spec_arithmetic, spec_checks, spec_page
 from cardrunner.workloads.melee.metric_names import METRICS, TRIVIAL_BASELINES
 from cardrunner.workloads.melee.spec_sections import MeleeData, PolicyModel
@@ -20,7 +20,7 @@ S = TypeVar("S")
 
 
 class PolicySpec:
-    """Imitation of a player from encoded games; see `cardrunner.contracts.WorkloadSpec`."""
+    """Imitation of a player from encoded games; see `cardrunner.specs.WorkloadSpec`."""
 
     name: str = "melee-policy"
     data_section: type[DataSection] = MeleeData

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator
 
 from cardrunner import units
-from cardrunner.contracts import Derived
+from cardrunner.specs import Derived
 from cardrunner.workloads.melee.layout import ANALOG, BUTTONS
 from cardrunner.workloads.melee.spec_sections import MeleeData, PolicyModel
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 
 from cardrunner.card.schema.after_training import Demo
 from cardrunner.card.schema.training import TrainingSection
-from cardrunner.contracts import Location, Remark
 from cardrunner.errors import UsageError
+from cardrunner.specs import Location, Remark
 from cardrunner.workloads.melee.agent_names import read_agent
 from cardrunner.workloads.melee.encoding import EncodingConfig
 from cardrunner.workloads.melee.layout import ANALOG, BUTTONS, FLOATS, INTS

@@ -13,8 +13,8 @@ from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.data import DataSection
 from cardrunner.card.schema.model import ModelSection
 from cardrunner.card.schema.training import TrainingSection
-from cardrunner.contracts import Derived, MetricSpec, Remark, TrivialBaseline, WorkloadSpec
 from cardrunner.errors import UsageError
+from cardrunner.specs import Derived, MetricSpec, Remark, TrivialBaseline, WorkloadSpec
 from cardrunner.workloads.toy.sections import (
     CLASSES,
     LOSS_KIND,
@@ -56,7 +56,7 @@ METRICS = (
 
 
 class ToySpec:
-    """See `cardrunner.contracts.WorkloadSpec`."""
+    """See `cardrunner.specs.WorkloadSpec`."""
 
     name: str = "toy"
     data_section: type[DataSection] = ToyData

@@ -1,0 +1,117 @@
+"""What a workload says about itself, without torch.
+
+Part of `cardrunner.contracts`, where all of it can be had too. It has a module of its own because reading a card
+imports it at every start, and nothing else of the contracts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, runtime_checkable
+
+if TYPE_CHECKING:  # types only: the rooms below import this one, never the other way round
+    from cardrunner.card.schema.card import Card
+    from cardrunner.card.schema.data import DataSection
+    from cardrunner.card.schema.model import ModelSection
+    from cardrunner.card.schema.training import TrainingSection
+
+Location = tuple[str | int, ...]
+"""A place in a card: ``("targets", 0, "metric")``."""
+Severity = Literal["error", "warning"]
+Direction = Literal["min", "max"]
+
+
+class MetricSpec(NamedTuple):
+    """A metric that a workload computes. `name` has no ``val_`` prefix; on validation data it is ``val_`` + name."""
+
+    name: str
+    direction: Direction
+    unit: str
+    meaning: str
+    aliases: tuple[str, ...] = ()
+    """Other names of the validation metric that people write in cards."""
+    percent: bool = False
+    """Shown as a percentage."""
+
+
+class TrivialBaseline(NamedTuple):
+    """A predictor that learned nothing, scored beside the model so that a number can be read."""
+
+    name: str
+    meaning: str
+
+
+class Derived(NamedTuple):
+    """A stated number of a card and what the card's other numbers make of it."""
+
+    loc: Location
+    stated: float
+    derived: float
+    formula: str
+    """How it was derived, with the numbers in it: ``206754081 frames - 22000 games x 10``."""
+    tolerance: float = 0.0
+    """Largest absolute difference that still agrees."""
+    unit: str = ""
+
+
+class Remark(NamedTuple):
+    """Something a workload finds wrong or odd in a card."""
+
+    loc: Location
+    message: str
+    severity: Severity = "error"
+
+
+class WorkloadSpec(Protocol):
+    """The torch-free half of a workload (its ``spec.py``)."""
+
+    name: str
+    data_section: type[DataSection]  # its own `data:` fields
+    model_section: type[ModelSection]  # its own `model:` fields
+    training_section: type[TrainingSection]  # its own `training:` fields
+    metrics: tuple[MetricSpec, ...]  # everything it computes, in the order people read it
+    trivial_baselines: tuple[TrivialBaseline, ...]
+
+    def derive(self, card: Card) -> Iterable[Derived]: ...  # every stated number that follows from others
+    def check(self, card: Card) -> Iterable[Remark]: ...  # what else is wrong, such as an unknown architecture
+    def examples(self, card: Card) -> tuple[int, int] | None: ...  # training and validation examples, where derivable
+    def describe(self, card: Card) -> Mapping[str, Sequence[tuple[str, str]]]: ...  # section -> rows (field, value)
+
+
+@runtime_checkable
+class OffersStarter(Protocol):
+    """A `WorkloadSpec` may also bring the card that `cardrunner new` begins with."""
+
+    def starter(self) -> str: ...  # a whole valid card with comments, unsigned, of a run called my-run
+
+
+@runtime_checkable
+class ForeseesData(Protocol):
+    """A `WorkloadSpec` may also tell, before any file is open, how the data will be read; the plan shows it."""
+
+    def data_mode(self, card: Card) -> str | None: ...  # such as "memory-mapped, full shuffle"; None: it cannot tell
+
+
+class MetricNames:
+    """Resolves the metric names people write to the validation metrics a workload computes."""
+
+    def __init__(self, metrics: tuple[MetricSpec, ...]) -> None:
+        self._index = {name: spec for spec in metrics for name in (f"val_{spec.name}", *spec.aliases)}
+
+    def spec(self, name: str) -> MetricSpec | None:
+        """The metric behind a name or an alias; None when nothing computes it."""
+        return self._index.get(name)
+
+    def canonical(self, name: str) -> str:
+        """``stick_mae`` -> ``val_metric/stick_mae``; a name nobody declares stays as it is."""
+        spec = self._index.get(name)
+        return f"val_{spec.name}" if spec else name
+
+    def known(self) -> Iterator[str]:
+        """Every name that can be written in a card."""
+        yield from self._index
+
+    def with_aliases(self, values: Mapping[str, float]) -> dict[str, float]:
+        """The same values under every name people use."""
+        names = {alias: values[key] for alias, spec in self._index.items() if (key := f"val_{spec.name}") in values}
+        return {**values, **names}
