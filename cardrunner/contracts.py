@@ -16,35 +16,15 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from cardrunner.specs import (
     Derived as Derived,
-)
-from cardrunner.specs import (
     Direction as Direction,
-)
-from cardrunner.specs import (
     ForeseesData as ForeseesData,
-)
-from cardrunner.specs import (
     Location as Location,
-)
-from cardrunner.specs import (
     MetricNames as MetricNames,
-)
-from cardrunner.specs import (
     MetricSpec as MetricSpec,
-)
-from cardrunner.specs import (
     OffersStarter as OffersStarter,
-)
-from cardrunner.specs import (
     Remark as Remark,
-)
-from cardrunner.specs import (
     Severity as Severity,
-)
-from cardrunner.specs import (
     TrivialBaseline as TrivialBaseline,
-)
-from cardrunner.specs import (
     WorkloadSpec as WorkloadSpec,
 )
 

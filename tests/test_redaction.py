@@ -5,8 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from cardrunner.redaction import STRUCTURE, found_in, hidden_lines, hide, hide_in, hiding_streams, secrets
 

@@ -8,9 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from benchmarks.forgeries.office import MARKS, Case, edited, load
-from cardrunner.card.document import Document, Loc, Scalar
-from cardrunner.card.document import Mapping as MappingNode
-from cardrunner.card.document import Sequence as ListNode
+from cardrunner.card.document import Document, Loc, Mapping as MappingNode, Scalar, Sequence as ListNode
 from cardrunner.card.edit import Edit, Removal
 from cardrunner.card.load import LoadedCard
 from cardrunner.card.one_line import PlainValue

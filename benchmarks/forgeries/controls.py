@@ -7,9 +7,7 @@ import re
 from collections.abc import Iterator
 
 from benchmarks.forgeries.office import ADA, LEE, NOW, Case, Office, edited, load, place_of
-from cardrunner.card.document import Mapping as MappingNode
-from cardrunner.card.document import Scalar
-from cardrunner.card.document import Sequence as ListNode
+from cardrunner.card.document import Mapping as MappingNode, Scalar, Sequence as ListNode
 from cardrunner.card.edit import Edit
 from cardrunner.card.one_line import PlainValue
 from cardrunner.gate.case import timestamp

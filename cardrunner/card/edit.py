@@ -10,8 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cardrunner.card.document import BOM, Document, Entry, Loc, Mapping, Node, Scalar, format_path
-from cardrunner.card.document import Sequence as ListNode
+from cardrunner.card.document import BOM, Document, Entry, Loc, Mapping, Node, Scalar, Sequence as ListNode, format_path
 from cardrunner.card.one_line import PlainValue, one_line
 from cardrunner.card.reader import read_document
 from cardrunner.errors import CardError, UsageError

@@ -10,8 +10,7 @@ from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel, Tag, ValidationError
 
-from cardrunner.card.document import Document, Fault, Loc, child
-from cardrunner.card.document import Mapping as MappingNode
+from cardrunner.card.document import Document, Fault, Loc, Mapping as MappingNode, child
 from cardrunner.card.guessing import guess
 from cardrunner.card.schema.base import FieldError
 

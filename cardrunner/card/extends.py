@@ -13,8 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import reduce
 from pathlib import Path
 
-from cardrunner.card.document import Document, Entry, Fault, Mapping, Node, Scalar, quoted
-from cardrunner.card.document import Sequence as ListNode
+from cardrunner.card.document import Document, Entry, Fault, Mapping, Node, Scalar, Sequence as ListNode, quoted
 from cardrunner.card.reader import MAX_BYTES, read_bytes, read_document
 from cardrunner.errors import CardError
 from cardrunner.workspace import Workspace

@@ -7,8 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from cardrunner.card.document import Document, Mapping
-from cardrunner.card.document import Sequence as ListNode
+from cardrunner.card.document import Document, Mapping, Sequence as ListNode
 from cardrunner.card.edit import Edit, Removal, edit_document
 from cardrunner.card.load import LoadedCard
 from cardrunner.card.reader import read_document

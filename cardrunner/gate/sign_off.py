@@ -10,8 +10,7 @@ from cardrunner.gate.blocks import standing_blocks
 from cardrunner.gate.case import Case, reviewer_label
 from cardrunner.gate.checklist import open_conditions
 from cardrunner.gate.findings import Approval, Finding
-from cardrunner.gate.floor import FILE_NAME
-from cardrunner.gate.floor import POLICIES as STRICTNESS
+from cardrunner.gate.floor import FILE_NAME, POLICIES as STRICTNESS
 from cardrunner.gate.policies import POLICIES, Judgement, Refused
 from cardrunner.gate.rules import Demand, demands, unmet
 

@@ -6,12 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cardrunner.gate.floor import FILE_NAME as FLOOR_FILE
-from cardrunner.gate.floor import Floor, read_floor
-from cardrunner.gate.ssh.allowed_signers import FILE_NAME as SIGNERS_FILE
-from cardrunner.gate.ssh.allowed_signers import AllowedSigners, read_allowed_signers
-from cardrunner.gate.ssh.revoked_keys import FILE_NAME as REVOKED_FILE
-from cardrunner.gate.ssh.revoked_keys import RevokedKeys
+from cardrunner.gate.floor import FILE_NAME as FLOOR_FILE, Floor, read_floor
+from cardrunner.gate.ssh.allowed_signers import FILE_NAME as SIGNERS_FILE, AllowedSigners, read_allowed_signers
+from cardrunner.gate.ssh.revoked_keys import FILE_NAME as REVOKED_FILE, RevokedKeys
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,8 +17,7 @@ from cardrunner.tracking.words import described
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress as RichBars
-    from rich.progress import TaskID
+    from rich.progress import Progress as RichBars, TaskID
 
 
 _LINE_SECONDS = 60.0
@@ -158,8 +157,14 @@ def shown() -> Progress:
 
 
 def _bars(console: Console) -> AbstractContextManager[RichBars]:
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-    from rich.progress import Progress as RichBars
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress as RichBars,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
     from rich.table import Column
 
     return RichBars(

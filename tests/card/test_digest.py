@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 import rfc8785
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from cardrunner import registry
 from cardrunner.card.digest import card_digest, content_changes, signed_content

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cardrunner import main as command
-from cardrunner import registry
+from cardrunner import main as command, registry
 from cardrunner.card.load import load_card
 from cardrunner.card.schema.sign_off import ChecklistItem
 

@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from cardrunner import main as command
-from cardrunner import registry
+from cardrunner import main as command, registry
 from cardrunner.card.edit import Edit
 from cardrunner.card.load import load_card
 from cardrunner.commands.card_edits import save_edits

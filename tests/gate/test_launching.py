@@ -11,9 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cardrunner import errors, registry
-from cardrunner import launch as launching
-from cardrunner import main as command
+from cardrunner import errors, launch as launching, main as command, registry
 from cardrunner.card.load import load_card
 from cardrunner.finish import Ending
 from cardrunner.gate.case import timestamp

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from cardrunner.errors import EnvironmentFailed
 from cardrunner.runs.jsonl import append_line, line_of, parse_line, read_lines

@@ -4,8 +4,7 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from cardrunner.runs.clock import utc_seconds
 from cardrunner.runs.history import Clock, History, HistoryRow

@@ -13,9 +13,15 @@ from typing import Final
 import numpy as np
 
 from cardrunner.workloads.melee.encoding import EncodingConfig
-from cardrunner.workloads.melee.layout import FLOATS, FLOATS_PER_PLAYER, INTS, INTS_PER_PLAYER, STAGE_COLUMN
-from cardrunner.workloads.melee.layout import PLAYER_FLOATS as FLOAT_FIELDS
-from cardrunner.workloads.melee.layout import PLAYER_INTS as INT_FIELDS
+from cardrunner.workloads.melee.layout import (
+    FLOATS,
+    FLOATS_PER_PLAYER,
+    INTS,
+    INTS_PER_PLAYER,
+    PLAYER_FLOATS as FLOAT_FIELDS,
+    PLAYER_INTS as INT_FIELDS,
+    STAGE_COLUMN,
+)
 from cardrunner.workloads.melee.physics.acting import act
 from cardrunner.workloads.melee.physics.fighter import FULL_SHIELD, STOCKS, Fighter
 from cardrunner.workloads.melee.physics.hits import MAX_PERCENT, ROOM, check_blast_zones, exchange_hits

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from cardrunner.gate.ssh import parse_allowed_signers, parse_signature, read_allowed_signers
 from cardrunner.gate.ssh.revoked_keys import parse_revoked_keys

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from cardrunner.workloads.melee.encoding import EncodingConfig
 from cardrunner.workloads.melee.fast_codes import encode_batch, groups_of
