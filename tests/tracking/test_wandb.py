@@ -54,6 +54,7 @@ def synced(folder: RunFolder) -> Received:
             [sys.executable, "-c", code, *runs], env=environment, cwd=folder.tracking, capture_output=True, text=True
         )
         assert done.returncode == 0, done.stderr
+    assert server.received.history, done.stdout + done.stderr
     return server.received
 
 
