@@ -97,19 +97,25 @@ class MetricNames:
 
     def __init__(self, metrics: tuple[MetricSpec, ...]) -> None:
         self._index = {name: spec for spec in metrics for name in (f"val_{spec.name}", *spec.aliases)}
+        self._training = {spec.name: spec for spec in metrics if spec.name not in self._index}
 
     def spec(self, name: str) -> MetricSpec | None:
         """The metric behind a name or an alias; None when nothing computes it."""
         return self._index.get(name)
+
+    def training(self, name: str) -> MetricSpec | None:
+        """The metric whose value in training a name means: its own, without ``val_``."""
+        return self._training.get(name)
 
     def canonical(self, name: str) -> str:
         """``stick_mae`` -> ``val_metric/stick_mae``; a name nobody declares stays as it is."""
         spec = self._index.get(name)
         return f"val_{spec.name}" if spec else name
 
-    def known(self) -> Iterator[str]:
-        """Every name that can be written in a card."""
+    def known(self, *, training: bool = False) -> Iterator[str]:
+        """Every name that can be written in a card; with `training` also those of what is measured in training."""
         yield from self._index
+        yield from self._training if training else ()
 
     def with_aliases(self, values: Mapping[str, float]) -> dict[str, float]:
         """The same values under every name people use."""

@@ -20,6 +20,7 @@ _QUANTITY = re.compile(rf"({_NUMBER}) ?([A-Za-zµ]+)")
 _PERCENT = re.compile(rf"({_NUMBER}) ?%")
 _DOLLARS = re.compile(rf"\$({_NUMBER})")
 _HOURLY = re.compile(rf"\$({_NUMBER})/(?:h|hr)")
+_FACTOR = re.compile(rf"({_NUMBER})x")
 
 _SECONDS = {"ms": Fraction(1, 1000), "s": Fraction(1), "min": Fraction(60), "h": Fraction(3600), "d": Fraction(86400)}
 _DURATION_WORDS = {
@@ -51,6 +52,7 @@ HOURLY_PATTERN = rf"^\${_NUMBER}/(?:h|hr)$"
 PERCENT_PATTERN = rf"^{_NUMBER} ?%$"
 EPOCHS_PATTERN = rf"^{_NUMBER} ?epochs?$"
 EVERY_PATTERN = rf"^(?:{_NUMBER} ?(?:{'|'.join(_COUNTED)})| ?{_QUANTITIES})$"
+FACTOR_PATTERN = rf"^{_NUMBER}x$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,25 +158,30 @@ def format_percent(fraction: float, *, decimals: int | None = None) -> str:
     return f"{_plain(percent)}%" if decimals is None else f"{percent:.{decimals}f}%"
 
 
+def parse_factor(text: object) -> float:
+    """``1.5x`` as 1.5."""
+    example = "1.5x"
+    found = _FACTOR.fullmatch(_text(text, example))
+    if found is None:
+        raise ValueError(f"this is not a factor; write {example}")
+    return float(found[1])
+
+
 def parse_every(text: object) -> Every:
     """``1000 steps``, ``1 epoch``, ``2 epochs`` or a duration such as ``5 min``; steps and epochs are whole, from 1."""
-    example = "1000 steps, 1 epoch or 5 min"
-    written = _text(text, example)
-    found = _QUANTITY.fullmatch(written)
-    unit = _COUNTED.get(found[2]) if found else None
-    if found is None or unit is None:
-        return Every(_positive(_seconds_of_every(written, found, example), example), "second")
-    count = Fraction(found[1])
-    if count.denominator != 1 or count < 1:
-        raise ValueError(f"{unit}s are counted whole, from 1; write {example}")
-    return Every(float(count), unit)
+    return _every(text, "1000 steps, 1 epoch or 5 min", whole=("step", "epoch"))
+
+
+def parse_span(text: object) -> Every:
+    """An amount of training: as `parse_every`, and a part of an epoch such as ``0.5 epochs`` too."""
+    return _every(text, "1 epoch, 0.5 epochs, 500 steps or 10 min", whole=("step",))
 
 
 def format_every(every: Every) -> str:
     """An interval as ``1000 steps``, ``1 epoch`` or ``5 min``."""
     if every.unit == "second":
         return format_duration(every.value)
-    return f"{_plain(Decimal(every.value))} {every.unit}{'' if every.value == 1 else 's'}"
+    return f"{_plain(Decimal(repr(every.value)))} {every.unit}{'' if every.value == 1 else 's'}"
 
 
 def rounding_of(value: float) -> float:
@@ -186,6 +193,18 @@ def rounding_of(value: float) -> float:
     digits = Decimal(repr(value)).normalize()
     half_unit = Decimal(5).scaleb(int(digits.as_tuple().exponent) - 1)
     return float(min(half_unit, abs(digits) / 100))
+
+
+def _every(text: object, example: str, *, whole: tuple[str, ...]) -> Every:
+    written = _text(text, example)
+    found = _QUANTITY.fullmatch(written)
+    unit = _COUNTED.get(found[2]) if found else None
+    if found is None or unit is None:
+        return Every(_positive(_seconds_of_every(written, found, example), example), "second")
+    count = Fraction(found[1])
+    if unit in whole and (count.denominator != 1 or count < 1):
+        raise ValueError(f"{unit}s are counted whole, from 1; write {example}")
+    return Every(_positive(float(count), example), unit)
 
 
 def _seconds_of_every(written: str, found: re.Match[str] | None, example: str) -> float:

@@ -13,7 +13,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "cardrunner"
 
 ROWS = (
-    ("errors", "units", "prices", "redaction"),
+    ("errors", "units", "prices", "redaction", "later"),
     ("workspace",),
     ("specs",),
     ("contracts",),

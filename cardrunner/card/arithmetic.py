@@ -8,7 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator
 
 from cardrunner import units
-from cardrunner.card import metric_checks, place_checks, price_checks, rule_checks, timing_checks
+from cardrunner.card import (
+    metric_checks,
+    place_checks,
+    price_checks,
+    restart_checks,
+    rule_checks,
+    scope_checks,
+    timing_checks,
+)
 from cardrunner.card.estimate import batches_of, processes_of, training_examples
 from cardrunner.card.schema.card import Card
 from cardrunner.specs import Derived, Remark, WorkloadSpec
@@ -102,6 +110,7 @@ CHECKS: tuple[Check, ...] = (
     timing_checks.timeout,
     timing_checks.log_interval,
     timing_checks.budget,
+    timing_checks.overrun,
     price_checks.known_gpu,
     price_checks.price_of_the_table,
     metric_checks.free_metrics,
@@ -113,8 +122,11 @@ CHECKS: tuple[Check, ...] = (
     metric_checks.tiers,
     metric_checks.readings,
     rule_checks.directions,
+    rule_checks.quantities,
     rule_checks.tighter_than_baseline,
-    rule_checks.scopes,
+    rule_checks.references,
+    scope_checks.scopes,
     rule_checks.contradictions,
     rule_checks.against_targets,
+    restart_checks.restarts,
 )

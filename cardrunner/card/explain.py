@@ -13,6 +13,7 @@ from pydantic import BaseModel, Tag, ValidationError
 from cardrunner.card.document import Document, Fault, Loc, Mapping as MappingNode, child
 from cardrunner.card.guessing import guess
 from cardrunner.card.schema.base import FieldError
+from cardrunner.kill_rules.table import Kinds
 
 Detail = Mapping[str, Any]
 MAX_LISTED = 14
@@ -186,6 +187,9 @@ def _sections(annotation: Any, tag: str | None = None) -> Iterator[tuple[type[Ba
         yield annotation, tag
         return
     parts = get_args(annotation)
+    if any(isinstance(part, Kinds) for part in parts):
+        yield from Kinds.members()
+        return
     if get_origin(annotation) is Annotated:
         tag = next((mark.tag for mark in parts[1:] if isinstance(mark, Tag)), tag)
         parts = parts[:1]

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from cardrunner.card.guessing import guess
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.metrics import Target
-from cardrunner.kill_rules import EventRule, MetricLimit
 from cardrunner.specs import Direction, Location, MetricNames, Remark, WorkloadSpec
+from cardrunner.kill_rules.quantities import QUANTITIES
 
 
 def free_metrics(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
@@ -39,13 +39,16 @@ def known_to_people(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
 
 
 def known_to_the_workload(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
-    """What chooses the best checkpoint or stops the run is computed while it trains."""
+    """What chooses the best checkpoint or stops the run is computed while it trains, or measured of the run."""
     computed = MetricNames(spec.metrics)
-    for loc, name in _watched(card):
+    hint = "only metrics it computes can be watched"
+    for loc, name in _choosing(card):
         if computed.spec(name) is None:
-            yield Remark(
-                loc=loc, message=_unknown(name, computed.known(), spec, "only metrics it computes can be watched")
-            )
+            yield Remark(loc=loc, message=_unknown(name, computed.known(), spec, hint))
+    for loc, name in _watched(card):
+        if computed.spec(name) is None and computed.training(name) is None and name not in QUANTITIES:
+            known = (*computed.known(training=True), *QUANTITIES)
+            yield Remark(loc=loc, message=_unknown(name, known, spec, hint))
 
 
 def selection(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
@@ -68,13 +71,10 @@ def listed_baselines(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
         seen.add(name)
     for loc, metric, name in _named_baselines(card):
         if name not in seen:
-            yield Remark(
-                loc=(*loc, "baseline"),
-                message=f"{_quoted(name)} is not one of the baselines{_did_you_mean(name, listed)}",
-            )
+            yield Remark(loc=loc, message=f"{_quoted(name)} is not one of the baselines{_did_you_mean(name, listed)}")
         elif direction_of(card, spec, metric) and baseline_value(card, spec, name, metric) is None:
             message = f"{name} states no {metric}; add it to that baseline's metrics"
-            yield Remark(loc=(*loc, "baseline"), message=message, severity="warning")
+            yield Remark(loc=loc, message=message, severity="error" if loc[-1] == "relative_to" else "warning")
 
 
 def targets(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
@@ -120,9 +120,9 @@ def baseline_value(card: Card, spec: WorkloadSpec, run: str | None, metric: str)
     return next(values, None)
 
 
-def side_of(rule: Target | MetricLimit) -> str:
+def side_of(target: Target) -> str:
     """The key that holds the limit: below or above."""
-    return "below" if rule.below is not None else "above"
+    return "below" if target.below is not None else "above"
 
 
 def target_text(target: Target) -> str:
@@ -131,10 +131,12 @@ def target_text(target: Target) -> str:
 
 
 def direction_of(card: Card, spec: WorkloadSpec, name: str) -> Direction | None:
-    """Which way a metric is better; None when nothing says so."""
-    computed = MetricNames(spec.metrics).spec(name)
-    if computed:
+    """Which way a metric or a quantity of the run is better; None when nothing says so."""
+    names = MetricNames(spec.metrics)
+    if computed := names.spec(name) or names.training(name):
         return computed.direction
+    if name in QUANTITIES:
+        return "min" if QUANTITIES[name].worse == "above" else "max"
     return next((metric.direction for metric in card.metrics if metric.name == name), None)
 
 
@@ -157,8 +159,11 @@ def _stated_values(card: Card) -> Iterator[tuple[Location, str]]:
 
 def _watched(card: Card) -> Iterator[tuple[Location, str]]:
     for index, rule in enumerate(card.kill_thresholds):
-        if not isinstance(rule, EventRule):
-            yield ("kill_thresholds", index, "metric"), rule.metric
+        if rule.watches is not None:
+            yield ("kill_thresholds", index, "metric"), rule.watches
+
+
+def _choosing(card: Card) -> Iterator[tuple[Location, str]]:
     yield ("training", "select", "metric"), card.training.select.metric
     yield from ((("training", "keep_best", index), name) for index, name in enumerate(card.training.keep_best))
 
@@ -166,10 +171,10 @@ def _watched(card: Card) -> Iterator[tuple[Location, str]]:
 def _named_baselines(card: Card) -> Iterator[tuple[Location, str, str]]:
     for index, target in enumerate(card.targets):
         if target.baseline is not None:
-            yield ("targets", index), target.metric, target.baseline
+            yield ("targets", index, "baseline"), target.metric, target.baseline
     for index, rule in enumerate(card.kill_thresholds):
-        if isinstance(rule, MetricLimit) and rule.baseline is not None:
-            yield ("kill_thresholds", index), rule.metric, rule.baseline
+        for key, run in rule.baselines():
+            yield ("kill_thresholds", index, key), rule.watches or "", run
 
 
 def _unknown(name: str, known: Iterable[str], spec: WorkloadSpec, more: str) -> str:

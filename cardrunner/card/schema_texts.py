@@ -18,6 +18,8 @@ from cardrunner.card.document import Document
 from cardrunner.card.explain import sections_below
 from cardrunner.card.reader import read_document
 from cardrunner.specs import OffersStarter, WorkloadSpec
+from cardrunner.kill_rules import Rule
+from cardrunner.kill_rules.table import kind_of, rule_class
 
 EXAMPLES = Path(__file__).with_name("examples.yaml")
 MAX_EXAMPLES = 3
@@ -55,6 +57,8 @@ class Examples:
                 self._walk(item, sections)
         if not isinstance(value, dict):
             return
+        if any(issubclass(section, Rule) for section in sections):
+            sections = [rule_class(kind_of(value))]
         holder = max(sections, key=lambda section: _fit(value, section), default=None)
         if holder is None or not _fit(value, holder):
             for item in value.values():  # names that people choose, with a section each

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from cardrunner import units
-from cardrunner.card.estimate import Estimate, batches_per_epoch, covered_labels, estimate, interval
+from cardrunner.card.estimate import Estimate, batches_per_epoch, cost_of, covered_labels, estimate, interval
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.infra import ModalInfra
 from cardrunner.specs import Remark, WorkloadSpec
@@ -79,11 +79,27 @@ def budget(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
     if card.infra.price is None:
         yield Remark(loc=("timing", "budget"), message="cannot be kept without infra.price; state the price per hour")
         return
-    for column in estimate(card):
+    columns = estimate(card)
+    first = min(columns, key=lambda column: column.load + column.epoch)
+    if (least := cost_of(card, first.load + first.epoch)) is not None and limit < least:
+        spent = f"which costs {units.format_dollars(least)} with loading at {first.label}"
+        message = f"{units.format_dollars(limit)} ends the run before its first epoch is trained, {spent}"
+        yield Remark(loc=("timing", "budget"), message=message)
+        return
+    for column in columns:
         if column.cost is not None and column.cost > limit:
             spent = f"{column.label}, which costs {units.format_dollars(column.cost)}"
             message = f"{units.format_dollars(limit)} ends the run before {spent}"
             yield Remark(loc=("timing", "budget"), message=message, severity="warning")
+
+
+def overrun(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
+    """A projection needs something to be held against."""
+    del spec
+    chosen = card.timing.on_projected_overrun
+    if chosen != "warn" and card.timing.budget is None and card.infra.timeout is None:
+        message = f"{chosen} never happens: the card has neither a budget nor a timeout (infra.timeout)"
+        yield Remark(loc=("timing", "on_projected_overrun"), message=message, severity="warning")
 
 
 def _what_then(card: Card) -> str:

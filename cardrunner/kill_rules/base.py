@@ -1,15 +1,25 @@
-"""What every kill rule shares: its scope, its action, and the verdict it gives."""
+"""What every kill rule shares: its scope, its action, what it sees at a row and the verdict it gives.
+
+A rule fires at the row where its condition comes true. While it stays true the rule is silent: nobody is warned of the
+same thing at every log point, and a run that people let go on after a verdict goes on. Once the condition was false in
+between, it may fire again. Only `restart` fires as long as the condition holds, since it asks whether it has helped.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetPydanticSchema, WithJsonSchema
+from pydantic_core import core_schema
 
 from cardrunner import units
+from cardrunner.kill_rules.history import Row, View, Watched, passed, reached
+from cardrunner.later import LATER
+from cardrunner.units import Every
 
 Action = Literal["warn", "investigate", "stop", "restart"]
 
@@ -28,6 +38,13 @@ def _number(value: Any) -> Any:
     return units.parse_percent(value) if isinstance(value, str) and value.endswith("%") else value
 
 
+def _span_value(span: Every) -> int | dict[str, object]:
+    """As the signed content has it. Whole epochs are a bare number, as they were when there was nothing else."""
+    if span.unit == "epoch" and span.value.is_integer():
+        return int(span.value)
+    return {"value": span.value, "unit": span.unit}
+
+
 Epochs = Annotated[
     int,
     BeforeValidator(_epochs),
@@ -39,64 +56,163 @@ Limit = Annotated[
     BeforeValidator(_number),
     WithJsonSchema({"type": ["number", "string"], "pattern": units.PERCENT_PATTERN, "examples": [0.03, "95%"]}),
 ]
+Span = Annotated[
+    Every,
+    GetPydanticSchema(
+        lambda _type, _handler: core_schema.no_info_plain_validator_function(
+            units.parse_span, serialization=core_schema.plain_serializer_function_ser_schema(_span_value)
+        )
+    ),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": units.EVERY_PATTERN,
+            "description": "So many steps, epochs or a duration (of training); 0.5 epochs is half of one.",
+            "examples": ["1 epoch", "500 steps", "10 min"],
+        }
+    ),
+]
 
 
 class Rule(BaseModel):
-    """A kill threshold of a card."""
+    """A kill threshold of a card.
+
+    Its scope is counted in epochs (also parts of one), in steps, or in time: that spent in training steps of all
+    attempts, so that neither loading nor an interruption brings a rule nearer.
+    """
 
     model_config = ConfigDict(
         strict=True, frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True, allow_inf_nan=False
     )
-
     action: Action
     """What happens when it fires: warn, investigate (save, stop paying, ask), stop, or restart with `set`."""
     why: str | None = None
     """The reason reviewers agreed on."""
     set: dict[str, Any] | None = None
     """For `restart`: the card fields to change, by path, such as training.batch_size: 512."""
+    after: Annotated[Span | None, LATER] = None
+    """Look only once so much has been trained: what came earlier is no part of what the rule sees."""
+    not_before: Annotated[Span | None, LATER] = None
+    """See everything, but do not fire before so much has been trained."""
+    within: Annotated[Span | None, LATER] = None
+    """Look only until so much has been trained."""
 
-    def describe(self) -> str:
-        """The condition as a reviewer would read it."""
+    @property
+    def watches(self) -> str | None:
+        """The metric that it looks at; None where it looks at none."""
+        return getattr(self, "metric", None)
+
+    @property
+    def key(self) -> str:
+        """The key that a remark about the whole condition points at."""
+        return "action"
+
+    @property
+    def needs_before(self) -> int:
+        """How many rows that it looks at must lie before one at which it can fire."""
+        return 0
+
+    @property
+    def moot_when_trained(self) -> bool:
+        """Whether a stop or a restart is pointless once the last epoch is trained, since the rule is about going on."""
+        return False
+
+    def baselines(self) -> Iterator[tuple[str, str]]:
+        """The baseline runs that it names, each with the key that names it."""
+        yield from ()
+
+    def condition(self) -> str:
+        """The condition without its scope."""
         raise NotImplementedError
 
-    def verdict(self, history: Sequence[Validation]) -> Verdict | None:
-        """Judge the validations so far, oldest first; None means go on."""
-        raise NotImplementedError
+    def rows(self, watched: Watched) -> Sequence[Row]:
+        """The rows at which it has something to look at, oldest first: wherever its metric was measured."""
+        return () if self.watches is None else watched.measured(self.watches)
 
-    def observe(self, history: Sequence[Validation]) -> Observation | None:  # noqa: ARG002
-        """What the rule looks at after the newest validation, for people; None where it has nothing to look at."""
+    def on_event(self, event: str, at: Row) -> Verdict | None:  # noqa: ARG002
+        """Judge an event of the training loop."""
         return None
 
+    def look(self, view: View) -> Observation | None:  # noqa: ARG002
+        """What it sees at a row in its scope, whatever its action; None where there is nothing to compare with yet."""
+        return None
 
-@dataclass(frozen=True, kw_only=True)
-class Validation:
-    """One validation as rules see it: `epoch` counts from 1, `step` is the global step."""
+    def describe(self) -> str:
+        """The condition as a reviewer would read it: ``val_stick_mae > 0.03 after epoch 1``."""
+        return self.condition() + self.scope()
 
-    epoch: int
-    step: int
-    metrics: Mapping[str, float]
+    def scope(self) -> str:
+        """Its scope in words, each with a space before it: `` after epoch 1``; nothing where it looks everywhere."""
+        return "".join(
+            f" {words} {_span_text(span) if words == 'after' else units.format_every(span)}"
+            for words, span in (("after", self.after), ("not before", self.not_before), ("within", self.within))
+            if span is not None
+        )
+
+    def in_scope(self, row: Row) -> bool:
+        """Whether it looks at a row at all."""
+        begun = self.after is None or reached(row, self.after)
+        return begun and not (self.within is not None and passed(row, self.within))
+
+    def observe(self, watched: Watched) -> Observation | None:
+        """What it sees at the newest row, whether it fires or not; None where it does not look."""
+        rows = self.rows(watched)
+        return self._at(watched, rows, -1) if rows and rows[-1] is watched.newest else None
+
+    def verdict(self, watched: Watched) -> Verdict | None:
+        """Judge the newest row; None means go on."""
+        seen = self.observe(watched)
+        if seen is None or not seen.fires:
+            return None
+        before = None if self.action == "restart" else self._at(watched, self.rows(watched), -2)
+        return None if before is not None and before.fires else self.fired(seen)
+
+    def fired(self, seen: Observation) -> Verdict:
+        """What an observation comes to."""
+        return Verdict(
+            rule=-1,
+            action=self.action,
+            condition=self.describe(),
+            kind=seen.row.kind,
+            epoch=seen.row.epoch,
+            step=seen.row.step,
+            value=seen.value,
+            limit=seen.limit,
+            message=seen.message,
+        )
+
+    def _at(self, watched: Watched, rows: Sequence[Row], back: int) -> Observation | None:
+        if len(rows) < -back or not self.in_scope(row := rows[back]):
+            return None
+        first = 0 if self.after is None else bisect_left(rows, x=True, key=partial(_reached, self.after))
+        seen = self.look(View(rows, first, len(rows) + back, watched.baselines))
+        early = self.not_before is not None and not reached(row, self.not_before)
+        return seen._replace(fires=False) if seen is not None and early else seen
 
 
-@dataclass(frozen=True, kw_only=True)
-class Observation:
-    """What a rule saw after a validation: `value` against `limit`, in the unit of `metric`; without one, in `unit`."""
+class Observation(NamedTuple):
+    """What a rule saw at a row: `value` against `limit`, in the unit of `metric`; without one, in `unit`."""
 
-    epoch: int
+    row: Row
     value: float
-    limit: float
+    limit: float | None
+    """None where there is none, as for a value that has to be finite."""
     room: float
     """How far the value may still move before the rule fires."""
+    fires: bool
+    """Whether the condition holds, and the rule may fire here."""
+    message: str
     metric: str | None = None
     unit: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Verdict:
+class Verdict(NamedTuple):
     """Why a rule fired. `value` is what was seen, `limit` what was agreed."""
 
     rule: int
     action: Action
     condition: str
+    kind: Literal["train", "validation", "event"]
     epoch: int
     step: int
     value: float | None
@@ -112,3 +228,13 @@ def exceeds(value: float, limit: float) -> bool:
 def is_finite(value: float | None) -> bool:
     """True for a real number."""
     return value is not None and math.isfinite(value)
+
+
+def _span_text(span: Every) -> str:
+    """Of `after`: ``epoch 2``, ``500 steps``."""
+    whole = span.unit == "epoch" and span.value.is_integer()
+    return f"epoch {span.value:g}" if whole else units.format_every(span)
+
+
+def _reached(span: Every, row: Row) -> bool:
+    return reached(row, span)

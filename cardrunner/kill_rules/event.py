@@ -1,38 +1,42 @@
-"""``event: out_of_memory``: something that happens in a step rather than a metric."""
+"""``event``: something that happens in the training loop rather than a metric."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
-from cardrunner.kill_rules.base import Rule, Validation, Verdict
+from cardrunner.kill_rules.base import Rule, Verdict
+from cardrunner.kill_rules.history import Row, reached
+
+Event = Literal["out_of_memory", "non_finite_loss", "non_finite_weights"]
 
 
 class EventRule(Rule):
-    """Fires when the training loop reports the event; validations never fire it."""
+    """Fires when the training loop reports the event, each time; rows of the history never fire it.
 
-    event: Literal["out_of_memory"]
-    """The event's name."""
+    A step that does not fit is split in two where no rule ends the run. Weights that are not finite end it in any case.
+    """
 
-    def describe(self) -> str:
+    event: Event
+    """out_of_memory: a step did not fit. non_finite_loss: the mean loss of a log point or a validation is no finite
+    number. non_finite_weights: the weights are none, which is looked at when the loss is none."""
+
+    def condition(self) -> str:
         """For example ``out of memory``."""
-        return self.event.replace("_", " ")
+        return self.event.replace("_", " ").replace("non finite", "non-finite")
 
-    def verdict(self, history: Sequence[Validation]) -> Verdict | None:  # noqa: ARG002
-        """Validations say nothing about events."""
-        return None
-
-    def on_event(self, event: str, *, epoch: int, step: int) -> Verdict | None:
+    def on_event(self, event: str, at: Row) -> Verdict | None:
         """Judge an event of the training loop."""
-        if event != self.event:
+        early = self.not_before is not None and not reached(at, self.not_before)
+        if event != self.event or early or not self.in_scope(at):
             return None
         return Verdict(
             rule=-1,
             action=self.action,
             condition=self.describe(),
-            epoch=epoch,
-            step=step,
+            kind="event",
+            epoch=at.epoch,
+            step=at.step,
             value=None,
             limit=None,
-            message=f"{self.describe()} at step {step}",
+            message=f"{self.condition()} at step {at.step}",
         )

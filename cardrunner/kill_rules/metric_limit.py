@@ -1,70 +1,45 @@
-"""``metric: above/below a limit``, optionally only after some epochs."""
+"""``above`` and ``below``: a metric beyond a limit."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from typing import Annotated
 
-from pydantic import model_validator
+from pydantic import WithJsonSchema
 
-from cardrunner.kill_rules.base import Epochs, Limit, Observation, Rule, Validation, Verdict, exceeds
+from cardrunner.kill_rules.base import Limit, Observation, Span
+from cardrunner.kill_rules.history import View
+from cardrunner.kill_rules.quantities import QUANTITIES
+from cardrunner.kill_rules.sided import Sided
 
 
-class MetricLimit(Rule):
+class MetricLimit(Sided):
     """Fires when the newest value of a metric is beyond the limit; NaN is always beyond it."""
 
-    metric: str
-    """The metric's name, or an alias of it."""
+    metric: Annotated[str, WithJsonSchema({"type": "string", "not": {"enum": list(QUANTITIES)}})]
+    """A validation metric or an alias of it, judged at validations; or a training metric, judged at log points."""
     above: Limit | None = None
     """Fire when the value is above this."""
     below: Limit | None = None
     """Fire when the value is below this."""
-    after: Epochs | None = None
-    """Look only once this many epochs have been trained."""
+    after: Span | None = None
+    """Look only once so much has been trained: what came earlier is no part of what the rule sees."""
     baseline: str | None = None
     """The baseline run this limit is meant against; a limit tighter than it is warned about."""
-
-    @model_validator(mode="after")
-    def _one_limit(self) -> MetricLimit:
-        if (self.above is None) == (self.below is None):
-            raise ValueError("give exactly one of above and below")
-        return self
 
     @property
     def limit(self) -> float:
         """The stated limit, whichever side it is on."""
         return self.above if self.above is not None else self.below  # type: ignore[return-value]
 
-    def describe(self) -> str:
-        """For example ``val_stick_mae > 0.03 after epoch 1``."""
-        sign = ">" if self.above is not None else "<"
-        scope = f" after epoch {self.after}" if self.after else ""
-        return f"{self.metric} {sign} {self.limit:g}{scope}"
+    def baselines(self) -> Iterator[tuple[str, str]]:
+        """The one that the limit is meant against."""
+        yield from () if self.baseline is None else [("baseline", self.baseline)]
 
-    def verdict(self, history: Sequence[Validation]) -> Verdict | None:
-        """Judge the newest validation."""
-        newest = history[-1] if history else None
-        if newest is None or newest.epoch < (self.after or 0) or self.metric not in newest.metrics:
-            return None
-        value = newest.metrics[self.metric]
-        beyond = exceeds(value, self.limit) if self.above is not None else exceeds(-value, -self.limit)
-        if not beyond:
-            return None
-        return Verdict(
-            rule=-1,
-            action=self.action,
-            condition=self.describe(),
-            epoch=newest.epoch,
-            step=newest.step,
-            value=value,
-            limit=self.limit,
-            message=f"{self.metric} is {value:.6g} after epoch {newest.epoch}",
-        )
+    def condition(self) -> str:
+        """For example ``val_stick_mae > 0.03``."""
+        return f"{self.metric} {'>' if self.over else '<'} {self.limit:g}"
 
-    def observe(self, history: Sequence[Validation]) -> Observation | None:
-        """The newest value and its distance to the limit."""
-        newest = history[-1] if history else None
-        if newest is None or newest.epoch < (self.after or 0) or self.metric not in newest.metrics:
-            return None
-        value = newest.metrics[self.metric]
-        room = self.limit - value if self.above is not None else value - self.limit
-        return Observation(epoch=newest.epoch, value=value, limit=self.limit, room=room, metric=self.metric)
+    def look(self, view: View) -> Observation:
+        """The value and its distance to the limit."""
+        return self.against(view.row, self.limit)

@@ -8,7 +8,7 @@ from cardrunner.card.load import LoadedCard
 from cardrunner.card.metric_checks import target_text
 from cardrunner.card.schema.card import Card
 from cardrunner.contracts import MetricNames
-from cardrunner.kill_rules import EventRule
+from cardrunner.kill_rules import QUANTITIES
 from cardrunner.plan.records import MetricUse, PlannedMetric, PlannedRule
 
 
@@ -20,10 +20,11 @@ def planned_metrics(loaded: LoadedCard) -> Iterator[PlannedMetric]:
         uses.setdefault(names.canonical(use.written), []).append(use)
     own = {metric.name: metric for metric in loaded.card.metrics}
     for name, places in uses.items():
-        spec = names.spec(name) or own.get(name)
+        computed = names.spec(name) or names.training(name)
+        spec = computed or own.get(name)
         yield PlannedMetric(
             name=name,
-            computed=names.spec(name) is not None,
+            computed=computed is not None,
             direction=spec.direction if spec else None,
             unit=spec.unit if spec else None,
             uses=tuple(places),
@@ -54,10 +55,10 @@ def _uses(card: Card) -> Iterator[MetricUse]:
         condition = target_text(target).removeprefix(target.metric).strip()
         yield MetricUse(where=f"targets[{index}]", written=target.metric, role="target", condition=condition)
     for index, rule in enumerate(card.kill_thresholds):
-        if not isinstance(rule, EventRule):
-            condition = f"{rule.describe().removeprefix(rule.metric).strip()}: {rule.action}"
+        if rule.watches is not None and rule.watches not in QUANTITIES:
+            condition = f"{rule.describe().removeprefix(rule.watches).strip()}: {rule.action}"
             where = f"kill_thresholds[{index}]"
-            yield MetricUse(where=where, written=rule.metric, role="kill threshold", condition=condition)
+            yield MetricUse(where=where, written=rule.watches, role="kill threshold", condition=condition)
     for index, baseline in enumerate(card.baselines):
         for name, value in baseline.metrics.items():
             where, condition = f"baselines[{index}].metrics", f"{baseline.run} {value:g}"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cardrunner.contracts import MetricSpec
-from cardrunner.kill_rules import MetricLimit
+from cardrunner.kill_rules.metric_limit import MetricLimit
 from cardrunner.report.format import joined, measured, rate, sentence, stated
 from cardrunner.report.recorded import Recorded
 from cardrunner.report.scores import comparisons

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from cardrunner.report.format import joined, when
 from cardrunner.report.recorded import Recorded
 from cardrunner.report.table import Cell, Table
-from cardrunner.report.thresholds import sentence
+from cardrunner.report.thresholds import overrun_sentence, sentence
 from cardrunner.runs.ledger import Event
 
 _TOLD: dict[str, Callable[[Event], str | None]] = {
@@ -20,6 +20,7 @@ _TOLD: dict[str, Callable[[Event], str | None]] = {
         if event.get("state") in ("failed", "lost", "cut")
         else None
     ),
+    "projected_overrun": overrun_sentence,
     "restarted": lambda event: f"{event.get('reason')}; went on with {_changes(event)}",
     "acknowledged": lambda event: str(event.get("text")),
     "note": lambda event: str(event.get("text") or event.get("message") or ""),

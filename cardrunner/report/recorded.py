@@ -20,7 +20,7 @@ from cardrunner.card.reader import read_document
 from cardrunner.card.schema.card import Card
 from cardrunner.contracts import MetricNames, MetricSpec
 from cardrunner.errors import CardError, IntegrityError, UsageError
-from cardrunner.kill_rules import Validation
+from cardrunner.kill_rules import Moment, Row, judge_all
 from cardrunner.runs.attempts import Attempt, read_attempts
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.frozen import read_sources
@@ -41,6 +41,7 @@ from cardrunner.runs.records import (
     find_record,
 )
 from cardrunner.runs.status import Status, derive_status
+from cardrunner.runs.watched import RuleRows, baselines_of
 
 R = TypeVar("R", bound=Record)
 
@@ -90,12 +91,15 @@ class Recorded:
         return tuple(row for row in self.rows if row.kind == "validation")
 
     @cached_property
-    def validations(self) -> tuple[Validation, ...]:
-        """The same as kill rules see them, under every name people use."""
-        return tuple(
-            Validation(epoch=row.epoch, step=row.step, metrics=self.names.with_aliases(row.metrics))
-            for row in self.validation_rows
-        )
+    def rule_rows(self) -> tuple[Row, ...]:
+        """Every row as kill rules see it."""
+        return tuple(RuleRows(self.loaded.spec.metrics).rows(self.rows))
+
+    @cached_property
+    def moments(self) -> tuple[Moment, ...]:
+        """What the card's kill rules make of the history, row by row."""
+        baselines = baselines_of(self.card, self.loaded.spec.metrics)
+        return tuple(judge_all(self.card.kill_thresholds, self.rule_rows, baselines=baselines))
 
     @property
     def final_row(self) -> HistoryRow | None:

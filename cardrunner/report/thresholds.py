@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cardrunner.kill_rules import Rule, judge
-from cardrunner.kill_rules.base import Observation
+from cardrunner.kill_rules import QUANTITIES, Observation, Rule
+from cardrunner.kill_rules.quantities import number_text
 from cardrunner.report.format import joined, measured, stated
 from cardrunner.report.recorded import Recorded
 from cardrunner.report.table import Cell, Strong, Table, table
@@ -20,23 +20,27 @@ class ThresholdFacts:
 
     table: Table | None
     seen: Table | None
-    """What each rule saw after each validation."""
+    """What each rule saw in each epoch."""
     verdicts: tuple[str, ...]
     unrecorded: tuple[str, ...]
     """Rules that the recorded metrics would have fired and that the ledger knows nothing of."""
+    overruns: tuple[str, ...]
+    """Projections beyond the budget or the timeout."""
 
 
 def threshold_facts(run: Recorded) -> ThresholdFacts:
     """The rows of the section."""
     rules = run.card.kill_thresholds
+    overruns = tuple(overrun_sentence(event) for event in run.events if event.get("event") == "projected_overrun")
     if not rules:
-        return ThresholdFacts(table=None, seen=None, verdicts=(), unrecorded=())
+        return ThresholdFacts(table=None, seen=None, verdicts=(), unrecorded=(), overruns=overruns)
     columns = ("Rule", "Condition", "Action", "Closest it came", "Fired", "Why it is there")
     return ThresholdFacts(
         table=Table(columns, "rlllll", tuple(_row(run, number, rule) for number, rule in enumerate(rules))),
         seen=_seen(run, rules),
         verdicts=tuple(sentence(event) for event in fired_events(run)),
         unrecorded=unrecorded(run),
+        overruns=overruns,
     )
 
 
@@ -47,26 +51,30 @@ def fired_events(run: Recorded) -> list[Event]:
 
 def sentence(event: Event) -> str:
     """A verdict as a sentence."""
-    return f"{event.get('condition')}: {event.get('message')} → {event.get('action')}"
+    moot = "; the last epoch was trained, so that nothing was left to stop" if event.get("moot") else ""
+    return f"{event.get('condition')}: {event.get('message')} → {event.get('action')}{moot}"
+
+
+def overrun_sentence(event: Event) -> str:
+    """A projection beyond a limit as a sentence."""
+    return f"at step {event.get('step')} {event.get('message')} → {event.get('action')}"
 
 
 def unrecorded(run: Recorded) -> tuple[str, ...]:
     """Conditions that the recorded metrics fulfil, without a verdict in the ledger."""
     rules, recorded = run.card.kill_thresholds, {event.get("rule") for event in fired_events(run)}
-    due = {
-        found.rule for length in range(1, len(run.validations) + 1) for found in judge(rules, run.validations[:length])
-    }
+    due = {verdict.rule for moment in run.moments for verdict in moment.verdicts}
     return tuple(rules[number].describe() for number in sorted(due - recorded))
 
 
 def _row(run: Recorded, number: int, rule: Rule) -> tuple[Cell, ...]:
     fired = [event for event in fired_events(run) if event.get("rule") == number]
-    when = joined(f"epoch {event.get('epoch')}" for event in fired)
+    when = joined(_place(event.get("kind"), event.get("epoch"), event.get("step")) for event in fired)
     return (
         str(number + 1),
         rule.describe(),
         _action(rule),
-        _closest(run, _observations(run, rule)),
+        _closest(run, _observations(run, number)),
         Strong(f"yes, {when}") if fired else "no",
         rule.why,
     )
@@ -77,33 +85,52 @@ def _action(rule: Rule) -> str:
     return f"{rule.action} with {changes}" if changes else rule.action
 
 
-def _observations(run: Recorded, rule: Rule) -> list[Observation]:
-    prefixes = (run.validations[:length] for length in range(1, len(run.validations) + 1))
-    return [seen for prefix in prefixes if (seen := rule.observe(prefix))]
+def _observations(run: Recorded, number: int) -> list[Observation]:
+    return [seen for moment in run.moments if (seen := moment.seen[number])]
+
+
+def _nearest(observations: Sequence[Observation]) -> Observation:
+    """The one with the least room to the limit; of several the latest."""
+    return min(observations[::-1], key=lambda seen: -math.inf if math.isnan(seen.room) else seen.room)
 
 
 def _closest(run: Recorded, observations: Sequence[Observation]) -> str:
     if not observations:
         return "nothing to look at"
-    latest_first = observations[::-1]
-    nearest = min(latest_first, key=lambda seen: -math.inf if math.isnan(seen.room) else seen.room)
-    if nearest.metric is None:
-        return f"{nearest.value:g} of {nearest.limit:g} {nearest.unit or ''}, epoch {nearest.epoch}"
-    spec = run.spec(nearest.metric)
-    return f"{measured(nearest.value, spec)} against {stated(nearest.limit, spec)}, epoch {nearest.epoch}"
+    nearest = _nearest(observations)
+    row, value = nearest.row, _value(run, nearest)
+    against = "" if nearest.metric is None or nearest.limit is None else f" against {_limit(run, nearest)}"
+    unit = f" {nearest.unit}" if nearest.unit else ""
+    return f"{value}{unit}{against}, {_place(row.kind, row.epoch, row.step)}"
+
+
+def _place(kind: object, epoch: object, step: object) -> str:
+    return f"epoch {epoch}" if kind in ("validation", None) else f"step {step}"
 
 
 def _seen(run: Recorded, rules: Sequence[Rule]) -> Table | None:
-    """Epoch by rule; rules that never had anything to look at have no column."""
-    by_rule = {number: {seen.epoch: seen for seen in _observations(run, rule)} for number, rule in enumerate(rules)}
+    """Epoch by rule, at the moment when the rule came closest to firing; rules that saw nothing have no column."""
+    by_rule = {number: _by_epoch(_observations(run, number)) for number in range(len(rules))}
     shown = [number for number, seen in by_rule.items() if seen]
     if not shown:
         return None
     columns = ("Epoch", *(f"Rule {number + 1}: {_subject(by_rule[number])}" for number in shown))
+    epochs = sorted({row.epoch for row in run.rows})
     rows = [
-        (str(row.epoch), *(_value(run, by_rule[number].get(row.epoch)) for number in shown)) for row in run.validations
+        (
+            str(epoch),
+            *(_value(run, seen) if (seen := by_rule[number].get(epoch)) else "not looked at" for number in shown),
+        )
+        for epoch in epochs
     ]
     return table(columns, "r" * len(columns), rows)
+
+
+def _by_epoch(observations: Sequence[Observation]) -> dict[int, Observation]:
+    found: dict[int, list[Observation]] = {}
+    for seen in observations:
+        found.setdefault(seen.row.epoch, []).append(seen)
+    return {epoch: _nearest(several) for epoch, several in found.items()}
 
 
 def _subject(seen: dict[int, Observation]) -> str:
@@ -111,10 +138,20 @@ def _subject(seen: dict[int, Observation]) -> str:
     return first.metric or first.unit or "value"
 
 
-def _value(run: Recorded, seen: Observation | None) -> Cell:
-    if seen is None:
-        return "not looked at"
-    return measured(seen.value, run.spec(seen.metric)) if seen.metric else f"{seen.value:g} of {seen.limit:g}"
+def _value(run: Recorded, seen: Observation) -> str:
+    if seen.metric is None:
+        return f"{seen.value:g} of {seen.limit:g}"
+    return (
+        number_text(seen.metric)(seen.value)
+        if seen.metric in QUANTITIES
+        else str(measured(seen.value, run.spec(seen.metric)))
+    )
+
+
+def _limit(run: Recorded, seen: Observation) -> str:
+    if seen.metric in QUANTITIES:
+        return number_text(seen.metric)(seen.limit or 0.0)
+    return str(stated(seen.limit, run.spec(seen.metric or "")))
 
 
 def rules_summary(run: Recorded) -> str:
@@ -124,6 +161,6 @@ def rules_summary(run: Recorded) -> str:
         return "The card has no kill thresholds."
     if fired:
         return f"{'Kill threshold' if len(fired) == 1 else 'Kill thresholds'} fired: {'; '.join(map(sentence, fired))}."
-    if not run.validations:
+    if not any(moment.seen.count(None) < len(rules) for moment in run.moments):
         return "The kill thresholds had nothing to look at."
     return f"No kill threshold fired (of {len(rules)})."

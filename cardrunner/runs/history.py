@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from cardrunner.kill_rules import Validation
 from cardrunner.runs.files import write_durably
 from cardrunner.runs.jsonl import append_line, line_of, read_lines
 from cardrunner.runs.records import Record
+from cardrunner.units import format_dollars, format_duration
 
 
 class Clock(Record):
@@ -30,7 +30,23 @@ class Clock(Record):
     examples_per_second: float | None = None
     """Since the row before."""
     epoch_seconds: float | None = None
-    """The whole epoch with its validation; on validation rows."""
+    """The whole epoch with its validation; on validation rows, unless the attempt began inside the epoch."""
+    trained_seconds: float | None = None
+    """Spent training in all attempts; what a resume trained again counts once."""
+    wait_share: float | None = None
+    """Of the training time since the row before, the part that went into waiting for batches."""
+    total_seconds: float | None = None
+    """All attempts so far, from the start of each."""
+    cost_usd: float | None = None
+    """Of `total_seconds` at the card's price; None where nobody knows it."""
+    projected_seconds: float | None = None
+    """What `total_seconds` will be when the training is done, at the pace of this attempt so far."""
+    projected_cost_usd: float | None = None
+
+    def outlook(self) -> str:
+        """Time and money so far and projected, in a few words: ``$0.12 of $0.52, 41 min of 2.5h``; nothing at first."""
+        money = _of(self.cost_usd, self.projected_cost_usd, format_dollars) if self.cost_usd else ""
+        return ", ".join(filter(None, (money, _of(self.total_seconds, self.projected_seconds, format_duration))))
 
 
 class HistoryRow(Record):
@@ -44,6 +60,8 @@ class HistoryRow(Record):
     examples: int = Field(ge=0)
     """Examples trained on so far."""
     learning_rate: float
+    progress: float | None = None
+    """Epochs trained so far: 1.5 is the middle of the second."""
     metrics: dict[str, float]
     """Weighted by examples. Validation rows hold ``val_...`` and the epoch's training metrics."""
     per_batch: dict[str, float] = Field(default_factory=dict)
@@ -74,13 +92,9 @@ class History:
         """Every whole row, oldest first."""
         return [row for line in read_lines(self.path) if (row := _row(line)) is not None]
 
-    def validations(self) -> list[Validation]:
-        """The validations as kill rules see them, oldest first."""
-        return [
-            Validation(epoch=row.epoch, step=row.step, metrics=row.metrics)
-            for row in self.rows()
-            if row.kind == "validation"
-        ]
+    def validations(self) -> list[HistoryRow]:
+        """The validations, oldest first."""
+        return [row for row in self.rows() if row.kind == "validation"]
 
     def truncate_after(self, step: int) -> int:
         """Drop the rows beyond a step, which a resumed run trains again.
@@ -96,6 +110,10 @@ class History:
 
     def _rewrite(self, rows: Iterable[HistoryRow]) -> None:
         write_durably(self.path, lambda stream: stream.writelines(line_of(row.model_dump()) for row in rows))
+
+
+def _of(spent: float | None, projected: float | None, show: Callable[[float], str]) -> str:
+    return "" if spent is None or projected is None else f"{show(spent)} of {show(projected)}"
 
 
 def _row(line: object) -> HistoryRow | None:

@@ -36,6 +36,12 @@ def steps_per_epoch(examples: int, training: TrainingSection, *, processes: int 
     return -(-batches // training.gradient_accumulation)
 
 
+def trained_examples(examples: int, training: TrainingSection, *, processes: int = 1) -> int:
+    """How many of its examples an epoch trains: all of them, or as many as whole batches hold."""
+    together = training.batch_size * processes
+    return min(examples, batches_of(examples, together, drop_last=training.drop_last) * together)
+
+
 def make_trainer(
     ctx: RunContext,
     data: Data,

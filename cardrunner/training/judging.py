@@ -1,57 +1,164 @@
-"""What a kill threshold's verdict does to the run."""
+"""What a kill threshold's verdict does to the run.
+
+A verdict is recorded once, whatever crashes: the ledger knows the row that it was given at, and a row that a resume
+trains again brings the same verdict. One that ends the attempt does so again until it has: until an attempt has ended
+with it, or somebody has acknowledged it. After that the run has been let go on, and the same row does not end it again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import asdict, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 
-from cardrunner.contracts import MetricNames
 from cardrunner.errors import CardrunnerError, RestartWanted, RunPaused, RunStopped
-from cardrunner.kill_rules import Verdict, judge, judge_event
+from cardrunner.kill_rules import Row, Verdict, Watched, judge, judge_event
 from cardrunner.runs.context import RunContext
+from cardrunner.runs.history import HistoryRow
+from cardrunner.runs.ledger import Event
+from cardrunner.runs.watched import RuleRows, baselines_of
+from cardrunner.training.loop import Cursor
+from cardrunner.training.overrun import Overruns
+
+Place = tuple[object, object, object]
+"""Of a verdict: which rule, at what kind of row, at which step."""
+_LOST = ("interrupted", "failed")
+"""States of attempts that ended by something else than a verdict."""
 
 
-def judge_validations(ctx: RunContext) -> CardrunnerError | None:
-    """Ask every rule about the history so far and record what fired.
+@dataclass
+class Known:
+    """The verdicts in the ledger: `open` ones have not ended an attempt yet, `settled` ones have, or never will."""
 
-    Returns:
-        how the run has to end, or None to go on; the caller saves and raises it.
+    open: dict[Place, Event] = field(default_factory=dict)
+    settled: set[Place] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, events: Iterable[Event]) -> Known:
+        """As a ledger tells it, oldest first."""
+        known = cls()
+        for event in events:
+            if event["event"] == "verdict":
+                known.add(event)
+            elif event["event"] == "restarted":  # with other values, with which every row is another one
+                known = cls()
+            elif event["event"] != "attempt_ended" or event.get("state") not in _LOST:
+                known.settled |= known.open.keys()
+                known.open.clear()
+        return known
+
+    def add(self, event: Event) -> None:
+        """One more; a warning and one that has nothing left to stop are settled at once."""
+        if event["action"] == "warn" or event.get("moot"):
+            self.settled.add(_place(event))
+        else:
+            self.open[_place(event)] = event
+
+
+class Judge:
+    """Asks the rules of the card at every row, records what fires, and says how the run has to end. The leader's.
+
+    Args:
+        ctx: the attempt.
     """
-    names = MetricNames(ctx.workload.spec.metrics)
-    seen = [replace(row, metrics=names.with_aliases(row.metrics)) for row in ctx.history.validations()]
-    return _act(ctx, judge(ctx.card.kill_thresholds, seen))
+
+    def __init__(self, ctx: RunContext) -> None:
+        self.ctx, self.rules = ctx, ctx.card.kill_thresholds
+        metrics = ctx.workload.spec.metrics
+        self._rows = RuleRows(metrics)
+        self._watched = Watched(baselines=baselines_of(ctx.card, metrics))
+        self._known = Known.of(ctx.ledger.events("verdict", "attempt_ended", "restarted", "acknowledged"))
+        self._overruns = Overruns(ctx)
+
+    def resume(self, cursor: Cursor) -> CardrunnerError | None:
+        """Take up the history; a verdict that a crash kept from ending the run ends it now.
+
+        Args:
+            cursor: where the training goes on, everything up to there being judged already.
+        """
+        for row in self._rows.rows(self.ctx.history.rows()):
+            self._watched.add(row)
+        for event in self._known.open.values():
+            saved = event.get("kind") == "train" or cursor.position == 0  # else the validation comes again
+            if event["step"] == cursor.step and event.get("kind") != "event" and saved:
+                return self._ending(event, can_go_on=False)
+        return None
+
+    def row(self, row: HistoryRow, *, events: Sequence[str] = ()) -> CardrunnerError | None:
+        """Judge a row that was just written, and what happened there.
+
+        Returns:
+            how the run has to end, or None to go on; the caller saves and raises it.
+        """
+        seen = self._rows.row(row)
+        self._watched.add(seen)
+        at = seen._replace(kind="event")
+        verdicts = (*judge(self.rules, self._watched), *self._on(events, at))
+        over = seen.progress >= self.ctx.card.training.epochs
+        return self._act(verdicts, trained=over) or self._overruns.row(row)
+
+    def event(self, event: str, at: Row, *, can_go_on: bool = False) -> CardrunnerError | None:
+        """Judge something that happened between two rows.
+
+        Args:
+            event: its name.
+            at: the moment.
+            can_go_on: the run has another way out where the restart that a rule asks for was made already.
+        """
+        return self._act(self._on([event], at), can_go_on=can_go_on)
+
+    def _on(self, events: Sequence[str], at: Row) -> Iterator[Verdict]:
+        for event in events:
+            yield from judge_event(self.rules, event, at)
+
+    def _act(
+        self, verdicts: Iterable[Verdict], *, can_go_on: bool = False, trained: bool = False
+    ) -> CardrunnerError | None:
+        ending: CardrunnerError | None = None
+        for verdict in verdicts:  # the gravest comes first
+            rule = self.rules[verdict.rule]
+            moot = trained and rule.moot_when_trained and verdict.action in ("stop", "restart")
+            event = {**verdict._asdict(), **({"moot": True} if moot else {})}
+            if _place(event) in self._known.settled:
+                continue
+            if _place(event) not in self._known.open:
+                self._record(event)
+            if not moot:
+                ending = ending or self._ending(event, can_go_on=can_go_on)
+        return ending
+
+    def _record(self, event: Event) -> None:
+        self.ctx.ledger.append("verdict", attempt=self.ctx.attempt, **event)
+        self.ctx.progress.note(f"{event['action']}: {_sentence(event)}")
+        self._known.add(event)
+
+    def _ending(self, event: Event, *, can_go_on: bool) -> CardrunnerError | None:
+        sentence = _sentence(event)
+        match event["action"]:
+            case "warn":
+                return None
+            case "stop":
+                return RunStopped(f"stopped by the kill threshold {sentence}")
+            case "investigate":
+                command = f'`cardrunner resume {self.ctx.folder.name} --acknowledge "why it may go on"`'
+                return RunPaused(f"paused to investigate, by the kill threshold {sentence}; look, then {command}")
+        changes = self.rules[event["rule"]].set or {}
+        if not any(earlier.get("set") == changes for earlier in self.ctx.ledger.events("restarted")):
+            return RestartWanted(sentence, changes)
+        if can_go_on:  # it was restarted so already and it still does not fit
+            return None
+        return RunStopped(f"stopped by the kill threshold {sentence}; the restart it asks for has been made already")
 
 
 def judge_out_of_memory(ctx: RunContext, *, epoch: int, step: int) -> CardrunnerError | None:
     """Ask the rules about a step that did not fit; None to split the batch."""
-    return _act(ctx, judge_event(ctx.card.kill_thresholds, "out_of_memory", epoch=epoch, step=step), can_go_on=True)
+    at = Row(kind="event", epoch=epoch, step=step, progress=epoch - 1)
+    return Judge(ctx).event("out_of_memory", at, can_go_on=True)
 
 
-def _act(ctx: RunContext, verdicts: Iterable[Verdict], *, can_go_on: bool = False) -> CardrunnerError | None:
-    ending: CardrunnerError | None = None
-    for verdict in verdicts:  # the gravest comes first
-        ctx.ledger.append("verdict", attempt=ctx.attempt, **asdict(verdict))
-        ctx.progress.note(f"{verdict.action}: {verdict.condition}: {verdict.message}")
-        ending = ending or _ending(ctx, verdict, can_go_on=can_go_on)
-    return ending
+def _place(event: Event) -> Place:
+    return event["rule"], event.get("kind", "validation"), event["step"]
 
 
-def _ending(ctx: RunContext, verdict: Verdict, *, can_go_on: bool) -> CardrunnerError | None:
-    told = verdict.message.startswith(verdict.condition)  # an event's message says it all
-    sentence = verdict.message if told else f"{verdict.condition}: {verdict.message}"
-    match verdict.action:
-        case "warn":
-            return None
-        case "stop":
-            return RunStopped(f"stopped by the kill threshold {sentence}")
-        case "investigate":
-            return RunPaused(
-                f"paused to investigate, by the kill threshold {sentence}; "
-                f"look, then `cardrunner resume {ctx.folder.name}`"
-            )
-    changes = ctx.card.kill_thresholds[verdict.rule].set or {}
-    if not any(event.get("set") == changes for event in ctx.ledger.events("restarted")):
-        return RestartWanted(sentence, changes)
-    if can_go_on:  # it was restarted so already and it still does not fit
-        return None
-    return RunStopped(f"stopped by the kill threshold {sentence}; the restart it asks for has been made already")
+def _sentence(event: Event) -> str:
+    told = event["message"].startswith(event["condition"])  # an event's message says it all
+    return str(event["message"] if told else f"{event['condition']}: {event['message']}")

@@ -10,6 +10,8 @@ from cardrunner.runs.clock import utc_now
 from cardrunner.runs.history import Clock, History, HistoryRow
 from cardrunner.training.loop import Cursor
 from cardrunner.training.metrics import Figures
+from cardrunner.training.pace import Pace
+from cardrunner.training.spending import Spending
 
 
 @dataclass
@@ -19,17 +21,23 @@ class RowWriter:
     Attributes:
         attempt: which one writes.
         writes: False in a process that only follows.
-        began: when the attempt began, on the clock of `time.monotonic`.
+        examples: how many of them an epoch trains.
+        spending: time and money of the run.
+        pace: how fast it goes.
+        newest: the row that was written last, by this attempt.
     """
 
     history: History
     attempt: int
-    began: float
+    examples: int
+    spending: Spending
+    pace: Pace
     writes: bool = True
+    newest: HistoryRow | None = None
 
     def __post_init__(self) -> None:
         self.present: set[tuple[str, int]] = set()
-        self._examples = self._trained = self._before = 0.0
+        self._examples = self._trained = self._before = self._waited = 0.0
         self.logged_at = time.monotonic()
 
     def start(self, cursor: Cursor) -> None:
@@ -54,26 +62,38 @@ class RowWriter:
             step=cursor.step,
             examples=cursor.examples,
             learning_rate=cursor.learning_rate,
+            progress=cursor.epoch - 1 + min(1.0, cursor.position / self.examples),
             metrics=figures.weighted,
             per_batch=figures.per_batch,
-            clock=self._clock(cursor, wait_seconds, epoch_seconds),
+            clock=self._clock(kind, cursor, wait_seconds, epoch_seconds),
         )
+        self.newest = row
         if self.writes and (kind, cursor.step) not in self.present:
             self.history.append(row)
         if kind == "train":
             self.logged_at = time.monotonic()
         return row
 
-    def _clock(self, cursor: Cursor, wait_seconds: float, epoch_seconds: float | None) -> Clock:
+    def _clock(
+        self, kind: Literal["train", "validation"], cursor: Cursor, wait_seconds: float, epoch_seconds: float | None
+    ) -> Clock:
         examples, seconds = cursor.examples - self._examples, cursor.train_seconds - self._trained
+        waited, spending = wait_seconds - self._waited, self.spending
         if examples:
-            self._examples, self._trained = cursor.examples, cursor.train_seconds
+            self._examples, self._trained, self._waited = cursor.examples, cursor.train_seconds, wait_seconds
+        left, total = self.pace.seconds_left(cursor, validated=kind == "validation"), spending.seconds()
         return Clock(
             at=utc_now(),
             attempt=self.attempt,
-            seconds=time.monotonic() - self.began,
+            seconds=spending.attempt_seconds(),
             train_seconds=cursor.train_seconds - self._before,
             wait_seconds=wait_seconds,
             examples_per_second=examples / seconds if examples and seconds > 0 else None,
             epoch_seconds=epoch_seconds,
+            trained_seconds=cursor.train_seconds,
+            wait_share=min(1.0, waited / seconds) if examples and seconds > 0 else None,
+            total_seconds=total,
+            cost_usd=spending.cost(total),
+            projected_seconds=None if left is None else total + left,
+            projected_cost_usd=None if left is None else spending.cost(total + left),
         )

@@ -16,22 +16,25 @@ from collections.abc import Callable, Sequence
 
 from cardrunner.contracts import Data
 from cardrunner.errors import CardrunnerError, RunStopped
+from cardrunner.kill_rules import Row
 from cardrunner.runs.clock import utc_seconds
 from cardrunner.runs.context import RunContext
 from cardrunner.runs.history import HistoryRow
 from cardrunner.runs.records import Split, TrainRecord, write_record
 from cardrunner.runs.status import metered_seconds
-from cardrunner.training.assembly import make_trainer, origin_of, steps_per_epoch
+from cardrunner.training.assembly import make_trainer, origin_of, steps_per_epoch, trained_examples
 from cardrunner.training.evaluate import Evaluation
 from cardrunner.training.group import Followed, Group, GroupOutOfMemory
-from cardrunner.training.judging import judge_out_of_memory, judge_validations
+from cardrunner.training.judging import Judge
 from cardrunner.training.limits import Limits
 from cardrunner.training.metrics import Figures
 from cardrunner.training.numerics import Numerics, random_state, restore_random_state
 from cardrunner.training.order import batches_of
+from cardrunner.training.pace import Pace
 from cardrunner.training.rows import RowWriter
 from cardrunner.training.saving import Saver, due_by_clock, due_by_count
 from cardrunner.training.signs import Signs
+from cardrunner.training.spending import Spending
 from cardrunner.training.splitting import halved, split_sentence
 from cardrunner.training.state import Findings
 from cardrunner.training.watch import Asked, Watch
@@ -70,11 +73,17 @@ class Session:
         self.findings = Findings(notes=list(numerics.notes()))
         self.saver = Saver(ctx, self.trainer, origin_of(ctx, data, numerics, self.trainer), self.findings)
         attempt_seconds = _attempt_seconds(ctx)
-        self.limits = _limits(ctx, attempt_seconds)
+        metered = max(metered_seconds(ctx.folder), attempt_seconds)
+        self.limits = Limits.of(ctx.card, attempt_seconds=attempt_seconds, metered_seconds=metered)
         self.watch = Watch(ctx.stop, self.limits, self.group)
         began = time.monotonic() - attempt_seconds
         self.signs = Signs(ctx, self.trainer, self.group, began=began)
-        self.rows = RowWriter(ctx.history, attempt=ctx.attempt, began=began, writes=self.group.leads)
+        examples = trained_examples(len(data.train), self.training, processes=self.group.world)
+        self.pace = Pace(self.training.epochs, examples, len(data.validation))
+        spending = Spending.of(ctx.card, attempt_seconds=attempt_seconds, metered_seconds=metered)
+        self.rows = RowWriter(ctx.history, ctx.attempt, examples, spending, self.pace, writes=self.group.leads)
+        self.judge = Judge(ctx)
+        self.pending: CardrunnerError | None = None
         self.stamped, self.waited = time.monotonic(), 0.0
         self.spoiled = False
 
@@ -90,7 +99,7 @@ class Session:
         self.resume()
         self.score_baselines()
         while self.trainer.cursor.epoch <= self.training.epochs:
-            began = time.monotonic()
+            began = time.monotonic() if self.trainer.cursor.position == 0 else None
             self.train_epoch()
             self.end_epoch(self.validate(began))
         self.record()
@@ -105,9 +114,7 @@ class Session:
         if entry is None:
             return
         self.ctx.progress.note(f"going on from {entry.file}, step {entry.step}")
-        if self.trainer.cursor.position == 0:
-            lost = self.group.leads and _lost_without_a_word(self.ctx)
-            self.end(self.agreed(judge_validations(self.ctx) if lost else None))
+        self.end(self.agreed(self.judge.resume(self.trainer.cursor) if self.group.leads else None))
 
     def score_baselines(self) -> None:
         """Score the predictors that learned nothing, once in a run; the training's random numbers stay untouched."""
@@ -135,19 +142,20 @@ class Session:
                 if self.spoiled:
                     break
                 if time.monotonic() - shown_at > _SHOWN_SECONDS:
-                    task.advance(done - shown)
+                    task.advance(done - shown, info=self.rows.newest.clock.outlook() if self.rows.newest else "")
                     shown, shown_at = done, time.monotonic()
 
     def after_step(self) -> None:
         """Whatever is due between two steps."""
         self.signs.after_step()
         training, step = self.training, self.trainer.cursor.step
+        self.pace.step(self.trainer.cursor)
         asked = self.watch.look(
             log=due_by_clock(training.log_every, since=self.rows.logged_at),
             save=due_by_clock(training.checkpoint_every, since=self.saver.saved_at),
         )
         if asked.log or due_by_count(training.log_every, step=step):
-            self.log()
+            self.end_saved(self.log())
         if self.spoiled:
             return
         # the end of an epoch is saved together with its validation
@@ -155,33 +163,34 @@ class Session:
             self.saver.save_state()
         self.leave(asked)
 
-    def log(self) -> None:
-        """A row over the steps since the row before.
+    def log(self) -> CardrunnerError | None:
+        """A row over the steps since the row before, and what the rules say to it: how the run has to end, if it has.
 
         Spoiled weights are noticed here, so that nobody pays for the rest of the epoch.
         """
         figures = self.trainer.window_meter.figures()
         self.trainer.window_meter.reset()
-        self.rows.write("train", self.trainer.cursor, figures, wait_seconds=self.trainer.feed.wait_seconds)
-        loss = figures.weighted[self.trainer.objective.names[0]]
-        self.spoiled = not math.isfinite(loss) and not all_finite(self.trainer.model)
+        row = self.rows.write("train", self.trainer.cursor, figures, wait_seconds=self.trainer.feed.wait_seconds)
+        finite = math.isfinite(row.metrics[self.trainer.objective.names[0]])
+        self.spoiled = not finite and not all_finite(self.trainer.model)
+        return self.judged(row, loss_finite=finite, weights_finite=not self.spoiled)
 
-    def validate(self, began: float) -> HistoryRow:
-        """Score the model and write the row of the epoch that began then."""
+    def validate(self, began: float | None) -> HistoryRow:
+        """Score the model and write the row of the epoch that began then; None where another attempt began it."""
         with self.ctx.progress.task("validation", len(self.data.validation), unit="example") as task:
             measured = self.evaluation(task.advance).model(self.trainer.model).prefixed("val_")
         if self.training.log_every.unit == "epoch" and self.trainer.cursor.epoch % self.training.log_every.value == 0:
-            self.log()
+            self.pending = self.log()
         trained, wait = self.trainer.epoch_meter.figures(), self.trainer.feed.wait_seconds
         figures = Figures({**trained.weighted, **measured.weighted}, {**trained.per_batch, **measured.per_batch})
-        seconds = time.monotonic() - began
+        seconds = None if began is None else time.monotonic() - began
         return self.rows.write("validation", self.trainer.cursor, figures, wait_seconds=wait, epoch_seconds=seconds)
 
     def end_epoch(self, row: HistoryRow) -> None:
         """Judge, save and record; then end the run if something asks for it."""
-        finite = all_finite(self.trainer.model)
-        verdict = judge_validations(self.ctx) if self.group.leads else None
-        ending = self.agreed(verdict or self._not_finite(row, finite=finite))
+        finite, loss = all_finite(self.trainer.model), row.metrics[f"val_{self.trainer.objective.names[0]}"]
+        verdict = self.judged(row, loss_finite=math.isfinite(loss), weights_finite=finite)
+        ending = self.pending or verdict or self._not_finite(row, finite=finite)
         self.stamp()
         if finite:  # a spoiled state would only push good ones out
             self.saver.save_epoch(row, ending=ending is not None)
@@ -218,6 +227,12 @@ class Session:
             self.save()
             raise self.limits.reached() or Followed("time or money is up")
 
+    def judged(self, row: HistoryRow, *, loss_finite: bool, weights_finite: bool) -> CardrunnerError | None:
+        """What the rules of the card say to a row that was just written, in every process."""
+        happened = {"non_finite_loss": loss_finite, "non_finite_weights": weights_finite}
+        events = [event for event, fine in happened.items() if not fine]
+        return self.agreed(self.judge.row(row, events=events) if self.group.leads else None)
+
     def agreed(self, ending: CardrunnerError | None) -> CardrunnerError | None:
         """The leader's ending, in every process."""
         ends = self.group.share(ending is not None)
@@ -229,9 +244,9 @@ class Session:
         if self.group.world > 1:
             raise GroupOutOfMemory(reason, epoch=cursor.epoch, step=cursor.step + 1, pieces=cursor.pieces)
         failed = Split(step=cursor.step + 1, pieces=cursor.pieces)
-        if (ending := judge_out_of_memory(self.ctx, epoch=cursor.epoch, step=failed.step)) is not None:
-            self.save()
-            raise ending
+        progress = cursor.epoch - 1 + cursor.position / self.trainer.examples
+        at = Row("event", cursor.epoch, failed.step, progress, cursor.train_seconds)
+        self.end_saved(self.judge.event("out_of_memory", at, can_go_on=True))
         split = halved(failed, self.training, reason)
         self.findings.splits.append(split)
         self.ctx.ledger.append("warning", attempt=self.ctx.attempt, message=split_sentence(split))
@@ -246,6 +261,12 @@ class Session:
         """Leave when something ends the run; everything is saved."""
         if ending is not None:
             self.record()
+            raise ending
+
+    def end_saved(self, ending: CardrunnerError | None) -> None:
+        """Save and leave when something ends the run between two steps."""
+        if ending is not None:
+            self.save()
             raise ending
 
     def save(self) -> None:
@@ -306,14 +327,3 @@ def _attempt_seconds(ctx: RunContext) -> float:
     """Since the attempt began, as the ledger has it."""
     started = ctx.ledger.last("attempt_started")
     return max(0.0, time.time() - utc_seconds(started["at"])) if started else 0.0
-
-
-def _limits(ctx: RunContext, attempt_seconds: float) -> Limits:
-    metered = metered_seconds(ctx.folder) if ctx.card.timing.budget is not None else 0.0
-    return Limits.of(ctx.card, attempt_seconds=attempt_seconds, metered_seconds=max(metered, attempt_seconds))
-
-
-def _lost_without_a_word(ctx: RunContext) -> bool:
-    """Whether the attempt before this one died without recording its end, and this one only begins."""
-    turns = ctx.ledger.events("attempt_started", "attempt_ended", "restarted")
-    return [event["event"] for event in turns[-2:]] == ["attempt_started", "attempt_started"]

@@ -39,7 +39,7 @@ def said(edited: Edit, old: str, new: str) -> str:
         ("loss:\n    analog: {kind: mse, weight: 1}", "loss:\n    analog: {kin: mse, kind: mse}", 'training.loss.analog.kin: unknown key; did you mean "kind"?'),
         ("platform: modal", "platform: modal\n  voluem: x", 'infra.voluem: unknown key; did you mean "volume"?'),
         ("action: stop", "action: stop\n    min_dleta: 1", 'kill_thresholds[0].min_dleta: unknown key; did you mean "min_delta"?'),
-        ("    why: GPU OOM", "    above: 3", "kill_thresholds[3].above: unknown key; there are action, why, set and event"),
+        ("    why: GPU OOM", "    above: 3", "kill_thresholds[3].above: unknown key; there are action, why, set, after, not_before, within and event"),
         ("seed_game: null", "seed_game: [1]", "after_training.demo.seed_game: must be text or a whole number, not a list"),
         ("seed_game: null ", "seed_game: -1 ", "after_training.demo.seed_game: must be at least 0"),
         ("drop_last: true", "keep: none", "training.keep: must be all"),

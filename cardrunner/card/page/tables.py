@@ -10,8 +10,9 @@ from cardrunner.card.estimate import Estimate, covered_labels, estimate
 from cardrunner.card.load import LoadedCard
 from cardrunner.card.metric_checks import side_of
 from cardrunner.card.page.wording import minutes, money, shown, written
-from cardrunner.kill_rules import EventRule, MetricLimit, NotDecreasing, Rule
 from cardrunner.specs import MetricNames
+from cardrunner.kill_rules.base import Rule
+from cardrunner.kill_rules.metric_limit import MetricLimit
 
 _SIGNS = {"below": "<", "above": ">"}
 
@@ -125,14 +126,13 @@ def _reached(loaded: LoadedCard, run: str | None, metric: str) -> str:
     return run or ""
 
 
-def _condition(loaded: LoadedCard, index: int, rule: EventRule | NotDecreasing | MetricLimit) -> str:
+def _condition(loaded: LoadedCard, index: int, rule: Rule) -> str:
+    """The condition, with a limit as it is written."""
     if not isinstance(rule, MetricLimit):
         return rule.describe()
-    side = side_of(rule)
-    limit = written(loaded, ("kill_thresholds", index, side), f"{rule.limit:g}")
-    after = f" after epoch {rule.after}" if rule.after else ""
+    limit = written(loaded, ("kill_thresholds", index, rule.side), f"{rule.limit:g}")
     against = f", against {rule.baseline}" if rule.baseline else ""
-    return f"{rule.metric} {_SIGNS[side]} {limit}{after}{against}"
+    return f"{rule.metric} {_SIGNS[rule.side]} {limit}{rule.scope()}{against}"
 
 
 def _action(rule: Rule) -> str:

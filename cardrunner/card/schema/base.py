@@ -22,6 +22,7 @@ from pydantic import (
 from pydantic_core import core_schema
 
 from cardrunner import units
+from cardrunner.later import LATER as LATER
 
 
 class Section(BaseModel):
@@ -35,17 +36,6 @@ class Section(BaseModel):
         defer_build=True,
         allow_inf_nan=False,
     )
-
-
-class Later:
-    """Marks a field that `card: 1` got after cards of it were signed.
-
-    Such a field is part of the signed content only where it says something else than its default, so that a card that
-    was signed before keeps its digest, and means what it meant.
-    """
-
-
-LATER = Later()
 
 
 class FieldError(ValueError):

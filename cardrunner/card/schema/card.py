@@ -71,6 +71,7 @@ class Card(Section):
     baselines: tuple[Baseline, ...] = ()
     targets: Annotated[tuple[Target, ...], Field(max_length=200)] = ()
     kill_thresholds: Annotated[tuple[KillRule, ...], Field(max_length=100)] = ()
+    """Rules that watch the run: each has a condition, a scope, and what happens when it fires."""
     success: tuple[SuccessTier, ...] = ()
     readings: tuple[Reading, ...] = ()
     risks: tuple[Risk, ...] = ()

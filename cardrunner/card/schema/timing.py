@@ -1,12 +1,13 @@
 """How long it takes and what it costs, before anybody knows."""
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from cardrunner.card.schema.base import (
     DOLLARS_SCHEMA,
     DURATION_SCHEMA,
+    LATER,
     Dollars,
     FieldError,
     Lines,
@@ -62,6 +63,8 @@ class Timing(Section):
     stated: StatedTiming = Field(default_factory=StatedTiming.model_construct)
     budget: Dollars | None = None
     """The run saves and stops before it spends more."""
+    on_projected_overrun: Annotated[Literal["warn", "investigate", "stop"], LATER] = "warn"
+    """What happens when the run, as measured so far, would end beyond its budget or its timeout."""
     notes: Lines = ()
     """Where the numbers come from."""
 

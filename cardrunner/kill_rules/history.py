@@ -1,0 +1,131 @@
+"""The history of a run as rules see it: rows, oldest first, and the series of each metric in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from types import MappingProxyType
+from typing import Literal, NamedTuple
+
+from cardrunner.units import Every
+
+Baselines = Mapping[str, Mapping[str, float]]
+"""Baseline run -> metric -> value, under every name of the metric that a rule may write."""
+_NOTHING: Mapping[str, float] = MappingProxyType({})
+
+
+class Row(NamedTuple):
+    """One moment of a run: a log point, a validation, or an event of the training loop.
+
+    Attributes:
+        epoch: the epoch in progress, from 1; on a validation the one that it ends.
+        step: the global step.
+        progress: epochs trained so far; 1.5 is the middle of the second. On a validation always its epoch.
+        seconds: of training so far, waiting for batches included, in all attempts; without validations and loading,
+            and without what was trained again. None where the history has no times.
+        metrics: what was measured at this moment, by every name that rules may write.
+        epoch_means: on a validation, the training metrics over its whole epoch.
+    """
+
+    kind: Literal["train", "validation", "event"]
+    epoch: int
+    step: int
+    progress: float
+    seconds: float | None = None
+    metrics: Mapping[str, float] = _NOTHING
+    epoch_means: Mapping[str, float] = _NOTHING
+
+    @property
+    def place(self) -> str:
+        """Where that is: ``after epoch 2``, ``at step 500 in epoch 1``."""
+        return (
+            f"after epoch {self.epoch}" if self.kind == "validation" else f"at step {self.step} in epoch {self.epoch}"
+        )
+
+
+class Watched:
+    """Rows that grow, and the baselines of the card; what every rule is given.
+
+    Args:
+        rows: those that are there already, oldest first.
+        baselines: see `Baselines`.
+    """
+
+    def __init__(self, rows: Iterable[Row] = (), *, baselines: Baselines | None = None) -> None:
+        self.baselines: Baselines = baselines or {}
+        self.newest: Row | None = None
+        self._rows: list[Row] = []
+        self._measured: dict[str, list[Row]] = {}
+        self._validated: dict[str, list[Row]] = {}
+        for row in rows:
+            self.add(row)
+
+    def add(self, row: Row) -> None:
+        """Go on by a row. A row of the same kind and step, and what stood after it, is forgotten: it comes again."""
+        place = next((at for at, old in enumerate(self._rows[-2:][::-1], 1) if _same(old, row)), 0)
+        if place:
+            del self._rows[-place:]
+            self._measured, self._validated = {}, {}
+        self._rows.append(row)
+        self.newest = row
+        for name, rows in self._measured.items():
+            rows += [row] if name in row.metrics else []
+        for name, rows in self._validated.items():
+            rows += [row] if _validates(row, name) else []
+
+    def measured(self, name: str) -> Sequence[Row]:
+        """The rows at which a metric was measured."""
+        if name not in self._measured:
+            self._measured[name] = [row for row in self._rows if name in row.metrics]
+        return self._measured[name]
+
+    def validated(self, name: str) -> Sequence[Row]:
+        """The validations that know a metric: measured there, or as the mean of their epoch."""
+        if name not in self._validated:
+            self._validated[name] = [row for row in self._rows if _validates(row, name)]
+        return self._validated[name]
+
+
+class View(NamedTuple):
+    """What a rule may look at: the row at `at`, and those before it from `first` on."""
+
+    rows: Sequence[Row]
+    first: int
+    at: int
+    baselines: Baselines
+
+    @property
+    def row(self) -> Row:
+        """The one to judge."""
+        return self.rows[self.at]
+
+    @property
+    def earlier(self) -> Iterator[Row]:
+        """Those before it, oldest first."""
+        return islice(self.rows, self.first, self.at)
+
+
+def reached(row: Row, span: Every) -> bool:
+    """Whether so much training lies behind a row: that many epochs, steps or seconds, or more."""
+    done = _progress(row, span)
+    return done is not None and done >= span.value
+
+
+def passed(row: Row, span: Every) -> bool:
+    """Whether more than so much training lies behind a row, or nobody knows."""
+    done = _progress(row, span)
+    return done is None or done > span.value
+
+
+def _progress(row: Row, span: Every) -> float | None:
+    if span.unit == "second":
+        return row.seconds
+    return row.step if span.unit == "step" else row.progress
+
+
+def _same(one: Row, other: Row) -> bool:
+    return (one.kind, one.step) == (other.kind, other.step)
+
+
+def _validates(row: Row, name: str) -> bool:
+    return row.kind == "validation" and (name in row.metrics or name in row.epoch_means)

@@ -1,0 +1,89 @@
+"""What the run itself measures, of whatever workload: rules name these quantities as they name metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+from cardrunner import units
+
+
+class Quantity(NamedTuple):
+    """A quantity of a run and how people write it."""
+
+    name: str
+    worse: Literal["above", "below"]
+    """On which side a rule about it belongs."""
+    read: Callable[[Any], float]
+    """What stands in a card as a number; raises ValueError with one helpful sentence."""
+    show: Callable[[float], str]
+    example: str
+    meaning: str
+    grows: bool = False
+    """It only ever grows, so that a restart cannot help."""
+
+
+def _plain(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("must be a number, of examples per second")
+    return float(value)
+
+
+def _share(value: Any) -> float:
+    share = units.parse_percent(value) if isinstance(value, str) else _plain_share(value)
+    if not 0 <= share <= 1:
+        raise ValueError("is a share of the training time, from 0% to 100%")
+    return share
+
+
+def _plain_share(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("write a share, such as 50%")
+    return float(value)
+
+
+QUANTITIES = {
+    quantity.name: quantity
+    for quantity in (
+        Quantity(
+            "epoch_time", "above", units.parse_duration, units.format_duration, "45 min",
+            "an epoch with its validation, judged at its end; not one that an attempt began in the middle of",
+        ),
+        Quantity(
+            "examples_per_second", "below", _plain, "{:.4g}".format, "1000",
+            "training examples by training time since the row before, judged at log points; an attempt's first one, "
+            "with its warm-up, is left out",
+        ),
+        Quantity(
+            "data_wait", "above", _share, lambda value: units.format_percent(value, decimals=1), "50%",
+            "the share of the training time since the row before that went into waiting for batches, judged as "
+            "examples_per_second is",
+        ),
+        Quantity(
+            "wall_time", "above", units.parse_duration, units.format_duration, "6h",
+            "all attempts from their start, loading included, judged at log points and validations", grows=True,
+        ),
+        Quantity(
+            "cost", "above", units.parse_dollars, units.format_dollars, "$5",
+            "wall_time at the card's price, judged at log points and validations", grows=True,
+        ),
+    )
+}  # fmt: skip
+"""By name. A metric of a workload that has one of these names cannot be watched."""
+
+
+def number_text(name: str) -> Callable[[float], str]:
+    """How a value of a metric or a quantity is shown."""
+    return _safely(QUANTITIES[name].show) if name in QUANTITIES else "{:.6g}".format
+
+
+def _safely(show: Callable[[float], str]) -> Callable[[float], str]:
+    """Units know no NaN."""
+
+    def text(value: float) -> str:
+        try:
+            return show(value)
+        except ValueError:
+            return f"{value:g}"
+
+    return text

@@ -1,0 +1,93 @@
+"""What `not_decreasing_for` and `not_increasing_for` share: no improvement over the best so far."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from cardrunner.kill_rules.base import Observation, Rule, is_finite
+from cardrunner.kill_rules.history import Row, View, Watched
+
+
+class Stalled(Rule):
+    """Fires when none of the last N validations improved on the best before them by more than `min_delta`.
+
+    A value that is not finite is never an improvement. A training metric is judged by the mean of each epoch.
+    """
+
+    sign: ClassVar[Literal[1, -1]]
+    """1 for a metric that should fall, -1 for one that should rise."""
+    movement: ClassVar[str]
+
+    metric: str
+    """A validation metric or an alias of it; or a training metric, whose mean over each epoch counts."""
+    min_delta: float = Field(default=0.0, ge=0)
+    """An improvement by no more than this does not count."""
+
+    @property
+    def moot_when_trained(self) -> bool:
+        """It says that going on is not worth it."""
+        return True
+
+    @property
+    def key(self) -> str:
+        """The key that states N."""
+        return f"not_{self.movement}_for"
+
+    @property
+    def needs_before(self) -> int:
+        """N validations bring no improvement over at least one."""
+        return self.patience
+
+    @property
+    def improves(self) -> Literal["min", "max"]:
+        """Which values are better."""
+        return "min" if self.sign == 1 else "max"
+
+    @property
+    def patience(self) -> int:
+        """N: how many validations in a row may pass without an improvement."""
+        raise NotImplementedError
+
+    def rows(self, watched: Watched) -> Sequence[Row]:
+        """The validations that know the metric."""
+        return watched.validated(self.metric)
+
+    def condition(self) -> str:
+        """For example ``val_loss/total not decreasing for 2 epochs``."""
+        by = f" by {self.min_delta:g}" if self.min_delta else ""
+        epochs = "1 epoch" if self.patience == 1 else f"{self.patience} epochs"
+        return f"{self.metric} not {self.movement}{by} for {epochs}"
+
+    def look(self, view: View) -> Observation:
+        """How many of the newest validations, at most N, brought no improvement."""
+        values = [self.sign * self._value(row) for row in islice(view.rows, view.first, view.at + 1)]
+        idle = next((count for count in range(self.patience, 0, -1) if self._stands_still(values, count)), 0)
+        best = self.sign * _best(values[: -self.patience])
+        value, place = self._value(view.row), view.row.place
+        return Observation(
+            row=view.row,
+            value=idle,
+            limit=self.patience,
+            room=self.patience - idle,
+            fires=idle == self.patience,
+            message=f"{self.metric} is {value:.6g} {place}; the best before was {best:.6g}",
+            unit="validations in a row without improvement",
+        )
+
+    def _value(self, row: Row) -> float:
+        return row.metrics[self.metric] if self.metric in row.metrics else row.epoch_means[self.metric]
+
+    def _stands_still(self, values: Sequence[float], count: int) -> bool:
+        """Whether the last `count` values brought nothing over those before them. Smaller is better."""
+        if len(values) <= count:
+            return False
+        best = _best(values[:-count])
+        return not any(value < best - self.min_delta for value in values[-count:])
+
+
+def _best(values: Sequence[float]) -> float:
+    return min(filter(is_finite, values), default=float("inf"))
