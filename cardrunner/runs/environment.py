@@ -103,6 +103,7 @@ def _required() -> list[str]:
     return sorted({found[0].lower() for found in used if found} - {_DISTRIBUTION})
 
 
+@cache  # what runs does not change while it runs
 def _version(package: str) -> str | None:
     try:
         return version(package)

@@ -27,10 +27,17 @@ _LOST = ("interrupted", "failed")
 
 @dataclass
 class Known:
-    """The verdicts in the ledger: `open` ones have not ended an attempt yet, `settled` ones have, or never will."""
+    """The verdicts in the ledger.
+
+    Attributes:
+        open: those that have not ended an attempt yet.
+        settled: those that have, or never will.
+        standing: by rule the step of its newest verdict, until its condition was seen to be false after that.
+    """
 
     open: dict[Place, Event] = field(default_factory=dict)
     settled: set[Place] = field(default_factory=set)
+    standing: dict[int, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, events: Iterable[Event]) -> Known:
@@ -52,6 +59,8 @@ class Known:
             self.settled.add(_place(event))
         else:
             self.open[_place(event)] = event
+        if event["action"] != "restart" and event.get("kind") != "event":
+            self.standing[event["rule"]] = event["step"]
 
 
 class Judge:
@@ -76,7 +85,7 @@ class Judge:
             cursor: where the training goes on, everything up to there being judged already.
         """
         for row in self._rows.rows(self.ctx.history.rows()):
-            self._watched.add(row)
+            self._see(row)
         for event in self._known.open.values():
             saved = event.get("kind") == "train" or cursor.position == 0  # else the validation comes again
             if event["step"] == cursor.step and event.get("kind") != "event" and saved:
@@ -90,11 +99,11 @@ class Judge:
             how the run has to end, or None to go on; the caller saves and raises it.
         """
         seen = self._rows.row(row)
-        self._watched.add(seen)
+        self._see(seen)
         at = seen._replace(kind="event")
         verdicts = (*judge(self.rules, self._watched), *self._on(events, at))
         over = seen.progress >= self.ctx.card.training.epochs
-        return self._act(verdicts, trained=over) or self._overruns.row(row)
+        return self._act(verdicts, trained=over) or self._left_open(row) or self._overruns.row(row)
 
     def event(self, event: str, at: Row, *, can_go_on: bool = False) -> CardrunnerError | None:
         """Judge something that happened between two rows.
@@ -105,6 +114,18 @@ class Judge:
             can_go_on: the run has another way out where the restart that a rule asks for was made already.
         """
         return self._act(self._on([event], at), can_go_on=can_go_on)
+
+    def _see(self, row: Row) -> None:
+        self._watched.add(row)
+        for number, step in list(self._known.standing.items()):
+            seen = self.rules[number].observe(self._watched)
+            if seen is not None and not seen.fires and row.step > step:
+                del self._known.standing[number]
+
+    def _left_open(self, row: HistoryRow) -> CardrunnerError | None:
+        """A verdict that was recorded at this row before a crash counts, also where a clock would not give it again."""
+        found = [event for place, event in self._known.open.items() if place[1:] == (row.kind, row.step)]
+        return self._ending(found[0], can_go_on=False) if found else None
 
     def _on(self, events: Sequence[str], at: Row) -> Iterator[Verdict]:
         for event in events:
@@ -118,9 +139,9 @@ class Judge:
             rule = self.rules[verdict.rule]
             moot = trained and rule.moot_when_trained and verdict.action in ("stop", "restart")
             event = {**verdict._asdict(), **({"moot": True} if moot else {})}
-            if _place(event) in self._known.settled:
-                continue
             if _place(event) not in self._known.open:
+                if _place(event) in self._known.settled or verdict.rule in self._known.standing:
+                    continue
                 self._record(event)
             if not moot:
                 ending = ending or self._ending(event, can_go_on=can_go_on)
