@@ -123,6 +123,22 @@ def test_when_the_worker_is_killed_its_processes_end_at_once(toy_run: MakeRun, s
     wait_for(lambda: gone(run))
 
 
+def test_a_verdict_at_a_log_point_pauses_all_processes_and_once_acknowledged_they_go_on(
+    toy_run: MakeRun, start: Start
+) -> None:
+    rule = {"metric": "loss/total", "above": 0.1, "after": "5 steps", "action": "investigate"}
+    run = toy_run({**TWO, "kill_thresholds": [rule]})
+    worker = start(run)
+    assert worker.wait() == 8, worker.err.read_text()
+    assert gone(run)
+    assert max(entry.step for entry in run.manifest.entries) == 6
+    run.context().ledger.append("acknowledged", text="the limit is a typing error")
+    worker = start(run)
+    assert worker.wait() == 0, worker.err.read_text()
+    assert [(event["kind"], event["step"]) for event in run.events("verdict")] == [("train", 6)]
+    assert run.record.steps == 12
+
+
 # ------------------------------------------------------------ why a run of several processes ended
 
 
