@@ -21,7 +21,7 @@ ROWS = (
     ("card",),
     ("runs", "gate"),
     ("training",),
-    ("stages", "executors", "tracking", "report", "workloads"),
+    ("stages", "executors", "tracking", "report", "histories", "workloads"),
     ("registry",),
     ("pipeline",),
     ("plan", "worker", "rank", "finish", "evidence", "station"),

@@ -191,19 +191,24 @@ class Rule(BaseModel):
 
 
 class Observation(NamedTuple):
-    """What a rule saw at a row: `value` against `limit`, in the unit of `metric`; without one, in `unit`."""
+    """What a rule saw at a row: the value of a metric against a limit.
+
+    Attributes:
+        limit: None where there is none, as for a value that has to be finite.
+        room: how far the value may still move before the rule fires; of one that counts validations, how many are left.
+        fires: whether the condition holds, and the rule may fire here.
+        message: what was seen, for people.
+        idle: validations in a row without improvement, and at how many the rule fires, where it counts those.
+    """
 
     row: Row
+    metric: str
     value: float
     limit: float | None
-    """None where there is none, as for a value that has to be finite."""
     room: float
-    """How far the value may still move before the rule fires."""
     fires: bool
-    """Whether the condition holds, and the rule may fire here."""
     message: str
-    metric: str | None = None
-    unit: str | None = None
+    idle: tuple[int, int] | None = None
 
 
 class Verdict(NamedTuple):

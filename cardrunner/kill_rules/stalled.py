@@ -66,16 +66,17 @@ class Stalled(Rule):
         """How many of the newest validations, at most N, brought no improvement."""
         values = [self.sign * self._value(row) for row in islice(view.rows, view.first, view.at + 1)]
         idle = next((count for count in range(self.patience, 0, -1) if self._stands_still(values, count)), 0)
-        best = self.sign * _best(values[: -self.patience])
-        value, place = self._value(view.row), view.row.place
+        value, best = self._value(view.row), self.sign * _best(values[: -self.patience])
+        before = f"the best before was {best:.6g}" if is_finite(best) else "no value before was a number"
         return Observation(
             row=view.row,
-            value=idle,
-            limit=self.patience,
+            metric=self.metric,
+            value=value,
+            limit=best if is_finite(best) else None,
             room=self.patience - idle,
             fires=idle == self.patience,
-            message=f"{self.metric} is {value:.6g} {place}; the best before was {best:.6g}",
-            unit="validations in a row without improvement",
+            message=f"{self.metric} is {value:.6g} {view.row.place}; {before}",
+            idle=(idle, self.patience),
         )
 
     def _value(self, row: Row) -> float:

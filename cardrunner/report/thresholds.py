@@ -13,6 +13,8 @@ from cardrunner.report.recorded import Recorded
 from cardrunner.report.table import Cell, Strong, Table, table
 from cardrunner.runs.ledger import Event
 
+_IDLE = "validations in a row without improvement"
+
 
 @dataclass(frozen=True, kw_only=True)
 class ThresholdFacts:
@@ -99,8 +101,8 @@ def _closest(run: Recorded, observations: Sequence[Observation]) -> str:
         return "nothing to look at"
     nearest = _nearest(observations)
     row, value = nearest.row, _value(run, nearest)
-    against = "" if nearest.metric is None or nearest.limit is None else f" against {_limit(run, nearest)}"
-    unit = f" {nearest.unit}" if nearest.unit else ""
+    against = "" if nearest.idle or nearest.limit is None else f" against {_limit(run, nearest)}"
+    unit = f" {_IDLE}" if nearest.idle else ""
     return f"{value}{unit}{against}, {_place(row.kind, row.epoch, row.step)}"
 
 
@@ -135,12 +137,12 @@ def _by_epoch(observations: Sequence[Observation]) -> dict[int, Observation]:
 
 def _subject(seen: dict[int, Observation]) -> str:
     first = next(iter(seen.values()))
-    return first.metric or first.unit or "value"
+    return _IDLE if first.idle else first.metric
 
 
 def _value(run: Recorded, seen: Observation) -> str:
-    if seen.metric is None:
-        return f"{seen.value:g} of {seen.limit:g}"
+    if seen.idle:
+        return f"{seen.idle[0]} of {seen.idle[1]}"
     return (
         number_text(seen.metric)(seen.value)
         if seen.metric in QUANTITIES
@@ -151,7 +153,7 @@ def _value(run: Recorded, seen: Observation) -> str:
 def _limit(run: Recorded, seen: Observation) -> str:
     if seen.metric in QUANTITIES:
         return number_text(seen.metric)(seen.limit or 0.0)
-    return str(stated(seen.limit, run.spec(seen.metric or "")))
+    return str(stated(seen.limit, run.spec(seen.metric)))
 
 
 def rules_summary(run: Recorded) -> str:

@@ -129,7 +129,7 @@ def test_validations_without_improvement_are_counted(
     for key, sign in (("not_decreasing_for", 1), ("not_increasing_for", -1)):
         found = seen(rule(metric="m", **{key: "2 epochs"}), validations(*(sign * value for value in values)))
         assert found is not None
-        assert (found.value, found.limit, found.room, found.fires) == (idle, 2, 2 - idle, idle == 2)
+        assert (found.idle, found.room, found.fires) == ((idle, 2), 2 - idle, idle == 2)
 
 
 def test_an_improvement_by_no_more_than_min_delta_does_not_count(rule: Make, validations: Make, fired: Make) -> None:
@@ -307,7 +307,7 @@ def test_a_rule_fires_exactly_where_no_room_is_left_and_there_was_some_before(va
         (found,) = moment.seen
         holds = found is not None and found.fires
         assert bool(moment.verdicts) == (holds and not before)
-        if found is not None and holds and not math.isnan(found.value):
+        if found is not None and holds and (found.idle or not math.isnan(found.value)):
             assert not found.room > 0
         before = holds
 
@@ -316,7 +316,7 @@ def test_a_rule_fires_exactly_where_no_room_is_left_and_there_was_some_before(va
 def test_nan_never_passes_a_threshold(values: list[float], rule: Rule) -> None:
     found = rule.observe(Watched(rows_of([*values, NAN]), baselines={"old": {"m": 1.0}}))
     late = rule.not_before is not None and len(values) + 1 < 3
-    if found is not None and found.metric is not None and not late:  # those that count validations have their own test
+    if found is not None and found.idle is None and not late:  # those that count validations have their own test
         assert found.fires
 
 

@@ -1,0 +1,96 @@
+"""Finding out what kind of history a file is, and reading it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from pydantic import ValidationError
+
+from cardrunner.contracts import WorkloadSpec
+from cardrunner.errors import UsageError
+from cardrunner.histories.cells import Line
+from cardrunner.histories.columns import find_columns
+from cardrunner.histories.lines import csv_lines, json_lines
+from cardrunner.histories.rows import EpochCounting, RowsOf
+from cardrunner.kill_rules import Row
+from cardrunner.runs.history import HistoryRow
+from cardrunner.runs.jsonl import parse_line
+from cardrunner.runs.watched import RuleRows
+
+
+class FoundHistory(NamedTuple):
+    """Rows as rules see them, and what one has to know about how they were read."""
+
+    path: Path
+    rows: Sequence[Row]
+    notes: tuple[str, ...] = ()
+
+
+def read_history(path: Path, spec: WorkloadSpec, *, columns: Mapping[str, str] | None = None) -> FoundHistory:
+    """Read the history of a run: its own ``history.jsonl``, a CSV, or an export of wandb (CSV or JSON lines).
+
+    Args:
+        path: the file.
+        spec: whose metrics it holds.
+        columns: the columns of metrics that are called otherwise there, by metric.
+
+    Raises:
+        UsageError: it cannot be read, is none of these, or a line of it is wrong; names the line and the column.
+    """
+    if not path.is_file():
+        raise UsageError(f"{path} is not a file with a history; give a run, a .jsonl or a .csv")
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            begin = stream.read(1)
+            stream.seek(0)
+            if begin == "[":
+                raise UsageError(f"{path}:1:1: this is a JSON array; write one object a line")
+            lines = list(json_lines(path, stream) if begin == "{" else csv_lines(path, stream))
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: byte {error.start} is not UTF-8; this is no CSV and no JSON lines") from None
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
+    if not lines:
+        raise UsageError(f"{path} has no rows")
+    return _own(path, lines, spec) if _is_own(lines[0]) else _foreign(path, lines, spec, columns or {})
+
+
+def _is_own(line: Line) -> bool:
+    return isinstance(line.cells.get("metrics"), dict) and "clock" in line.cells
+
+
+def _own(path: Path, lines: Sequence[Line], spec: WorkloadSpec) -> FoundHistory:
+    """Rows as a run writes them."""
+    rows: list[HistoryRow] = []
+    for line in lines:
+        try:
+            rows.append(HistoryRow.model_validate(parse_line(json.dumps(line.cells).encode())))
+        except ValidationError as error:
+            detail = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(str(part) for part in detail["loc"])
+            raise UsageError(f"{path}:{line.number}: {where}: {detail['msg']}; this is no row of a run") from None
+        if len(rows) > 1 and rows[-1].step < rows[-2].step:
+            raise line.fault("step", f"{rows[-1].step} comes after {rows[-2].step}; a history goes forward")
+    return FoundHistory(path, tuple(RuleRows(spec.metrics).rows(rows)))
+
+
+def _foreign(path: Path, lines: Sequence[Line], spec: WorkloadSpec, chosen: Mapping[str, str]) -> FoundHistory:
+    columns = find_columns(str(path), (name for line in lines for name in line.cells), spec, chosen)
+    counting = EpochCounting.of(lines, columns.epoch)
+    rows = tuple(RowsOf(columns, spec, counting).rows(lines))
+    if not rows and any(columns[3:]):
+        raise UsageError(f"{path}: its columns of metrics are empty")
+    if not rows:
+        raise UsageError(
+            f"{path}: none of its columns is a metric of {spec.name}; name one with --column METRIC=COLUMN"
+        )
+    notes = [
+        *(["epochs count from 0 there; they are read from 1"] if counting.from_zero else []),
+        *(["it has no epochs: each validation counts as the end of one"] if columns.epoch is None else []),
+        *(["it has no steps: each line counts as one"] if columns.step is None else []),
+        *(["its times are those since the start, loading included"] if columns.seconds is not None else []),
+    ]
+    return FoundHistory(path, rows, tuple(notes))

@@ -1,0 +1,54 @@
+"""What the rules of a card would have made of a history."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from cardrunner.card.load import LoadedCard
+from cardrunner.histories.read import FoundHistory
+from cardrunner.kill_rules import Observation, Verdict, judge_all
+from cardrunner.runs.watched import baselines_of
+
+
+class Fired(NamedTuple):
+    """A verdict, and what it would have done."""
+
+    verdict: Verdict
+    ends: bool
+    """The run would have ended with it; those after it are what would have come had somebody let it go on."""
+
+
+class Watching(NamedTuple):
+    """What a rule saw in all."""
+
+    looked_at: int
+    """Rows."""
+    closest: Observation | None
+
+
+class Rehearsal(NamedTuple):
+    """Every verdict in the order of the history, and what each rule saw."""
+
+    fired: tuple[Fired, ...]
+    rules: tuple[Watching, ...]
+
+
+def rehearse(loaded: LoadedCard, history: FoundHistory) -> Rehearsal:
+    """Ask every rule at every row. Restarts are not played: the history is that of the values it was trained with."""
+    rules, epochs = loaded.card.kill_thresholds, loaded.card.training.epochs
+    fired, seen = list[Fired](), [list[Observation]() for _ in rules]
+    for moment in judge_all(rules, history.rows, baselines=baselines_of(loaded.card, loaded.spec.metrics)):
+        for number, observation in enumerate(moment.seen):
+            seen[number] += [] if observation is None else [observation]
+        for verdict in moment.verdicts:
+            rule = rules[verdict.rule]
+            moot = rule.moot_when_trained and verdict.action != "investigate" and moment.row.progress >= epochs
+            if verdict.action != "restart" or not any(one.verdict.rule == verdict.rule for one in fired):
+                fired.append(Fired(verdict, verdict.action != "warn" and not moot))
+    return Rehearsal(tuple(fired), tuple(Watching(len(found), _closest(found)) for found in seen))
+
+
+def _closest(found: list[Observation]) -> Observation | None:
+    """The one with the least room to the limit; of several the latest."""
+    return min(found[::-1], key=lambda seen: -math.inf if math.isnan(seen.room) else seen.room, default=None)
