@@ -39,6 +39,12 @@ class _Clock:
             return span.value
         return span.value / self._steps if span.unit == "step" and self._steps else None
 
+    def text(self, epochs: float, *, like: Every | None) -> str:
+        """So many epochs, in steps where the scope is written in those."""
+        if like is not None and like.unit == "step" and self._steps:
+            return f"{round(epochs * self._steps)} steps"
+        return _epochs(epochs)
+
     def cadence(self, rule: Rule) -> float | None:
         """Epochs between two rows that the rule looks at; None where that depends on the time."""
         at_log_points = rule.watches in _AT_LOG_POINTS or (
@@ -66,7 +72,8 @@ def _one(rule: Rule, loc: Location, clock: _Clock) -> Iterator[Remark]:
         return
     end = None if rule.within is None else clock.in_epochs(rule.within)
     if end is not None and earliest > end + _SLACK:
-        yield Remark(loc=(*loc, "within"), message=f"never fires: it could do so only after {_epochs(earliest)}")
+        message = f"never fires: it could do so only after {clock.text(earliest, like=rule.within)}"
+        yield Remark(loc=(*loc, "within"), message=message)
     elif earliest > clock.epochs + _SLACK:
         message = f"never fires: it needs {_epochs(earliest)} and the run has {clock.epochs}"
         yield Remark(loc=(*loc, rule.key), message=message, severity="warning")

@@ -72,6 +72,9 @@ def _lines(folder: RunFolder, status: Status) -> Iterator[str]:
     if status.best:
         yield f"  best         {status.best['metric']} {status.best['value']:.6g} in epoch {status.best['epoch']}"
     yield f"  cost         {'unknown' if status.cost_usd is None else format_dollars(status.cost_usd)}"
+    if status.projected_seconds is not None:
+        money = "" if not status.projected_cost_usd else f", {format_dollars(status.projected_cost_usd)}"
+        yield f"  projected    {format_duration(status.projected_seconds)} in all{money}"
     yield f"  card         {status.card_digest[:12]}, signed by {', '.join(status.signed_by) or 'nobody'}"
     yield f"  started      {status.started}, last sign {status.updated}"
     for tracker in status.trackers:

@@ -7,6 +7,7 @@ between, it may fire again. Only `restart` fires as long as the condition holds,
 
 from __future__ import annotations
 
+import contextlib
 import math
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
@@ -35,7 +36,19 @@ def _epochs(value: Any) -> Any:
 
 
 def _number(value: Any) -> Any:
-    return units.parse_percent(value) if isinstance(value, str) and value.endswith("%") else value
+    if not isinstance(value, str):
+        return value
+    if value.endswith("%"):
+        return units.parse_percent(value)
+    if value.startswith("$") or _is_duration(value):
+        raise ValueError("is no value of a metric; times are for epoch_time and wall_time, dollars for cost")
+    return value
+
+
+def _is_duration(value: str) -> bool:
+    with contextlib.suppress(ValueError):
+        return units.parse_duration(value) >= 0
+    return False
 
 
 def _span_value(span: Every) -> int | dict[str, object]:
@@ -121,8 +134,12 @@ class Rule(BaseModel):
         """The baseline runs that it names, each with the key that names it."""
         yield from ()
 
-    def condition(self) -> str:
-        """The condition without its scope."""
+    def condition(self, limit: str = "") -> str:
+        """The condition without its scope.
+
+        Args:
+            limit: the limit as people wrote it, to be shown so where the condition has one.
+        """
         raise NotImplementedError
 
     def rows(self, watched: Watched) -> Sequence[Row]:
@@ -142,10 +159,10 @@ class Rule(BaseModel):
         return self.condition() + self.scope()
 
     def scope(self) -> str:
-        """Its scope in words, each with a space before it: `` after epoch 1``; nothing where it looks everywhere."""
+        """Its scope in words, to follow the condition: `` after epoch 1, within 3 epochs``; nothing without one."""
         return "".join(
-            f" {words} {_span_text(span) if words == 'after' else units.format_every(span)}"
-            for words, span in (("after", self.after), ("not before", self.not_before), ("within", self.within))
+            f"{words} {_span_text(span) if words == ' after' else units.format_every(span)}"
+            for words, span in ((" after", self.after), (", not before", self.not_before), (", within", self.within))
             if span is not None
         )
 

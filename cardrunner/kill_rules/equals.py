@@ -21,9 +21,9 @@ class Equals(Rule):
         """Its own."""
         return "equals"
 
-    def condition(self) -> str:
+    def condition(self, limit: str = "") -> str:
         """For example ``val_accuracy is exactly 1``."""
-        return f"{self.metric} is exactly {self.equals:g}"
+        return f"{self.metric} is exactly {limit or f'{self.equals:g}'}"
 
     def look(self, view: View) -> Observation:
         """The value and its distance from the suspicious one."""

@@ -20,7 +20,7 @@ class EventRule(Rule):
     """out_of_memory: a step did not fit. non_finite_loss: the mean loss of a log point or a validation is no finite
     number. non_finite_weights: the weights are none, which is looked at when the loss is none."""
 
-    def condition(self) -> str:
+    def condition(self, limit: str = "") -> str:  # noqa: ARG002
         """For example ``out of memory``."""
         return self.event.replace("_", " ").replace("non finite", "non-finite")
 

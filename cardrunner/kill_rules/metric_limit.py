@@ -36,9 +36,9 @@ class MetricLimit(Sided):
         """The one that the limit is meant against."""
         yield from () if self.baseline is None else [("baseline", self.baseline)]
 
-    def condition(self) -> str:
+    def condition(self, limit: str = "") -> str:
         """For example ``val_stick_mae > 0.03``."""
-        return f"{self.metric} {'>' if self.over else '<'} {self.limit:g}"
+        return f"{self.metric} {'>' if self.over else '<'} {limit or f'{self.limit:g}'}"
 
     def look(self, view: View) -> Observation:
         """The value and its distance to the limit."""

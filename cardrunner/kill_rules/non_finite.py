@@ -31,7 +31,7 @@ class NonFinite(Rule):
         """Its own."""
         return "non_finite"
 
-    def condition(self) -> str:
+    def condition(self, limit: str = "") -> str:  # noqa: ARG002
         """For example ``loss/total is not finite``."""
         return f"{self.metric} is not finite"
 

@@ -42,9 +42,9 @@ class QuantityLimit(Sided):
         """The stated limit, whichever side it is on."""
         return self.above if self.above is not None else self.below  # type: ignore[return-value]
 
-    def condition(self) -> str:
+    def condition(self, limit: str = "") -> str:
         """For example ``epoch_time > 45 min``."""
-        return f"{self.metric} {'>' if self.over else '<'} {number_text(self.metric)(self.limit)}"
+        return f"{self.metric} {'>' if self.over else '<'} {limit or number_text(self.metric)(self.limit)}"
 
     def look(self, view: View) -> Observation:
         """The quantity and its distance to the limit."""

@@ -102,7 +102,7 @@ class RelativeLimit(Sided):
         limit = self.shift.limit(1.0)
         return limit < 1.0 if self.over else limit > 1.0
 
-    def condition(self) -> str:
+    def condition(self, limit: str = "") -> str:  # noqa: ARG002
         """For example ``val_loss/total > 1.1x the best so far``."""
         reference = "the best so far" if self.relative_to == BEST else self.relative_to
         return f"{self.metric} {'>' if self.over else '<'} {self.shift.describe(reference)}"

@@ -56,7 +56,7 @@ class Stalled(Rule):
         """The validations that know the metric."""
         return watched.validated(self.metric)
 
-    def condition(self) -> str:
+    def condition(self, limit: str = "") -> str:  # noqa: ARG002
         """For example ``val_loss/total not decreasing for 2 epochs``."""
         by = f" by {self.min_delta:g}" if self.min_delta else ""
         epochs = "1 epoch" if self.patience == 1 else f"{self.patience} epochs"

@@ -90,7 +90,7 @@ def _plan(loaded: LoadedCard, workspace: Workspace, gate: GateReport, *, executo
         prices=prices,
         estimates=tuple(planned_costs(card, prices, examples)),
         learned=learn(loaded, runs, prices, examples=examples),
-        timeout=timeout_cover(card),
+        timeout=timeout_cover(card, run),
         worst_case=worst_case(card, prices),
         metrics=metrics,
         also_computed=tuple(also_computed(loaded, metrics)),

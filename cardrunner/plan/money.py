@@ -67,14 +67,17 @@ def optimistic_epoch(card: Card) -> float:
     return timing.epoch[0] if len(timing.epoch) == 1 else timing.epoch[0] / timing.calibration[0]
 
 
-def timeout_cover(card: Card) -> TimeoutCover | None:
-    """What the timeout covers; None where the card sets none."""
+def timeout_cover(card: Card, run: str) -> TimeoutCover | None:
+    """What the timeout of one attempt of a run covers; None where the card sets none."""
     infra = card.infra
     if infra.timeout is None:
         return None
+    command = f"`cardrunner resume {run}` starts each next one"
+    by_itself = infra.retries if infra.platform != "local" else 0
     return TimeoutCover(
         seconds=infra.timeout,
         attempts=1 + infra.retries,
+        later_attempts=f"the retries start {by_itself}, then {command}" if by_itself else command,
         covers=covered_labels(estimate(card)),
         counts="one attempt from its start: loading the data, training, validation, checkpoints",
     )

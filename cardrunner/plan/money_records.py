@@ -90,6 +90,8 @@ class TimeoutCover(Record):
     """The calibrations that fit: ``1x and 3x``; empty when none does."""
     counts: str
     """What its clock counts."""
+    later_attempts: str
+    """Who starts the next attempt of a run that takes longer."""
 
 
 class WorstCase(Record):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cardrunner.plan.layout import paragraph, table
-from cardrunner.plan.money_records import PlannedCost, PriceLine, Prices
+from cardrunner.plan.money_records import PlannedCost, PriceLine, Prices, TimeoutCover
 from cardrunner.plan.records import Plan
 from cardrunner.units import format_dollars, format_duration
 
@@ -58,11 +58,11 @@ def timeout(plan: Plan) -> Iterator[str]:
         return
     covers = f"covers {cover.covers}" if cover.covers else "covers no calibration"
     yield from paragraph(f"{format_duration(cover.seconds)} for {cover.counts}; {covers}")
-    for column in plan.estimates:
-        if not column.covered_by_timeout:
-            yield from paragraph(
-                f"{column.factor:g}x {_beyond(column, 1 if plan.platform == 'local' else cover.attempts)}"
-            )
+    longer = {f"{column.factor:g}x": column for column in plan.estimates if not column.covered_by_timeout}
+    if plan.learned.estimate and not plan.learned.estimate.covered_by_timeout:
+        longer["as learned it"] = plan.learned.estimate
+    for name, column in longer.items():
+        yield from paragraph(f"{name} {_beyond(column, cover, 1 if plan.platform == 'local' else cover.attempts)}")
 
 
 def worst_case(plan: Plan) -> Iterator[str]:
@@ -99,12 +99,13 @@ def _row(name: str, column: PlannedCost, plan: Plan) -> tuple[str, ...]:
     )
 
 
-def _beyond(column: PlannedCost, attempts: int) -> str:
-    """What becomes of a run beyond the timeout when so many attempts come by themselves."""
-    if column.attempts_needed is None:
+def _beyond(column: PlannedCost, cover: TimeoutCover, attempts: int) -> str:
+    """How a run beyond the timeout is split into attempts, of which so many come by themselves."""
+    needed = column.attempts_needed
+    if needed is None:
         return "never gets beyond loading the data"
-    enough = "which the retries give" if column.attempts_needed <= attempts else "so somebody has to resume it"
-    return f"takes {format_duration(column.total_seconds)}: {column.attempts_needed} attempts, {enough}"
+    who = "the retries start each next one" if needed <= attempts else cover.later_attempts
+    return f"takes {format_duration(column.total_seconds)}: {needed} attempts; {who}"
 
 
 def _price(line: PriceLine, known: Prices) -> str:

@@ -45,6 +45,9 @@ class Status(Record):
     metrics: dict[str, float]
     best: dict[str, Any]
     cost_usd: float | None
+    projected_seconds: float | None
+    """What all attempts will have taken when the training is done, as measured so far; None once nothing is to come."""
+    projected_cost_usd: float | None
     started: str
     updated: str
     weights_sha256: str | None
@@ -90,6 +93,8 @@ def derive_status(folder: RunFolder, *, now: float | None = None) -> Status:
         metrics=validation.metrics if validation else {},
         best=train.best.model_dump() if train and train.best else {},
         cost_usd=metered_cost(folder, seen.seconds),
+        projected_seconds=row.clock.projected_seconds if row and state != "completed" else None,
+        projected_cost_usd=row.clock.projected_cost_usd if row and state != "completed" else None,
         started=launch.created,
         updated=seen.updated,
         weights_sha256=train.weights_sha256 if train else None,

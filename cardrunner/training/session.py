@@ -80,7 +80,7 @@ class Session:
         self.signs = Signs(ctx, self.trainer, self.group, began=began)
         examples = trained_examples(len(data.train), self.training, processes=self.group.world)
         self.pace = Pace(self.training.epochs, examples, len(data.validation))
-        spending = Spending.of(ctx.card, attempt_seconds=attempt_seconds, metered_seconds=metered)
+        spending = Spending.of(ctx.card, began=began, metered_seconds=metered)
         self.rows = RowWriter(ctx.history, ctx.attempt, examples, spending, self.pace, writes=self.group.leads)
         self.judge = Judge(ctx)
         self.pending: CardrunnerError | None = None

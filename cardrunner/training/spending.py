@@ -24,18 +24,18 @@ class Spending:
     usd_per_second: float | None
 
     @classmethod
-    def of(cls, card: Card, *, attempt_seconds: float, metered_seconds: float) -> Spending:
+    def of(cls, card: Card, *, began: float, metered_seconds: float) -> Spending:
         """The meter of an attempt that is running.
 
         Args:
             card: names price and GPUs.
-            attempt_seconds: since this attempt began.
+            began: when this attempt began, on the clock of `time.monotonic`.
             metered_seconds: that all attempts took so far, this one included.
         """
         price = cost_of(card, 1.0)
         free = 0.0 if card.infra.platform == "local" else None
-        earlier = max(metered_seconds - attempt_seconds, 0.0)
-        return cls(time.monotonic() - attempt_seconds, earlier, free if price is None else price)
+        earlier = max(metered_seconds - (time.monotonic() - began), 0.0)
+        return cls(began, earlier, free if price is None else price)
 
     def attempt_seconds(self) -> float:
         """Since this attempt began."""

@@ -268,7 +268,7 @@ def test_a_scope_in_time_needs_a_history_with_times(rule: Make, validations: Mak
 
 def test_a_scope_reads_as_part_of_the_condition(rule: Make) -> None:
     scoped = rule(**ALWAYS, after="1 epoch", not_before="500 steps", within="90 min")
-    assert scoped.describe() == "m > 0 after epoch 1 not before 500 steps within 1.5h"
+    assert scoped.describe() == "m > 0 after epoch 1, not before 500 steps, within 1.5h"
     assert rule(**ALWAYS, after="0.1 epochs").describe() == "m > 0 after 0.1 epochs"
 
 

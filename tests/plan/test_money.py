@@ -101,11 +101,17 @@ def test_the_worst_case_is_the_timeout_times_the_attempts_and_the_budget_may_com
     assert worst_case(free, planned_prices(free)).limited_by == "the timeout and 3 retries"
 
 
+def test_a_run_beyond_the_timeout_is_split_into_attempts_and_the_plan_says_who_starts_them() -> None:
+    cover = timeout_cover(policy().card, "policy-22k")
+    assert cover is not None
+    assert cover.later_attempts == "the retries start 3, then `cardrunner resume policy-22k` starts each next one"
+
+
 def test_nothing_limits_a_card_without_limits(toy_card: ToyCard) -> None:
     card = toy_card({}).card
     worst = worst_case(card, planned_prices(card))
     assert (worst.seconds, worst.cost_usd, worst.limited_by) == (None, None, "nothing")
-    assert timeout_cover(card) is None
+    assert timeout_cover(card, "run") is None
 
 
 @pytest.mark.parametrize(

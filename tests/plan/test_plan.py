@@ -158,7 +158,7 @@ def test_the_text_of_a_small_card_reads_like_this(make_card: MakeCard, tmp_path:
         "             1x     2h       0s         6h   $3.60       0.036  yes\n"
         "             3x     6h       0s        18h  $10.80       0.012  no\n",
         "prices       this machine: $0.60 per hour, as the card says\n",
-        "             3x takes 18h: 2 attempts, so somebody has to resume it\n",
+        "             3x takes 18h: 2 attempts; `cardrunner resume toy-run` starts each\n             next one\n",
         "worst case   24h, $14.40 (2 attempts of 12h)\n",
         "             what ends it first: the budget\n",
         "metrics      val_loss/total, here val_loss, smaller is better\n",

@@ -38,6 +38,8 @@ FIELDS = [
     "metrics",
     "best",
     "cost_usd",
+    "projected_seconds",
+    "projected_cost_usd",
     "started",
     "updated",
     "weights_sha256",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -53,11 +54,11 @@ def test_validations_count_as_work(clock: Callable[[float], None]) -> None:
 
 def test_spending_counts_all_attempts_at_the_price_of_all_gpus(toy_card: ToyCard) -> None:
     priced = toy_card({"infra.gpu": "T4", "infra.gpus": 2, "infra.price": "$0.50/h"}).card
-    spending = Spending.of(priced, attempt_seconds=100.0, metered_seconds=3700.0)
+    spending = Spending.of(priced, began=time.monotonic() - 100.0, metered_seconds=3700.0)
     assert spending.seconds() == pytest.approx(3700.0, abs=1)
     assert spending.attempt_seconds() == pytest.approx(100.0, abs=1)
     assert spending.cost(3600.0) == pytest.approx(1.0)
-    assert Spending.of(toy_card({}).card, attempt_seconds=0, metered_seconds=0).cost(3600.0) == 0.0
+    assert Spending.of(toy_card({}).card, began=0.0, metered_seconds=0.0).cost(3600.0) == 0.0
 
 
 SLOW = {"training.toy.step_ms": 10, "training.log_every": "2 steps", "training.checkpoint_every": "4 steps"}

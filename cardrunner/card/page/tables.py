@@ -128,11 +128,9 @@ def _reached(loaded: LoadedCard, run: str | None, metric: str) -> str:
 
 def _condition(loaded: LoadedCard, index: int, rule: Rule) -> str:
     """The condition, with a limit as it is written."""
-    if not isinstance(rule, MetricLimit):
-        return rule.describe()
-    limit = written(loaded, ("kill_thresholds", index, rule.side), f"{rule.limit:g}")
-    against = f", against {rule.baseline}" if rule.baseline else ""
-    return f"{rule.metric} {_SIGNS[rule.side]} {limit}{rule.scope()}{against}"
+    condition = rule.condition(written(loaded, ("kill_thresholds", index, rule.key), ""))
+    against = f", against {rule.baseline}" if isinstance(rule, MetricLimit) and rule.baseline else ""
+    return f"{condition}{rule.scope()}{against}"
 
 
 def _action(rule: Rule) -> str:
