@@ -153,7 +153,8 @@ def _value(run: Recorded, seen: Observation) -> str:
 def _limit(run: Recorded, seen: Observation) -> str:
     if seen.metric in QUANTITIES:
         return number_text(seen.metric)(seen.limit or 0.0)
-    return str(stated(seen.limit, run.spec(seen.metric)))
+    limit = None if seen.limit is None else float(f"{seen.limit:.6g}")  # one that is relative is a sum
+    return str(stated(limit, run.spec(seen.metric)))
 
 
 def rules_summary(run: Recorded) -> str:
