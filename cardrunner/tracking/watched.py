@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -11,15 +12,18 @@ from typing import Any
 
 from cardrunner.card.estimate import cost_of
 from cardrunner.card.load import LoadedCard
-from cardrunner.contracts import MetricNames, Snapshot
+from cardrunner.contracts import Snapshot
 from cardrunner.errors import IntegrityError
-from cardrunner.kill_rules import Validation
+from cardrunner.kill_rules import Observation
+from cardrunner.kill_rules import Watched as JudgedRows
+from cardrunner.kill_rules.quantities import QUANTITIES, number_text
 from cardrunner.runs.clock import utc_seconds
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.history import HistoryRow
 from cardrunner.runs.pulse import PulseBody, read_pulse
 from cardrunner.runs.records import LoadRecord, find_record
 from cardrunner.runs.status import metered_seconds
+from cardrunner.runs.watched import RuleRows, baselines_of
 
 _WINDOW_SECONDS = 60.0
 """Over how long the pace is measured."""
@@ -43,13 +47,18 @@ class Watched:
     stage: str = ""
     attempt: int = 0
     row: HistoryRow | None = None
-    validations: list[Validation] = field(default_factory=list)
     _began: float | None = None
     _before: float = 0.0
     _examples: int | None = None
     _pulse: PulseBody | None = None
     _looked: float = 0.0
     _pace: deque[tuple[float, int]] = field(default_factory=deque)
+    _seen: dict[int, Observation] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        metrics = self.loaded.spec.metrics
+        self._rows = RuleRows(metrics)
+        self._judged = JudgedRows(baselines=baselines_of(self.loaded.card, metrics))
 
     def note(self, event: Mapping[str, Any]) -> str | None:
         """Take an event in; what people are told of it."""
@@ -80,10 +89,10 @@ class Watched:
     def take(self, row: HistoryRow) -> None:
         """Take a metric row in."""
         self.row = row
-        if row.kind == "validation":
-            names = MetricNames(self.loaded.spec.metrics)
-            metrics = names.with_aliases(row.metrics)
-            self.validations.append(Validation(epoch=row.epoch, step=row.step, metrics=metrics))
+        self._judged.add(self._rows.row(row))
+        for number, rule in enumerate(self.loaded.card.kill_thresholds):
+            if (seen := rule.observe(self._judged)) is not None:
+                self._seen[number] = seen
 
     def pace(self) -> None:
         """Look where training is; to be called every now and then."""
@@ -149,12 +158,26 @@ class Watched:
 
     def _nearest(self) -> Iterator[str]:
         """The kill thresholds that are nearest to firing, relative to their limits."""
-        seen = []
-        for rule in self.loaded.card.kill_thresholds:
-            if (found := rule.observe(self.validations)) is not None:
-                share = found.room / abs(found.limit) if found.limit else found.room
-                seen.append((share, f"{rule.describe()}: at {found.value:.4g}, room {found.room:.3g}"))
-        yield from (text for _, text in sorted(seen)[:_MOST_THRESHOLDS])
+        rules = self.loaded.card.kill_thresholds
+        nearest = sorted(self._seen, key=lambda number: _share(self._seen[number]))[:_MOST_THRESHOLDS]
+        yield from (f"{rules[number].describe()}: {_distance(self._seen[number])}" for number in nearest)
+
+
+def _share(seen: Observation) -> float:
+    """How much of the way to the limit is left; nothing where the value is no number."""
+    if math.isnan(seen.room):
+        return -math.inf
+    whole = seen.idle[1] if seen.idle else abs(seen.limit or 1.0)
+    return seen.room / whole
+
+
+def _distance(seen: Observation) -> str:
+    if seen.idle:
+        return f"{seen.idle[0]} of {seen.idle[1]} without improvement"
+    value, room = ("{:.4g}".format, "{:.3g}".format)
+    if seen.metric in QUANTITIES:
+        value = room = number_text(seen.metric)
+    return f"at {value(seen.value)}" + (f", room {room(seen.room)}" if math.isfinite(seen.room) else "")
 
 
 def _figures(event: Mapping[str, Any]) -> str:
