@@ -14,13 +14,11 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import cast
 
 from benchmarks.policy_run import card, dataset, games, steps, trainer
 from benchmarks.timing import interleaved, ratio
 from cardrunner import registry
 from cardrunner.card.load import load_card
-from cardrunner.contracts import Workload
 from cardrunner.runs.context import RunContext
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.history import Clock, History, HistoryRow
@@ -55,7 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 seconds = interleaved(cases, repetitions=options.repetitions)
             found = ratio(seconds["judge"], seconds["train"])
             middle = sorted(seconds["judge"])[len(seconds["judge"]) // 2]
-            print(f"{length:7} rows: {middle * 1000:.2f} ms a log point, {found} of the training, at most {LIMIT}")
+            share = f"{found.median:.4%}  [{found.low:.4%}, {found.high:.4%}]"
+            print(f"{length:7} rows: {middle * 1000:.2f} ms a log point, {share} of the training, at most {LIMIT:.0%}")
             over = over or found.median > LIMIT
     return int(over)
 
@@ -73,7 +72,7 @@ def _judging(folder: Path, length: int) -> Callable[[], object]:
         workspace=Workspace(folder),
         card=loaded.card,
         digest=loaded.digest,
-        workload=cast("Workload", registry.workload("melee-policy")),
+        workload=registry.workload("melee-policy"),
         ledger=Ledger(folder / "ledger.jsonl"),
         history=History(folder / "history.jsonl"),
         stop=StopRequest(),

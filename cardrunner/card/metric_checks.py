@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from cardrunner.card.guessing import guess
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.metrics import Target
-from cardrunner.specs import Direction, Location, MetricNames, Remark, WorkloadSpec
 from cardrunner.kill_rules.quantities import QUANTITIES
+from cardrunner.specs import Direction, Location, MetricNames, Remark, WorkloadSpec
 
 
 def free_metrics(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:

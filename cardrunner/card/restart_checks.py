@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from cardrunner.card.schema.card import Card
-from cardrunner.specs import Location, Remark, WorkloadSpec
 from cardrunner.kill_rules.quantities import QUANTITIES
+from cardrunner.specs import Location, Remark, WorkloadSpec
 
 _FIXED = {
     "training.optimizer": "a restart goes on from a checkpoint, which holds the state of {value}",

@@ -7,12 +7,12 @@ from itertools import combinations
 
 from cardrunner.card.metric_checks import baseline_value, direction_of, side_of, target_text
 from cardrunner.card.schema.card import Card
-from cardrunner.specs import Direction, Location, MetricNames, Remark, WorkloadSpec
 from cardrunner.kill_rules.base import Rule
 from cardrunner.kill_rules.metric_limit import MetricLimit
 from cardrunner.kill_rules.quantities import QUANTITIES
 from cardrunner.kill_rules.sided import Sided
 from cardrunner.kill_rules.stalled import Stalled
+from cardrunner.specs import Direction, Location, MetricNames, Remark, WorkloadSpec
 
 Limited = tuple[int, Sided, float]
 """A rule with a fixed limit: its place in the card, itself, the limit."""

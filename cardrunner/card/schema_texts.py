@@ -17,9 +17,9 @@ from pydantic import BaseModel
 from cardrunner.card.document import Document
 from cardrunner.card.explain import sections_below
 from cardrunner.card.reader import read_document
-from cardrunner.specs import OffersStarter, WorkloadSpec
 from cardrunner.kill_rules import Rule
 from cardrunner.kill_rules.table import kind_of, rule_class
+from cardrunner.specs import OffersStarter, WorkloadSpec
 
 EXAMPLES = Path(__file__).with_name("examples.yaml")
 MAX_EXAMPLES = 3

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from cardrunner import units
 from cardrunner.card.estimate import batches_per_epoch
 from cardrunner.card.schema.card import Card
-from cardrunner.specs import Location, MetricNames, Remark, WorkloadSpec
 from cardrunner.kill_rules.base import Rule
 from cardrunner.kill_rules.stalled import Stalled
+from cardrunner.specs import Location, MetricNames, Remark, WorkloadSpec
 from cardrunner.units import Every
 
 _SLACK = 1e-9

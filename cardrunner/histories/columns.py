@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from cardrunner.contracts import MetricNames, WorkloadSpec
 from cardrunner.errors import UsageError
 from cardrunner.kill_rules import QUANTITIES
+from cardrunner.specs import MetricNames, WorkloadSpec
 
 _EPOCH = ("epoch", "Epoch", "epochs", "train/epoch", "trainer/epoch")
 _STEP = ("step", "_step", "Step", "global_step", "train/global_step", "trainer/global_step")
@@ -51,8 +51,13 @@ def find_columns(file: str, names: Iterable[str], spec: WorkloadSpec, chosen: Ma
         other = found.setdefault(metric, name)
         if other != name and other not in chosen.values():
             raise UsageError(f'{file}: columns "{other}" and "{name}" are the same metric; remove one')
+    epoch, step, seconds = (
+        next((name for name in places if name in names), None) for places in (_EPOCH, _STEP, _SECONDS)
+    )
     return Columns(
-        *(next((name for name in places if name in names), None) for places in (_EPOCH, _STEP, _SECONDS)),
+        epoch,
+        step,
+        seconds,
         {metric: column for metric, column in found.items() if computed.spec(metric)},
         {metric: column for metric, column in found.items() if computed.training(metric)},
         {metric: column for metric, column in found.items() if metric in QUANTITIES},

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from cardrunner.contracts import WorkloadSpec
 from cardrunner.errors import UsageError
 from cardrunner.histories.cells import Line
 from cardrunner.histories.columns import find_columns
@@ -19,6 +18,7 @@ from cardrunner.kill_rules import Row
 from cardrunner.runs.history import HistoryRow
 from cardrunner.runs.jsonl import parse_line
 from cardrunner.runs.watched import RuleRows
+from cardrunner.specs import WorkloadSpec
 
 
 class FoundHistory(NamedTuple):

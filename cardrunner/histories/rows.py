@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from cardrunner.contracts import MetricNames, WorkloadSpec
 from cardrunner.histories.cells import Line
 from cardrunner.histories.columns import Columns
 from cardrunner.kill_rules import Row
+from cardrunner.specs import MetricNames, WorkloadSpec
 
 _LARGEST = 2.0**53
 

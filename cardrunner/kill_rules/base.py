@@ -202,7 +202,7 @@ class Rule(BaseModel):
         if len(rows) < -back or not self.in_scope(row := rows[back]):
             return None
         first = 0 if self.after is None else bisect_left(rows, x=True, key=partial(_reached, self.after))
-        seen = self.look(View(rows, first, len(rows) + back, watched.baselines))
+        seen = self.look(View(watched, rows, first, len(rows) + back))
         early = self.not_before is not None and not reached(row, self.not_before)
         return seen._replace(fires=False) if seen is not None and early else seen
 

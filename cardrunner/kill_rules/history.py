@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from types import MappingProxyType
 from typing import Literal, NamedTuple
@@ -57,6 +58,7 @@ class Watched:
         self._rows: list[Row] = []
         self._measured: dict[str, list[Row]] = {}
         self._validated: dict[str, list[Row]] = {}
+        self._best: dict[tuple[str, int, bool], list[float | None]] = {}
         for row in rows:
             self.add(row)
 
@@ -65,7 +67,7 @@ class Watched:
         place = next((at for at, old in enumerate(self._rows[-2:][::-1], 1) if _same(old, row)), 0)
         if place:
             del self._rows[-place:]
-            self._measured, self._validated = {}, {}
+            self._measured, self._validated, self._best = {}, {}, {}
         self._rows.append(row)
         self.newest = row
         for name, rows in self._measured.items():
@@ -85,24 +87,31 @@ class Watched:
             self._validated[name] = [row for row in self._rows if _validates(row, name)]
         return self._validated[name]
 
+    def best(self, name: str, first: int, at: int, *, largest: bool) -> float | None:
+        """The smallest or largest finite value of a metric in its rows from `first` to before `at`; None without one.
+
+        What was found once is kept, since a history is judged again at each of its rows.
+        """
+        found, rows = self._best.setdefault((name, first, largest), [None]), self.measured(name)
+        for row in islice(rows, first + len(found) - 1, at):
+            value, best = row.metrics[name], found[-1]
+            better = best is None or (value > best if largest else value < best)
+            found.append(value if math.isfinite(value) and better else best)
+        return found[at - first]
+
 
 class View(NamedTuple):
     """What a rule may look at: the row at `at`, and those before it from `first` on."""
 
+    watched: Watched
     rows: Sequence[Row]
     first: int
     at: int
-    baselines: Baselines
 
     @property
     def row(self) -> Row:
         """The one to judge."""
         return self.rows[self.at]
-
-    @property
-    def earlier(self) -> Iterator[Row]:
-        """Those before it, oldest first."""
-        return islice(self.rows, self.first, self.at)
 
 
 def reached(row: Row, span: Every) -> bool:

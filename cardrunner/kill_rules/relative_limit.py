@@ -118,6 +118,5 @@ class RelativeLimit(Sided):
 
     def _reference(self, view: View) -> float | None:
         if self.relative_to != BEST:
-            return view.baselines.get(self.relative_to, {}).get(self.metric)
-        earlier = filter(is_finite, (row.metrics[self.metric] for row in view.earlier))
-        return min(earlier, default=None) if self.over else max(earlier, default=None)
+            return view.watched.baselines.get(self.relative_to, {}).get(self.metric)
+        return view.watched.best(self.metric, view.first, view.at, largest=not self.over)

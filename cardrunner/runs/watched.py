@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from cardrunner.card.schema.card import Card
-from cardrunner.contracts import MetricNames, MetricSpec
 from cardrunner.kill_rules import Baselines, Row
 from cardrunner.runs.history import Clock, HistoryRow
+from cardrunner.specs import MetricNames, MetricSpec
 
 
 @dataclass

@@ -14,8 +14,7 @@ from cardrunner.card.estimate import cost_of
 from cardrunner.card.load import LoadedCard
 from cardrunner.contracts import Snapshot
 from cardrunner.errors import IntegrityError
-from cardrunner.kill_rules import Observation
-from cardrunner.kill_rules import Watched as JudgedRows
+from cardrunner.kill_rules import Observation, Watched as JudgedRows
 from cardrunner.kill_rules.quantities import QUANTITIES, number_text
 from cardrunner.runs.clock import utc_seconds
 from cardrunner.runs.folder import RunFolder
@@ -174,10 +173,10 @@ def _share(seen: Observation) -> float:
 def _distance(seen: Observation) -> str:
     if seen.idle:
         return f"{seen.idle[0]} of {seen.idle[1]} without improvement"
-    value, room = ("{:.4g}".format, "{:.3g}".format)
     if seen.metric in QUANTITIES:
-        value = room = number_text(seen.metric)
-    return f"at {value(seen.value)}" + (f", room {room(seen.room)}" if math.isfinite(seen.room) else "")
+        show = number_text(seen.metric)
+        return f"at {show(seen.value)}, room {show(seen.room)}"
+    return f"at {seen.value:.4g}" + (f", room {seen.room:.3g}" if math.isfinite(seen.room) else "")
 
 
 def _figures(event: Mapping[str, Any]) -> str:

@@ -98,7 +98,8 @@ def test_numbers_that_are_none_are_noticed_at_the_next_log_point(
         return
     assert type(run.ended) is {"investigate": RunPaused, "stop": RunStopped, "restart": RestartWanted}[action]
     assert max(entry.step for entry in run.manifest.entries) == 8  # nothing spoiled was saved
-    run.context().ledger.append("restarted", attempt=2, reason="", set=changes.get("set", {}))
+    told = {"restart": ("restarted", changes)}.get(action, ("acknowledged", {"text": "we looked"}))
+    run.context().ledger.append(told[0], **told[1])
     run.train(changes=changes.get("set"))
     assert run.ended is None
     assert run.record.steps == 24
@@ -130,7 +131,7 @@ def test_an_acknowledged_loss_that_is_no_number_still_ends_the_run_where_it_come
 
 def test_out_of_memory_goes_down_a_ladder_of_restarts_and_then_splits(toy_run: MakeRun) -> None:
     ladder = [{"event": "out_of_memory", "action": "restart", "set": {"training.batch_size": size}} for size in (16, 8)]
-    run, changes = toy_run(rules(*ladder, **{"training.toy.oom_at": 5})).train(), {}
+    run, changes = toy_run(rules(*ladder, **{"training.toy.oom_at": 5})).train(), dict[str, Any]()
     for size in (16, 8):
         assert isinstance(run.ended, RestartWanted)
         assert run.ended.changes == {"training.batch_size": size}

@@ -10,9 +10,9 @@ from cardrunner.card.estimate import Estimate, covered_labels, estimate
 from cardrunner.card.load import LoadedCard
 from cardrunner.card.metric_checks import side_of
 from cardrunner.card.page.wording import minutes, money, shown, written
-from cardrunner.specs import MetricNames
 from cardrunner.kill_rules.base import Rule
 from cardrunner.kill_rules.metric_limit import MetricLimit
+from cardrunner.specs import MetricNames
 
 _SIGNS = {"below": "<", "above": ">"}
 
