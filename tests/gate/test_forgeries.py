@@ -32,8 +32,8 @@ def office(request: pytest.FixtureRequest, tmp_path: Path) -> Office:
 
 @pytest.mark.parametrize("office", ["ssh"], indirect=True)
 def test_under_ssh_no_forgery_launches_and_every_honest_card_does(office: Office) -> None:
-    tally = attack(office, seed=1, layouts=10, kept=1, tries=1, names=("quickstart", "real-games"))
-    assert tally.total > 900
+    tally = attack(office, seed=1, layouts=10, kept=1, tries=1, every=3, names=("quickstart", "real-games"))
+    assert tally.total > 400
     assert {kind for kind, _ in tally.forgeries} >= KINDS
     nothing_got_through(tally)
 
