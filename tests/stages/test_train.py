@@ -26,25 +26,11 @@ from cardrunner.errors import (
 )
 from cardrunner.runs.interrupts import StopRequest
 from cardrunner.training import assembly
+from tests.stopping import StopAfter
 
 MakeRun = Callable[..., Any]
 STEPS = 8
 """Steps of an epoch of the toy card."""
-
-
-class StopAfter(StopRequest):
-    """Asks the run to end when it has been looked at so many times: after a step, or after a batch of a validation."""
-
-    def __init__(self, looks: int) -> None:
-        super().__init__()
-        self.left = looks
-
-    @property
-    def reason(self) -> Any:
-        self.left -= 1
-        if self.left < 0:
-            self.request("terminated")
-        return super().reason
 
 
 def finished(run: Any) -> Any:

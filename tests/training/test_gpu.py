@@ -13,13 +13,13 @@ from torch import Tensor
 from benchmarks.policy_run import card, dataset, games, steps, trainer
 from cardrunner.contracts import Batch
 from cardrunner.errors import Terminated
-from cardrunner.runs.interrupts import StopRequest
 from cardrunner.training.bus import Bus
 from cardrunner.training.feed import Feed
 from cardrunner.training.loop import Trainer
 from cardrunner.training.numerics import numerics
 from cardrunner.workloads.melee.frame_dataset import FrameDataset
 from cardrunner.workloads.melee.layout import BYTES_PER_FRAME
+from tests.stopping import StopAfter
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device here")
 MakeRun = Callable[..., Any]
@@ -87,19 +87,6 @@ def test_a_step_that_waits_for_the_device_trains_without_a_recording(examples: F
     found = after(waiting, 3)
     assert "the step could not be recorded" in waiting.notes[0]
     assert torch.allclose(found, after(policy_trainer(examples, cuda_graph=False), 3), atol=1e-5)
-
-
-class StopAfter(StopRequest):
-    def __init__(self, looks: int) -> None:
-        super().__init__()
-        self.left = looks
-
-    @property
-    def reason(self) -> Any:
-        self.left -= 1
-        if self.left < 0:
-            self.request("terminated")
-        return super().reason
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,11 @@ import pytest
 
 from cardrunner.errors import RestartWanted, RunPaused, RunStopped, Terminated
 from cardrunner.kill_rules import judge_all
-from cardrunner.runs.interrupts import StopRequest
 from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.watched import RuleRows, baselines_of
 from cardrunner.training.checkpoint import CheckpointStore
 from cardrunner.workloads.toy.spec import METRICS
+from tests.stopping import StopAfter
 
 MakeRun = Callable[..., Any]
 Place = tuple[str, int]
@@ -52,21 +52,6 @@ CASES = [
 
 class Crash(BaseException):
     """The process is gone."""
-
-
-class StopBefore(StopRequest):
-    """Asks the run to end after a step, when it has been looked at so many times."""
-
-    def __init__(self, looks: int) -> None:
-        super().__init__()
-        self.left = looks
-
-    @property
-    def reason(self) -> Any:
-        self.left -= 1
-        if self.left < 0:
-            self.request("terminated")
-        return super().reason
 
 
 @pytest.fixture(autouse=True)
@@ -176,7 +161,7 @@ def test_a_rule_fires_at_the_same_row_and_once_when_the_run_is_resumed_before_it
 ) -> None:
     run = toy_run(changes_of(name, action, plain))
     place, timed = place_in(run, plain), RULES[name]["metric"] in SPENDING
-    run.train(stop=StopBefore(2 + max(1, min(place[1] - 2, 7))))  # 2 looks are in the baselines
+    run.train(stop=StopAfter(2 + max(1, min(place[1] - 2, 7))))  # 2 looks are in the baselines
     assert type(run.ended) is Terminated
     with crash(monkeypatch, moment):
         run.train()
