@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import heapq
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -85,11 +86,12 @@ class _Screen:
     def look(self, board: Board | None) -> None:
         """Show what is new."""
         events = list(self.ledger.new())
-        for event in _since_submitted(events) if self.skipping else events:
-            self._event(event)
+        if self.skipping:
+            events = _since_submitted(events)
         self.skipping = False
-        for line in self.history.new():
-            self._row(line)
+        # whatever the clock did, events keep their order, and rows theirs
+        for line in heapq.merge(events, self.history.new(), key=_written):
+            self._event(line) if "event" in line else self._row(line)
         if board is not None:
             self.watched.pace()
             board.show(self.watched.snapshot)
@@ -121,6 +123,12 @@ class _Screen:
             self.shown.add(row.step)
             self.progress.note(f"epoch {row.epoch}/{self.epochs}: {row.summary()}")
         self.watched.take(row)
+
+
+def _written(line: Mapping[str, Any]) -> str:
+    """When an event or a row of the history was written."""
+    clock = line.get("clock")
+    return str((clock if isinstance(clock, dict) else line).get("at", ""))
 
 
 def _since_submitted(events: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from cardrunner.contracts import Progress, Task
+from cardrunner.runs.clock import utc_now
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.history import Clock, History, HistoryRow
 from cardrunner.runs.ledger import Ledger
@@ -87,7 +88,7 @@ def row(step: int, kind: str = "train", **metrics: float) -> HistoryRow:
     return HistoryRow.model_validate(
         {
             "kind": kind, "epoch": 1, "step": step, "examples": 10 * step, "learning_rate": 0.1, "metrics": metrics,
-            "clock": Clock(at="2026-03-01T12:00:00.000Z", seconds=1.0),
+            "clock": Clock(at=utc_now(), seconds=1.0),
         }
     )  # fmt: skip
 
@@ -107,11 +108,14 @@ def test_following_misses_nothing_and_leaves_earlier_attempts_out(
             history.append(row(step, loss=0.5))
             time.sleep(0.05)
         ledger.append("verdict", attempt=2, action="warn", message="val_loss is 0.5")
+        time.sleep(0.01)  # times have milliseconds
         history.append(row(5, "validation", val_loss=0.5))
+        time.sleep(0.01)
+        ledger.append("stage_started", attempt=2, stage="checkpoint")
         over.set()
 
     writer = threading.Thread(target=write)
     writer.start()
     follow(toy_card(), folder, lambda: not over.is_set(), heard)
     writer.join()
-    assert heard.lines == ["stage load", "warn: val_loss is 0.5", "epoch 1/3: val_loss 0.5"]
+    assert heard.lines == ["stage load", "warn: val_loss is 0.5", "epoch 1/3: val_loss 0.5", "stage checkpoint"]
