@@ -8,6 +8,7 @@ import gc
 import importlib
 import io
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -120,7 +121,8 @@ def entry() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")  # an output that cannot hold a letter shows its number
     try:
         code = main()
-    except KeyboardInterrupt:  # while a command was still being imported
+    except KeyboardInterrupt:  # while a command was still being imported, or a second one while the first was answered
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # it ends already, and a third would only show a traceback
         print("interrupted", file=sys.stderr)
         code = 130
     if sys.argv[1:2] and sys.argv[1] in QUICK:

@@ -130,14 +130,15 @@ def fresh(stdin: int, out: int, err: int) -> None:
 
 def leave(work: Any) -> None:
     """Do it and end, whatever happens."""
-    code = 1
+    code = 130  # of a Ctrl-C, also of one that comes while another is answered
     try:
         code = int(work() or 0)
     except SystemExit as error:
         code = int(error.code or 0)
     except KeyboardInterrupt:
-        code = 130
+        pass
     except BaseException:
+        code = 1
         traceback.print_exc()
     finally:
         with contextlib.suppress(BaseException):
