@@ -34,7 +34,9 @@ class Line(NamedTuple):
         cell = None if column is None else self.cells.get(column)
         if cell is None or cell == "":
             return None
-        if isinstance(cell, int | float) and not isinstance(cell, bool):
+        if isinstance(cell, float):
+            return cell
+        if isinstance(cell, int) and not isinstance(cell, bool):
             return float(cell) if abs(cell) < _HUGE else math.copysign(math.inf, cell)
         if not isinstance(cell, str):
             raise self.fault(column, "is not a number")

@@ -20,11 +20,11 @@ def csv_lines(path: Path, stream: TextIO) -> Iterator[Line]:
     Raises:
         UsageError: a line has more or fewer cells than the head, a quote is never closed, or a column stands twice.
     """
-    first = stream.readline()
+    first = next((line for line in stream if line.strip()), "")
     stream.seek(0)
     reader = csv.reader(stream, delimiter=max(_DELIMITERS, key=first.count), strict=True)
     try:
-        head = [name.strip().removeprefix("\ufeff") for name in next(reader, [])]
+        head = [name.strip().removeprefix("\ufeff") for name in next(filter(any, reader), [])]
         for name in head:
             if name and head.count(name) > 1:
                 raise UsageError(f'{path}:1: column "{name}" stands twice')
@@ -46,14 +46,28 @@ def json_lines(path: Path, stream: TextIO) -> Iterator[Line]:
         if not text.strip():
             continue
         try:
-            value = json.loads(text)
+            value = json.loads(text, object_pairs_hook=_each_once)
         except json.JSONDecodeError as error:
             raise UsageError(f"{path}:{number}:{error.colno}: this is not JSON: {error.msg}") from None
+        except _StandsTwice as error:
+            raise UsageError(f'{path}:{number}: "{error}" stands twice') from None
         except (RecursionError, ValueError):
             raise UsageError(f"{path}:{number}: this is not JSON that holds a row of a history") from None
         if not isinstance(value, dict):
             raise UsageError(f"{path}:{number}:1: a row of a history is an object; write one a line")
         yield Line(str(path), number, value)
+
+
+class _StandsTwice(ValueError):
+    """A key of an object."""
+
+
+def _each_once(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise _StandsTwice(next(name for name in names if names.count(name) > 1)[:32])
+    return found
 
 
 def _check_width(path: Path, number: int, cells: Sequence[str], head: Sequence[str]) -> None:

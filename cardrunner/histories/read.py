@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 from pydantic import ValidationError
 
@@ -44,37 +43,46 @@ def read_history(path: Path, spec: WorkloadSpec, *, columns: Mapping[str, str] |
         raise UsageError(f"{path} is not a file with a history; give a run, a .jsonl or a .csv")
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            begin = stream.read(1)
+            first = next((line for line in stream if line.strip()), "").lstrip()
             stream.seek(0)
-            if begin == "[":
+            if first.startswith("["):
                 raise UsageError(f"{path}:1:1: this is a JSON array; write one object a line")
-            lines = list(json_lines(path, stream) if begin == "{" else csv_lines(path, stream))
+            if _is_own(parse_line(first.encode())):
+                return _own(path, stream, spec)
+            lines = list(json_lines(path, stream) if first.startswith("{") else csv_lines(path, stream))
     except UnicodeDecodeError as error:
         raise UsageError(f"{path}: byte {error.start} is not UTF-8; this is no CSV and no JSON lines") from None
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
     if not lines:
         raise UsageError(f"{path} has no rows")
-    return _own(path, lines, spec) if _is_own(lines[0]) else _foreign(path, lines, spec, columns or {})
+    return _foreign(path, lines, spec, columns or {})
 
 
-def _is_own(line: Line) -> bool:
-    return isinstance(line.cells.get("metrics"), dict) and "clock" in line.cells
+def _is_own(line: Mapping[str, Any] | None) -> bool:
+    return line is not None and isinstance(line.get("metrics"), dict) and "clock" in line
 
 
-def _own(path: Path, lines: Sequence[Line], spec: WorkloadSpec) -> FoundHistory:
-    """Rows as a run writes them."""
+def _own(path: Path, stream: TextIO, spec: WorkloadSpec) -> FoundHistory:
+    """Rows as a run writes them; a crash may have torn some, which the run itself leaves out too."""
     rows: list[HistoryRow] = []
-    for line in lines:
+    torn = 0
+    for number, text in enumerate(stream, start=1):
+        line = parse_line(text.encode())
+        if line is None:
+            torn += bool(text.strip())
+            continue
         try:
-            rows.append(HistoryRow.model_validate(parse_line(json.dumps(line.cells).encode())))
+            rows.append(HistoryRow.model_validate(line))
         except ValidationError as error:
             detail = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(str(part) for part in detail["loc"])
-            raise UsageError(f"{path}:{line.number}: {where}: {detail['msg']}; this is no row of a run") from None
+            raise UsageError(f"{path}:{number}: {where}: {detail['msg']}; this is no row of a run") from None
         if len(rows) > 1 and rows[-1].step < rows[-2].step:
-            raise line.fault("step", f"{rows[-1].step} comes after {rows[-2].step}; a history goes forward")
-    return FoundHistory(path, tuple(RuleRows(spec.metrics).rows(rows)))
+            said = f"{rows[-1].step} comes after {rows[-2].step}"
+            raise UsageError(f'{path}:{number}: column "step": {said}; a history goes forward')
+    notes = (f"{torn} torn {'line is' if torn == 1 else 'lines are'} left out, as a crash leaves them",) if torn else ()
+    return FoundHistory(path, tuple(RuleRows(spec.metrics).rows(rows)), notes)
 
 
 def _foreign(path: Path, lines: Sequence[Line], spec: WorkloadSpec, chosen: Mapping[str, str]) -> FoundHistory:

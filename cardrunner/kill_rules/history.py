@@ -133,7 +133,7 @@ def _progress(row: Row, span: Every) -> float | None:
 
 
 def _same(one: Row, other: Row) -> bool:
-    return (one.kind, one.step) == (other.kind, other.step)
+    return (one.kind, one.epoch, one.step) == (other.kind, other.epoch, other.step)
 
 
 def _validates(row: Row, name: str) -> bool:

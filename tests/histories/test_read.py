@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from cardrunner.errors import UsageError
 from cardrunner.histories import read_history
-from cardrunner.kill_rules import Row
+from cardrunner.kill_rules import Row, Watched
 from cardrunner.workloads.toy.spec import SPEC
 
 Write = Callable[..., Path]
@@ -56,6 +56,15 @@ def test_the_history_of_a_run_is_read_as_the_run_saw_it(toy_run: Any) -> None:
     assert validation.epoch_means["loss/total"] == run.rows[2].metrics["loss/total"]
     assert {"epoch_time", "wall_time", "cost"} < validation.metrics.keys()
     assert [("examples_per_second" in row.metrics) for row in found[:4]] == [False, True, False, True]
+
+
+def test_lines_of_a_run_that_a_crash_tore_are_left_out(toy_run: Any) -> None:
+    run = toy_run().train()
+    lines = run.folder.history.read_bytes().splitlines(keepends=True)
+    run.folder.history.write_bytes(b"".join([*lines[:2], lines[2][:40] + b"\n", *lines[3:-1], lines[-1][:-20]]))
+    found = read_history(run.folder.history, SPEC)
+    assert [row.step for row in found.rows] == [row.step for row in run.rows]
+    assert found.notes == ("2 torn lines are left out, as a crash leaves them",)
 
 
 def test_a_csv_has_metrics_by_name_or_alias(write: Write) -> None:
@@ -99,6 +108,18 @@ def test_a_history_exported_from_wandb_is_lines_of_json(write: Write) -> None:
         "epochs count from 0 there; they are read from 1",
         "its times are those since the start, loading included",
     )
+
+
+def test_a_number_of_json_that_is_none_stays_none(write: Write) -> None:
+    (row,) = rows(write("h.jsonl", "", ' {"epoch": 1, "val_loss": NaN, "accuracy": -Infinity}'))
+    assert math.isnan(row.metrics["val_loss"])
+    assert row.metrics["accuracy"] == -math.inf
+
+
+def test_steps_that_stand_still_hide_no_epoch(write: Write) -> None:
+    found = read_history(write("h.csv", "epoch,step,val_loss", "1,0,.9", "2,0,.25", "3,0,.25"), SPEC)
+    watched = Watched(found.rows)
+    assert [row.epoch for row in watched.validated("val_loss")] == [1, 2, 3]
 
 
 def test_epochs_may_be_counted_in_parts(write: Write) -> None:
@@ -151,6 +172,7 @@ def test_quantities_of_the_run_may_be_columns_too(write: Write) -> None:
         (("[", "]"), "h.csv:1:1: this is a JSON array; write one object a line"),
         (('{"val_loss": 1}', '{"val_loss": }'), "h.csv:2:14: this is not JSON: Expecting value"),
         (('{"val_loss": 1}', "3"), "h.csv:2:1: a row of a history is an object; write one a line"),
+        (('{"val_loss": 1, "val_loss": 2}',), 'h.csv:1: "val_loss" stands twice'),
         (('{"val_loss": true}',), 'h.csv:1: column "val_loss": is not a number'),
         (('{"val_loss": [1]}',), 'h.csv:1: column "val_loss": is not a number'),
         (('{"metrics": {}, "clock": {}}',), "h.csv:1: kind: Field required; this is no row of a run"),
