@@ -123,6 +123,7 @@ CHECKS: tuple[Check, ...] = (
     metric_checks.readings,
     rule_checks.directions,
     rule_checks.quantities,
+    rule_checks.out_of_reach,
     rule_checks.tighter_than_baseline,
     rule_checks.references,
     scope_checks.scopes,

@@ -16,6 +16,7 @@ from cardrunner.specs import Location, Remark
 CHANGEABLE = ("training", "infra")
 """The sections that a restart may change; data, model and the rules of the run stay as they were signed."""
 MAX_CHANGES = 16
+_LIKE = {"training": "batch_size", "infra": "timeout"}
 
 
 def changed_card(value: Mapping[str, Any], model: type[Card], changes: Mapping[str, Any]) -> Card:
@@ -39,7 +40,7 @@ def changed_card(value: Mapping[str, Any], model: type[Card], changes: Mapping[s
 
 
 def check_restarts(card: Card, value: Mapping[str, Any]) -> Iterator[Remark]:
-    """A restart says what to change, and the changed card is a card."""
+    """A restart says what to change, and each changed value is one that the card may have."""
     few = sum(len(rule.set or ()) for rule in card.kill_thresholds) <= MAX_CHANGES
     for index, rule in enumerate(card.kill_thresholds):
         loc: Location = ("kill_thresholds", index)
@@ -83,6 +84,10 @@ def section_validator(model: type[Card], section: str) -> TypeAdapter[Any]:
 
 def _with(section: Mapping[str, Any], path: tuple[str, ...], new: Any, whole: str) -> dict[str, Any]:
     key, *rest = path
+    if whole in CHANGEABLE:
+        raise UsageError(
+            f"is a whole section; write the path of each field that changes, such as {whole}.{_LIKE[whole]}"
+        )
     if whole.partition(".")[0] not in CHANGEABLE:
         raise UsageError(
             f"a restart may only change {' and '.join(CHANGEABLE)}; write a path such as training.batch_size"

@@ -17,6 +17,7 @@ from cardrunner.card.arithmetic import check_card
 from cardrunner.card.changes import changed_card, check_restarts, section_validator
 from cardrunner.card.document import Document, Fault
 from cardrunner.card.reader import MAX_FAULTS, read_bytes, read_document
+from cardrunner.card.restarted import check_restarted
 from cardrunner.card.schema.base import Section
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.data import DataSection
@@ -170,6 +171,8 @@ def _examine(data: bytes, file: str, sources: Path | Sequence[bytes], resolve: S
         part, faulty = _clean_part(value, model, error)
     if spec:
         remarks += check_card(part, spec, without=faulty)
+        if card is not None and not any(remark.severity == "error" for remark in remarks):
+            remarks += check_restarted(card, value, spec)
     faults += _as_faults(remarks, document)
     files = [own.file, *(base.file for base in bases)]
     return _Examined(own, bases, card, spec, _first(sorted(faults, key=partial(_place, files))))

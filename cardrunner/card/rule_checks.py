@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from itertools import combinations
 
@@ -13,6 +14,7 @@ from cardrunner.kill_rules.quantities import QUANTITIES
 from cardrunner.kill_rules.sided import Sided
 from cardrunner.kill_rules.stalled import Stalled
 from cardrunner.specs import Direction, Location, MetricNames, Remark, WorkloadSpec
+from cardrunner.units import format_dollars, format_duration
 
 Limited = tuple[int, Sided, float]
 """A rule with a fixed limit: its place in the card, itself, the limit."""
@@ -41,6 +43,20 @@ def quantities(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
             yield Remark(loc=loc, message=message)
         if rule.watches == "cost" and card.infra.price is None:
             yield Remark(loc=loc, message="cannot be metered without infra.price; state the price per hour")
+
+
+def out_of_reach(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
+    """Limits that no value is beyond, or every value."""
+    names = MetricNames(spec.metrics)
+    for index, rule, limit in _limited(card):
+        low, high, why = _range(card, names, rule.metric)
+        if not (limit < high if rule.over else limit > low):
+            message = f"never fires: {why}"
+        elif limit <= low if rule.metric in QUANTITIES and rule.over else (limit < low if rule.over else limit > high):
+            message = "fires at once: every value is beyond that"
+        else:
+            continue
+        yield Remark(loc=("kill_thresholds", index, rule.side), message=message, severity="warning")
 
 
 def tighter_than_baseline(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
@@ -105,6 +121,21 @@ def _limited(card: Card) -> Iterator[Limited]:
     for index, rule in enumerate(card.kill_thresholds):
         if isinstance(rule, Sided) and (limit := rule.limit) is not None:
             yield index, rule, limit
+
+
+def _range(card: Card, names: MetricNames, metric: str) -> tuple[float, float, str]:
+    """Between which values a metric or a quantity of a run lies, and why it does."""
+    budget, timeout = card.timing.budget, card.infra.timeout
+    if metric == "cost" and budget is not None:
+        return 0.0, budget, f"the run ends at the budget of {format_dollars(budget)}"
+    if metric == "wall_time" and timeout is not None:
+        attempts = 1 + card.infra.retries
+        times = f"{attempts} attempts of at most" if attempts > 1 else "an attempt ends after"
+        return 0.0, timeout * attempts, f"{times} {format_duration(timeout)}, and only a resume adds to that"
+    found = names.spec(metric) or names.training(metric)
+    if metric == "data_wait" or (found is not None and found.percent):
+        return 0.0, 1.0, "it is a share, from 0% to 100%"
+    return (0.0 if metric in QUANTITIES else -math.inf), math.inf, "no value is below 0"
 
 
 def _other_way(rule: Stalled, better: Direction) -> str:

@@ -49,6 +49,9 @@ def timeout(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
     limit = card.infra.timeout
     if limit is None:
         return
+    if limit == 0:
+        yield Remark(loc=("infra", "timeout"), message="0s ends every attempt at once; say how long one may take")
+        return
     columns = estimate(card)
     covered = covered_labels(columns) or "no calibration"
     for column in columns:

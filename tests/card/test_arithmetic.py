@@ -45,6 +45,12 @@ def test_the_shipped_card_has_the_two_warnings_it_should_have(policy_card: Loade
         ("below: 0.015", "below: 0.025", "warning: targets[0].below: asks for val_stick_mae < 0.025, which policy-imitation-4k has already with 0.02"),
         ("below: 0.015", "above: 0.015", 'warning: targets[0].above: val_stick_mae is better when smaller; did you mean "below"?'),
         ("after: 1 epoch\n    baseline", "after: 6 epochs\n    baseline", "warning: kill_thresholds[1].after: never fires: the run has 5 epochs"),
+        ("kill_thresholds:\n", "kill_thresholds:\n  - {metric: cost, above: $7.50, action: warn}\n", "warning: kill_thresholds[0].above: never fires: the run ends at the budget of $7.50"),
+        ("kill_thresholds:\n", "kill_thresholds:\n  - {metric: wall_time, above: 48h, action: warn}\n", "warning: kill_thresholds[0].above: never fires: 4 attempts of at most 12h, and only a resume adds to that"),
+        ("kill_thresholds:\n", "kill_thresholds:\n  - {metric: wall_time, above: 0s, action: warn}\n", "warning: kill_thresholds[0].above: fires at once: every value is beyond that"),
+        ("kill_thresholds:\n", "kill_thresholds:\n  - {metric: data_wait, above: 100%, action: warn}\n", "warning: kill_thresholds[0].above: never fires: it is a share, from 0% to 100%"),
+        ("kill_thresholds:\n", "kill_thresholds:\n  - {metric: val_button_pressed_acc, below: 110%, action: warn}\n", "warning: kill_thresholds[0].below: fires at once: every value is beyond that"),
+        ("kill_thresholds:\n", "kill_thresholds:\n  - {metric: val_button_pressed_acc, below: 0%, action: warn}\n", "warning: kill_thresholds[0].below: never fires: it is a share, from 0% to 100%"),
         ("not_decreasing_for: 2 epochs", "not_decreasing_for: 5 epochs", "warning: kill_thresholds[0].not_decreasing_for: never fires: it needs 6 epochs and the run has 5"),
         ("above: 0.030\n    after: 1 epoch\n    baseline: policy-p0-test", "above: 0.014\n    after: 1 epoch", None),
         ("    action: investigate\n    why: regression from baseline", "    action: investigate\n    set: {training.epochs: 3}", "kill_thresholds[2].set: is only for action: restart, and this is investigate"),
@@ -71,6 +77,11 @@ def test_numbers_and_names_that_disagree(edited: Edit, old: str, new: str, line:
 )
 def test_roundings_aliases_and_gaps_are_let_pass(edited: Edit, change: Change) -> None:
     assert said(edited, change) == set()
+
+
+def test_a_timeout_leaves_time(toy_card: Callable[..., LoadedCard]) -> None:
+    with pytest.raises(CardError, match=r"infra\.timeout: 0s ends every attempt at once; say how long one may take"):
+        toy_card({"infra.timeout": "0s"})
 
 
 def test_a_budget_needs_a_price(edited: Edit) -> None:
