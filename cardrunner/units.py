@@ -20,6 +20,7 @@ _QUANTITY = re.compile(rf"({_NUMBER}) ?([A-Za-zµ]+)")
 _PERCENT = re.compile(rf"({_NUMBER}) ?%")
 _DOLLARS = re.compile(rf"\$({_NUMBER})")
 _HOURLY = re.compile(rf"\$({_NUMBER})/(?:h|hr)")
+_EXPONENT = re.compile(r"[0-9.]+[eE][+-]?[0-9]")
 _FACTOR = re.compile(rf"({_NUMBER})x")
 
 _SECONDS = {"ms": Fraction(1, 1000), "s": Fraction(1), "min": Fraction(60), "h": Fraction(3600), "d": Fraction(86400)}
@@ -197,6 +198,8 @@ def rounding_of(value: float) -> float:
 
 def _every(text: object, example: str, *, whole: tuple[str, ...]) -> Every:
     written = _text(text, example)
+    if written != written.strip():
+        raise ValueError(f"has a space before or after it; write {example}")
     found = _QUANTITY.fullmatch(written)
     unit = _COUNTED.get(found[2]) if found else None
     if found is None or unit is None:
@@ -233,6 +236,8 @@ def _text(text: object, example: str) -> str:
     if not isinstance(text, str):
         bare = isinstance(text, int | float) and not isinstance(text, bool)
         raise ValueError(f"write a unit, such as {example}" if bare else f"write text such as {example}")
+    if _EXPONENT.match(text):
+        raise ValueError(f"a number with a unit has no exponent; write {example}")
     return text
 
 
