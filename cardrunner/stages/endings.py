@@ -87,7 +87,7 @@ def outcome(endings: Iterable[Ending], *, processes: int, run: str) -> Exception
     return _exception(raised[0], processes) if raised else None
 
 
-_FACTS = ("changes", "epoch", "step", "pieces")
+_FACTS = ("changes", "epoch", "step", "pieces", "progress", "seconds")
 _KINDS: dict[str, type[CardrunnerError]] = {
     name: kind for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, CardrunnerError)
 }

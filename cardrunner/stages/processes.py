@@ -69,7 +69,7 @@ def train_in_processes(ctx: RunContext, processes: int) -> None:
 
 def _split(ctx: RunContext, error: GroupOutOfMemory) -> Split:
     """What a rule of the card says about a step that did not fit, else smaller pieces."""
-    if (ending := judge_out_of_memory(ctx, epoch=error.epoch, step=error.step)) is not None:
+    if (ending := judge_out_of_memory(ctx, error)) is not None:
         raise ending
     split = halved(Split(step=error.step, pieces=error.pieces), ctx.card.training, str(error))
     message = f"{split_sentence(split)}; the processes go on from the newest checkpoint"

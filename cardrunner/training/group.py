@@ -109,11 +109,13 @@ class GroupOutOfMemory(CardrunnerError):
         epoch: the epoch in progress.
         step: the global step that failed.
         pieces: in how many pieces a batch went through the model.
+        progress: epochs trained so far.
+        seconds: of training so far.
     """
 
-    def __init__(self, reason: str, *, epoch: int, step: int, pieces: int) -> None:
+    def __init__(self, reason: str, *, epoch: int, step: int, pieces: int, progress: float, seconds: float) -> None:
         super().__init__(reason)
-        self.epoch, self.step, self.pieces = epoch, step, pieces
+        self.epoch, self.step, self.pieces, self.progress, self.seconds = epoch, step, pieces, progress, seconds
 
 
 def is_lost(error: BaseException | None) -> bool:

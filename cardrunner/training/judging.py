@@ -16,6 +16,7 @@ from cardrunner.runs.context import RunContext
 from cardrunner.runs.history import HistoryRow
 from cardrunner.runs.ledger import Event
 from cardrunner.runs.watched import RuleRows, baselines_of
+from cardrunner.training.group import GroupOutOfMemory
 from cardrunner.training.loop import Cursor
 from cardrunner.training.overrun import Overruns
 
@@ -170,9 +171,9 @@ class Judge:
         return RunStopped(f"stopped by the kill threshold {sentence}; the restart it asks for has been made already")
 
 
-def judge_out_of_memory(ctx: RunContext, *, epoch: int, step: int) -> CardrunnerError | None:
+def judge_out_of_memory(ctx: RunContext, error: GroupOutOfMemory) -> CardrunnerError | None:
     """Ask the rules about a step that did not fit; None to split the batch."""
-    at = Row(kind="event", epoch=epoch, step=step, progress=epoch - 1)
+    at = Row("event", error.epoch, error.step, error.progress, error.seconds)
     return Judge(ctx).event("out_of_memory", at, can_go_on=True)
 
 

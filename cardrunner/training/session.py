@@ -241,11 +241,12 @@ class Session:
     def on_out_of_memory(self, error: BaseException) -> None:
         """Restart where a rule says so; else let the batch be split."""
         cursor, reason = self.trainer.cursor, str(error).split("\n")[0]
-        if self.group.world > 1:
-            raise GroupOutOfMemory(reason, epoch=cursor.epoch, step=cursor.step + 1, pieces=cursor.pieces)
         failed = Split(step=cursor.step + 1, pieces=cursor.pieces)
-        progress = cursor.epoch - 1 + cursor.position / self.trainer.examples
-        at = Row("event", cursor.epoch, failed.step, progress, cursor.train_seconds)
+        progress, seconds = cursor.epoch - 1 + cursor.position / self.trainer.examples, cursor.train_seconds
+        if self.group.world > 1:
+            where = {"epoch": cursor.epoch, "step": failed.step, "pieces": failed.pieces}
+            raise GroupOutOfMemory(reason, **where, progress=progress, seconds=seconds)
+        at = Row("event", cursor.epoch, failed.step, progress, seconds)
         self.end_saved(self.judge.event("out_of_memory", at, can_go_on=True))
         split = halved(failed, self.training, reason)
         self.findings.splits.append(split)

@@ -159,7 +159,13 @@ def test_that_a_process_lost_another_one_explains_nothing() -> None:
     lost = ending(0, "RuntimeError", "gloo: Connection closed by peer", at=0.0, lost=True)
     first = outcome([lost, ending(1, "EnvironmentFailed", "the disk is full", at=1.0)], processes=2, run="x")
     assert (type(first), str(first)) == (EnvironmentFailed, "the disk is full")
-    memory = ending(1, "GroupOutOfMemory", "too much", at=3.0, facts={"epoch": 1, "step": 4, "pieces": 2})
+    memory = ending(
+        1,
+        "GroupOutOfMemory",
+        "too much",
+        at=3.0,
+        facts={"epoch": 1, "step": 4, "pieces": 2, "progress": 0.5, "seconds": 1.0},
+    )
     assert isinstance(outcome([lost, memory], processes=2, run="x"), GroupOutOfMemory)
     died = outcome([lost, ending(1, died=9), ending(0, died=1)], processes=2, run="x")
     assert "process 2 of 2 ended with 9 and no word; `cardrunner resume x` goes on" in str(died)
