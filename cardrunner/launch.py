@@ -14,7 +14,7 @@ from cardrunner.card.load import load_card
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.sign_off import Signature
 from cardrunner.contracts import Progress
-from cardrunner.errors import CardError, EnvironmentFailed, GateClosed, NameTaken, RunPaused, UsageError
+from cardrunner.errors import CardError, EnvironmentFailed, GateClosed, NameTaken, RunPaused, RunStopped, UsageError
 from cardrunner.evidence import as_row, prove_all
 from cardrunner.finish import Ending
 from cardrunner.gate.blocks import recorded_blocks
@@ -26,11 +26,14 @@ from cardrunner.redaction import found_in
 from cardrunner.runs.clock import utc_now
 from cardrunner.runs.create import create_run
 from cardrunner.runs.folder import RunFolder
+from cardrunner.runs.frozen import load_frozen
 from cardrunner.runs.latest import latest_events
 from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.records import ChecksRecord, LaunchRecord, read_record
 from cardrunner.runs.status import Status, derive_status
+from cardrunner.runs.stopped import stopped_by_rule
 from cardrunner.submit import run_attempt
+from cardrunner.units import format_dollars
 from cardrunner.worker import check_launched
 from cardrunner.workspace import Workspace
 
@@ -127,30 +130,46 @@ def resume(folder: RunFolder, *, acknowledge: str | None, progress: Progress, de
 
     Args:
         folder: the run.
-        acknowledge: why a run that was paused for investigation may go on.
+        acknowledge: why a run that was paused for investigation, or stopped by a kill threshold, may go on.
         progress: where to show it.
         detach: return once it is proved that it trains.
 
     Raises:
         NameTaken: the run lives, or is completed.
-        RunPaused: it waits for an acknowledgement.
+        RunPaused: it was paused and waits for an acknowledgement.
+        RunStopped: a kill threshold stopped it, which is to be acknowledged, or its budget is spent.
         GateClosed: a reviewer has blocked it since, or a key that signed it was revoked, or the clock runs behind.
         IntegrityError: the frozen card is not the one that was launched.
     """
     status = derive_status(folder)
     if status.live or status.state == "completed":
         raise NameTaken(f"run {folder.name} is {status.state}; there is nothing to resume")
-    if status.state == "investigate" and not acknowledge:
-        raise RunPaused(f"run {folder.name} is paused for investigation: {status.reason}; {_next_step(status)}")
+    if not acknowledge and status.state == "investigate":
+        raise RunPaused(f"run {folder.name} is {status.reason}")
+    if not acknowledge and stopped_by_rule(Ledger(folder.ledger).events()):
+        command = f'`cardrunner resume {folder.name} --acknowledge "why it may go on"`'
+        raise RunStopped(f"run {folder.name} was {status.reason}; {command} goes on all the same")
+    if detach:
+        _check_detachable(read_record(folder.launch, LaunchRecord).executor)
     if findings := (*behind(now(), latest_events(folder.root.parent)), *_objections(folder, progress)):
         raise GateClosed(findings)
     check_launched(folder)
+    _refuse_spent(folder, status)
     folder.stop_request.unlink(missing_ok=True)
     if acknowledge:
         Ledger(folder.ledger).append("acknowledged", text=acknowledge)
-    if detach:
-        _check_detachable(read_record(folder.launch, LaunchRecord).executor)
     return run_attempt(folder, detach=detach, progress=progress)
+
+
+def _refuse_spent(folder: RunFolder, status: Status) -> None:
+    """Another attempt would load its data, train a step and stop again, and that costs money too."""
+    card = load_frozen(folder, registry.workload_spec).card
+    budget = card.timing.budget
+    if budget is not None and status.cost_usd is not None and status.cost_usd >= budget:
+        raise RunStopped(
+            f"run {folder.name} has spent {format_dollars(status.cost_usd)} of its budget of {format_dollars(budget)} "
+            f"(timing.budget); what it made is in {folder.root}; to train on, sign a card with a larger budget"
+        )
 
 
 def _refuse_secrets(planned: Planned) -> None:
@@ -209,18 +228,13 @@ def _why_taken(folder: RunFolder, card: Card) -> str:
         return f"run {folder.name} is {status.state}; watch it with `cardrunner attach {folder.name}`"
     if status.state != "completed":
         reason = f" ({status.reason})" if status.reason else ""
-        return f"run {folder.name} ended before its plan did: {status.state}{reason}; {_next_step(status)}"
+        return f"run {folder.name} ended before its plan did: {status.state}{reason}; go on with `{status.next}`"
     again = (
         "launch it again under another --run-name"
         if card.repeat
         else "an approval is for one run: give the card a new name and have it signed"
     )
     return f"run {folder.name} is completed; {again}"
-
-
-def _next_step(status: Status) -> str:
-    acknowledge = ' --acknowledge "why it may go on"' if status.state == "investigate" else ""
-    return f"go on with `cardrunner resume {status.run}{acknowledge}`"
 
 
 def _objections(folder: RunFolder, progress: Progress) -> Iterator[str]:

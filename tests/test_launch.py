@@ -244,7 +244,7 @@ def test_a_card_that_was_changed_after_the_launch_does_not_run(make_card: MakeCa
     folder = run(card).folder
     folder.card_yaml.write_text(folder.card_yaml.read_text().replace("0.001", "1000"))
     with pytest.raises(errors.IntegrityError, match="was changed after the launch"):
-        go_on(folder)
+        go_on(folder, acknowledge="the limit was a typing error")
 
 
 def test_a_card_that_is_edited_in_the_workspace_does_not_touch_the_run(make_card: MakeCard) -> None:

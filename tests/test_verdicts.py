@@ -56,6 +56,32 @@ def test_a_verdict_in_the_middle_of_an_epoch_pauses_the_run_until_it_is_acknowle
     assert "the limit is a typing error" in page(ending)
 
 
+def test_a_run_that_a_rule_stopped_goes_on_only_when_somebody_says_why(make_card: MakeCard) -> None:
+    rule = {"metric": "val_loss", "above": 0.1, "action": "stop"}
+    ending = run(make_card({"kill_thresholds": [rule]}))
+    assert ending.exit_code == 5
+    with pytest.raises(errors.RunStopped, match=r"was stopped by the kill threshold val_loss > 0.1: .*--acknowledge"):
+        go_on(ending)
+    assert go_on(ending, acknowledge="the limit is a typing error").exit_code == 0
+
+
+def test_a_run_whose_budget_is_spent_does_not_go_on(make_card: MakeCard) -> None:
+    ending = run(make_card({"infra.price": "$3600/h", "timing.budget": "$1.10", "training.toy.step_ms": 60}))
+    assert (ending.exit_code, ending.status.state) == (5, "stopped")
+    before = len(Ledger(ending.folder.ledger).events())
+    with pytest.raises(errors.RunStopped, match=r"of its budget of \$1\.10 .*sign a card with a larger budget"):
+        go_on(ending, acknowledge="all the same")
+    assert len(Ledger(ending.folder.ledger).events()) == before
+
+
+def test_an_answer_is_recorded_only_where_the_run_goes_on(make_card: MakeCard) -> None:
+    rule = {"metric": "val_loss", "above": 0.1, "action": "investigate"}
+    ending = run(make_card({"kill_thresholds": [rule]}))
+    with pytest.raises(errors.UsageError, match="--detach: the inline executor"):
+        resume(ending.folder, acknowledge="x", detach=True, progress=NullProgress())
+    assert Ledger(ending.folder.ledger).events("acknowledged") == []
+
+
 def test_weights_that_are_no_numbers_restart_the_run_from_its_last_good_checkpoint(make_card: MakeCard) -> None:
     rule = {"event": "non_finite_weights", "action": "restart", "set": {"training.learning_rate": 0.001}}
     ending = run(make_card({"kill_thresholds": [rule], "training.toy.nan_at": 11}))

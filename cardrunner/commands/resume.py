@@ -13,7 +13,9 @@ HELP = "go on with a run that ended before its plan did"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The run, and the answer that a paused one waits for."""
     add_run_argument(parser)
-    parser.add_argument("--acknowledge", metavar="TEXT", help="why a run that was paused for investigation may go on")
+    parser.add_argument(
+        "--acknowledge", metavar="TEXT", help="why a run that was paused, or stopped by a kill threshold, may go on"
+    )
     parser.add_argument("--detach", action="store_true", help="return once it is proved that it trains")
 
 
