@@ -20,6 +20,7 @@ import torch
 from benchmarks.encoded_files import opened, short_games
 from benchmarks.timing import interleaved
 from cardrunner.workloads.melee.frame_dataset import FrameDataset, split_games
+from cardrunner.workloads.melee.windows import player_examples
 
 _CONTEXT = 10
 
@@ -41,7 +42,8 @@ def open_sides(path: Path) -> int:
     """Open and split; returns the number of examples."""
     data = opened(path)
     sides = (
-        FrameDataset(data, games, context_len=_CONTEXT, predict_player=0) for games in split_games(data.games, 0.9)
+        FrameDataset(data, games, context_len=_CONTEXT, make_batch=player_examples(0))
+        for games in split_games(data.games, 0.9)
     )
     return sum(map(len, sides))
 

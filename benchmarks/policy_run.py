@@ -23,6 +23,7 @@ from cardrunner.workloads.melee.generator import generate
 from cardrunner.workloads.melee.objective import PolicyObjective
 from cardrunner.workloads.melee.policy_mlp import PolicyMLP, PolicySizes
 from cardrunner.workloads.melee.spec import model_of
+from cardrunner.workloads.melee.windows import player_examples
 
 CARD = Path(__file__).parents[1] / "runcards" / "real-games.yaml"
 
@@ -53,7 +54,7 @@ def card(*, batch_size: int) -> Card:
 
 def dataset(of: Card, data: EncodedData) -> FrameDataset:
     """All examples of player 0."""
-    return FrameDataset(data, range(data.games), context_len=model_of(of).context_len, predict_player=0)
+    return FrameDataset(data, range(data.games), context_len=model_of(of).context_len, make_batch=player_examples(0))
 
 
 def policy(of: Card, *, fast: bool) -> PolicyMLP:

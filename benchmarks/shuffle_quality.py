@@ -26,6 +26,7 @@ from cardrunner.training.optim import make_schedule
 from cardrunner.workloads.melee.encoded_data import EncodedData
 from cardrunner.workloads.melee.frame_dataset import FrameDataset, split_games
 from cardrunner.workloads.melee.spec import model_of
+from cardrunner.workloads.melee.windows import player_examples
 
 _RESAMPLES = 10_000
 
@@ -50,7 +51,8 @@ def final_loss(read: Card, data: EncodedData, setting: Numerics, seed: int, bloc
     """Train from fresh weights of this seed; the example-weighted validation loss at the end."""
     sides = split_games(data.games, read.data.split.train)
     train, validation = (
-        FrameDataset(data, side, context_len=model_of(read).context_len, predict_player=0) for side in sides
+        FrameDataset(data, side, context_len=model_of(read).context_len, make_batch=player_examples(0))
+        for side in sides
     )
     training = read.training.model_copy(update={"seed": seed})
     one = trainer(read.model_copy(update={"training": training}), train, setting, fast=True)

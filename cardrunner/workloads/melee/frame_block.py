@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cardrunner.workloads.melee.layout import PlayerIndex
-from cardrunner.workloads.melee.windows import FrameBatch, Windows, example_of
+from cardrunner.contracts import Batch
+from cardrunner.workloads.melee.windows import MakeBatch, Where, Windows
 
 
 class FrameBlock:
@@ -21,24 +21,22 @@ class FrameBlock:
         ints: int64 (R, 17), likewise.
         sizes: int64 (S,), examples of each stretch, each at least 1; a stretch has K rows more.
         context_len: K.
-        predict_player: whose controller is the target.
+        make_batch: what an example is made of.
     """
 
-    def __init__(
-        self, floats: Tensor, ints: Tensor, sizes: Tensor, *, context_len: int, predict_player: PlayerIndex
-    ) -> None:
+    def __init__(self, floats: Tensor, ints: Tensor, sizes: Tensor, *, context_len: int, make_batch: MakeBatch) -> None:
         self.room = floats, ints
         """The memory, which a later block may overwrite."""
-        self._player = predict_player
+        self._make_batch, self._context_len = make_batch, context_len
         self._windows = Windows(floats, ints, context_len)
         self._length = int(sizes.sum())
+        self._sizes = sizes.to(floats.device)
         self._ends = sizes.cumsum(0).to(floats.device)  # (S,) examples up to and including each stretch
-        self._shifts = (torch.arange(len(sizes)) * context_len).to(floats.device)
 
     def __len__(self) -> int:
         return self._length
 
-    def __getitems__(self, indices: Tensor) -> FrameBatch:
+    def __getitems__(self, indices: Tensor) -> Batch:
         """Gathered where the frames are; nothing waits for the device.
 
         Args:
@@ -46,4 +44,7 @@ class FrameBlock:
         """
         numbers = indices.to(torch.int64)
         stretch = torch.searchsorted(self._ends, numbers, right=True)
-        return example_of(self._windows.gather(numbers + self._shifts[stretch]), self._player)
+        beyond = self._ends[stretch] + (stretch + 1) * self._context_len  # (B,) rows up to and including the stretch
+        rows = numbers + stretch * self._context_len
+        first = beyond - self._sizes[stretch] - self._context_len
+        return self._make_batch(self._windows, Where(rows, first, beyond))

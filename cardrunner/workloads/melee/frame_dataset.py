@@ -1,4 +1,4 @@
-"""Examples of a policy: K frames of a game and the controller of the frame after them.
+"""Examples of games: K frames and what comes after them, whatever a model makes of it.
 
 Shapes:
     B  examples            K  context frames, oldest first
@@ -20,9 +20,9 @@ from cardrunner.contracts import Batch, BatchDataset, Span
 from cardrunner.training.bus import Bus
 from cardrunner.workloads.melee.encoded_data import EncodedData
 from cardrunner.workloads.melee.frame_block import FrameBlock
-from cardrunner.workloads.melee.layout import BYTES_PER_FRAME, FLOATS, INTS, PlayerIndex
+from cardrunner.workloads.melee.layout import BYTES_PER_FRAME, FLOATS, INTS
 from cardrunner.workloads.melee.row_reader import RowRange, RowReader
-from cardrunner.workloads.melee.windows import FrameBatch, Windows, example_of
+from cardrunner.workloads.melee.windows import MakeBatch, Where, Windows
 
 _STAGED_ROWS = 131_072  # rows on their way to another device at a time, 47 MB
 _SLACK = 32  # blocks of equal examples differ a little in rows; room to spare lets each reuse the memory of the first
@@ -35,12 +35,12 @@ class FrameDataset:
         data: opened files.
         games: which games, a range over all files; those of K frames or fewer have no example.
         context_len: K.
-        predict_player: whose controller is the target; for player 1 the halves of the context are swapped.
+        make_batch: what an example is made of, such as `player_examples`.
     """
 
-    def __init__(self, data: EncodedData, games: range, *, context_len: int, predict_player: PlayerIndex) -> None:
+    def __init__(self, data: EncodedData, games: range, *, context_len: int, make_batch: MakeBatch) -> None:
         self.context_len = context_len
-        self.predict_player = predict_player
+        self.make_batch = make_batch
         self._first_rows = data.first_rows
         self._files = [Windows(file.floats, file.ints, context_len) for file in data.files]
         self._reader = RowReader(data)
@@ -54,16 +54,16 @@ class FrameDataset:
     def __len__(self) -> int:
         return self._length
 
-    def __getitems__(self, indices: Tensor) -> FrameBatch:
+    def __getitems__(self, indices: Tensor) -> Batch:
         """One vectorised gather.
 
         Args:
             indices: int64 (B,), example numbers 0..len-1 in any order.
 
         Returns:
-            see `FrameBatch`.
+            what `make_batch` makes.
         """
-        return example_of(self._gather(self.rows(indices)), self.predict_player)
+        return self._gather(self._where(indices))
 
     def group_sizes(self) -> Tensor:
         """Examples of each game: int64 (G,)."""
@@ -89,7 +89,7 @@ class FrameDataset:
             bus.fill((floats[place], ints[place]), partial(self._reader.read, part))
             filled = place.stop
         sizes = torch.tensor([span.beyond - span.first for span in spans], dtype=torch.int64)
-        return FrameBlock(floats, ints, sizes, context_len=self.context_len, predict_player=self.predict_player)
+        return FrameBlock(floats, ints, sizes, context_len=self.context_len, make_batch=self.make_batch)
 
     def foresee(self, spans: Sequence[Span]) -> None:
         """Have the system begin to read."""
@@ -97,13 +97,13 @@ class FrameDataset:
 
     def pack(self, indices: Tensor) -> Batch:
         """A batch with its categories as int16, the widest that any vocabulary needs; on the host."""
-        floats, ints, target = self.__getitems__(indices)
-        return floats, ints.short(), target
+        floats, ints, *rest = self.__getitems__(indices)
+        return floats, ints.short(), *rest
 
     def unpack(self, packed: Batch) -> Batch:
         """The inverse of `pack`, on any device."""
-        floats, ints, target = packed
-        return floats, ints.long(), target
+        floats, ints, *rest = packed
+        return floats, ints.long(), *rest
 
     def _ranges(self, spans: Sequence[Span]) -> Iterator[RowRange]:
         """The rows of each span's examples, over all files."""
@@ -113,26 +113,29 @@ class FrameDataset:
 
     def rows(self, indices: Tensor) -> Tensor:
         """First context row of each example, over all files: int64 (B,); IndexError outside the dataset."""
+        return self._where(indices).rows
+
+    def _where(self, indices: Tensor) -> Where:
         if len(indices) and not 0 <= int(indices.min()) <= int(indices.max()) < self._length:
             raise IndexError(f"example {int(indices.min())} to {int(indices.max())} of {self._length}")
         game = torch.searchsorted(self._ends, indices, right=True)
-        return indices + self._shifts[game]
+        starts = self._starts[game]
+        return Where(indices + self._shifts[game], starts, starts + self._counts[game] + self.context_len)
 
-    def _gather(self, rows: Tensor) -> FrameBatch:
-        """Contexts of first rows (B,): floats, ints and the frame that follows, float32 (B, 56)."""
+    def _gather(self, where: Where) -> Batch:
+        """The batch of some examples, each from its own file."""
         if len(self._files) == 1:
-            return self._files[0].gather(rows)
-        owner = torch.searchsorted(self._first_rows, rows, right=True) - 1
+            return self.make_batch(self._files[0], where)
+        owner = torch.searchsorted(self._first_rows, where.rows, right=True) - 1
         order = torch.argsort(owner, stable=True)
         counts = torch.bincount(owner, minlength=len(self._files)).tolist()
-        groups = torch.split(rows.index_select(0, order), counts)
+        groups = zip(*(torch.split(part.index_select(0, order), counts) for part in where), strict=True)
         parts = [
-            file.gather(group - first)
+            self.make_batch(file, Where(*group).shifted(first))
             for file, group, first in zip(self._files, groups, self._first_rows.tolist(), strict=False)
         ]
         back = torch.argsort(order)
-        floats, ints, following = (torch.cat(tensors).index_select(0, back) for tensors in zip(*parts, strict=True))
-        return floats, ints, following
+        return tuple(torch.cat(tensors).index_select(0, back) for tensors in zip(*parts, strict=True))
 
 
 def _memory(rows: int, bus: Bus, reuse: BatchDataset | None) -> tuple[Tensor, Tensor]:

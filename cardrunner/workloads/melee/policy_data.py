@@ -17,6 +17,7 @@ from cardrunner.workloads.melee.generator import generate
 from cardrunner.workloads.melee.policy_facts import value_facts, written_facts
 from cardrunner.workloads.melee.spec import data_of, model_of
 from cardrunner.workloads.melee.spec_sections import Generator
+from cardrunner.workloads.melee.windows import player_examples
 
 
 class PolicyData:
@@ -38,7 +39,7 @@ class PolicyData:
         self.block_bytes: int | None = section.shuffle_block if shuffle == "block" else None
         self.train_games, self.validation_games = split_games(encoded.games, section.split.train)
         sides = (
-            FrameDataset(encoded, games, context_len=context_len, predict_player=section.predict_player)
+            FrameDataset(encoded, games, context_len=context_len, make_batch=player_examples(section.predict_player))
             for games in (self.train_games, self.validation_games)
         )
         self.train: BatchDataset

@@ -2,7 +2,7 @@
 
 Shapes:
     B  examples            K  context frames, oldest first
-    F  numbers per frame after embedding: 196 = 56 floats + 2 players x 68 + stage 4
+    F  numbers per frame after embedding, see `FrameEmbedding`
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from cardrunner.errors import IntegrityError
 from cardrunner.workloads.melee.encoding import EncodingConfig
 from cardrunner.workloads.melee.fast_trunk import can_go_fast, fast_trunk
-from cardrunner.workloads.melee.layout import ANALOG, BUTTONS, INTS_PER_PLAYER
-from cardrunner.workloads.melee.lookup import look_up
+from cardrunner.workloads.melee.frame_embedding import FrameEmbedding
+from cardrunner.workloads.melee.layout import ANALOG, BUTTONS
+from cardrunner.workloads.melee.weight_checks import check_weights
 
 MODEL_TYPE = "policy_mlp"
 
@@ -49,7 +50,7 @@ class Controls:
         return self.button_logits > 0
 
 
-class PolicyMLP(nn.Module):
+class PolicyMLP(FrameEmbedding):
     """Embeds K frames, flattens them oldest first, and reads the controller off a two-layer trunk.
 
     Args:
@@ -62,21 +63,9 @@ class PolicyMLP(nn.Module):
             `cardrunner.workloads.melee.lookup` on a GPU; False keeps to the plain modules, which define the model.
     """
 
-    fast = True
-
     def __init__(self, sizes: PolicySizes, *, dropout: float = 0.1, encoding: EncodingConfig | None = None) -> None:
-        super().__init__()
+        super().__init__(encoding)
         self.sizes = sizes
-        self.encoding = encoding or EncodingConfig()
-        self.action_embed = nn.Embedding(self.encoding.action_vocab, self.encoding.action_embed_dim)
-        self.jumps_embed = nn.Embedding(self.encoding.jumps_vocab, self.encoding.jumps_embed_dim)
-        self.character_embed = nn.Embedding(self.encoding.character_vocab, self.encoding.character_embed_dim)
-        self.stage_embed = nn.Embedding(self.encoding.stage_vocab, self.encoding.stage_embed_dim)
-        self.l_cancel_embed = nn.Embedding(self.encoding.l_cancel_vocab, self.encoding.l_cancel_embed_dim)
-        self.hurtbox_embed = nn.Embedding(self.encoding.hurtbox_vocab, self.encoding.hurtbox_embed_dim)
-        self.ground_embed = nn.Embedding(self.encoding.ground_vocab, self.encoding.ground_embed_dim)
-        self.last_attack_embed = nn.Embedding(self.encoding.last_attack_vocab, self.encoding.last_attack_embed_dim)
-        self.state_age_embed = nn.Embedding(self.encoding.state_age_embed_vocab, self.encoding.state_age_embed_dim)
         self.trunk = nn.Sequential(
             nn.Linear(sizes.context_len * self.encoding.frame_width, sizes.hidden_dim),
             nn.ReLU(),
@@ -88,28 +77,6 @@ class PolicyMLP(nn.Module):
         self.analog_head = nn.Linear(sizes.trunk_dim, len(ANALOG))
         self.button_head = nn.Linear(sizes.trunk_dim, len(BUTTONS))
 
-    def frame_vectors(self, floats: Tensor, ints: Tensor) -> Tensor:
-        """Each frame as numbers.
-
-        Args:
-            floats: float (B, K, 56).
-            ints: int (B, K, 17), inside their vocabularies.
-
-        Returns:
-            float (B, K, F): floats, player 0's embeddings, player 1's, the stage's.
-        """
-        tables = [self.get_submodule(f"{table.name}_embed") for table in self.encoding.player_embeddings]
-        of_players = torch.cat(  # (B, K, 2, 68)
-            [self._embedded(table, ints[..., column:-1:INTS_PER_PLAYER]) for column, table in enumerate(tables)], dim=-1
-        ).flatten(-2)
-        return torch.cat([floats, of_players, self._embedded(self.stage_embed, ints[..., -1])], dim=-1)
-
-    def _embedded(self, table: nn.Module, codes: Tensor) -> Tensor:
-        if self.fast and self.training and codes.is_cuda:
-            return look_up(table.weight, codes)  # type: ignore[arg-type]
-        embedded: Tensor = table(codes)
-        return embedded
-
     def forward(self, float_ctx: Tensor, int_ctx: Tensor) -> Controls:
         """Predict the controller of the frame after the context.
 
@@ -118,8 +85,7 @@ class PolicyMLP(nn.Module):
             int_ctx: int (B, K, 17), likewise.
         """
         if self.fast and self.training and can_go_fast(self.trunk, float_ctx):
-            tables = [self.get_parameter(f"{table.name}_embed.weight") for table in self.encoding.embeddings]
-            hidden = fast_trunk(self.trunk, tables, self.encoding, float_ctx, int_ctx)
+            hidden = fast_trunk(self.trunk, self.tables(), self.encoding, float_ctx, int_ctx)
         else:
             hidden = self.trunk(self.frame_vectors(float_ctx, int_ctx).flatten(1))
         return Controls(torch.sigmoid(self.analog_head(hidden)), self.button_head(hidden))
@@ -151,19 +117,6 @@ def policy_from_weights(weights: Mapping[str, Tensor], encoding: EncodingConfig 
     """
     encoding = encoding or EncodingConfig()
     model = PolicyMLP(sizes_of(weights, encoding), encoding=encoding)
-    _check_weights(weights, model.state_dict())
+    check_weights(weights, model.state_dict(), "a PolicyMLP")
     model.load_state_dict(dict(weights))
     return model.eval()
-
-
-def _check_weights(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
-    missing, foreign = sorted(expected.keys() - weights.keys()), sorted(weights.keys() - expected.keys())
-    if missing or foreign:
-        parts = [f"lacks {', '.join(missing)}"] if missing else []
-        parts += [f"has {', '.join(foreign[:6])}, which a PolicyMLP has not"] if foreign else []
-        raise IntegrityError(f"it {' and '.join(parts)}; these are not the weights of a PolicyMLP")
-    for name, tensor in weights.items():
-        if tensor.shape != expected[name].shape:
-            raise IntegrityError(f"{name} has shape {tuple(tensor.shape)}, expected {tuple(expected[name].shape)}")
-        if not bool(tensor.isfinite().all()):
-            raise IntegrityError(f"{name} holds NaN or infinite values; this checkpoint cannot play")

@@ -6,13 +6,34 @@ Shapes:
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import torch
 from torch import Tensor
 
+from cardrunner.contracts import Batch
 from cardrunner.workloads.melee.layout import PlayerIndex, controller_slice
 from cardrunner.workloads.melee.perspective import swap_floats, swap_ints
 
 FrameBatch = tuple[Tensor, Tensor, Tensor]
 """float_ctx float32 (B, K, 56), int_ctx int64 (B, K, 17), the predicted player's half first; target float32 (B, 13)."""
+
+
+class Where(NamedTuple):
+    """Examples of a table: int64 (B,) each, and no example reaches beyond its game."""
+
+    rows: Tensor
+    """First row of the context."""
+    first: Tensor
+    """First row of its game that is in the table."""
+    beyond: Tensor
+    """Row after the last one of its game that is in the table."""
+
+    def shifted(self, rows: int) -> Where:
+        """The same examples in a table that begins so many rows later."""
+        return Where(*(part - rows for part in self))
 
 
 class Windows:
@@ -25,23 +46,47 @@ class Windows:
     """
 
     def __init__(self, floats: Tensor, ints: Tensor, context_len: int) -> None:
-        self._floats, self._ints, self._context_len = floats, ints, context_len
+        self._floats, self._ints, self.context_len = floats, ints, context_len
         self._float_windows = _overlapping(floats, context_len)
         self._int_windows = _overlapping(ints, context_len)
 
     def gather(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Contexts that begin at rows (B,): floats (B, K, 56), ints (B, K, 17), and the floats after them (B, 56)."""
-        size = (len(rows), self._context_len)
+        size = (len(rows), self.context_len)
         return (
             self._float_windows.index_select(0, rows).view(*size, self._floats.shape[1]),
             self._int_windows.index_select(0, rows).view(*size, self._ints.shape[1]),
-            self._floats.index_select(0, rows + self._context_len),
+            self._floats.index_select(0, rows + self.context_len),
+        )
+
+    def around(self, rows: Tensor, *, before: int, after: int) -> tuple[Tensor, Tensor]:
+        """Contexts that begin at rows (B,), with so many frames before and after them.
+
+        A frame outside the table is its nearest one; whoever asks has to know which frames count.
+
+        Returns:
+            floats (B, before + K + after, 56) and ints (B, before + K + after, 17).
+        """
+        steps = torch.arange(-before, self.context_len + after, device=rows.device)
+        every = (rows[:, None] + steps).clamp(0, len(self._floats) - 1).flatten()
+        size = (len(rows), len(steps))
+        return (
+            self._floats.index_select(0, every).view(*size, self._floats.shape[1]),
+            self._ints.index_select(0, every).view(*size, self._ints.shape[1]),
         )
 
 
-def example_of(gathered: tuple[Tensor, Tensor, Tensor], player: PlayerIndex) -> FrameBatch:
-    """What `Windows.gather` gave, as a player sees it."""
-    floats, ints, following = gathered
+MakeBatch = Callable[[Windows, Where], Batch]
+"""What makes a batch of examples: floats first, ints second, then whatever else it needs, each with B first."""
+
+
+def player_examples(player: PlayerIndex) -> MakeBatch:
+    """Examples of a policy, as a player sees them: a `FrameBatch`."""
+    return partial(_player_batch, player=player)
+
+
+def _player_batch(windows: Windows, where: Where, *, player: PlayerIndex) -> FrameBatch:
+    floats, ints, following = windows.gather(where.rows)
     target = following[:, controller_slice(player)].contiguous()
     if player == 1:
         return swap_floats(floats), swap_ints(ints), target

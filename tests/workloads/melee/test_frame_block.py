@@ -15,6 +15,7 @@ from cardrunner.workloads.melee import frame_dataset
 from cardrunner.workloads.melee.encoded_data import open_data
 from cardrunner.workloads.melee.frame_dataset import FrameDataset
 from cardrunner.workloads.melee.layout import BYTES_PER_FRAME, PlayerIndex
+from cardrunner.workloads.melee.windows import player_examples
 
 K = 4
 CPU = torch.device("cpu")
@@ -26,7 +27,7 @@ def make_dataset(make_file: Callable[..., Path]) -> Callable[..., FrameDataset]:
     paths = [make_file(30, 4, 20), make_file(25, 9, 40, name="b.pt", seed=7)]
 
     def make(player: PlayerIndex = 0) -> FrameDataset:
-        return FrameDataset(open_data(paths), range(6), context_len=K, predict_player=player)
+        return FrameDataset(open_data(paths), range(6), context_len=K, make_batch=player_examples(player))
 
     return make
 

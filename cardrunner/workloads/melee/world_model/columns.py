@@ -1,0 +1,77 @@
+"""Which columns of a frame a world model predicts, in the order of its outputs. Torch-free.
+
+Per output: player 0's columns, then player 1's. What it does not predict: the controllers, which it is given; the
+character and the stage, which stay; the age of an action, which follows from the action.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from cardrunner.workloads.melee.encoding import EncodingConfig
+from cardrunner.workloads.melee.layout import BINARY, PLAYERS, controller_slice, float_index, int_index
+
+CONTINUOUS_FIELDS: Final = ("percent", "x", "y", "shield")
+VELOCITY_FIELDS: Final = ("speed_air_x", "speed_y", "speed_ground_x", "speed_attack_x", "speed_attack_y")
+DYNAMICS_FIELDS: Final = ("hitlag", "stocks", "combo_count")
+
+
+def _columns(fields: tuple[str, ...]) -> tuple[int, ...]:
+    return tuple(float_index(name, player) for player in PLAYERS for name in fields)
+
+
+CONTINUOUS_COLUMNS: Final = _columns(CONTINUOUS_FIELDS)
+"""Predicted as a change against the frame before: percent, x, y, shield."""
+VELOCITY_COLUMNS: Final = _columns(VELOCITY_FIELDS)
+"""Predicted as a change against the frame before."""
+DYNAMICS_COLUMNS: Final = _columns(DYNAMICS_FIELDS)
+"""Predicted as they are: hitlag, stocks, combo count."""
+BINARY_COLUMNS: Final = _columns(BINARY)
+"""Predicted as logits: facing, invulnerable, on ground."""
+POSITION_COLUMNS: Final = _columns(("x", "y"))
+CONTROL_COLUMNS: Final = tuple(
+    column for player in PLAYERS for column in range(controller_slice(player).start, controller_slice(player).stop)
+)
+"""Both controllers of a frame: what a world model is told of the frame that it predicts."""
+CONTROLS: Final = len(CONTROL_COLUMNS)
+NUMBERS: Final = (
+    ("continuous", len(CONTINUOUS_COLUMNS)),
+    ("binary", len(BINARY_COLUMNS)),
+    ("velocity", len(VELOCITY_COLUMNS)),
+    ("dynamics", len(DYNAMICS_COLUMNS)),
+)
+"""Heads that give numbers, with their widths, in the order of existing checkpoints."""
+
+
+class Category(NamedTuple):
+    """A categorical column of each player that is predicted as logits."""
+
+    name: str
+    """Of the head, ``p0_<name>_head``, and of the embedding table."""
+    field: str
+    """The int column of the frame, without the player."""
+
+    @property
+    def columns(self) -> tuple[int, int]:
+        """Player 0's and player 1's."""
+        return int_index(self.field, 0), int_index(self.field, 1)
+
+    def vocabulary(self, encoding: EncodingConfig) -> int:
+        """How many values it has."""
+        return next(table.vocab for table in encoding.player_embeddings if table.name == self.name)
+
+
+CATEGORIES: Final = (
+    Category("action", "action"),
+    Category("jumps", "jumps_left"),
+    Category("l_cancel", "l_cancel"),
+    Category("hurtbox", "hurtbox_state"),
+    Category("ground", "ground"),
+    Category("last_attack", "last_attack_landed"),
+)
+
+
+def outputs(encoding: EncodingConfig) -> int:
+    """Numbers that a world model gives for a frame: 1,050 with the usual vocabularies."""
+    logits = sum(category.vocabulary(encoding) for category in CATEGORIES)
+    return sum(width for _, width in NUMBERS) + len(PLAYERS) * logits

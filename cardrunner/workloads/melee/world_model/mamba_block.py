@@ -1,0 +1,77 @@
+"""A Mamba-2 block and its norms. Names are those of existing checkpoints.
+
+Shapes:
+    B  examples    T  frames    D  d_model    I  d_inner = 2 D    H  heads    N  d_state    S  I + 2 N
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cardrunner.workloads.melee.world_model.ssd import scan_in_chunks, scan_sequentially
+
+EXPAND: Final = 2
+CONV_WIDTH: Final = 4
+EPSILON: Final = 1e-5
+_SHORTEST_STEP, _LONGEST_STEP = 0.001, 0.1  # dt at the start, as in the paper's code
+_SLOWEST, _FASTEST = 1.0, 16.0  # -A at the start, likewise
+
+
+class RMSNorm(nn.Module):
+    """``weight * x / rms(x)`` over the last axis."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Same shape."""
+        return functional.rms_norm(x, self.weight.shape, self.weight, EPSILON)
+
+
+class Mamba2Block(nn.Module):
+    """One block, without the residual around it.
+
+    Args:
+        d_model: D.
+        d_state: N.
+        headdim: numbers per head; I is a multiple of it.
+        chunk_size: frames per chunk of the scan; None: frame by frame.
+    """
+
+    def __init__(self, d_model: int, *, d_state: int, headdim: int, chunk_size: int | None) -> None:
+        super().__init__()
+        self.d_inner, self.d_state, self.headdim, self.chunk_size = EXPAND * d_model, d_state, headdim, chunk_size
+        heads, convolved = self.d_inner // headdim, self.d_inner + 2 * d_state
+        step = torch.exp(torch.empty(heads).uniform_(math.log(_SHORTEST_STEP), math.log(_LONGEST_STEP)))
+        self.dt_bias = nn.Parameter(step + torch.log(-torch.expm1(-step)))  # softplus turns it into the step again
+        self.A_log = nn.Parameter(torch.empty(heads).uniform_(_SLOWEST, _FASTEST).log())
+        self.D = nn.Parameter(torch.ones(heads))
+        self.in_proj = nn.Linear(d_model, self.d_inner + convolved + heads, bias=False)
+        self.conv1d = nn.Conv1d(convolved, convolved, CONV_WIDTH, groups=convolved, padding=CONV_WIDTH - 1)
+        self.norm = RMSNorm(self.d_inner)
+        self.out_proj = nn.Linear(self.d_inner, d_model, bias=False)
+
+    def forward(self, u: Tensor) -> Tensor:
+        """(B, T, D) to (B, T, D), from a zero state on."""
+        frames = u.shape[1]
+        z, convolved, dt = torch.split(
+            self.in_proj(u), [self.d_inner, self.d_inner + 2 * self.d_state, len(self.A_log)], -1
+        )
+        convolved = functional.silu(self.conv1d(convolved.transpose(1, 2))[..., :frames].transpose(1, 2))
+        x, b, c = torch.split(convolved, [self.d_inner, self.d_state, self.d_state], -1)
+        x = x.unflatten(-1, (-1, self.headdim))
+        y = self._scan(x, functional.softplus(dt + self.dt_bias), b, c) + x * self.D[:, None]
+        output: Tensor = self.out_proj(self.norm(y.flatten(2) * functional.silu(z)))
+        return output
+
+    def _scan(self, x: Tensor, dt: Tensor, b: Tensor, c: Tensor) -> Tensor:
+        rate = -torch.exp(self.A_log)
+        if self.chunk_size is None:
+            return scan_sequentially(x, dt, rate, b, c)
+        return scan_in_chunks(x, dt, rate, b, c, chunk=min(self.chunk_size, x.shape[1]))
