@@ -42,7 +42,7 @@ def open_sides(path: Path) -> int:
     """Open and split; returns the number of examples."""
     data = opened(path)
     sides = (
-        FrameDataset(data, games, context_len=_CONTEXT, make_batch=player_examples(0))
+        FrameDataset(data, games, context_len=_CONTEXT, examples=player_examples(0))
         for games in split_games(data.games, 0.9)
     )
     return sum(map(len, sides))

@@ -54,7 +54,7 @@ def card(*, batch_size: int) -> Card:
 
 def dataset(of: Card, data: EncodedData) -> FrameDataset:
     """All examples of player 0."""
-    return FrameDataset(data, range(data.games), context_len=model_of(of).context_len, make_batch=player_examples(0))
+    return FrameDataset(data, range(data.games), context_len=model_of(of).context_len, examples=player_examples(0))
 
 
 def policy(of: Card, *, fast: bool) -> PolicyMLP:

@@ -51,8 +51,7 @@ def final_loss(read: Card, data: EncodedData, setting: Numerics, seed: int, bloc
     """Train from fresh weights of this seed; the example-weighted validation loss at the end."""
     sides = split_games(data.games, read.data.split.train)
     train, validation = (
-        FrameDataset(data, side, context_len=model_of(read).context_len, make_batch=player_examples(0))
-        for side in sides
+        FrameDataset(data, side, context_len=model_of(read).context_len, examples=player_examples(0)) for side in sides
     )
     training = read.training.model_copy(update={"seed": seed})
     one = trainer(read.model_copy(update={"training": training}), train, setting, fast=True)

@@ -49,6 +49,9 @@ WORKLOADS: dict[str, WorkloadEntry] = {
     "melee-policy": WorkloadEntry(
         "cardrunner.workloads.melee.spec:SPEC", "cardrunner.workloads.melee.workload:WORKLOAD"
     ),
+    "melee-world-model": WorkloadEntry(
+        "cardrunner.workloads.melee.world_model.spec:SPEC", "cardrunner.workloads.melee.world_model.workload:WORKLOAD"
+    ),
 }
 DEFAULT_WORKLOAD = "melee-policy"
 """What `cardrunner new` begins with."""

@@ -7,9 +7,9 @@ from typing import Final, Literal
 
 from cardrunner.errors import UsageError
 
-AgentKind = Literal["policy", "random", "noop", "hold-forward"]
+AgentKind = Literal["policy", "random", "noop", "hold-forward", "replay"]
 
-SCRIPTED: Final[tuple[AgentKind, ...]] = ("random", "noop", "hold-forward")
+SCRIPTED: Final[tuple[AgentKind, ...]] = ("random", "noop", "hold-forward", "replay")
 WRITTEN: Final = ("policy:best", "policy:latest", "policy:PATH", *SCRIPTED)
 BEST, LATEST = "best", "latest"
 

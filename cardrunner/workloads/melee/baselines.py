@@ -6,7 +6,7 @@ would turn the prediction around, the logit is held on the side that the predict
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -14,14 +14,13 @@ from torch import Tensor
 
 from cardrunner.contracts import Batch
 from cardrunner.workloads.melee.encoded_data import EncodedData
+from cardrunner.workloads.melee.game_pairs import MOST_ROWS, pairs_of_games
 from cardrunner.workloads.melee.layout import ANALOG, NEUTRAL_CONTROL, PlayerIndex, controller_slice
 from cardrunner.workloads.melee.metric_names import NEUTRAL, REPEAT_LAST, TRAINING_MEAN
 from cardrunner.workloads.melee.policy_mlp import Controls
 
 _OWN_CONTROLLER = controller_slice(0)
 _LEAST_LOGIT = 1e-3
-_CHUNK_ROWS = 262_144
-_MOST_ROWS = 20_000_000  # 4.5 GB of floats; more would change no digit that anybody reads
 
 Predictor = Callable[[Batch], Controls]
 
@@ -44,33 +43,19 @@ class ControllerCounts:
 
 
 def count_controllers(
-    data: EncodedData, games: range, player: PlayerIndex, *, most_rows: int = _MOST_ROWS
+    data: EncodedData, games: range, player: PlayerIndex, *, most_rows: int = MOST_ROWS
 ) -> ControllerCounts:
     """Count a player's controllers over a run of games; over evenly spaced ones of them where there are more rows."""
     analog, down = torch.zeros(len(ANALOG), dtype=torch.float64), torch.zeros(8, dtype=torch.int64)
     transitions, rows = torch.zeros(2, 2, 8, dtype=torch.int64), 0
-    for first, last in _stretches(data, games, most_rows):
-        for start in range(first, last, _CHUNK_ROWS):
-            stop = min(start + _CHUNK_ROWS, last)
-            before = max(start - 1, first)
-            values = data.rows(before, stop)[0][:, controller_slice(player)]
-            analog += values[start - before :, : len(ANALOG)].double().sum(0)
-            pressed = values[:, len(ANALOG) :] > 0.5
-            down += pressed[start - before :].sum(0)
-            transitions += _transitions(pressed, _inside_a_game(data.offsets, before, stop))
-        rows += last - first
+    for part in pairs_of_games(data, games, most_rows=most_rows):
+        values = part.floats[:, controller_slice(player)]
+        analog += values[part.new, : len(ANALOG)].double().sum(0)
+        pressed = values[:, len(ANALOG) :] > 0.5
+        down += pressed[part.new].sum(0)
+        transitions += _transitions(pressed, part.inside)
+        rows += len(values[part.new])
     return ControllerCounts(rows, analog / max(rows, 1), down, transitions)
-
-
-def _stretches(data: EncodedData, games: range, most_rows: int) -> Iterator[tuple[int, int]]:
-    """Rows [first, last) of all games together, or of every n-th one."""
-    first, last = int(data.offsets[games.start]), int(data.offsets[games.stop])
-    every = -(-(last - first) // most_rows)
-    if every <= 1:
-        yield first, last
-        return
-    for game in games[::every]:
-        yield int(data.offsets[game]), int(data.offsets[game + 1])
 
 
 def make_baselines(counts: ControllerCounts) -> dict[str, Predictor]:
@@ -91,14 +76,6 @@ def _transitions(pressed: Tensor, inside: Tensor) -> Tensor:
     before, now = pressed[:-1][inside], pressed[1:][inside]
     pairs = [((before == a) & (now == b)).sum(0) for a in (False, True) for b in (False, True)]
     return torch.stack(pairs).view(2, 2, -1)
-
-
-def _inside_a_game(offsets: Tensor, start: int, stop: int) -> Tensor:
-    """Bool (n - 1,): rows start..stop-1 paired with their successors, False where the successor begins a game."""
-    inside = torch.ones(max(stop - start - 1, 0), dtype=torch.bool)
-    borders = offsets[(offsets > start) & (offsets < stop)] - start - 1
-    inside[borders] = False
-    return inside
 
 
 def _log_odds(yes: Tensor, no: Tensor) -> Tensor:

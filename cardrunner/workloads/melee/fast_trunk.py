@@ -1,7 +1,7 @@
-"""The trunk of a policy in training on a CPU: the same function of the same weights as the plain model, in less time.
+"""The trunk of a model of stacked frames in training on a CPU: the function of the plain model, in less time.
 
 Two things differ from the plain model, neither in expectation: float sums are taken in another order, and dropout draws
-its random numbers four to a word. `PolicyMLP` stays the definition; tests hold this against it.
+its random numbers four to a word. The plain model stays the definition; tests hold this against it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,13 @@ def can_go_fast(trunk: nn.Sequential, floats: Tensor) -> bool:
 
 
 def fast_trunk(
-    trunk: nn.Sequential, tables: Sequence[Tensor], encoding: EncodingConfig, floats: Tensor, ints: Tensor
+    trunk: nn.Sequential,
+    tables: Sequence[Tensor],
+    encoding: EncodingConfig,
+    floats: Tensor,
+    ints: Tensor,
+    *,
+    more: Tensor | None = None,
 ) -> Tensor:
     """``trunk(frame vectors)`` of a model in training.
 
@@ -51,6 +57,7 @@ def fast_trunk(
         encoding: of the model.
         floats: float (B, K, 56).
         ints: int64 (B, K, 17).
+        more: float (B, numbers), inputs of the first layer behind the frames.
 
     Returns:
         (B, trunk width).
@@ -61,7 +68,10 @@ def fast_trunk(
     first, _, first_dropout, second, _, second_dropout = cast("_Layers", tuple(trunk))
     groups = groups_of(encoding, floats.shape[1])
     codes = encode_batch(groups, ints)
-    hidden = embedded_linear(floats, codes, groups, first.weight, first.bias, tables)
+    inputs = first.in_features - (more.shape[1] if more is not None else 0)
+    hidden = embedded_linear(floats, codes, groups, first.weight[:, :inputs], first.bias, tables)
+    if more is not None:
+        hidden = hidden + functional.linear(more, first.weight[:, inputs:])
     hidden = relu_dropout(hidden, first_dropout.p)
     return relu_dropout(second(hidden), second_dropout.p)
 

@@ -1,16 +1,30 @@
 """Some frames in memory, on whatever device, that answer with examples: raw rows go in, windows are gathered there.
 
 Shapes:
-    B  examples of a batch    E  examples of the block    K  context frames    R  rows of memory    S  spans
+    B  examples of a batch    E  examples of the block    K  context frames    R  rows of memory    S  stretches
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from cardrunner.contracts import Batch
-from cardrunner.workloads.melee.windows import MakeBatch, Where, Windows
+from cardrunner.workloads.melee.windows import Examples, Where, Windows
+
+
+class Stretch(NamedTuple):
+    """A run of examples of one game."""
+
+    examples: int
+    """At least 1."""
+    rows: int
+    """Rows that they look at."""
+    before: int
+    """Of these, rows before the first context."""
 
 
 class FrameBlock:
@@ -19,19 +33,26 @@ class FrameBlock:
     Args:
         floats: float32 (R, 56); the stretches fill its beginning.
         ints: int64 (R, 17), likewise.
-        sizes: int64 (S,), examples of each stretch, each at least 1; a stretch has K rows more.
+        stretches: in the order of their rows.
         context_len: K.
-        make_batch: what an example is made of.
+        examples: what they are made of.
     """
 
-    def __init__(self, floats: Tensor, ints: Tensor, sizes: Tensor, *, context_len: int, make_batch: MakeBatch) -> None:
+    def __init__(
+        self, floats: Tensor, ints: Tensor, stretches: Sequence[Stretch], *, context_len: int, examples: Examples
+    ) -> None:
         self.room = floats, ints
         """The memory, which a later block may overwrite."""
-        self._make_batch, self._context_len = make_batch, context_len
+        self._examples = examples
         self._windows = Windows(floats, ints, context_len)
-        self._length = int(sizes.sum())
-        self._sizes = sizes.to(floats.device)
-        self._ends = sizes.cumsum(0).to(floats.device)  # (S,) examples up to and including each stretch
+        counts, rows, before = torch.tensor([*stretches], dtype=torch.int64).view(-1, 3).unbind(1)
+        self._length = int(counts.sum())
+        beyond = rows.cumsum(0)
+        first = beyond - rows
+        # (S,) each: examples up to and including a stretch, its first row, the row after it, and what makes a row of
+        # an example's number
+        tables = (counts.cumsum(0), first, beyond, first + before - (counts.cumsum(0) - counts))
+        self._ends, self._first, self._beyond, self._shifts = (table.to(floats.device) for table in tables)
 
     def __len__(self) -> int:
         return self._length
@@ -44,7 +65,5 @@ class FrameBlock:
         """
         numbers = indices.to(torch.int64)
         stretch = torch.searchsorted(self._ends, numbers, right=True)
-        beyond = self._ends[stretch] + (stretch + 1) * self._context_len  # (B,) rows up to and including the stretch
-        rows = numbers + stretch * self._context_len
-        first = beyond - self._sizes[stretch] - self._context_len
-        return self._make_batch(self._windows, Where(rows, first, beyond))
+        where = Where(numbers + self._shifts[stretch], self._first[stretch], self._beyond[stretch])
+        return self._examples.make(self._windows, where)

@@ -10,7 +10,7 @@ the files' tensors are only ever viewed and gathered from.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 
 import torch
@@ -19,10 +19,10 @@ from torch import Tensor
 from cardrunner.contracts import Batch, BatchDataset, Span
 from cardrunner.training.bus import Bus
 from cardrunner.workloads.melee.encoded_data import EncodedData
-from cardrunner.workloads.melee.frame_block import FrameBlock
+from cardrunner.workloads.melee.frame_block import FrameBlock, Stretch
 from cardrunner.workloads.melee.layout import BYTES_PER_FRAME, FLOATS, INTS
 from cardrunner.workloads.melee.row_reader import RowRange, RowReader
-from cardrunner.workloads.melee.windows import MakeBatch, Where, Windows
+from cardrunner.workloads.melee.windows import Examples, Where, Windows
 
 _STAGED_ROWS = 131_072  # rows on their way to another device at a time, 47 MB
 _SLACK = 32  # blocks of equal examples differ a little in rows; room to spare lets each reuse the memory of the first
@@ -35,12 +35,12 @@ class FrameDataset:
         data: opened files.
         games: which games, a range over all files; those of K frames or fewer have no example.
         context_len: K.
-        make_batch: what an example is made of, such as `player_examples`.
+        examples: what they are made of, such as `player_examples`.
     """
 
-    def __init__(self, data: EncodedData, games: range, *, context_len: int, make_batch: MakeBatch) -> None:
+    def __init__(self, data: EncodedData, games: range, *, context_len: int, examples: Examples) -> None:
         self.context_len = context_len
-        self.make_batch = make_batch
+        self.examples = examples
         self._first_rows = data.first_rows
         self._files = [Windows(file.floats, file.ints, context_len) for file in data.files]
         self._reader = RowReader(data)
@@ -61,7 +61,7 @@ class FrameDataset:
             indices: int64 (B,), example numbers 0..len-1 in any order.
 
         Returns:
-            what `make_batch` makes.
+            what `examples` makes.
         """
         return self._gather(self._where(indices))
 
@@ -81,15 +81,19 @@ class FrameDataset:
             EnvironmentFailed: a file cannot be read.
             IntegrityError: a file has become shorter since it was opened.
         """
-        rows = sum(span.beyond - span.first + self.context_len for span in spans)
+        ranges = list(self._ranges(spans))
+        rows = sum(beyond - first for first, beyond in ranges)
         floats, ints = _memory(rows, bus, reuse)
         filled = 0
-        for part in _portions(self._ranges(spans), _STAGED_ROWS if bus.staged else rows):
+        for part in _portions(ranges, _STAGED_ROWS if bus.staged else rows):
             place = slice(filled, filled + sum(beyond - first for first, beyond in part))
             bus.fill((floats[place], ints[place]), partial(self._reader.read, part))
             filled = place.stop
-        sizes = torch.tensor([span.beyond - span.first for span in spans], dtype=torch.int64)
-        return FrameBlock(floats, ints, sizes, context_len=self.context_len, make_batch=self.make_batch)
+        stretches = [
+            Stretch(span.beyond - span.first, beyond - first, min(span.first, self.examples.before))
+            for span, (first, beyond) in zip(spans, ranges, strict=True)
+        ]
+        return FrameBlock(floats, ints, stretches, context_len=self.context_len, examples=self.examples)
 
     def foresee(self, spans: Sequence[Span]) -> None:
         """Have the system begin to read."""
@@ -106,10 +110,12 @@ class FrameDataset:
         return floats, ints.long(), *rest
 
     def _ranges(self, spans: Sequence[Span]) -> Iterator[RowRange]:
-        """The rows of each span's examples, over all files."""
+        """The rows that each span's examples look at, over all files."""
         for span in spans:
-            start = int(self._starts[span.group])
-            yield start + span.first, start + span.beyond + self.context_len
+            start, rows = int(self._starts[span.group]), int(self._counts[span.group]) + self.context_len
+            first = max(span.first - self.examples.before, 0)
+            beyond = min(span.beyond - 1 + self.context_len + self.examples.after, rows)
+            yield start + first, start + beyond
 
     def rows(self, indices: Tensor) -> Tensor:
         """First context row of each example, over all files: int64 (B,); IndexError outside the dataset."""
@@ -125,13 +131,13 @@ class FrameDataset:
     def _gather(self, where: Where) -> Batch:
         """The batch of some examples, each from its own file."""
         if len(self._files) == 1:
-            return self.make_batch(self._files[0], where)
+            return self.examples.make(self._files[0], where)
         owner = torch.searchsorted(self._first_rows, where.rows, right=True) - 1
         order = torch.argsort(owner, stable=True)
         counts = torch.bincount(owner, minlength=len(self._files)).tolist()
         groups = zip(*(torch.split(part.index_select(0, order), counts) for part in where), strict=True)
         parts = [
-            self.make_batch(file, Where(*group).shifted(first))
+            self.examples.make(file, Where(*group).shifted(first))
             for file, group, first in zip(self._files, groups, self._first_rows.tolist(), strict=False)
         ]
         back = torch.argsort(order)
@@ -146,7 +152,7 @@ def _memory(rows: int, bus: Bus, reuse: BatchDataset | None) -> tuple[Tensor, Te
     return bus.empty(room, FLOATS, dtype=torch.float32), bus.empty(room, INTS, dtype=torch.int64)
 
 
-def _portions(ranges: Iterator[RowRange], rows: int) -> Iterator[list[RowRange]]:
+def _portions(ranges: Iterable[RowRange], rows: int) -> Iterator[list[RowRange]]:
     """Ranges together, as many as have so many rows; a longer range alone."""
     part: list[RowRange] = []
     filled = 0

@@ -9,7 +9,9 @@ NEUTRAL = "neutral"
 TRAINING_MEAN = "training mean"
 
 
-def _metric(name: str, direction: Direction, unit: str, meaning: str, *more: str, percent: bool = False) -> MetricSpec:
+def named_metric(
+    name: str, direction: Direction, unit: str, meaning: str, *more: str, percent: bool = False
+) -> MetricSpec:
     """A metric whose aliases are its short name, that with ``val_``, and ``more``."""
     short = name.partition("/")[2]
     aliases = (f"val_{short}", short, *more)
@@ -33,9 +35,9 @@ METRICS: tuple[MetricSpec, ...] = (
     MetricSpec(
         name="loss/button", direction="min", unit="nats", meaning="mean binary cross entropy over the 8 buttons"
     ),
-    _metric("metric/analog_mae", "min", "0..1 units", "mean absolute error over the 5 analog values"),
-    _metric("metric/stick_mae", "min", "0..1 units", "mean absolute error over the 4 stick axes"),
-    _metric(
+    named_metric("metric/analog_mae", "min", "0..1 units", "mean absolute error over the 5 analog values"),
+    named_metric("metric/stick_mae", "min", "0..1 units", "mean absolute error over the 4 stick axes"),
+    named_metric(
         "metric/button_acc",
         "max",
         "share",
@@ -44,7 +46,7 @@ METRICS: tuple[MetricSpec, ...] = (
         "val_btn_acc",
         percent=True,
     ),
-    _metric(
+    named_metric(
         "metric/button_pressed_acc",
         "max",
         "share",
@@ -53,22 +55,24 @@ METRICS: tuple[MetricSpec, ...] = (
         "val_btn_pressed_acc",
         percent=True,
     ),
-    _metric("metric/stick_mae_changed", "min", "0..1 units", "stick_mae on frames where the human's input changed"),
-    _metric(
+    named_metric(
+        "metric/stick_mae_changed", "min", "0..1 units", "stick_mae on frames where the human's input changed"
+    ),
+    named_metric(
         "metric/button_acc_changed",
         "max",
         "share",
         "button_acc on frames where the human's input changed",
         percent=True,
     ),
-    _metric(
+    named_metric(
         "metric/button_change_f1",
         "max",
         "F1, 0..1",
         "presses and releases predicted against those that happened: twice the hits over predicted plus real ones;"
         " repeating the last input finds none",
     ),
-    _metric(
+    named_metric(
         "metric/changed_share",
         "max",
         "share",

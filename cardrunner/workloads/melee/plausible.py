@@ -38,8 +38,7 @@ class Limits:
     """The possible values on one stage, in the file's scaled units."""
 
     def __init__(self, stage: StageGeometry, encoding: EncodingConfig) -> None:
-        rows = [_player_limits(stage, encoding)] * len(PLAYERS)
-        self._low, self._high = np.concatenate(rows).T.astype(np.float32)
+        self._low, self._high = float_limits(stage, encoding)
         self._largest = np.array(encoding.vocabularies, dtype=np.int64) - 1
 
     def repair(self, frame: Frame, before: Frame) -> Repaired:
@@ -50,6 +49,12 @@ class Limits:
         ints[STAGE_COLUMN] = before.ints[STAGE_COLUMN]
         cut = (possible != frame.floats).reshape(len(PLAYERS), FLOATS_PER_PLAYER)[:, _SPEEDS].any(axis=1)
         return Repaired(Frame(possible, ints), (bool(cut[0]), bool(cut[1])))
+
+
+def float_limits(stage: StageGeometry, encoding: EncodingConfig) -> tuple[Floats, Floats]:
+    """Lowest and highest possible value of every float column, float32 (56,) each, in the file's scaled units."""
+    low, high = np.concatenate([_player_limits(stage, encoding)] * len(PLAYERS)).T.astype(np.float32)
+    return low, high
 
 
 def _player_limits(stage: StageGeometry, encoding: EncodingConfig) -> NDArray[np.float64]:

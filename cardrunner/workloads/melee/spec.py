@@ -13,6 +13,7 @@ from cardrunner.card.schema.training import TrainingSection
 from cardrunner.errors import UsageError
 from cardrunner.specs import Derived, MetricSpec, Remark, TrivialBaseline, WorkloadSpec
 from cardrunner.workloads.melee import spec_arithmetic, spec_checks, spec_page
+from cardrunner.workloads.melee.data_mode import foreseen_mode
 from cardrunner.workloads.melee.metric_names import METRICS, TRIVIAL_BASELINES
 from cardrunner.workloads.melee.spec_sections import MeleeData, PolicyModel
 
@@ -35,7 +36,10 @@ class PolicySpec:
 
     def derive(self, card: Card) -> Iterable[Derived]:
         """Every stated number that follows from others."""
-        return spec_arithmetic.derive(model_of(card), data_of(card))
+        model, data = model_of(card), data_of(card)
+        parameters = spec_arithmetic.policy_parameters(model, data)
+        formula = spec_arithmetic.policy_formula(model, data)
+        return spec_arithmetic.derive(model, data, parameters=parameters, formula=formula)
 
     def check(self, card: Card) -> Iterable[Remark]:
         """What else is wrong or odd."""
@@ -54,16 +58,7 @@ class PolicySpec:
 
     def data_mode(self, card: Card) -> str | None:
         """How the data will be read; None where neither card nor machine says how large things are."""
-        from cardrunner.training.shuffle import choose_shuffle, describe_shuffle, machine_memory  # only plans ask
-
-        data = data_of(card)
-        size, memory = spec_arithmetic.data_bytes(data), card.infra.memory
-        if memory is None and card.infra.platform == "local":
-            memory = machine_memory()
-        if data.shuffle == "auto" and (size is None or memory is None):
-            return None
-        shuffle = choose_shuffle(data.shuffle, data_bytes=size or 0, memory_bytes=memory or 0)
-        return describe_shuffle(shuffle, block_bytes=data.shuffle_block)
+        return foreseen_mode(card, data_of(card))
 
 
 def data_of(card: Card) -> MeleeData:

@@ -1,4 +1,4 @@
-"""Which numbers of a policy card follow from its others. Torch-free.
+"""Which numbers of a card follow from its others. Torch-free.
 
 Formulas: examples = frames - games x K; bytes = frames x bytes per frame; parameters = embeddings + trunk + heads.
 """
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from cardrunner import units
 from cardrunner.specs import Derived
 from cardrunner.workloads.melee.layout import ANALOG, BUTTONS
-from cardrunner.workloads.melee.spec_sections import MeleeData, PolicyModel
+from cardrunner.workloads.melee.spec_sections import FrameModel, GamesData, PolicyModel
 
 # A file is more than its rows: archive directory and pickle per file; an offset (8 bytes) and a length per game.
 _FILE_OVERHEAD = 16_384
@@ -20,40 +20,40 @@ _GAME_OVERHEAD = 16
 _SPLIT_TOLERANCE = 0.05
 
 
-def policy_parameters(model: PolicyModel, data: MeleeData) -> int:
+def policy_parameters(model: PolicyModel, data: GamesData) -> int:
     """Trainable parameters of PolicyMLP: 1,153,781 with the usual sizes."""
     encoding = data.encoding.resolved()
     inputs, hidden, trunk = model.context_len * encoding.frame_width, model.hidden_dim, model.trunk_dim
     outputs = len(ANALOG) + len(BUTTONS)
-    return encoding.embedding_parameters + _linear(inputs, hidden) + _linear(hidden, trunk) + _linear(trunk, outputs)
+    return encoding.embedding_parameters + linear(inputs, hidden) + linear(hidden, trunk) + linear(trunk, outputs)
 
 
-def total_examples(model: PolicyModel, data: MeleeData) -> int | None:
+def total_examples(model: FrameModel, data: GamesData) -> int | None:
     """Training and validation examples together; None when games or frames are not known."""
     if data.known_frames is None or data.known_games is None:
         return None
     return data.known_frames - data.known_games * model.context_len
 
 
-def data_bytes(data: MeleeData) -> int | None:
+def data_bytes(data: GamesData) -> int | None:
     """Size of all files: as stated, or from the frames; None when neither is known."""
     if data.size is not None or data.known_frames is None:
         return data.size
     return data.known_frames * data.encoding.resolved().bytes_per_frame
 
 
-def training_share(data: MeleeData) -> float:
+def training_share(data: GamesData) -> float:
     """Share of the games that train: whole games, rounded down."""
     games = data.known_games
     return int(games * data.split.train) / games if games else data.split.train
 
 
-def split_tolerance(data: MeleeData) -> float:
+def split_tolerance(data: GamesData) -> float:
     """How far the share of the examples may be from the share of the games; wider for few games."""
     return _SPLIT_TOLERANCE + 0.5 / math.sqrt(data.known_games or 1)
 
 
-def examples(model: PolicyModel, data: MeleeData) -> tuple[int, int] | None:
+def examples(model: FrameModel, data: GamesData) -> tuple[int, int] | None:
     """Training and validation examples: as stated, else completed, else estimated from the split."""
     train, validation, total = data.train_examples, data.val_examples, total_examples(model, data)
     if train is not None and validation is not None:
@@ -65,8 +65,13 @@ def examples(model: PolicyModel, data: MeleeData) -> tuple[int, int] | None:
     return (train, total - train) if 0 < train < total else None
 
 
-def derive(model: PolicyModel, data: MeleeData) -> Iterator[Derived]:
-    """Every stated number of `data` and `model` beside the one that follows from the others."""
+def derive(model: FrameModel, data: GamesData, *, parameters: int, formula: str) -> Iterator[Derived]:
+    """Every stated number of `data` and `model` beside the one that follows from the others.
+
+    Args:
+        parameters: of the model that the card describes.
+        formula: how they come about.
+    """
     yield from _frames(data)
     yield from _examples(model, data)
     yield from _sizes(data)
@@ -74,17 +79,19 @@ def derive(model: PolicyModel, data: MeleeData) -> Iterator[Derived]:
         yield Derived(
             loc=("model", "parameters"),
             stated=model.parameters,
-            derived=policy_parameters(model, data),
-            formula=_parameter_formula(model, data),
+            derived=parameters,
+            formula=formula,
             unit="parameters",
         )
 
 
-def _linear(inputs: int, outputs: int) -> int:
+def linear(inputs: int, outputs: int) -> int:
+    """Parameters of a linear layer."""
     return inputs * outputs + outputs
 
 
-def _parameter_formula(model: PolicyModel, data: MeleeData) -> str:
+def policy_formula(model: PolicyModel, data: GamesData) -> str:
+    """Which sizes `policy_parameters` follow from."""
     encoding = data.encoding.resolved()
     return (
         f"PolicyMLP with context_len {model.context_len} x {encoding.frame_width} inputs,"
@@ -92,7 +99,7 @@ def _parameter_formula(model: PolicyModel, data: MeleeData) -> str:
     )
 
 
-def _frames(data: MeleeData) -> Iterator[Derived]:
+def _frames(data: GamesData) -> Iterator[Derived]:
     made = data.synthetic
     if made is None:
         return
@@ -106,7 +113,7 @@ def _frames(data: MeleeData) -> Iterator[Derived]:
         yield Derived(loc=("data", "frames"), stated=data.frames, derived=derived, formula=formula, unit="frames")
 
 
-def _examples(model: PolicyModel, data: MeleeData) -> Iterator[Derived]:
+def _examples(model: FrameModel, data: GamesData) -> Iterator[Derived]:
     total = total_examples(model, data)
     if total is None:
         return
@@ -134,7 +141,7 @@ def _examples(model: PolicyModel, data: MeleeData) -> Iterator[Derived]:
             )
 
 
-def _sizes(data: MeleeData) -> Iterator[Derived]:
+def _sizes(data: GamesData) -> Iterator[Derived]:
     per_frame = data.encoding.resolved().bytes_per_frame
     if data.size is not None and data.known_frames is not None:
         overhead = len(data.source) * _FILE_OVERHEAD + (data.known_games or 0) * _GAME_OVERHEAD

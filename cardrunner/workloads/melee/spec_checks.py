@@ -1,8 +1,9 @@
-"""What else can be wrong with a policy card: things that no single field shows. Torch-free."""
+"""What else can be wrong with a card: things that no single field shows. Torch-free."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from cardrunner.card.schema.after_training import Demo
 from cardrunner.card.schema.training import TrainingSection
@@ -12,10 +13,18 @@ from cardrunner.workloads.melee.agent_names import read_agent
 from cardrunner.workloads.melee.encoding import EncodingConfig
 from cardrunner.workloads.melee.layout import ANALOG, BUTTONS, FLOATS, INTS
 from cardrunner.workloads.melee.spec_arithmetic import split_tolerance, total_examples, training_share
-from cardrunner.workloads.melee.spec_sections import ARCHITECTURES, MeleeData, PolicyModel
+from cardrunner.workloads.melee.spec_sections import ARCHITECTURES, FrameModel, GamesData, PolicyModel
 
-LOSS_KINDS = {"analog": "mse", "buttons": "bce"}
-"""The terms of the loss and the one kind that each has."""
+
+class Term(NamedTuple):
+    """A term of a loss: the one kind that it has, and its weight where the card states none."""
+
+    kind: str
+    weight: float = 1.0
+
+
+LOSS_TERMS: Mapping[str, Term] = {"analog": Term("mse"), "buttons": Term("bce")}
+"""A policy's."""
 
 
 def guess(word: str, known: Iterable[str]) -> str:
@@ -42,27 +51,30 @@ def check_model(model: PolicyModel) -> Iterator[Remark]:
             yield Remark(loc=("model", "outputs", name), message=text)
 
 
-def check_data(model: PolicyModel, data: MeleeData) -> Iterator[Remark]:
+def check_data(model: FrameModel, data: GamesData) -> Iterator[Remark]:
     """Source, split and encoding."""
     yield from _generator(data)
     yield from _split(model, data)
     yield from _encoding(data)
 
 
-def check_training(training: TrainingSection) -> Iterator[Remark]:
-    """Names and kinds of the loss terms."""
+def check_training(training: TrainingSection, terms: Mapping[str, Term] = LOSS_TERMS) -> Iterator[Remark]:
+    """Names and kinds of the loss terms, of which there are these."""
     for name, term in training.loss.items():
         loc: Location = ("training", "loss", name)
-        if name not in LOSS_KINDS:
-            yield Remark(loc=loc, message=f"unknown loss term{guess(name, LOSS_KINDS)}")
-        elif term.kind != LOSS_KINDS[name]:
-            text = f"is {term.kind!r}, but the {name} term is {LOSS_KINDS[name]}; write {LOSS_KINDS[name]}"
+        if name not in terms:
+            yield Remark(loc=loc, message=f"unknown loss term{guess(name, terms)}")
+        elif term.kind != terms[name].kind:
+            text = f"is {term.kind!r}, but the {name} term is {terms[name].kind}; write {terms[name].kind}"
             yield Remark(loc=(*loc, "kind"), message=text)
-    for name in LOSS_KINDS if training.loss else ():
+    for name, usual in terms.items() if training.loss else ():
         if name not in training.loss:
-            text = f"says nothing of {name}, which then has weight 1; write it down, with weight 0 to leave it out"
+            weight = f"{usual.weight:g}"
+            text = (
+                f"says nothing of {name}, which then has weight {weight}; write it down, with weight 0 to leave it out"
+            )
             yield Remark(loc=("training", "loss"), message=text, severity="warning")
-    if set(training.loss) >= set(LOSS_KINDS) and not any(term.weight for term in training.loss.values()):
+    if set(training.loss) >= set(terms) and not any(term.weight for term in training.loss.values()):
         yield Remark(loc=("training", "loss"), message="has no term with a weight above 0, so nothing would be learned")
 
 
@@ -80,7 +92,7 @@ def check_demo(demo: Demo | None) -> Iterator[Remark]:
         yield Remark(loc=("after_training", "demo", "seed_game"), message=text)
 
 
-def _generator(data: MeleeData) -> Iterator[Remark]:
+def _generator(data: GamesData) -> Iterator[Remark]:
     if data.is_synthetic and data.synthetic is None:
         text = "the generator is not told how much to make; write {games: 24, frames_per_game: 1800, seed: 0}"
         yield Remark(loc=("data", "synthetic"), message=text)
@@ -89,7 +101,7 @@ def _generator(data: MeleeData) -> Iterator[Remark]:
         yield Remark(loc=("data", "synthetic"), message=text)
 
 
-def _split(model: PolicyModel, data: MeleeData) -> Iterator[Remark]:
+def _split(model: FrameModel, data: GamesData) -> Iterator[Remark]:
     if data.split.by != "game":
         text = f"is {data.split.by!r}, but only whole games are kept apart; write game"
         yield Remark(loc=("data", "split", "by"), message=text)
@@ -107,7 +119,7 @@ def _split(model: PolicyModel, data: MeleeData) -> Iterator[Remark]:
     yield from _share(data, total)
 
 
-def _share(data: MeleeData, total: int | None) -> Iterator[Remark]:
+def _share(data: GamesData, total: int | None) -> Iterator[Remark]:
     """Stated example counts that add up, but not in the stated proportion."""
     if not total or total <= 0 or data.train_examples is None or data.val_examples is None:
         return
@@ -117,7 +129,7 @@ def _share(data: MeleeData, total: int | None) -> Iterator[Remark]:
         yield Remark(loc=("data", "train_examples"), message=text, severity="warning")
 
 
-def _encoding(data: MeleeData) -> Iterator[Remark]:
+def _encoding(data: GamesData) -> Iterator[Remark]:
     stated = data.encoding.stated()
     usual = {name: field.default for name, field in EncodingConfig.model_fields.items()}
     for name, value in stated.items():

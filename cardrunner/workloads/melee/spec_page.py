@@ -1,4 +1,4 @@
-"""The rows of the review page that only this workload can word. Torch-free."""
+"""The rows of the review page that only these workloads can word. Torch-free."""
 
 from __future__ import annotations
 
@@ -7,8 +7,14 @@ from collections.abc import Mapping, Sequence
 from cardrunner import units
 from cardrunner.card.schema.card import Card
 from cardrunner.workloads.melee.spec_arithmetic import examples, policy_parameters
-from cardrunner.workloads.melee.spec_checks import LOSS_KINDS
-from cardrunner.workloads.melee.spec_sections import EncodingExpectations, MeleeData, PolicyModel
+from cardrunner.workloads.melee.spec_checks import LOSS_TERMS, Term
+from cardrunner.workloads.melee.spec_sections import (
+    EncodingExpectations,
+    FrameModel,
+    GamesData,
+    MeleeData,
+    PolicyModel,
+)
 
 Rows = list[tuple[str, str]]
 _ABOUT = {"PolicyMLP": "PolicyMLP (imitation learning)"}
@@ -16,10 +22,17 @@ _ABOUT = {"PolicyMLP": "PolicyMLP (imitation learning)"}
 
 def describe(card: Card, model: PolicyModel, data: MeleeData) -> Mapping[str, Sequence[tuple[str, str]]]:
     """Section -> (field, value) rows, in the order reviewers read them."""
-    return {"data": _data(model, data), "model": _model(model, data), "training": [("Loss", _loss(card))]}
+    other = 1 - data.predict_player
+    player = ("Predict player", f"p{data.predict_player} only; perspective swapped for p{other} when it plays")
+    return {
+        "data": data_rows(model, data, player),
+        "model": _model(model, data),
+        "training": [("Loss", loss_text(card, LOSS_TERMS))],
+    }
 
 
-def _data(model: PolicyModel, data: MeleeData) -> Rows:
+def data_rows(model: FrameModel, data: GamesData, *own: tuple[str, str]) -> Rows:
+    """What a card says of its games; a workload's own rows come before the encoding."""
     rows = [("Source", _source(data))]
     if data.size is not None:
         rows.append(("File size", units.format_bytes(data.size)))
@@ -28,20 +41,19 @@ def _data(model: PolicyModel, data: MeleeData) -> Rows:
     rows += _examples(model, data)
     rows.append(("Split", f"by {data.split.by}: the first {data.split.train * 100:.4g}% train, in file order"))
     rows.append(("Game offsets", "stored in the file; no example crosses the border of a game"))
-    other = 1 - data.predict_player
-    rows.append(("Predict player", f"p{data.predict_player} only; perspective swapped for p{other} when it plays"))
+    rows.extend(own)
     stated = _encoding(data.encoding)
     return rows + ([("Encoding", stated)] if stated else [])
 
 
-def _source(data: MeleeData) -> str:
+def _source(data: GamesData) -> str:
     made = data.synthetic
     if data.is_synthetic and made is not None:
         return f"generated: {made.games} games of {made.frames_per_game} frames, seed {made.seed}"
     return ", ".join(file.path for file in data.source)
 
 
-def _examples(model: PolicyModel, data: MeleeData) -> Rows:
+def _examples(model: FrameModel, data: GamesData) -> Rows:
     found = examples(model, data)
     if found is None:
         return []
@@ -60,7 +72,7 @@ def _encoding(encoding: EncodingExpectations) -> str:
     return ", ".join(parts)
 
 
-def _model(model: PolicyModel, data: MeleeData) -> Rows:
+def _model(model: PolicyModel, data: GamesData) -> Rows:
     analog, buttons = model.outputs.analog, model.outputs.buttons
     parameters = model.parameters or policy_parameters(model, data)
     return [
@@ -74,9 +86,11 @@ def _model(model: PolicyModel, data: MeleeData) -> Rows:
     ]
 
 
-def _loss(card: Card) -> str:
-    weights = {name: card.training.loss[name].weight if name in card.training.loss else 1.0 for name in LOSS_KINDS}
-    named = " + ".join(f"{kind.upper()} ({name})" for name, kind in LOSS_KINDS.items())
+def loss_text(card: Card, terms: Mapping[str, Term]) -> str:
+    """The terms of the loss with their weights."""
+    stated = card.training.loss
+    weights = {name: stated[name].weight if name in stated else term.weight for name, term in terms.items()}
+    named = " + ".join(f"{term.kind.upper()} ({name})" for name, term in terms.items())
     if len(set(weights.values())) == 1:
         return f"{named}, equal weight"
     return f"{named}, weights {', '.join(f'{name} {weight:g}' for name, weight in weights.items())}"

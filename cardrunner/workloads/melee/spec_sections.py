@@ -1,4 +1,4 @@
-"""What a policy card says about its data and its model. Torch-free."""
+"""What the cards of this package say about their data and their models. Torch-free."""
 
 from typing import Annotated, Literal
 
@@ -66,15 +66,13 @@ class Generator(Section):
     """The same seed makes the same games."""
 
 
-class MeleeData(DataSection):
-    """The data of a policy: encoded games."""
+class GamesData(DataSection):
+    """Encoded games."""
 
     games: PositiveCount | None = None
     """Games in all files; checked against them."""
     frames: PositiveCount | None = None
     """Rows in all files; checked against them."""
-    predict_player: Annotated[PlayerIndex, NO_TRUTH] = 0
-    """Whose controller is learned; the other slot is played by swapping the halves of the context."""
     encoding: EncodingExpectations = Field(default_factory=EncodingExpectations.model_construct)
     synthetic: Generator | None = None
     """For `source: synthetic`: how much the generator makes."""
@@ -91,6 +89,13 @@ class MeleeData(DataSection):
         return self.frames or made
 
 
+class MeleeData(GamesData):
+    """The data of a policy: encoded games."""
+
+    predict_player: Annotated[PlayerIndex, NO_TRUTH] = 0
+    """Whose controller is learned; the other slot is played by swapping the halves of the context."""
+
+
 class Outputs(Section):
     """What the policy returns for a frame."""
 
@@ -100,15 +105,20 @@ class Outputs(Section):
     """Button logits."""
 
 
-class PolicyModel(ModelSection):
-    """An imitation policy: the last K frames in, a controller out."""
+class FrameModel(ModelSection):
+    """A model of the last K frames."""
 
     context_len: Annotated[PositiveCount, Field(le=1000)] = 10
-    """K, the frames that the policy sees."""
+    """K, the frames that the model sees."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Share of the units that a training step leaves out."""
+
+
+class PolicyModel(FrameModel):
+    """An imitation policy: the last K frames in, a controller out."""
+
     hidden_dim: PositiveCount = 512
     """Units of the first layer."""
     trunk_dim: PositiveCount = 256
     """Units of the second layer."""
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    """Share of the units that a training step leaves out."""
     outputs: Outputs = Field(default_factory=Outputs.model_construct)

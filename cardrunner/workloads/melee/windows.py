@@ -7,6 +7,7 @@ Shapes:
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
@@ -76,13 +77,24 @@ class Windows:
         )
 
 
-MakeBatch = Callable[[Windows, Where], Batch]
-"""What makes a batch of examples: floats first, ints second, then whatever else it needs, each with B first."""
+@dataclass(frozen=True)
+class Examples:
+    """What a model learns from: K frames of context, and some frames around them.
+
+    Attributes:
+        make: a batch of them; floats first, ints second, then whatever else it needs, each with B first.
+        before: frames before the context that an example looks at, where its game has them.
+        after: frames after the context that it looks at; the first is always there.
+    """
+
+    make: Callable[[Windows, Where], Batch]
+    before: int = 0
+    after: int = 1
 
 
-def player_examples(player: PlayerIndex) -> MakeBatch:
-    """Examples of a policy, as a player sees them: a `FrameBatch`."""
-    return partial(_player_batch, player=player)
+def player_examples(player: PlayerIndex) -> Examples:
+    """Examples of a policy, as a player sees them: batches are a `FrameBatch`."""
+    return Examples(partial(_player_batch, player=player))
 
 
 def _player_batch(windows: Windows, where: Where, *, player: PlayerIndex) -> FrameBatch:

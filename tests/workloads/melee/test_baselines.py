@@ -24,7 +24,7 @@ def two_files(make_file: Callable[..., Path]) -> EncodedData:
 
 
 def a_batch(data: EncodedData) -> FrameBatch:
-    dataset = FrameDataset(data, range(data.games), context_len=K, make_batch=player_examples(0))
+    dataset = FrameDataset(data, range(data.games), context_len=K, examples=player_examples(0))
     return dataset.__getitems__(torch.arange(len(dataset)))
 
 
@@ -75,7 +75,7 @@ def test_each_baseline_predicts_what_its_name_says(two_files: EncodedData) -> No
 def test_the_real_games_give_the_known_baselines(real_data: Path) -> None:
     data = open_data([real_data / "encoded-real-32.pt"])
     train, validation = split_games(data.games, 0.9)
-    dataset = FrameDataset(data, validation, context_len=10, make_batch=player_examples(0))
+    dataset = FrameDataset(data, validation, context_len=10, examples=player_examples(0))
     batch, objective = dataset.__getitems__(torch.arange(len(dataset))), PolicyObjective()
     scores = {}
     for name, predict in make_baselines(count_controllers(data, train, 0)).items():

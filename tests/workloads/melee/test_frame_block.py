@@ -27,7 +27,7 @@ def make_dataset(make_file: Callable[..., Path]) -> Callable[..., FrameDataset]:
     paths = [make_file(30, 4, 20), make_file(25, 9, 40, name="b.pt", seed=7)]
 
     def make(player: PlayerIndex = 0) -> FrameDataset:
-        return FrameDataset(open_data(paths), range(6), context_len=K, make_batch=player_examples(player))
+        return FrameDataset(open_data(paths), range(6), context_len=K, examples=player_examples(player))
 
     return make
 

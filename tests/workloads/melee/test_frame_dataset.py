@@ -51,7 +51,7 @@ def slowly(data: EncodedData, games: range, player: PlayerIndex) -> list[tuple[T
 def test_every_example_is_what_the_definition_says(files: list[list[int]], player: PlayerIndex) -> None:
     data = data_of(*files)
     games = range(data.games)
-    dataset = FrameDataset(data, games, context_len=K, make_batch=player_examples(player))
+    dataset = FrameDataset(data, games, context_len=K, examples=player_examples(player))
     expected = slowly(data, games, player)
     assert len(dataset) == len(expected)
     order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(1))
@@ -69,7 +69,7 @@ def test_the_sides_of_a_split_never_share_a_frame_of_a_game(files: list[list[int
     data = data_of(*files)
     train, validation = split_games(data.games, share)
     assert [*train, *validation] == list(range(data.games))
-    sides = [FrameDataset(data, games, context_len=K, make_batch=player_examples(0)) for games in (train, validation)]
+    sides = [FrameDataset(data, games, context_len=K, examples=player_examples(0)) for games in (train, validation)]
     assert sum(map(len, sides)) == sum(max(length - K, 0) for lengths in files for length in lengths)
     for side, games in zip(sides, (train, validation), strict=True):
         rows = side.rows(torch.arange(len(side)))
@@ -78,26 +78,26 @@ def test_the_sides_of_a_split_never_share_a_frame_of_a_game(files: list[list[int
 
 
 def test_games_of_k_frames_give_nothing() -> None:
-    dataset = FrameDataset(data_of([K, K - 1, 1]), range(3), context_len=K, make_batch=player_examples(0))
+    dataset = FrameDataset(data_of([K, K - 1, 1]), range(3), context_len=K, examples=player_examples(0))
     assert len(dataset) == 0
 
 
 def test_an_empty_batch_has_the_shapes_of_a_full_one() -> None:
-    dataset = FrameDataset(data_of([9]), range(1), context_len=K, make_batch=player_examples(0))
+    dataset = FrameDataset(data_of([9]), range(1), context_len=K, examples=player_examples(0))
     shapes = [tuple(tensor.shape) for tensor in dataset.__getitems__(torch.empty(0, dtype=torch.int64))]
     assert shapes == [(0, K, FLOATS), (0, K, INTS), (0, 13)]
 
 
 @pytest.mark.parametrize("index", [-1, 5])
 def test_an_example_outside_the_dataset_is_refused(index: int) -> None:
-    dataset = FrameDataset(data_of([9]), range(1), context_len=K, make_batch=player_examples(0))
+    dataset = FrameDataset(data_of([9]), range(1), context_len=K, examples=player_examples(0))
     with pytest.raises(IndexError, match=f"example {index} to {index} of 5"):
         dataset.__getitems__(torch.tensor([index]))
 
 
 def test_files_on_disk_are_read_without_copying_them(make_file: Callable[..., Path]) -> None:
     data = open_data([make_file(30, 20)])
-    dataset = FrameDataset(data, range(2), context_len=K, make_batch=player_examples(0))
+    dataset = FrameDataset(data, range(2), context_len=K, examples=player_examples(0))
     floats, ints, target = dataset.__getitems__(torch.tensor([0, 26]))
     assert torch.equal(floats[1], data.files[0].floats[30:34])
     assert torch.equal(ints[1], data.files[0].ints[30:34])
@@ -107,5 +107,5 @@ def test_files_on_disk_are_read_without_copying_them(make_file: Callable[..., Pa
 def test_the_real_games_split_into_the_known_counts(real_data: Path) -> None:
     data = open_data([real_data / "encoded-real-32.pt"])
     sides = split_games(data.games, 0.9)
-    counts = [len(FrameDataset(data, games, context_len=10, make_batch=player_examples(0))) for games in sides]
+    counts = [len(FrameDataset(data, games, context_len=10, examples=player_examples(0))) for games in sides]
     assert counts == [268536, 28772]

@@ -22,7 +22,7 @@ from cardrunner.runs.interrupts import StopRequest
 from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.records import LoadRecord, TrainRecord, read_record
 from cardrunner.tracking.progress import NullProgress
-from cardrunner.workloads.melee import policy_data
+from cardrunner.workloads.melee import game_data, policy_data
 from cardrunner.workloads.melee.encoding import EncoderRules
 from cardrunner.workloads.melee.layout import float_index, int_index
 from cardrunner.workloads.melee.writer import save_encoded
@@ -166,7 +166,7 @@ def test_a_run_goes_on_only_with_the_shuffle_it_began_with(files: Callable[..., 
         stopped_at(8, patch)
         broken = run(tmp_path, "broken")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(policy_data, "machine_memory", lambda: 0)
+        patch.setattr(game_data, "machine_memory", lambda: 0)
         ending = resume(broken.folder, acknowledge=None, progress=NullProgress())
     assert ending.exit_code == 4
     assert "its examples were shuffled in full, now they are shuffled in blocks of 65536 bytes" in problem(ending)

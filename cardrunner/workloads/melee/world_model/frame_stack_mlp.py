@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from cardrunner.workloads.melee.encoding import EncodingConfig
+from cardrunner.workloads.melee.fast_trunk import can_go_fast, fast_trunk
 from cardrunner.workloads.melee.world_model.columns import CONTROLS
 from cardrunner.workloads.melee.world_model.prediction import WorldModel
 
@@ -32,8 +33,13 @@ class FrameStackMLP(WorldModel):
         sizes: context, hidden and trunk width.
         dropout: after each hidden layer, in training only.
         encoding: vocabularies and embedding widths.
+
+    Attributes:
+        fast: a training step on a CPU may take `cardrunner.workloads.melee.fast_trunk`; False keeps to the plain trunk,
+            which defines the model.
     """
 
+    fast = True
     architecture: ClassVar[str] = "FrameStackMLP"
 
     def __init__(self, sizes: FrameStackSizes, *, dropout: float = 0.1, encoding: EncodingConfig | None = None) -> None:
@@ -51,6 +57,8 @@ class FrameStackMLP(WorldModel):
 
     def trunk_output(self, float_ctx: Tensor, int_ctx: Tensor, next_ctrl: Tensor) -> Tensor:
         """(B, trunk_dim)."""
+        if self.fast and self.training and can_go_fast(self.trunk, float_ctx):
+            return fast_trunk(self.trunk, self.tables(), self.encoding, float_ctx, int_ctx, more=next_ctrl)
         frames = self.frame_vectors(float_ctx, int_ctx).flatten(1)
         hidden: Tensor = self.trunk(torch.cat([frames, next_ctrl], 1))
         return hidden

@@ -39,9 +39,10 @@ class Mamba2Layer(nn.Module):
         )
         self.norm = RMSNorm(sizes.d_model)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, K, D) to (B, K, D)."""
-        return x + cast("Tensor", self.mamba(self.norm(x)))
+    def forward(self, x: Tensor, *, last_only: bool = False) -> Tensor:
+        """(B, K, D) to (B, K, D), or to (B, 1, D) where only the last frame is wanted."""
+        own = x[:, -1:] if last_only else x
+        return own + cast("Tensor", self.mamba(self.norm(x), last_only=last_only))
 
 
 class Mamba2(WorldModel):
@@ -68,7 +69,7 @@ class Mamba2(WorldModel):
     def trunk_output(self, float_ctx: Tensor, int_ctx: Tensor, next_ctrl: Tensor) -> Tensor:
         """(B, D)."""
         x = self.dropout(self.frame_proj(self.frame_vectors(float_ctx, int_ctx)))
-        for layer in self.layers:
-            x = layer(x)
+        for number, layer in enumerate(self.layers, start=1):
+            x = layer(x, last_only=number == len(self.layers))
         output: Tensor = self.final_norm(x[:, -1]) + self.ctrl_proj(next_ctrl)
         return output

@@ -13,10 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cardrunner.workloads.melee.world_model.ssd import scan_in_chunks, scan_sequentially
+from cardrunner.workloads.melee.world_model.sections import CONV_WIDTH, EXPAND
+from cardrunner.workloads.melee.world_model.ssd import scan_in_chunks, scan_last, scan_sequentially
 
-EXPAND: Final = 2
-CONV_WIDTH: Final = 4
 EPSILON: Final = 1e-5
 _SHORTEST_STEP, _LONGEST_STEP = 0.001, 0.1  # dt at the start, as in the paper's code
 _SLOWEST, _FASTEST = 1.0, 16.0  # -A at the start, likewise
@@ -57,21 +56,43 @@ class Mamba2Block(nn.Module):
         self.norm = RMSNorm(self.d_inner)
         self.out_proj = nn.Linear(self.d_inner, d_model, bias=False)
 
-    def forward(self, u: Tensor) -> Tensor:
-        """(B, T, D) to (B, T, D), from a zero state on."""
-        frames = u.shape[1]
-        z, convolved, dt = torch.split(
-            self.in_proj(u), [self.d_inner, self.d_inner + 2 * self.d_state, len(self.A_log)], -1
-        )
-        convolved = functional.silu(self.conv1d(convolved.transpose(1, 2))[..., :frames].transpose(1, 2))
-        x, b, c = torch.split(convolved, [self.d_inner, self.d_state, self.d_state], -1)
+    def forward(self, u: Tensor, *, last_only: bool = False) -> Tensor:
+        """(B, T, D) to (B, T, D), from a zero state on.
+
+        Args:
+            u: the frames.
+            last_only: only the last frame is wanted: (B, 1, D), for about half the work.
+        """
+        own = u[:, -1:] if last_only else u
+        into_gate, into_scan = self.in_proj.weight.split([self.d_inner, len(self.in_proj.weight) - self.d_inner])
+        z, scanned = functional.linear(own, into_gate), functional.linear(u, into_scan)
+        convolved, dt = scanned.split([self.d_inner + 2 * self.d_state, len(self.A_log)], -1)
+        convolved = functional.silu(self._convolve(convolved))
+        x, b, c = convolved.split([self.d_inner, self.d_state, self.d_state], -1)
         x = x.unflatten(-1, (-1, self.headdim))
-        y = self._scan(x, functional.softplus(dt + self.dt_bias), b, c) + x * self.D[:, None]
+        dt = functional.softplus(dt + self.dt_bias)
+        if last_only:
+            y = scan_last(x, dt, self.rate, b, c[:, -1]) + x[:, -1:] * self.D[:, None]
+        else:
+            y = self._scan(x, dt, b, c) + x * self.D[:, None]
         output: Tensor = self.out_proj(self.norm(y.flatten(2) * functional.silu(z)))
         return output
 
+    @property
+    def rate(self) -> Tensor:
+        """A of each head, negative: (H,)."""
+        return -torch.exp(self.A_log)
+
+    def _convolve(self, x: Tensor) -> Tensor:
+        """The causal convolution over time, (B, T, S) to (B, T, S); each channel has four weights of its own."""
+        weights, frames = self.conv1d.weight[:, 0].t().contiguous(), x.shape[1]
+        padded = functional.pad(x, (0, 0, CONV_WIDTH - 1, 0))
+        total = self.conv1d.bias + padded[:, CONV_WIDTH - 1 :] * weights[-1]
+        for place in range(CONV_WIDTH - 1):
+            total = torch.addcmul(total, padded[:, place : place + frames], weights[place])
+        return total
+
     def _scan(self, x: Tensor, dt: Tensor, b: Tensor, c: Tensor) -> Tensor:
-        rate = -torch.exp(self.A_log)
         if self.chunk_size is None:
-            return scan_sequentially(x, dt, rate, b, c)
-        return scan_in_chunks(x, dt, rate, b, c, chunk=min(self.chunk_size, x.shape[1]))
+            return scan_sequentially(x, dt, self.rate, b, c)
+        return scan_in_chunks(x, dt, self.rate, b, c, chunk=min(self.chunk_size, x.shape[1]))

@@ -21,8 +21,8 @@ from cardrunner.workloads.melee.weight_checks import check_weights
 from cardrunner.workloads.melee.world_model.columns import CONTROLS
 from cardrunner.workloads.melee.world_model.frame_stack_mlp import FrameStackMLP, FrameStackSizes
 from cardrunner.workloads.melee.world_model.mamba2 import Mamba2, Mamba2Sizes
-from cardrunner.workloads.melee.world_model.mamba_block import EXPAND
 from cardrunner.workloads.melee.world_model.prediction import WorldModel
+from cardrunner.workloads.melee.world_model.sections import EXPAND
 
 _LAYER: Final = re.compile(r"layers\.(\d+)\.")
 _MOST_FRAMES: Final = 10_000

@@ -1,4 +1,4 @@
-"""The scan of a Mamba-2 block, two ways: frame by frame, and in chunks by matrix products.
+"""The scan of a Mamba-2 block, three ways: frame by frame, in chunks by matrix products, and its last frame alone.
 
 The block is the structured state-space duality of Dao and Gu, "Transformers are SSMs" (2024), with one group. For each
 head, with the state h (P x N), a_t = dt_t A and zero state before the first frame:
@@ -56,6 +56,21 @@ def scan_in_chunks(x: Tensor, dt: Tensor, a_rate: Tensor, b: Tensor, c: Tensor, 
     if y.shape[1] > 1:
         y = y + _from_before(inputs, log_decay, b, c)
     return y.flatten(1, 2)[:, :frames]
+
+
+def scan_last(x: Tensor, dt: Tensor, a_rate: Tensor, b: Tensor, c: Tensor) -> Tensor:
+    """The output of the last frame alone, as one weighted sum over all frames.
+
+    Args:
+        c: (B, N), of the last frame.
+
+    Returns:
+        (B, 1, H, P).
+    """
+    log_decay = (dt * a_rate).cumsum(1)  # (B, T, H)
+    left = torch.exp(log_decay[:, -1:] - log_decay)
+    weights = left * dt * (b @ c[..., None])
+    return torch.einsum("bth,bthp->bhp", weights, x)[:, None]
 
 
 def _filled(part: Tensor, missing: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Expected against actual: what a policy card says of its data beside what the files hold."""
+"""Expected against actual: what a card says of its games beside what the files hold."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cardrunner.workloads.melee.encoded_data import EncodedData
 from cardrunner.workloads.melee.frame_dataset import split_games
 from cardrunner.workloads.melee.layout import FLOATS, INTS
 from cardrunner.workloads.melee.scan import DataFinding, ScanReport
-from cardrunner.workloads.melee.spec import data_of, model_of
+from cardrunner.workloads.melee.spec_sections import EncodingExpectations, GamesData
 
 _NAMED: Final = 6
 _FAULTS: Final = (
@@ -21,15 +21,14 @@ _FAULTS: Final = (
 )
 
 
-def written_facts(card: Card, data: EncodedData) -> Iterator[Fact]:
+def written_facts(card: Card, section: GamesData, data: EncodedData, *, context_len: int) -> Iterator[Fact]:
     """What the files say of themselves, without reading their values."""
-    section, context_len = data_of(card), model_of(card).context_len
     widths = f"{FLOATS} floats + {INTS} ints per frame"
     yield Fact(name="layout", expected=widths, actual=widths, ok=True)  # anything else is not opened
     yield _count("games", section.games, data.games)
     yield _count("frames", section.frames, data.frames)
-    yield from _encoding(card, data)
-    yield from _rules(card, data)
+    yield from _encoding(section.encoding, data)
+    yield from _rules(section.encoding, data)
     yield from _sides(card, data)
     yield _too_short(data, context_len)
 
@@ -66,9 +65,9 @@ def _count(name: str, expected: int | None, actual: int) -> Fact:
     return Fact(name=name, expected=shown, actual=str(actual), ok=expected in (None, actual))
 
 
-def _encoding(card: Card, data: EncodedData) -> Iterator[Fact]:
+def _encoding(expectations: EncodingExpectations, data: EncodedData) -> Iterator[Fact]:
     """Every stated field, and whether the rest is what the model is built for."""
-    expectations, actual = data_of(card).encoding, data.encoding.model_dump()
+    actual = data.encoding.model_dump()
     for name, value in expectations.stated().items():
         yield Fact(
             name=f"encoding: {name}", expected=_word(value), actual=_word(actual[name]), ok=actual[name] == value
@@ -82,9 +81,9 @@ def _encoding(card: Card, data: EncodedData) -> Iterator[Fact]:
     )
 
 
-def _rules(card: Card, data: EncodedData) -> Iterator[Fact]:
+def _rules(expectations: EncodingExpectations, data: EncodedData) -> Iterator[Fact]:
     """Encoder rules; a file that records none cannot be held against the card, which is only a warning."""
-    for name, expected in data_of(card).encoding.rules.model_dump(exclude_none=True).items():
+    for name, expected in expectations.rules.model_dump(exclude_none=True).items():
         found = sorted({str(getattr(rules, name)) if rules else "not recorded" for rules in data.rules})
         wrong = any(rules is not None and getattr(rules, name) != expected for rules in data.rules)
         yield Fact(

@@ -1,0 +1,82 @@
+"""From a prediction to the next frame: changes are added, everything else replaced, and what no game shows is cut off.
+
+Shapes:
+    B  examples
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cardrunner.workloads.melee.encoding import EncodingConfig
+from cardrunner.workloads.melee.layout import PLAYERS, STAGE_COLUMN, int_index
+from cardrunner.workloads.melee.plausible import float_limits
+from cardrunner.workloads.melee.stages import stage_geometry
+from cardrunner.workloads.melee.world_model.columns import (
+    BINARY_COLUMNS,
+    CATEGORIES,
+    CONTINUOUS_COLUMNS,
+    CONTROL_COLUMNS,
+    DYNAMICS_COLUMNS,
+    VELOCITY_COLUMNS,
+)
+from cardrunner.workloads.melee.world_model.prediction import Prediction
+
+_ACTIONS: Final = [int_index("action", player) for player in PLAYERS]
+_AGES: Final = [int_index("state_age", player) for player in PLAYERS]
+
+
+class FrameLimits(NamedTuple):
+    """Lowest and highest value of each float column by stage: float32 (stages, 56) each."""
+
+    low: Tensor
+    high: Tensor
+
+
+@lru_cache(maxsize=8)
+def frame_limits(encoding: EncodingConfig, device: torch.device) -> FrameLimits:
+    """The limits of every stage id, on a device."""
+    bounds = [float_limits(stage_geometry(stage), encoding) for stage in range(encoding.stage_vocab)]
+    low, high = (torch.from_numpy(np.stack(side)).to(device) for side in zip(*bounds, strict=True))
+    return FrameLimits(low, high)
+
+
+def advance(
+    floats: Tensor, ints: Tensor, prediction: Prediction, controls: Tensor, encoding: EncodingConfig
+) -> tuple[Tensor, Tensor]:
+    """The frame that a prediction makes of the frame before it.
+
+    Args:
+        floats: float32 (B, 56), the frame before.
+        ints: int64 (B, 17), likewise.
+        controls: float32 (B, 26), both players' controllers in the new frame.
+        encoding: of the frames.
+
+    Returns:
+        float32 (B, 56) and int64 (B, 17); a number that is none stays as it was.
+    """
+    made = floats.clone()
+    made[:, CONTINUOUS_COLUMNS] += prediction.continuous.float()
+    made[:, VELOCITY_COLUMNS] += prediction.velocity.float()
+    made[:, DYNAMICS_COLUMNS] = prediction.dynamics.float()
+    made[:, BINARY_COLUMNS] = (prediction.binary > 0).float()
+    made[:, CONTROL_COLUMNS] = controls
+    made = torch.where(made.isfinite(), made, floats)
+    limits, stage = frame_limits(encoding, floats.device), ints[:, STAGE_COLUMN]
+    made = torch.minimum(torch.maximum(made, limits.low[stage]), limits.high[stage])
+    return made, _next_ints(ints, prediction, encoding)
+
+
+def _next_ints(ints: Tensor, prediction: Prediction, encoding: EncodingConfig) -> Tensor:
+    """Categories by the largest logit; an action's age counts up while the action stays."""
+    made = ints.clone()
+    for category, logits in zip(CATEGORIES, prediction.categories, strict=True):
+        made[:, category.columns] = logits.argmax(2)
+    older = (ints[:, _AGES] + 1).clamp(max=encoding.state_age_embed_vocab - 1)
+    made[:, _AGES] = torch.where(made[:, _ACTIONS] == ints[:, _ACTIONS], older, 0)
+    return made

@@ -1,0 +1,69 @@
+"""The data of a world-model run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from cardrunner.card.estimate import batches_of, processes_of
+from cardrunner.card.schema.card import Card
+from cardrunner.contracts import Batch, Progress
+from cardrunner.workloads.melee.encoded_data import open_data
+from cardrunner.workloads.melee.game_data import GameData, GameExamples, game_files
+from cardrunner.workloads.melee.world_model.examples import WorldBatch, world_examples
+from cardrunner.workloads.melee.world_model.metric_names import ROLLOUT_HORIZONS
+from cardrunner.workloads.melee.world_model.sections import ScheduledSampling
+from cardrunner.workloads.melee.world_model.spec import data_of, model_of, sampling_of
+
+
+class WorldModelData(GameData):
+    """Games, of which every frame is learned; a `BatchHook` of the training loop too, which chooses the examples that
+    see the model's own predictions."""
+
+    def on_batch(self, step: int, batch: Batch) -> Batch:
+        """The batch with its first examples marked as `sampled`: a batch is in random order, so these are random ones.
+
+        How many follows from the step alone, so that a resumed run marks what an uninterrupted one would.
+        """
+        sampling = sampling_of(self.card)
+        if sampling is None:
+            return batch
+        own = WorldBatch(*batch)
+        return own._replace(sampled=_first(own.sampled, self._share(sampling, step)))
+
+    def _share(self, sampling: ScheduledSampling, step: int) -> float:
+        batches = batches_of(len(self.train), self.card.training, processes=processes_of(self.card))
+        steps = -(-batches // self.card.training.gradient_accumulation) * sampling.anneal_epochs
+        return sampling.rate * (min(1.0, (step - 1) / steps) if steps else 1.0)
+
+
+def open_world_model_data(card: Card, files: Sequence[Path], *, scratch: Path, progress: Progress) -> WorldModelData:
+    """Open the card's files, or make its games first.
+
+    Raises:
+        EnvironmentFailed: a file is absent or cannot be read or written.
+        IntegrityError: a file is not an encoded file of the 56 + 17 layout, or files are encoded differently.
+    """
+    section, before = data_of(card), frames_before(card)
+    kind = GameExamples(
+        section,
+        model_of(card).context_len,
+        train=world_examples(before=before, after=1),
+        validation=world_examples(before=before, after=max(ROLLOUT_HORIZONS)),
+    )
+    encoded = open_data(game_files(section, files, scratch=scratch, progress=progress))
+    return WorldModelData(card, encoded, kind, scratch=scratch, progress=progress)
+
+
+def frames_before(card: Card) -> int:
+    """Frames before the context that an example needs: those from which its last ones are predicted."""
+    sampling = sampling_of(card)
+    return sampling.frames if sampling else 0
+
+
+def _first(flags: Tensor, share: float) -> Tensor:
+    """Flags (B,) that are true for the first share of them."""
+    return torch.arange(len(flags), device=flags.device) < round(share * len(flags))

@@ -1,0 +1,46 @@
+"""Examples of a world model: K frames, the frame after them, and what a rollout or a predicted context needs around.
+
+Shapes:
+    B  examples    K  context frames    S  frames before the context    H  frames after it
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from cardrunner.workloads.melee.windows import Examples, Where, Windows
+
+
+class WorldBatch(NamedTuple):
+    """A batch; plain tuples of the same tensors stand for it in the training loop."""
+
+    floats: Tensor
+    """float32 (B, S + K + H, 56), oldest first."""
+    ints: Tensor
+    """int64 (B, S + K + H, 17)."""
+    before: Tensor
+    """int64 (B,), how many of the S frames are of the example's game: 0 to S."""
+    after: Tensor
+    """int64 (B,), how many of the H frames are: 1 to H."""
+    sampled: Tensor
+    """bool (B,), whether the context shall end with the model's own predictions."""
+
+
+def world_examples(*, before: int, after: int) -> Examples:
+    """Examples with S frames before and H frames after the context, where the game has them."""
+    return Examples(partial(_world_batch, before=before, after=after), before, after)
+
+
+def _world_batch(windows: Windows, where: Where, *, before: int, after: int) -> WorldBatch:
+    floats, ints = windows.around(where.rows, before=before, after=after)
+    return WorldBatch(
+        floats,
+        ints,
+        (where.rows - where.first).clamp(max=before),
+        (where.beyond - where.rows - windows.context_len).clamp(max=after),
+        torch.zeros_like(where.rows, dtype=torch.bool),
+    )

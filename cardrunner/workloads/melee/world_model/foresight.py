@@ -1,0 +1,118 @@
+"""What a predictor says of a batch: the next frame, and in validation where it gets to on its own predictions.
+
+Shapes: those of `cardrunner.workloads.melee.world_model.examples`, and
+    R  examples that are rolled out    h  horizons
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from cardrunner.workloads.melee.encoding import EncodingConfig
+from cardrunner.workloads.melee.world_model.advance import advance
+from cardrunner.workloads.melee.world_model.columns import CONTROL_COLUMNS, POSITION_COLUMNS
+from cardrunner.workloads.melee.world_model.examples import WorldBatch
+from cardrunner.workloads.melee.world_model.metric_names import ROLLOUT_EVERY, ROLLOUT_HORIZONS
+from cardrunner.workloads.melee.world_model.prediction import Prediction
+
+Predictor = Callable[[Tensor, Tensor, Tensor], Prediction]
+"""float_ctx (B, K, 56), int_ctx (B, K, 17), next_ctrl (B, 26) to the next frame."""
+
+
+@dataclass(frozen=True)
+class RolloutErrors:
+    """Errors of x and y in game units, by horizon: sums (h,) and how many rollouts they are of (h,)."""
+
+    sums: Tensor
+    counts: Tensor
+
+
+@dataclass(frozen=True)
+class Foresight:
+    """What was predicted, and from which newest frame.
+
+    Attributes:
+        floats: float32 (B, 56), the newest frame of the context that the predictor saw.
+        rollouts: None in training.
+    """
+
+    prediction: Prediction
+    floats: Tensor
+    rollouts: RolloutErrors | None
+
+
+@dataclass(frozen=True)
+class Foreseer:
+    """Asks predictors about batches.
+
+    Args:
+        context_len: K.
+        before: S.
+        encoding: of the frames.
+    """
+
+    context_len: int
+    before: int
+    encoding: EncodingConfig
+
+    def train(self, model: nn.Module, batch: WorldBatch) -> Foresight:
+        """One pass over the batch; examples that are `sampled` see the model's own last S frames instead of the real.
+
+        Those frames are inputs: no gradient flows back into them, as in Bengio et al., "Scheduled Sampling" (2015).
+        The targets stay the real frame, so that the model learns to come back from its own errors.
+        """
+        first, end = self.before, self.before + self.context_len
+        floats, ints = batch.floats[:, first:end], batch.ints[:, first:end]
+        chosen = (batch.sampled & (batch.before >= self.before)).nonzero().squeeze(1) if self.before else ()
+        if len(chosen):
+            own_floats, own_ints = self._own_context(model, batch, chosen)
+            floats = floats.index_copy(0, chosen, own_floats)
+            ints = ints.index_copy(0, chosen, own_ints)
+        prediction = model(floats, ints, batch.floats[:, end, CONTROL_COLUMNS])
+        return Foresight(prediction, floats[:, -1], None)
+
+    def validate(self, predict: Predictor, batch: WorldBatch) -> Foresight:
+        """One pass over the batch, and a rollout of one example in so many."""
+        end = self.before + self.context_len
+        floats, ints = batch.floats[:, self.before : end], batch.ints[:, self.before : end]
+        prediction = predict(floats, ints, batch.floats[:, end, CONTROL_COLUMNS])
+        return Foresight(prediction, floats[:, -1], self._rollouts(predict, batch))
+
+    @torch.no_grad()
+    def _own_context(self, model: nn.Module, batch: WorldBatch, chosen: Tensor) -> tuple[Tensor, Tensor]:
+        """Contexts of the chosen examples, their last S frames as the model plays them."""
+        floats, ints = batch.floats.index_select(0, chosen), batch.ints.index_select(0, chosen)
+        model.eval()
+        for number in range(self.before):
+            self._play(model, floats, ints, self.context_len + number)
+        model.train()
+        end = self.before + self.context_len
+        return floats[:, self.before : end], ints[:, self.before : end]
+
+    def _rollouts(self, predict: Predictor, batch: WorldBatch) -> RolloutErrors:
+        floats, ints, after = (part[::ROLLOUT_EVERY] for part in (batch.floats, batch.ints, batch.after))
+        real, floats, ints = floats, floats.clone(), ints.clone()
+        sums, counts = [], []
+        end = self.before + self.context_len
+        for horizon in range(1, max(ROLLOUT_HORIZONS) + 1):
+            frame = end + horizon - 1
+            self._play(predict, floats, ints, frame)
+            if horizon in ROLLOUT_HORIZONS:
+                counted = after >= horizon
+                missed = (floats[:, frame, POSITION_COLUMNS] - real[:, frame, POSITION_COLUMNS]).abs().mean(1)
+                sums.append(torch.where(counted, missed, 0.0).sum() / self.encoding.xy_scale)
+                counts.append(counted.sum())
+        return RolloutErrors(torch.stack(sums), torch.stack(counts))
+
+    def _play(self, predict: Predictor, floats: Tensor, ints: Tensor, frame: int) -> None:
+        """Replace a frame by what follows from the K frames before it and the controllers in it."""
+        context = slice(frame - self.context_len, frame)
+        controls = floats[:, frame, CONTROL_COLUMNS]
+        prediction = predict(floats[:, context], ints[:, context], controls)
+        floats[:, frame], ints[:, frame] = advance(
+            floats[:, frame - 1], ints[:, frame - 1], prediction, controls, self.encoding
+        )

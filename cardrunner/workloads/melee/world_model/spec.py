@@ -1,0 +1,111 @@
+"""The torch-free half of the world-model workload: its card sections, arithmetic, metric names and checks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from cardrunner.card.schema.card import Card
+from cardrunner.card.schema.data import DataSection
+from cardrunner.card.schema.model import ModelSection
+from cardrunner.card.schema.training import TrainingSection
+from cardrunner.contracts import Derived, MetricSpec, Remark, TrivialBaseline, WorkloadSpec
+from cardrunner.errors import UsageError
+from cardrunner.workloads.melee import spec_arithmetic, spec_checks
+from cardrunner.workloads.melee.data_mode import foreseen_mode
+from cardrunner.workloads.melee.spec_sections import GamesData
+from cardrunner.workloads.melee.world_model import page
+from cardrunner.workloads.melee.world_model.arithmetic import parameter_formula, world_model_parameters
+from cardrunner.workloads.melee.world_model.metric_names import LOSS_TERMS, METRICS, TRIVIAL_BASELINES
+from cardrunner.workloads.melee.world_model.sections import (
+    EXPAND,
+    MAMBA2,
+    SIZES_OF,
+    ScheduledSampling,
+    WorldModelSection,
+    WorldModelTraining,
+)
+
+S = TypeVar("S")
+
+
+class WorldModelSpec:
+    """A model of the game from encoded games; see `cardrunner.contracts.WorkloadSpec`."""
+
+    name: str = "melee-world-model"
+    data_section: type[DataSection] = GamesData
+    model_section: type[ModelSection] = WorldModelSection
+    training_section: type[TrainingSection] = WorldModelTraining
+    metrics: tuple[MetricSpec, ...] = METRICS
+    trivial_baselines: tuple[TrivialBaseline, ...] = TRIVIAL_BASELINES
+
+    def starter(self) -> str:
+        """The card that a new one begins with."""
+        return Path(__file__).with_name("starter.yaml").read_text(encoding="utf-8")
+
+    def derive(self, card: Card) -> Iterable[Derived]:
+        """Every stated number that follows from others."""
+        model, data = model_of(card), data_of(card)
+        parameters, formula = world_model_parameters(model, data), parameter_formula(model, data)
+        return spec_arithmetic.derive(model, data, parameters=parameters, formula=formula)
+
+    def check(self, card: Card) -> Iterable[Remark]:
+        """What else is wrong or odd."""
+        yield from spec_checks.check_data(model_of(card), data_of(card))
+        yield from _check_model(model_of(card))
+        yield from spec_checks.check_training(card.training, LOSS_TERMS)
+        yield from spec_checks.check_demo(card.after_training.demo)
+
+    def examples(self, card: Card) -> tuple[int, int] | None:
+        """Training and validation examples; estimated from the split where the card states neither."""
+        return spec_arithmetic.examples(model_of(card), data_of(card))
+
+    def describe(self, card: Card) -> Mapping[str, Sequence[tuple[str, str]]]:
+        """Rows of the review page for `data`, `model` and `training`."""
+        return page.describe(card, model_of(card), data_of(card), sampling_of(card))
+
+    def data_mode(self, card: Card) -> str | None:
+        """How the data will be read; None where neither card nor machine says how large things are."""
+        return foreseen_mode(card, data_of(card))
+
+
+def data_of(card: Card) -> GamesData:
+    """The `data` section of a world-model card."""
+    return _narrow(card.data, GamesData)
+
+
+def model_of(card: Card) -> WorldModelSection:
+    """The `model` section of a world-model card."""
+    return _narrow(card.model, WorldModelSection)
+
+
+def sampling_of(card: Card) -> ScheduledSampling | None:
+    """Its scheduled sampling."""
+    return _narrow(card.training, WorldModelTraining).scheduled_sampling
+
+
+def _check_model(model: WorldModelSection) -> Iterator[Remark]:
+    """The architecture, and the sizes that belong to it."""
+    if model.architecture not in SIZES_OF:
+        text = f"unknown architecture {model.architecture!r}{spec_checks.guess(model.architecture, SIZES_OF)}"
+        yield Remark(loc=("model", "architecture"), message=text)
+        return
+    for architecture, sizes in SIZES_OF.items():
+        for name in sizes if architecture != model.architecture else ():
+            if name in model.model_fields_set:
+                text = f"is a size of {architecture}; leave it out of a {model.architecture}"
+                yield Remark(loc=("model", name), message=text)
+    if model.architecture == MAMBA2 and EXPAND * model.d_model % model.headdim:
+        text = f"is {model.headdim}, which does not divide {EXPAND} x d_model = {EXPAND * model.d_model}; choose one"
+        yield Remark(loc=("model", "headdim"), message=f"{text} that does")
+
+
+def _narrow(section: object, kind: type[S]) -> S:
+    if not isinstance(section, kind):
+        text = f"this is not a card of the workload {WorldModelSpec.name}; load it with that workload's sections"
+        raise UsageError(text)
+    return section
+
+
+SPEC: WorkloadSpec = WorldModelSpec()
