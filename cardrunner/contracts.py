@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from cardrunner.specs import (
+    DataMatch as DataMatch,
     Derived as Derived,
     Direction as Direction,
     ForeseesData as ForeseesData,
+    ForeseesMatch as ForeseesMatch,
     Location as Location,
     MetricNames as MetricNames,
     MetricSpec as MetricSpec,
@@ -143,6 +145,7 @@ class DemoResult:
     files: tuple[Path, ...]
     summary: Mapping[str, Any]
     """JSON figures, shown in the results card as they are."""
+    data_match: DataMatch | None = None
 
 
 class Workload(Protocol):
@@ -160,6 +163,13 @@ class Workload(Protocol):
     def export_config(self, card: Card) -> Mapping[str, Any]: ...
     # None: it has none
     def demo(self, card: Card, checkpoint: Path, data: Data, *, out: Path, progress: Progress) -> DemoResult | None: ...
+
+
+@runtime_checkable
+class ExportsFields(Protocol):
+    """A `Workload` may keep fields of its own beside the weights, at the top of a checkpoint in its own format."""
+
+    def export_fields(self, card: Card) -> Mapping[str, Any]: ...  # types that ``torch.load(weights_only=True)`` reads
 
 
 # ---------------------------------------------------------------- running

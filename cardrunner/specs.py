@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:  # types only: the rooms below import this one, never the other way round
+    from pathlib import Path
+
     from cardrunner.card.schema.card import Card
     from cardrunner.card.schema.data import DataSection
     from cardrunner.card.schema.model import ModelSection
@@ -32,6 +34,8 @@ class MetricSpec(NamedTuple):
     """Other names of the validation metric that people write in cards."""
     percent: bool = False
     """Shown as a percentage."""
+    validation_only: bool = False
+    """Not computed in training, where it is NaN."""
 
 
 class TrivialBaseline(NamedTuple):
@@ -92,12 +96,30 @@ class ForeseesData(Protocol):
     def data_mode(self, card: Card) -> str | None: ...  # such as "memory-mapped, full shuffle"; None: it cannot tell
 
 
+class DataMatch(NamedTuple):
+    """Whether the models that meet in a demo learned from the same data: what a distribution match comes to."""
+
+    parts: Mapping[str, str]
+    """Each model and what it learned from."""
+    sentence: str
+    """The answer."""
+    agrees: bool | None
+    """None: it cannot be told, or there is nothing to compare."""
+
+
+@runtime_checkable
+class ForeseesMatch(Protocol):
+    """A `WorkloadSpec` may also tell, before the launch, whether the models of the demo learned from the same data."""
+
+    def data_match(self, card: Card, workspace: Path) -> DataMatch | None: ...  # None: the card asks for no demo
+
+
 class MetricNames:
     """Resolves the metric names people write to the validation metrics a workload computes."""
 
     def __init__(self, metrics: tuple[MetricSpec, ...]) -> None:
         self._index = {name: spec for spec in metrics for name in (f"val_{spec.name}", *spec.aliases)}
-        self._training = {spec.name: spec for spec in metrics if spec.name not in self._index}
+        self._training = {spec.name: spec for spec in metrics if not spec.validation_only and spec.name not in self._index}
 
     def spec(self, name: str) -> MetricSpec | None:
         """The metric behind a name or an alias; None when nothing computes it."""

@@ -107,9 +107,9 @@ def test_heavy_packages_stay_where_they_belong(path: Path) -> None:
         assert homes is None or own.startswith(homes), f"{path}:{line}: {name} is only for {homes}"
 
 
-@pytest.mark.parametrize("path", sorted(PACKAGE.glob("workloads/*/spec.py")), ids=place)
+@pytest.mark.parametrize("path", sorted(PACKAGE.glob("workloads/**/spec.py")), ids=place)
 def test_a_spec_is_free_of_torch_and_numpy(path: Path) -> None:
-    name = f"cardrunner.workloads.{path.parent.name}.spec"
+    name = f"cardrunner.{place(path).replace('/', '.')}"
     probe = f"import sys, {name}; print([m for m in ('torch', 'numpy') if m in sys.modules])"
     assert (
         subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True).stdout.strip() == "[]"

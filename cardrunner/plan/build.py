@@ -16,7 +16,7 @@ from cardrunner.errors import MissingExtra
 from cardrunner.gate import GateReport, examine_gate
 from cardrunner.pipeline import LAUNCHER_STAGES, WORKER_STAGES
 from cardrunner.plan.configuration import settings
-from cardrunner.plan.data import data_mode, expected_facts, planned_data
+from cardrunner.plan.data import data_match, data_mode, expected_facts, planned_data
 from cardrunner.plan.learned import learn
 from cardrunner.plan.metrics import also_computed, planned_metrics, planned_rules
 from cardrunner.plan.money import planned_costs, planned_prices, timeout_cover, worst_case
@@ -87,6 +87,7 @@ def _plan(loaded: LoadedCard, workspace: Workspace, gate: GateReport, *, executo
         data=data,
         data_mode=data_mode(loaded),
         expected=tuple(expected_facts(loaded, data)),
+        data_match=data_match(loaded, workspace),
         prices=prices,
         estimates=tuple(planned_costs(card, prices, examples)),
         learned=learn(loaded, runs, prices, examples=examples),

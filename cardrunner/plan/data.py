@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from cardrunner.card.load import LoadedCard
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.data import SYNTHETIC, DataFile, DataSection
-from cardrunner.contracts import Derived, ForeseesData
+from cardrunner.contracts import Derived, ForeseesData, ForeseesMatch
 from cardrunner.errors import EnvironmentFailed
 from cardrunner.plan.configuration import leaves, worded
-from cardrunner.plan.records import PlannedData, PlannedFact
+from cardrunner.plan.records import PlannedData, PlannedFact, PlannedMatch
 from cardrunner.units import format_bytes, rounding_of
 from cardrunner.workspace import Workspace
 
@@ -27,6 +27,13 @@ def planned_data(card: Card, workspace: Workspace) -> Iterator[PlannedData]:
 def data_mode(loaded: LoadedCard) -> str | None:
     """How the data will be read, where the workload can tell before it is open."""
     return loaded.spec.data_mode(loaded.card) if isinstance(loaded.spec, ForeseesData) else None
+
+
+def data_match(loaded: LoadedCard, workspace: Workspace) -> PlannedMatch | None:
+    """Whether the models of the demo learned from the same data, where the workload can tell before it is played."""
+    spec = loaded.spec
+    found = spec.data_match(loaded.card, workspace.root) if isinstance(spec, ForeseesMatch) else None
+    return PlannedMatch(**found._asdict()) if found else None
 
 
 def expected_facts(loaded: LoadedCard, data: Sequence[PlannedData]) -> Iterator[PlannedFact]:

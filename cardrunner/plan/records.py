@@ -91,6 +91,14 @@ class PlannedFact(Record):
     seen_by: Literal["here", "the card's arithmetic", "the load stage"]
 
 
+class PlannedMatch(Record):
+    """Whether the models of the demo learned from the same data; see `cardrunner.specs.DataMatch`."""
+
+    parts: dict[str, str]
+    sentence: str
+    agrees: bool | None
+
+
 class MetricUse(Record):
     """A place of the card that needs a metric."""
 
@@ -173,6 +181,8 @@ class Plan(Record):
     data_mode: str | None
     """How the workload says it will read the data; None: it says so in the load stage."""
     expected: tuple[PlannedFact, ...]
+    data_match: PlannedMatch | None = None
+    """None: no demo, or the workload cannot tell."""
     prices: Prices
     estimates: tuple[PlannedCost, ...]
     learned: Learned

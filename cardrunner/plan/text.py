@@ -25,6 +25,7 @@ def describe(plan: Plan) -> Iterator[str]:
     yield ""
     yield from block("data", _data(plan))
     yield from block("expected", _expected(plan))
+    yield from block("same data", _data_match(plan))
     for section in ("model", "training"):
         yield from block(section, _configured(plan, section))
     yield from block("steps", _work(plan))
@@ -97,6 +98,12 @@ def _afterwards(after: Mapping[str, Any]) -> Iterator[str]:
         players = f"{demo['p0']} against {demo['p1']} in {demo['world_model']}"
         to = f", a copy to {demo['output']}" if demo["output"] else ""
         yield from paragraph(f"demo: {players}, at most {demo['max_frames']:,} frames{to}", hang=2)
+
+
+def _data_match(plan: Plan) -> Iterator[str]:
+    """Whether the models of the demo learned from the same data."""
+    if plan.data_match is not None:
+        yield from paragraph(plan.data_match.sentence, hang=2)
 
 
 def _data(plan: Plan) -> Iterator[str]:

@@ -129,13 +129,19 @@ def _rules(run: Recorded) -> Iterator[Note]:
 
 
 def _numbers(run: Recorded) -> Iterator[Note]:
-    broken = sorted(
-        {name for row in run.validation_rows for name, value in row.metrics.items() if not math.isfinite(value)}
-    )
+    values = [pair for row in run.validation_rows for pair in row.metrics.items()]
+    absent = {metric.name for metric in run.loaded.spec.metrics if metric.validation_only}  # from an epoch's training
+    broken = sorted({name for name, value in values if not math.isfinite(value)} - absent)
     if broken:
         yield Note("✗", f"Some values of {joined(broken)} are not numbers (NaN or infinite).")
     if run.train and run.train.baselines == {} and run.loaded.spec.trivial_baselines:
         yield Note("⚠", "The trivial baselines were not measured, so the metrics stand alone.")
+
+
+def _data_match(run: Recorded) -> Iterator[Note]:
+    match = run.demo.data_match if run.demo else None
+    if match is not None and match.agrees is not None:
+        yield Note("✓" if match.agrees else "✗", f"Distribution match: {match.sentence}.")
 
 
 def _records(run: Recorded) -> Iterator[Note]:
@@ -155,6 +161,7 @@ _KINDS: tuple[Callable[[Recorded], Iterator[Note]], ...] = (
     _facts,
     _digest,
     _card,
+    _data_match,
     _targets,
     _rules,
     _attempts,

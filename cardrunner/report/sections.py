@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from cardrunner.report.checkpoints import checkpoint_facts
 from cardrunner.report.curves import curve_facts
+from cardrunner.report.data_match import data_match_facts
 from cardrunner.report.delivery import delivery_facts
 from cardrunner.report.expected import expected_facts
 from cardrunner.report.happenings import event_facts
@@ -38,6 +39,7 @@ SECTIONS: tuple[Section, ...] = (
     Section("Targets", target_facts, "targets.md.j2"),
     Section("Metrics beside trivial baselines", metric_facts, "metrics.md.j2"),
     Section("Prior baselines", prior_facts, "priors.md.j2"),
+    Section("Distribution match", data_match_facts, "data_match.md.j2"),
     Section("Kill thresholds", threshold_facts, "thresholds.md.j2"),
     Section("Curves", curve_facts, "curves.md.j2"),
     Section("Time and cost", timing_facts, "timing.md.j2"),

@@ -177,12 +177,21 @@ class DownloadRecord(Record):
     seconds: float
 
 
+class DataMatchRecord(Record):
+    """See `cardrunner.specs.DataMatch`."""
+
+    parts: dict[str, str]
+    sentence: str
+    agrees: bool | None
+
+
 class DemoRecord(Record):
     """``stages/demo.json``."""
 
     files: tuple[str, ...]
     copied_to: str | None
     summary: dict[str, Any]
+    data_match: DataMatchRecord | None = None
     seconds: float
 
 

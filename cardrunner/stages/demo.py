@@ -12,7 +12,7 @@ from typing import ClassVar, Literal
 from cardrunner.contracts import DemoResult
 from cardrunner.runs.context import RunContext
 from cardrunner.runs.files import explained, write_durably
-from cardrunner.runs.records import DemoRecord, write_record
+from cardrunner.runs.records import DataMatchRecord, DemoRecord, write_record
 from cardrunner.stages.opening import open_run_data
 from cardrunner.stages.verified import verified_checkpoint
 
@@ -51,7 +51,14 @@ def _play(ctx: RunContext) -> DemoResult | None:
 
 def _record(ctx: RunContext, result: DemoResult, seconds: float) -> DemoRecord:
     files = tuple(path.relative_to(ctx.folder.root).as_posix() for path in result.files)
-    return DemoRecord(files=files, copied_to=_copy(ctx, result.files), summary=dict(result.summary), seconds=seconds)
+    match = result.data_match
+    return DemoRecord(
+        files=files,
+        copied_to=_copy(ctx, result.files),
+        summary=dict(result.summary),
+        data_match=DataMatchRecord(**match._asdict()) if match else None,
+        seconds=seconds,
+    )
 
 
 def _copy(ctx: RunContext, files: Sequence[Path]) -> str | None:

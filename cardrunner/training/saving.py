@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from cardrunner.contracts import MetricNames
+from cardrunner.contracts import ExportsFields, MetricNames
 from cardrunner.errors import IntegrityError, UsageError
 from cardrunner.runs.context import RunContext
 from cardrunner.runs.history import HistoryRow
@@ -122,7 +122,10 @@ class Saver:
     def _weights(self, row: HistoryRow) -> dict[str, Any]:
         """The existing checkpoint format (epochs from 0), with one key of our own."""
         own = {"run": self.origin.run, "card_digest": self.origin.card_digest, "data": self.origin.data}
+        workload = self.ctx.workload
+        fields = workload.export_fields(self.ctx.card) if isinstance(workload, ExportsFields) else {}
         return {
+            **fields,
             "epoch": row.epoch - 1,
             "model_state_dict": on_cpu(self.trainer.model.state_dict()),
             "optimizer_state_dict": on_cpu(self.trainer.optimizer.state_dict()),

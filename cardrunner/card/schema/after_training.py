@@ -1,8 +1,8 @@
 """What happens with the result."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from cardrunner.card.schema.base import Line, LineOrCount, PositiveCount, Section, WorkspacePath
+from cardrunner.card.schema.base import LATER, Line, LineOrCount, PositiveCount, Section, WorkspacePath
 
 
 class Download(Section):
@@ -27,6 +27,8 @@ class Demo(Section):
     """Who plays the second side; see p0."""
     max_frames: PositiveCount = 1200
     """Frames until it ends."""
+    rules: Annotated[bool, LATER] = True
+    """Let the workload's own rules correct a learned world model where it breaks them; each correction is counted."""
     output: WorkspacePath | None = None
     """A copy of the demo, relative to the workspace."""
     look_for: Line | None = None

@@ -1,8 +1,10 @@
-"""How agents are written in cards: ``policy:best``, ``random``, ... Torch-free."""
+"""How agents, worlds and the games that matches begin with are written in cards. Torch-free."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Literal
 
 from cardrunner.errors import UsageError
@@ -12,6 +14,11 @@ AgentKind = Literal["policy", "random", "noop", "hold-forward", "replay"]
 SCRIPTED: Final[tuple[AgentKind, ...]] = ("random", "noop", "hold-forward", "replay")
 WRITTEN: Final = ("policy:best", "policy:latest", "policy:PATH", *SCRIPTED)
 BEST, LATEST = "best", "latest"
+OWN: Final = (BEST, LATEST)
+"""Names of the run's own checkpoints."""
+SIMULATOR: Final = "simulator"
+"""The built-in world, and the games that two scripted players have in it."""
+_GAME: Final = re.compile(r"(?P<file>.+\.pt)(?::(?P<game>\d{1,9}))?|(?P<replay>.+\.slp)")
 
 
 @dataclass(frozen=True)
@@ -20,6 +27,11 @@ class AgentName:
 
     kind: AgentKind
     checkpoint: str | None = None
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is what the run itself trains."""
+        return self.checkpoint in OWN
 
 
 def read_agent(text: str) -> AgentName:
@@ -35,3 +47,31 @@ def read_agent(text: str) -> AgentName:
         if text == scripted:
             return AgentName(scripted)
     raise UsageError(f"unknown agent {text!r}; there are {', '.join(WRITTEN)}")
+
+
+def checkpoint_path(name: str, *, own: Path | None, workspace: Path) -> Path:
+    """Where a checkpoint is that a card names.
+
+    Args:
+        name: ``best``, ``latest`` or a path.
+        own: the run's best checkpoint; the latest stands beside it.
+        workspace: what relative paths are relative to.
+    """
+    if own is not None and name in OWN:
+        return own if name == BEST else own.with_name(f"{LATEST}.pt")
+    return workspace / name
+
+
+def split_game(text: str) -> tuple[str, int]:
+    """A file to begin with, and which of its games: ``a.slp`` and ``games.pt`` are their game 0, ``games.pt:3`` is 3.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    found = _GAME.fullmatch(text)
+    if found is None:
+        raise UsageError(
+            f"is {text!r}; write the number of a validation game (0 is the first), a replay such as game.slp, a game"
+            f" of an encoded file such as games.pt:3, or {SIMULATOR}"
+        )
+    return found["replay"] or found["file"], int(found["game"] or 0)

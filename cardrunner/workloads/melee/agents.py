@@ -1,4 +1,4 @@
-"""Who plays: policies and simple scripted hands. Every agent sees its own half of the frames first.
+"""Who plays: simple scripted hands, and what every agent has to offer. Policies are in `play.policy_agent`.
 
 Shapes: K context frames, oldest first; a controller is 13 values in file units.
 """
@@ -6,43 +6,37 @@ Shapes: K context frames, oldest first; a controller is 13 values in file units.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
-import torch
-from torch import Tensor
+import numpy as np
 
-from cardrunner.workloads.melee.agent_names import BEST, LATEST, AgentName
+from cardrunner.workloads.melee.agent_names import BEST, AgentName, checkpoint_path
 from cardrunner.workloads.melee.encoding import EncodingConfig
-from cardrunner.workloads.melee.layout import ANALOG, BUTTONS, CONTROLLER, NEUTRAL_CONTROL, PlayerIndex, float_index
-from cardrunner.workloads.melee.perspective import swap_floats, swap_ints
+from cardrunner.workloads.melee.layout import (
+    ANALOG,
+    CONTROLLER,
+    NEUTRAL_CONTROL,
+    PlayerIndex,
+    controller_slice,
+    float_index,
+)
+from cardrunner.workloads.melee.play.policy_agent import PolicyAgent
 from cardrunner.workloads.melee.policy_file import load_policy
-from cardrunner.workloads.melee.policy_mlp import PolicyMLP
+from cardrunner.workloads.melee.world import Floats, Frame, Ints, possible_controls
 
-_FACING = float_index("facing")
-_MAIN_X = CONTROLLER.index("main_x")
-_RANDOM_PRESS = 1 / 8
+_NEUTRAL: Final = np.array(NEUTRAL_CONTROL, np.float32)
+_MAIN_X: Final = CONTROLLER.index("main_x")
+_RANDOM_PRESS: Final = 1 / 8
 
 
 class Agent(Protocol):
-    """Answers the frames so far with a controller; the same answer to the same frames and the same seed."""
+    """Sees every frame and answers with a controller; the same answers to the same frames and the same seed."""
 
-    context_len: int  # frames that it wants to see
+    context_len: int  # frames that it wants to have seen before it acts
 
-    def act(self, floats: Tensor, ints: Tensor) -> Tensor: ...  # (K, 56), (K, 17), own half first -> float32 (13,)
-
-
-class PolicyAgent:
-    """Plays what a trained policy predicts: its analog values, and each button that is more likely down than up."""
-
-    def __init__(self, model: PolicyMLP) -> None:
-        self.model = model.eval()
-        self.context_len = model.sizes.context_len
-
-    @torch.inference_mode()
-    def act(self, floats: Tensor, ints: Tensor) -> Tensor:
-        """One forward pass over the last K frames."""
-        controls = self.model(floats[None], ints[None])
-        return torch.cat([controls.analog[0], controls.pressed[0].to(torch.float32)])
+    def begin(self, floats: Floats, ints: Ints) -> None: ...  # (K, 56), (K, 17): the frames so far
+    def act(self) -> Floats: ...  # float32 (13,) for the next frame: analog values 0..1, buttons 0 or 1, or NaN
+    def see(self, frame: Frame) -> None: ...  # the frame that came of it
 
 
 class RandomAgent:
@@ -51,13 +45,20 @@ class RandomAgent:
     context_len = 1
 
     def __init__(self, seed: int) -> None:
-        self._chance = torch.Generator().manual_seed(seed)
+        self._seed = seed
 
-    def act(self, floats: Tensor, ints: Tensor) -> Tensor:  # noqa: ARG002
+    def begin(self, floats: Floats, ints: Ints) -> None:  # noqa: ARG002
+        """Start the dice anew."""
+        self._chance = np.random.default_rng(self._seed)
+
+    def act(self) -> Floats:
         """Analog values uniform over 0..1, each button down in one of eight frames."""
-        analog = torch.rand(len(ANALOG), generator=self._chance)
-        buttons = torch.rand(len(BUTTONS), generator=self._chance) < _RANDOM_PRESS
-        return torch.cat([analog, buttons.to(torch.float32)])
+        controls = self._chance.random(len(CONTROLLER), np.float32)
+        controls[len(ANALOG) :] = controls[len(ANALOG) :] < _RANDOM_PRESS
+        return controls
+
+    def see(self, frame: Frame) -> None:
+        """Nothing of it matters."""
 
 
 class NoopAgent:
@@ -65,9 +66,15 @@ class NoopAgent:
 
     context_len = 1
 
-    def act(self, floats: Tensor, ints: Tensor) -> Tensor:  # noqa: ARG002
+    def begin(self, floats: Floats, ints: Ints) -> None:
+        """Nothing of it matters."""
+
+    def act(self) -> Floats:
         """Sticks centred, nothing pressed."""
-        return torch.tensor(NEUTRAL_CONTROL)
+        return _NEUTRAL.copy()
+
+    def see(self, frame: Frame) -> None:
+        """Nothing of it matters."""
 
 
 class HoldForwardAgent:
@@ -75,47 +82,87 @@ class HoldForwardAgent:
 
     context_len = 1
 
-    def act(self, floats: Tensor, ints: Tensor) -> Tensor:  # noqa: ARG002
+    def __init__(self, player: PlayerIndex) -> None:
+        self._facing = float_index("facing", player)
+
+    def begin(self, floats: Floats, ints: Ints) -> None:
+        """Look at the newest frame."""
+        self.see(Frame(floats[-1], ints[-1]))
+
+    def act(self) -> Floats:
         """Full forward, nothing pressed."""
-        controls = torch.tensor(NEUTRAL_CONTROL)
-        controls[_MAIN_X] = 1.0 if float(floats[-1, _FACING]) > 0.5 else 0.0
+        controls = _NEUTRAL.copy()
+        controls[_MAIN_X] = 1.0 if self._right else 0.0
         return controls
 
-
-class Seat:
-    """An agent in a player's place: player 1's agent gets the halves of the frames swapped and the stage kept."""
-
-    def __init__(self, agent: Agent, player: PlayerIndex) -> None:
-        self.agent = agent
-        self.player = player
-
-    def act(self, floats: Tensor, ints: Tensor) -> Tensor:
-        """The controller for the next frame; takes at least as many frames as the agent wants, as the file has them."""
-        wanted = self.agent.context_len
-        floats, ints = floats[-wanted:], ints[-wanted:]
-        if self.player == 1:
-            floats, ints = swap_floats(floats), swap_ints(ints)
-        return self.agent.act(floats, ints)
+    def see(self, frame: Frame) -> None:
+        """Where it looks."""
+        self._right = float(frame.floats[self._facing]) > 0.5
 
 
-def make_agent(name: AgentName, *, best: Path, workspace: Path, seed: int, encoding: EncodingConfig) -> Agent:
-    """The agent behind a name of a card.
+class ReplayAgent:
+    """Presses what a player of the game pressed that the match begins with; neutral once the game is over.
 
     Args:
-        best: the run's best checkpoint; the latest stands beside it.
+        floats: float32 (n, 56), the game's frames from the first played one on.
+        player: whose controller.
+    """
+
+    context_len = 1
+
+    def __init__(self, floats: Floats, player: PlayerIndex) -> None:
+        both = floats[:, [*range(*_bounds(0)), *range(*_bounds(1))]].reshape(-1, 2, len(CONTROLLER))
+        self._controls = [possible_controls(controls)[player] for controls in both]
+
+    def begin(self, floats: Floats, ints: Ints) -> None:  # noqa: ARG002
+        """Start from the first one."""
+        self._next = 0
+
+    def act(self) -> Floats:
+        """What was pressed in this frame."""
+        controls = self._controls[self._next] if self._next < len(self._controls) else _NEUTRAL
+        self._next += 1
+        return controls
+
+    def see(self, frame: Frame) -> None:
+        """Nothing of it matters."""
+
+
+def make_agent(
+    name: AgentName,
+    player: PlayerIndex,
+    *,
+    best: Path | None,
+    workspace: Path,
+    seed: int,
+    encoding: EncodingConfig,
+    replay: Floats,
+) -> Agent:
+    """The agent behind a name of a card, in a player's place.
+
+    Args:
+        best: the best checkpoint of the policy that the run trains; the latest stands beside it.
         workspace: what relative checkpoint paths are relative to.
-        seed: for agents with chance.
+        seed: for agents with chance; each player's are their own.
         encoding: of the frames they will see.
+        replay: the game to press again, as `ReplayAgent` takes it.
 
     Raises:
         EnvironmentFailed, IntegrityError: as `load_policy`.
     """
-    if name.kind == "random":
-        return RandomAgent(seed)
-    if name.kind == "noop":
-        return NoopAgent()
-    if name.kind == "hold-forward":
-        return HoldForwardAgent()
-    own = {BEST: best, LATEST: best.with_name("latest.pt")}
-    checkpoint = name.checkpoint or BEST
-    return PolicyAgent(load_policy(own.get(checkpoint) or workspace / checkpoint, encoding))
+    match name.kind:
+        case "random":
+            return RandomAgent(2 * seed + player)
+        case "noop":
+            return NoopAgent()
+        case "hold-forward":
+            return HoldForwardAgent(player)
+        case "replay":
+            return ReplayAgent(replay, player)
+    path = checkpoint_path(name.checkpoint or BEST, own=best, workspace=workspace)
+    return PolicyAgent(load_policy(path, encoding), player)
+
+
+def _bounds(player: PlayerIndex) -> tuple[int, int]:
+    part = controller_slice(player)
+    return part.start, part.stop

@@ -1,37 +1,29 @@
-"""Where the tensors of a torch file lie, and the file's own pages as tensors, at any size.
+"""What a torch file holds and where its tensors lie, without reading them. Torch-free.
 
-``torch.load(mmap=True)`` maps a whole file privately and writable, which Linux refuses for a file larger than memory
-and swap. So the archive is read here: the zip directory says where each storage lies, the pickle which tensors there
-are. The pickle may name storages, tensors, dicts, numbers and text; anything else is refused, and nothing in it is
-ever called but the functions below, which only take notes.
+The zip directory says where each storage lies, the pickle which tensors there are. The pickle may name storages,
+tensors, dicts, numbers and text; anything else is refused, and nothing in it is ever called but the functions below,
+which only take notes.
 """
 
 from __future__ import annotations
 
 import io
-import mmap
 import pickle
 import struct
-import sys
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, BinaryIO, Final
-
-import torch
-from torch import Tensor
 
 _DTYPES: Final = {
     f"{name}Storage": dtype
     for name, dtype in {
-        "Float": torch.float32, "Double": torch.float64, "Half": torch.float16, "BFloat16": torch.bfloat16,
-        "Long": torch.int64, "Int": torch.int32, "Short": torch.int16, "Char": torch.int8, "Byte": torch.uint8,
-        "Bool": torch.bool,
+        "Float": ("float32", 4), "Double": ("float64", 8), "Half": ("float16", 2), "BFloat16": ("bfloat16", 2),
+        "Long": ("int64", 8), "Int": ("int32", 4), "Short": ("int16", 2), "Char": ("int8", 1), "Byte": ("uint8", 1),
+        "Bool": ("bool", 1),
     }.items()
 }  # fmt: skip
-_NO_RESERVE: Final = 0x4000  # MAP_NORESERVE, which not every Python names
 _LOCAL_HEADER: Final = struct.Struct("<26xHH")
 _OTHER_TENSORS: Final = {"_rebuild_parameter": "Parameter", "_rebuild_sparse_tensor": "sparse tensor"}
 
@@ -44,7 +36,10 @@ class ForeignObject(pickle.UnpicklingError):
 class Storage:
     """A run of numbers in the file."""
 
-    dtype: torch.dtype
+    dtype: str
+    """As torch names it."""
+    itemsize: int
+    """Bytes of a number."""
     position: int
     """Of its first byte in the file."""
     size: int
@@ -78,7 +73,7 @@ class StoredTensor:
     def position(self) -> int:
         """Of the first element's first byte in the file; only for a tensor that has passed the checks."""
         assert self.storage is not None
-        return self.storage.position + self.offset * self.storage.dtype.itemsize
+        return self.storage.position + self.offset * self.storage.itemsize
 
     @property
     def in_order(self) -> bool:
@@ -90,7 +85,7 @@ class StoredTensor:
             expected.append(step)
             step *= max(size, 1)
         rows = zip(self.shape, self.strides, reversed(expected), strict=True)
-        inside = (self.offset + self.elements) * self.storage.dtype.itemsize <= self.storage.size
+        inside = (self.offset + self.elements) * self.storage.itemsize <= self.storage.size
         return inside and all(size <= 1 or stride == wanted for size, stride, wanted in rows)
 
 
@@ -120,24 +115,6 @@ def read_archive(stream: BinaryIO) -> Any:
     return _Reader(archive.read(pickled), place).load()
 
 
-def map_file(path: Path) -> mmap.mmap:
-    """A file's pages, private to this process; takes no memory that is not given back under pressure."""
-    with path.open("rb") as stream:
-        if sys.platform != "linux":
-            return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
-        flags = mmap.MAP_PRIVATE | _NO_RESERVE
-        return mmap.mmap(stream.fileno(), 0, flags=flags, prot=mmap.PROT_READ | mmap.PROT_WRITE)
-
-
-def view(pages: mmap.mmap, stored: StoredTensor) -> Tensor:
-    """A checked tensor as a view of the mapped file."""
-    assert stored.storage is not None
-    if not stored.elements:
-        return torch.empty(stored.shape, dtype=stored.storage.dtype)
-    flat = torch.frombuffer(pages, dtype=stored.storage.dtype, count=stored.elements, offset=stored.position)
-    return flat.view(stored.shape)
-
-
 def _data_position(stream: BinaryIO, entry: zipfile.ZipInfo) -> int:
     """Behind the entry's local header, whose extra field is not the one of the directory."""
     stream.seek(entry.header_offset)
@@ -149,7 +126,8 @@ def _data_position(stream: BinaryIO, entry: zipfile.ZipInfo) -> int:
 class _Kind:
     """Stands for a storage class that the pickle names."""
 
-    dtype: torch.dtype
+    dtype: str
+    itemsize: int
 
 
 class _Reader(pickle.Unpickler):
@@ -162,7 +140,7 @@ class _Reader(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         """The stand-in for what the pickle names."""
         if module == "torch" and name in _DTYPES:
-            return _Kind(_DTYPES[name])
+            return _Kind(*_DTYPES[name])
         if (module, name) == ("collections", "OrderedDict"):
             return OrderedDict
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
@@ -179,7 +157,7 @@ class _Reader(pickle.Unpickler):
         """A storage; `identity` is ("storage", kind, key, device, elements)."""
         _, kind, key, _, _ = identity
         position, size = self._place(key)
-        return Storage(kind.dtype, position, size)
+        return Storage(kind.dtype, kind.itemsize, position, size)
 
 
 def _tensor(storage: object, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: object) -> StoredTensor:

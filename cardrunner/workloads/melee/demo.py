@@ -1,111 +1,166 @@
-"""The demo of a policy run: its agents play a match in the built-in simulator, from real frames on."""
+"""The demo of a run: agents play a match in a world, from real frames on.
+
+Everything is loaded and held against each other before the first frame, and the match file appears whole or not at all.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import Any, BinaryIO, Final
 
 from cardrunner.card.schema.after_training import Demo
-from cardrunner.contracts import DemoResult, Progress
-from cardrunner.errors import EnvironmentFailed, IntegrityError
-from cardrunner.workloads.melee.agent_names import read_agent
-from cardrunner.workloads.melee.agents import Seat, make_agent
+from cardrunner.contracts import DataMatch, DemoResult, Progress
+from cardrunner.runs.files import write_durably
+from cardrunner.workloads.melee.agent_names import AgentName, checkpoint_path, read_agent
+from cardrunner.workloads.melee.agents import Agent, make_agent
+from cardrunner.workloads.melee.demo_match import DemoOrigins
 from cardrunner.workloads.melee.encoded_data import EncodedData
 from cardrunner.workloads.melee.layout import PLAYERS
-from cardrunner.workloads.melee.match import Match, play_match
-from cardrunner.workloads.melee.match_json import MatchMeta, write_match
-from cardrunner.workloads.melee.simulator import Simulator
-from cardrunner.workloads.melee.world import Floats, Frame, Ints, World
+from cardrunner.workloads.melee.match import play_match
+from cardrunner.workloads.melee.match_json import MatchFile, MatchMeta
+from cardrunner.workloads.melee.origins import read_origin
+from cardrunner.workloads.melee.play.demo_world import DemoWorld, load_demo_world
+from cardrunner.workloads.melee.play.seeds import GO, Opening, find_seed
 from cardrunner.workspace import Workspace
 
-SIMULATOR: Final = "simulator"
-GO: Final = 123
-"""Row of a game at which the players may move."""
 FILE_NAME: Final = "match.json"
 
 
-def play_demo(
-    demo: Demo,
-    checkpoint: Path,
-    data: EncodedData,
-    games: range,
-    *,
-    seed: int,
-    context_len: int,
-    out: Path,
-    progress: Progress,
-) -> DemoResult:
-    """Play and write ``match.json``.
+@dataclass(frozen=True, kw_only=True)
+class DemoRun:
+    """What a demo is made of.
 
-    Args:
+    Attributes:
         demo: who plays, from where and for how long.
-        checkpoint: the run's best; the latest stands beside it.
+        policy: the run's best checkpoint where it trains a policy; the latest stands beside it.
+        world_model: the same where it trains a world model.
+        data: the run's own games.
         games: validation games, of which the card may choose one.
-        seed: of agents with chance.
+        seed: of agents with chance, and of a made-up game.
         context_len: frames of the seed at least.
-        out: the demo's folder.
+    """
+
+    demo: Demo
+    policy: Path | None = None
+    world_model: Path | None = None
+    data: EncodedData
+    games: range
+    seed: int
+    context_len: int
+
+
+def play_demo(run: DemoRun, *, out: Path, progress: Progress) -> DemoResult:
+    """Play and write ``match.json`` into the demo's folder.
 
     Raises:
-        EnvironmentFailed: the world model or a checkpoint is not there, or the disk refuses.
-        IntegrityError: a checkpoint cannot play, or the game to begin with is not there or too short.
+        EnvironmentFailed: the world model, a checkpoint or the game to begin with is not there, or the disk refuses.
+        IntegrityError: a checkpoint cannot play, the game is unsuitable, or the world model explodes.
     """
-    workspace = Workspace.around(out).root
-    _check_world(demo.world_model, workspace)
-    encoding = data.encoding
-    agents = [
-        make_agent(read_agent(text), best=checkpoint, workspace=workspace, seed=2 * seed + player, encoding=encoding)
-        for player, text in zip(PLAYERS, (demo.p0, demo.p1), strict=True)
-    ]
-    frames = max(context_len, *(agent.context_len for agent in agents))
-    floats, ints = seed_frames(data, _seed_game(demo, games), frames)
-    first, second = (Seat(agent, player) for agent, player in zip(agents, PLAYERS, strict=True))
-    world: World = Simulator.from_frame(*Frame(floats[-1], ints[-1]))
-    with progress.task("playing a match", demo.max_frames, unit="frames") as task:
-        match = play_match(
-            world, (first, second), floats, ints, max_frames=demo.max_frames, encoding=encoding, advance=task.advance
-        )
-    return _written(match, demo, context_len=frames, out=out)
-
-
-def seed_frames(data: EncodedData, game: int, frames: int) -> tuple[Floats, Ints]:
-    """The frames of a game that lead up to GO, or its first ones where it is shorter.
-
-    Returns:
-        float32 (K, 56) and int64 (K, 17).
-
-    Raises:
-        IntegrityError: the game has fewer than K frames.
-    """
-    floats, ints = data.game(game)
-    if len(floats) < frames:
-        raise IntegrityError(f"game {game} has {len(floats)} frames, but a match begins with {frames}; choose another")
-    stop = min(max(GO, frames), len(floats))
-    rows = slice(stop - frames, stop)
-    return floats[rows].numpy().copy(), ints[rows].numpy().copy()
-
-
-def _check_world(world_model: str, workspace: Path) -> None:
-    if world_model == SIMULATOR:
-        return
-    if not (workspace / world_model).is_file():
-        reason = f"was not found in {workspace}; put it there"
-    else:
-        reason = "cannot be played in by this version, learned world models come later"
-    raise EnvironmentFailed(f"after_training.demo.world_model: {world_model} {reason}, or write {SIMULATOR}")
-
-
-def _seed_game(demo: Demo, games: range) -> int:
-    chosen = demo.seed_game or 0
-    if isinstance(chosen, str) or chosen >= len(games):
-        text = f"{chosen} is not one of the {len(games)} validation games; write 0 to {len(games) - 1}"
-        raise IntegrityError(f"after_training.demo.seed_game: {text}")
-    return games[chosen]
-
-
-def _written(match: Match, demo: Demo, *, context_len: int, out: Path) -> DemoResult:
-    meta = MatchMeta(
-        model_name=demo.world_model, arch=demo.world_model, context_len=context_len, p0_agent=demo.p0, p1_agent=demo.p1
-    )
+    table = DemoTable(run, Workspace.around(out), progress)
     path = out / FILE_NAME
-    summary = write_match(path, match, meta)
-    return DemoResult(files=(path,), summary=summary)
+    summary = table.play(path, table.agents, (run.demo.p0, run.demo.p1), run.demo.max_frames)
+    return DemoResult(files=(path,), summary={**summary, **table.notes()}, data_match=table.data_match)
+
+
+class DemoTable:
+    """World, game and agents of a demo; matches from the same start can be played on it.
+
+    Raises:
+        as `play_demo`.
+    """
+
+    def __init__(self, run: DemoRun, workspace: Workspace, progress: Progress) -> None:
+        self.run, self.workspace, self.progress = run, workspace, progress
+        names = (read_agent(run.demo.p0), read_agent(run.demo.p1))
+        self.names: tuple[AgentName, AgentName] = names
+        self.world: DemoWorld = load_demo_world(
+            run.demo.world_model, own=run.world_model, workspace=workspace.root, encoding=run.data.encoding
+        )
+        pressed_again = any(name.kind == "replay" for name in names)
+        most = GO + run.context_len + (run.demo.max_frames if pressed_again else 0)
+        self.seed_game = find_seed(
+            run.demo.seed_game, run.data, run.games, workspace=workspace, seed=run.seed, frames=most
+        )
+        self.world.check_encoding(self.seed_game.encoding)
+        self.stage_note = self.seed_game.stage_note
+
+    @cached_property
+    def agents(self) -> tuple[Agent, Agent]:
+        """The card's, in their places."""
+        first, second = (
+            make_agent(
+                name,
+                player,
+                best=self.run.policy,
+                workspace=self.workspace.root,
+                seed=self.run.seed,
+                encoding=self.seed_game.encoding,
+                replay=self.opening.following,
+            )
+            for name, player in zip(self.names, PLAYERS, strict=True)
+        )
+        return first, second
+
+    @cached_property
+    def opening(self) -> Opening:
+        """What every match begins with: as many frames as the world and the card's model want to see."""
+        return self.seed_game.opening(max(self.run.context_len, self.world.context_len))
+
+    def play(self, path: Path, agents: Sequence[Agent], names: tuple[str, str], max_frames: int) -> dict[str, Any]:
+        """Play a match and write its file, whole or not at all; its summary.
+
+        Args:
+            agents: player 0's and player 1's.
+            names: of them, for people.
+        """
+        first, second = agents
+        opening = self.opening_for(agents)
+        meta = MatchMeta(
+            model_name=self.world.name,
+            arch=self.world.architecture,
+            context_len=max(self.run.context_len, self.world.context_len),
+            p0_agent=names[0],
+            p1_agent=names[1],
+            distribution_match=self.data_match.sentence,
+        )
+        found: dict[str, Any] = {}
+
+        def write(stream: BinaryIO) -> None:
+            recorder = MatchFile(stream, meta, self.seed_game.encoding)
+            with self.progress.task("playing a match", max_frames, unit="frames") as task:
+                end = play_match(
+                    self.world.fresh(opening),
+                    (first, second),
+                    opening.floats,
+                    opening.ints,
+                    max_frames=max_frames,
+                    encoding=self.seed_game.encoding,
+                    recorder=recorder,
+                    rules=self.world.needs_rules and self.run.demo.rules,
+                    advance=task.advance,
+                )
+            found.update(recorder.end(end))
+
+        write_durably(path, write)
+        return found
+
+    def opening_for(self, agents: Sequence[Agent]) -> Opening:
+        """The same start with more frames before it, where an agent wants to see more."""
+        wanted = max(len(self.opening.floats), *(agent.context_len for agent in agents))
+        return self.opening if wanted == len(self.opening.floats) else self.seed_game.opening(wanted)
+
+    def notes(self) -> dict[str, str]:
+        """What people should know beside the figures."""
+        found = {"began_with": self.seed_game.name}
+        return {**found, "stage": self.stage_note} if self.stage_note else found
+
+    @cached_property
+    def data_match(self) -> DataMatch:
+        """Whether the models learned from the same data, as their checkpoints record it."""
+        own = self.run.policy or self.run.world_model
+        return DemoOrigins.of(
+            self.run.demo, lambda name: read_origin(checkpoint_path(name, own=own, workspace=self.workspace.root))
+        ).match()

@@ -20,13 +20,14 @@ from torch import Tensor
 
 from cardrunner.errors import EnvironmentFailed, IntegrityError
 from cardrunner.runs.files import explained
-from cardrunner.workloads.melee.archive import ForeignObject, StoredTensor, map_file, read_archive, view
+from cardrunner.workloads.melee.archive import ForeignObject, StoredTensor, read_archive
 from cardrunner.workloads.melee.encoding import EncoderRules, EncodingConfig, guess_configuration
 from cardrunner.workloads.melee.layout import FLOATS, INTS
+from cardrunner.workloads.melee.mapped import map_file, view
 
 REQUIRED_KEYS = ("floats", "ints", "game_offsets", "game_lengths", "num_games", "encoding_config")
 RULES_KEY = "encoder_rules"
-_TENSORS = (("floats", torch.float32, 2), ("ints", torch.int64, 2), ("game_offsets", torch.int64, 1))
+_TENSORS = (("floats", "float32", 2), ("ints", "int64", 2), ("game_offsets", "int64", 1))
 _ZIP_START = b"PK\x03\x04"
 _REPLACE = "get an intact copy, or encode the replays again"
 
@@ -157,14 +158,14 @@ def _check_keys(path: Path, payload: Mapping[Any, object]) -> None:
         raise IntegrityError(f"{path}: lacks {', '.join(missing)} (it holds {found}); {_REPLACE}")
 
 
-def _stored(path: Path, payload: Mapping[Any, object], key: str, dtype: torch.dtype, dimensions: int) -> StoredTensor:
+def _stored(path: Path, payload: Mapping[Any, object], key: str, dtype: str, dimensions: int) -> StoredTensor:
     """The tensor of a key, if all of its elements lie once and in order in the file's own bytes."""
     value = payload[key]
     if not isinstance(value, StoredTensor) or value.storage is None:
         kind = value.kind if isinstance(value, StoredTensor) else type(value).__name__
         raise IntegrityError(f"{path}: {key} is a {kind}, not a plain tensor; {_REPLACE}")
-    if value.storage.dtype is not dtype:
-        raise IntegrityError(f"{path}: {key} is {_short(value.storage.dtype)}, expected {_short(dtype)}; {_REPLACE}")
+    if value.storage.dtype != dtype:
+        raise IntegrityError(f"{path}: {key} is {value.storage.dtype}, expected {dtype}; {_REPLACE}")
     if len(value.shape) != dimensions:
         raise IntegrityError(f"{path}: {key} has shape {value.shape}, expected {dimensions} dimensions; {_REPLACE}")
     if not value.in_order:
@@ -173,10 +174,6 @@ def _stored(path: Path, payload: Mapping[Any, object], key: str, dtype: torch.dt
             f" bytes stored for it do not hold row after row; {_REPLACE}"
         )
     return value
-
-
-def _short(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
 
 
 def _check_widths(path: Path, floats: Tensor, ints: Tensor) -> None:

@@ -1,125 +1,143 @@
 """Two agents play each other in a world, from some real frames on, until somebody has no stock left.
 
+A match takes the same memory however long it is: every frame goes to a recorder and is forgotten.
+
 Shapes: K seed frames, T played frames.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal, Protocol
 
 import numpy as np
-import torch
 
-from cardrunner.workloads.melee.agents import Seat
+from cardrunner.errors import IntegrityError
+from cardrunner.workloads.melee.agents import Agent
 from cardrunner.workloads.melee.encoding import EncodingConfig
-from cardrunner.workloads.melee.game_units import PlayerState, decode
-from cardrunner.workloads.melee.layout import PLAYERS, STAGE_COLUMN
+from cardrunner.workloads.melee.layout import CONTROLLER, PLAYERS, STAGE_COLUMN, float_index
 from cardrunner.workloads.melee.plausible import Limits
+from cardrunner.workloads.melee.play.game_rules import Both, Events, GameRules
 from cardrunner.workloads.melee.stages import stage_geometry
-from cardrunner.workloads.melee.world import Floats, Frame, Ints, World, possible_controls
+from cardrunner.workloads.melee.world import Floats, Frame, Ints, World, all_finite, possible_controls
+
+PATIENCE: Final = 60
+"""Frames without a single whole prediction after which a world has exploded."""
+
+
+class Recorder(Protocol):
+    """Takes the frames of a match as they come."""
+
+    def begin(self, floats: Floats, ints: Ints) -> None: ...  # (K, 56), (K, 17): the seed, oldest first
+    def add(self, frame: Frame, events: Events, logits: Floats | None) -> None: ...  # logits (2, actions) behind it
 
 
 @dataclass(frozen=True)
-class PlayedFrame:
-    """A frame that agents made, decoded, and what happened in it to player 0 and player 1."""
-
-    players: tuple[PlayerState, PlayerState]
-    ko: tuple[bool, bool]
-    velocity_clamped: tuple[bool, bool]
-
-
-@dataclass(frozen=True)
-class Match:
-    """A whole match.
+class MatchEnd:
+    """How a match went.
 
     Attributes:
-        stage: Slippi external id.
-        seed: both players of each of the K frames it began with.
-        played: the T frames after them.
+        seed_frames: K.
+        played: T.
         ended: no stock left, or as many frames as were asked for.
+        out_of_range: frames in which something had to be made possible.
+        not_finite: of these, frames in which something was not a number.
     """
 
-    stage: int
-    seed: tuple[tuple[PlayerState, PlayerState], ...]
-    played: tuple[PlayedFrame, ...]
+    seed_frames: int
+    played: int
     ended: Literal["stocks", "frames"]
+    out_of_range: int
+    not_finite: int
 
 
 def play_match(
     world: World,
-    seats: tuple[Seat, Seat],
+    agents: tuple[Agent, Agent],
     floats: Floats,
     ints: Ints,
     *,
     max_frames: int,
     encoding: EncodingConfig,
+    recorder: Recorder,
+    rules: bool = False,
     advance: Callable[[int], object] | None = None,
-) -> Match:
+) -> MatchEnd:
     """Play.
 
     Args:
-        world: knows the rules; begins with the seed.
-        seats: player 0's agent and player 1's.
-        floats: float32 (K, 56), the seed, oldest first; K covers what the agents want to see.
+        world: begins with the seed.
+        agents: player 0's and player 1's.
+        floats: float32 (K, 56), the seed, oldest first; K covers what the world and the agents want to see.
         ints: int64 (K, 17), likewise.
         max_frames: the most frames to play.
         encoding: of the seed.
+        recorder: takes the frames.
+        rules: correct the world by `GameRules`.
         advance: called with 1 after each frame.
+
+    Raises:
+        IntegrityError: the world gives no numbers any more.
     """
-    stage = int(ints[-1, STAGE_COLUMN])
-    context = _Context(floats, ints)
-    limits = Limits(stage_geometry(stage), encoding)
-    seed = tuple(_both(Frame(*rows), encoding) for rows in zip(floats, ints, strict=True))
-    world.begin(floats, ints)
-    played: list[PlayedFrame] = []
-    before = seed[-1]
-    while len(played) < max_frames and not _over(before):
-        repaired = limits.repair(world.step(_controls(seats, context)), context.newest)
-        context.push(repaired.frame)
-        players = _both(repaired.frame, encoding)
-        played.append(PlayedFrame(players, _lost_a_stock(before, players), repaired.velocity_clamped))
-        before = players
-        if advance is not None:
-            advance(1)
-    return Match(stage, seed, tuple(played), "stocks" if _over(before) else "frames")
+    for each in (world, *agents, recorder):
+        each.begin(floats, ints)
+    table = _Table(world, Frame(floats[-1].copy(), ints[-1].copy()), encoding, rules=rules)
+    controls = np.zeros((len(PLAYERS), len(CONTROLLER)), np.float32)
+    first, second = agents
+    with np.errstate(all="ignore"):  # models may overflow; what comes of it is repaired and counted
+        while table.played < max_frames and not table.over:
+            controls[0], controls[1] = first.act(), second.act()
+            events = table.play(controls)
+            first.see(table.newest)
+            second.see(table.newest)
+            recorder.add(table.newest, events, world.action_logits)
+            if advance is not None:
+                advance(1)
+    ended: Literal["stocks", "frames"] = "stocks" if table.over else "frames"
+    return MatchEnd(len(floats), table.played, ended, table.out_of_range, table.not_finite)
 
 
-class _Context:
-    """The last K frames, oldest first, as tensors that share the arrays' memory."""
+class _Table:
+    """The world with the rules and limits around it."""
 
-    def __init__(self, floats: Floats, ints: Ints) -> None:
-        self._floats, self._ints = floats.copy(), ints.copy()
-        self.floats, self.ints = torch.from_numpy(self._floats), torch.from_numpy(self._ints)
+    def __init__(self, world: World, newest: Frame, encoding: EncodingConfig, *, rules: bool) -> None:
+        stage = stage_geometry(int(newest.ints[STAGE_COLUMN]))
+        self.world, self.newest = world, newest
+        self.played = self.out_of_range = self.not_finite = self._lost = 0
+        self._limits = Limits(stage, encoding)
+        self._rules = GameRules(stage, encoding) if rules else None
+        self._stocks = [float_index("stocks", player) for player in PLAYERS]
+        self._scale = encoding.stocks_scale
+        self._left = self._stocks_left(newest)
+        self.over = not all(self._left)
 
-    @property
-    def newest(self) -> Frame:
-        """The last frame, copied."""
-        return Frame(self._floats[-1].copy(), self._ints[-1].copy())
+    def play(self, controls: Floats) -> Events:
+        """Make the next frame of both players' controls (2, 13); it is the `newest` then."""
+        if not all_finite(controls.reshape(-1)):
+            controls = possible_controls(controls)
+        frame, slowed, finite, inside = self._limits.repair(self.world.step(controls), self.newest)
+        self._count(finite=finite, inside=inside)
+        events = self._rules.apply(frame, self.newest) if self._rules else None
+        left = self._stocks_left(frame)
+        if events is None:
+            ko: Both = (left[0] < self._left[0], left[1] < self._left[1])
+            events = Events(ko, slowed)
+        self.newest, self._left, self.over = frame, left, not all(left)
+        self.world.accept(frame)
+        return events
 
-    def push(self, frame: Frame) -> None:
-        """Add a frame and forget the oldest."""
-        for rows, newest in ((self._floats, frame.floats), (self._ints, frame.ints)):
-            rows[:-1] = rows[1:].copy()
-            rows[-1] = newest
+    def _count(self, *, finite: bool, inside: bool) -> None:
+        self.played += 1
+        self.out_of_range += not inside
+        self.not_finite += not finite
+        self._lost = 0 if finite else self._lost + 1
+        if self._lost == PATIENCE:
+            raise IntegrityError(
+                f"the world model has exploded: from frame {self.played - PATIENCE} of the match on its predictions are"
+                " NaN or infinite; take another checkpoint of it"
+            )
 
-
-def _controls(seats: Sequence[Seat], context: _Context) -> Floats:
-    """What both players press next: (2, 13), possible values."""
-    answers = [seat.act(context.floats, context.ints).numpy() for seat in seats]
-    return possible_controls(np.stack(answers))
-
-
-def _both(frame: Frame, encoding: EncodingConfig) -> tuple[PlayerState, PlayerState]:
-    first, second = (decode(frame, player, encoding) for player in PLAYERS)
-    return first, second
-
-
-def _lost_a_stock(before: Sequence[PlayerState], now: Sequence[PlayerState]) -> tuple[bool, bool]:
-    first, second = (then.stocks > after.stocks for then, after in zip(before, now, strict=True))
-    return first, second
-
-
-def _over(players: Sequence[PlayerState]) -> bool:
-    return any(player.stocks <= 0 for player in players)
+    def _stocks_left(self, frame: Frame) -> tuple[int, int]:
+        first, second = (round(float(frame.floats[column]) / self._scale) for column in self._stocks)
+        return first, second

@@ -1,26 +1,32 @@
 """A match as the JSON that viewers read. Both spellings are written where two are in use (facing and facing_right,
 speeds flat and under velocity); what viewers do not know is extra (controller).
 
-Strict JSON: no NaN, no Infinity. All lengths are game units, speeds game units per frame, entropies nats.
+Strict JSON: no NaN, no Infinity. All lengths are game units, speeds game units per frame, entropies nats. Frames are
+written in blocks as they come, one a line, so that a match of any length takes the same memory.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Final
 
-from cardrunner.runs.files import write_durably
-from cardrunner.workloads.melee.game_units import PlayerState
-from cardrunner.workloads.melee.match import Match, PlayedFrame
-from cardrunner.workloads.melee.names import action_name, character_name
+import numpy as np
+
+from cardrunner.workloads.melee.encoding import EncodingConfig
+from cardrunner.workloads.melee.layout import FLOATS, INTS, PLAYERS, STAGE_COLUMN, int_index
+from cardrunner.workloads.melee.match import MatchEnd
+from cardrunner.workloads.melee.names import character_name
+from cardrunner.workloads.melee.play.frame_lines import FrameLines
+from cardrunner.workloads.melee.play.game_rules import Events
+from cardrunner.workloads.melee.play.player_columns import PlayerColumns, Predicted
 from cardrunner.workloads.melee.stages import Box, StageGeometry, stage_geometry, stage_name
+from cardrunner.workloads.melee.world import Floats, Frame, Ints
 
-NEAR_BLAST_ZONE = 30.0
-_DIGITS = 4
-_SLOTS = ("p0", "p1")
+_BLOCK: Final = 256
+_SLOTS: Final = ("p0", "p1")
+_LONGEST: Final = 12
+"""Digits kept free for the number of frames, which is known at the end and stands at the beginning."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,70 +38,129 @@ class MatchMeta:
     context_len: int
     p0_agent: str
     p1_agent: str
+    distribution_match: str | None = None
+    """Whether policies and world model learned from the same data."""
 
 
-def write_match(path: Path, match: Match, meta: MatchMeta) -> dict[str, Any]:
-    """Write a match file, whole or not at all.
+class MatchFile:
+    """A recorder that writes a match file.
 
-    Returns:
-        its summary.
-
-    Raises:
-        EnvironmentFailed: the disk refuses.
+    Args:
+        stream: a file to write to, which can be sought in.
+        meta: what is known beforehand.
+        encoding: of the frames.
     """
-    summary = summarise(match)
-    write_durably(path, lambda stream: _write(stream, match, meta, summary))
-    return summary
+
+    def __init__(self, stream: BinaryIO, meta: MatchMeta, encoding: EncodingConfig) -> None:
+        self._stream, self._meta, self._encoding = stream, meta, encoding
+        self._floats = np.empty((_BLOCK, FLOATS), np.float32)
+        self._ints = np.empty((_BLOCK, INTS), np.int64)
+        self._logits = np.empty((_BLOCK, len(PLAYERS), encoding.action_vocab), np.float32)
+        self._events = np.zeros((_BLOCK, len(Events._fields), len(PLAYERS)), np.bool_)
+        self._waiting, self._has_logits = 0, False
+        self._sums = _Sums()
+
+    def begin(self, floats: Floats, ints: Ints) -> None:
+        """Write what stands above the frames, and the seed (K, 56), (K, 17)."""
+        stage = int(ints[-1, STAGE_COLUMN])
+        self._stage = stage_geometry(stage)
+        self._lines = FrameLines(self._stage, stage)
+        self._write_head(stage, [int(ints[-1, int_index("character", player)]) for player in PLAYERS], len(floats))
+        columns = PlayerColumns.of(floats, ints, self._encoding)
+        self._lines.write_seed(self._stream, columns)
+        self._sums.final = columns.last_stocks
+
+    def add(self, frame: Frame, events: Events, logits: Floats | None) -> None:
+        """Take a played frame."""
+        place = self._waiting
+        self._floats[place], self._ints[place] = frame
+        self._events[place] = events
+        if logits is not None:
+            self._logits[place] = logits
+        self._has_logits = logits is not None
+        self._waiting += 1
+        if self._waiting == _BLOCK:
+            self._flush()
+
+    def end(self, end: MatchEnd) -> dict[str, Any]:
+        """Write the rest; the figures of the match."""
+        self._flush()
+        summary = self._sums.summary(end)
+        self._stream.write(f'\n],\n"summary": {_dumps(summary)}}}\n'.encode())
+        self._stream.seek(self._total_at)
+        self._stream.write(f"{end.seed_frames + end.played:>{_LONGEST}d}".encode())
+        self._stream.seek(0, 2)
+        return summary
+
+    def _flush(self) -> None:
+        rows = self._waiting
+        if rows:
+            columns = PlayerColumns.of(self._floats[:rows], self._ints[:rows], self._encoding)
+            logits = self._logits[:rows] if self._has_logits else None
+            predicted = Predicted.of(columns, logits, self._stage)
+            self._lines.write_played(self._stream, columns, predicted, self._events[:rows])
+            self._sums.count(columns, predicted, self._events[:rows])
+        self._waiting = 0
+
+    def _write_head(self, stage: int, characters: list[int], seed_frames: int) -> None:
+        meta = {
+            "mode": "agent-vs-agent",
+            **asdict(self._meta),
+            "total_frames": None,
+            "seed_frames": seed_frames,
+            "stage": {"id": stage, "name": stage_name(stage)},
+            "characters": {
+                slot: {"id": character, "name": character_name(character)}
+                for slot, character in zip(_SLOTS, characters, strict=True)
+            },
+        }
+        before, after = f'{{"meta": {_dumps(meta)}'.split('"total_frames":null')
+        head = f'{before}"total_frames":'.encode()
+        self._total_at = self._stream.tell() + len(head)
+        geometry = _dumps(_geometry(self._stage))
+        self._stream.write(head + f'{0:>{_LONGEST}d}{after},\n"stage_geometry": {geometry},\n"frames": [\n'.encode())
 
 
-def summarise(match: Match) -> dict[str, Any]:
-    """The figures of a match."""
-    stage = stage_geometry(match.stage)
-    played = [player for frame in match.played for player in frame.players]
-    speeds = [player.speed for player in played]
-    last = match.played[-1].players if match.played else match.seed[-1]
-    return {
-        "total_frames_predicted": len(match.played),
-        "avg_speed": _rounded(sum(speeds) / max(len(speeds), 1)),
-        "max_speed": _rounded(max(speeds, default=0.0)),
-        "off_stage_frames": sum(_off_stage(player, stage) for player in played),
-        "avg_action_entropy": 0.0,
-        "ko_events": sum(sum(frame.ko) for frame in match.played),
-        "stock_protections": 0,
-        "final_p0_stocks": last[0].stocks,
-        "final_p1_stocks": last[1].stocks,
-        "ended": match.ended,
-    }
+class _Sums:
+    """The figures of a match, added up block by block."""
 
+    def __init__(self) -> None:
+        self.players = self.off_stage = self.kos = self.protections = 0
+        self.speed = self.largest_speed = self.entropy = 0.0
+        self.final = (0, 0)
 
-def _write(stream: BinaryIO, match: Match, meta: MatchMeta, summary: dict[str, Any]) -> None:
-    """One frame a line, so that a long match is never one object in memory."""
-    head = {"meta": _meta(match, meta), "stage_geometry": _geometry(stage_geometry(match.stage))}
-    for key, value in head.items():
-        stream.write(f"{'{' if key == 'meta' else ''}{json.dumps(key)}: {_dumps(value)},\n".encode())
-    stream.write(b'"frames": [\n')
-    for number, frame in enumerate(_frames(match)):
-        stream.write((",\n" if number else "").encode() + _dumps({"t": number, **frame}).encode())
-    stream.write(f'\n],\n"summary": {_dumps(summary)}}}\n'.encode())
+    def count(self, columns: PlayerColumns, predicted: Predicted, events: np.ndarray[Any, np.dtype[np.bool_]]) -> None:
+        """Add a block."""
+        self.players += predicted.speed.size
+        self.speed += float(predicted.speed.sum())
+        self.largest_speed = max(self.largest_speed, float(predicted.speed.max()))
+        self.entropy += float(predicted.entropy.sum())
+        self.off_stage += int(predicted.off_stage.sum())
+        ko, _, protected = events.sum((0, 2)).tolist()
+        self.kos, self.protections = self.kos + ko, self.protections + protected
+        self.final = columns.last_stocks
+
+    def summary(self, end: MatchEnd) -> dict[str, Any]:
+        """What viewers show, and what else is worth knowing."""
+        players = max(self.players, 1)
+        return {
+            "total_frames_predicted": end.played,
+            "avg_speed": round(self.speed / players, 4),
+            "max_speed": round(self.largest_speed, 4),
+            "off_stage_frames": self.off_stage,
+            "avg_action_entropy": round(self.entropy / players, 4),
+            "ko_events": self.kos,
+            "stock_protections": self.protections,
+            "final_p0_stocks": self.final[0],
+            "final_p1_stocks": self.final[1],
+            "ended": end.ended,
+            "out_of_range_frames": end.out_of_range,
+            "non_finite_frames": end.not_finite,
+        }
 
 
 def _dumps(value: Any) -> str:
     return json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-
-
-def _meta(match: Match, meta: MatchMeta) -> dict[str, Any]:
-    characters = [player.character for player in match.seed[-1]]
-    return {
-        "mode": "agent-vs-agent",
-        **asdict(meta),
-        "total_frames": len(match.seed) + len(match.played),
-        "seed_frames": len(match.seed),
-        "stage": {"id": match.stage, "name": stage_name(match.stage)},
-        "characters": {
-            slot: {"id": character, "name": character_name(character)}
-            for slot, character in zip(_SLOTS, characters, strict=True)
-        },
-    }
 
 
 def _geometry(stage: StageGeometry) -> dict[str, Any]:
@@ -111,59 +176,3 @@ def _geometry(stage: StageGeometry) -> dict[str, Any]:
 
 def _box(box: Box) -> dict[str, float]:
     return asdict(box)
-
-
-def _frames(match: Match) -> Iterator[dict[str, Any]]:
-    stage = stage_geometry(match.stage)
-    for players in match.seed:
-        actual: dict[str, Any] = {slot: _player(player) for slot, player in zip(_SLOTS, players, strict=True)}
-        yield {"source": "seed", "actual": {**actual, "stage": match.stage}, "predicted": None}
-    for frame in match.played:
-        predicted = {slot: _predicted(player, stage) for slot, player in zip(_SLOTS, frame.players, strict=True)}
-        yield {"source": "agent", "actual": None, "predicted": predicted, "harness_events": _events(frame)}
-
-
-def _player(player: PlayerState) -> dict[str, Any]:
-    """What seed and agent frames both tell of a player."""
-    numbers = {name: _rounded(value) for name, value in asdict(player).items() if type(value) is float}
-    return {
-        **numbers,
-        "stocks": player.stocks,
-        "facing": player.facing_right,
-        "facing_right": player.facing_right,
-        "invulnerable": player.invulnerable,
-        "on_ground": player.on_ground,
-        "action": player.action,
-        "action_name": action_name(player.action),
-        "jumps_left": player.jumps_left,
-        "character": player.character,
-        "controller": {name: _rounded(value) for name, value in player.controller.items()},
-    }
-
-
-def _predicted(player: PlayerState, stage: StageGeometry) -> dict[str, Any]:
-    """An agent frame's player; a simulator is sure of its action, so the first of the three has all the probability."""
-    blast, velocities = stage.blast, ("speed_air_x", "speed_y", "speed_ground_x")
-    room = min(player.x - blast.left, blast.right - player.x, blast.top - player.y, player.y - blast.bottom)
-    return {
-        **_player(player),
-        "top3_actions": [{"action": player.action, "name": action_name(player.action), "prob": 1.0}],
-        "velocity": {name: _rounded(getattr(player, name)) for name in velocities},
-        "action_entropy": 0.0,
-        "speed_magnitude": _rounded(player.speed),
-        "off_stage": _off_stage(player, stage),
-        "near_blast_zone": room < NEAR_BLAST_ZONE,
-    }
-
-
-def _events(frame: PlayedFrame) -> dict[str, Any]:
-    sides: Sequence[tuple[str, bool, bool]] = tuple(zip(_SLOTS, frame.ko, frame.velocity_clamped, strict=True))
-    return {slot: {"ko": ko, "velocity_clamped": cut, "stock_protected": False} for slot, ko, cut in sides}
-
-
-def _off_stage(player: PlayerState, stage: StageGeometry) -> bool:
-    return abs(player.x) > stage.half_width
-
-
-def _rounded(value: float) -> float:
-    return round(value, _DIGITS)

@@ -6,8 +6,7 @@ within the blast zones with room to spare, categories within their vocabularies.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +15,7 @@ from cardrunner.workloads.melee.encoding import EncodingConfig
 from cardrunner.workloads.melee.game_units import scales_of
 from cardrunner.workloads.melee.layout import CONTINUOUS, FLOATS_PER_PLAYER, PLAYER_FLOATS, PLAYERS, STAGE_COLUMN
 from cardrunner.workloads.melee.stages import StageGeometry
-from cardrunner.workloads.melee.world import Floats, Frame
+from cardrunner.workloads.melee.world import Floats, Frame, all_finite
 
 ROOM: Final = 60.0
 """Game units beyond a blast zone in which a fighter may still be drawn."""
@@ -26,12 +25,16 @@ _SPEEDS = [column for column, name in enumerate(PLAYER_FLOATS) if name.startswit
 _MANY = 999.0
 
 
-@dataclass(frozen=True)
-class Repaired:
-    """A possible frame, and whose speeds had to be cut (player 0, player 1)."""
+class Repaired(NamedTuple):
+    """A possible frame, and what had to be done for it."""
 
     frame: Frame
-    velocity_clamped: tuple[bool, bool]
+    velocity_clamped: tuple[bool, bool] = (False, False)
+    """Whose speeds had to be cut."""
+    finite: bool = True
+    """Every value was a number."""
+    inside: bool = True
+    """Every value was possible already."""
 
 
 class Limits:
@@ -40,15 +43,20 @@ class Limits:
     def __init__(self, stage: StageGeometry, encoding: EncodingConfig) -> None:
         self._low, self._high = float_limits(stage, encoding)
         self._largest = np.array(encoding.vocabularies, dtype=np.int64) - 1
+        self._smallest = np.zeros_like(self._largest)
 
     def repair(self, frame: Frame, before: Frame) -> Repaired:
         """The nearest possible frame; what is not a number stays as it was before, and so does the stage."""
-        floats = np.where(np.isfinite(frame.floats), frame.floats, before.floats).astype(np.float32)
-        possible: Floats = np.clip(floats, self._low, self._high)
-        ints = np.clip(frame.ints, 0, self._largest)
+        floats, finite = frame.floats, all_finite(frame.floats)
+        if not finite:
+            floats = np.where(np.isfinite(floats), floats, before.floats)
+        possible: Floats = np.minimum(np.maximum(floats, self._low), self._high)
+        ints = np.minimum(np.maximum(frame.ints, self._smallest), self._largest)
         ints[STAGE_COLUMN] = before.ints[STAGE_COLUMN]
+        if finite and not (possible != floats).any():
+            return Repaired(Frame(possible, ints))
         cut = (possible != frame.floats).reshape(len(PLAYERS), FLOATS_PER_PLAYER)[:, _SPEEDS].any(axis=1)
-        return Repaired(Frame(possible, ints), (bool(cut[0]), bool(cut[1])))
+        return Repaired(Frame(possible, ints), (bool(cut[0]), bool(cut[1])), finite, inside=False)
 
 
 def float_limits(stage: StageGeometry, encoding: EncodingConfig) -> tuple[Floats, Floats]:

@@ -44,6 +44,8 @@ class Simulator:
         seed: where exactly the fighters begin; after that everything follows from the controls.
     """
 
+    action_logits: None = None
+
     def __init__(self, stage: int, characters: tuple[int, int], seed: int = 0) -> None:
         self.stage_id, self.stage = stage, stage_geometry(stage)
         self._pads = [Pad(), Pad()]
@@ -74,6 +76,9 @@ class Simulator:
         """Go on from the newest of K frames (K, 56), (K, 17)."""
         other = Simulator.from_frame(floats[-1], ints[-1])
         self.stage_id, self.stage, self.fighters, self._pads = other.stage_id, other.stage, other.fighters, other._pads
+
+    def accept(self, frame: Frame) -> None:
+        """Its own state decides; nobody changes what it makes."""
 
     @property
     def over(self) -> bool:

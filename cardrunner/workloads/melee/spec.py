@@ -11,7 +11,7 @@ from cardrunner.card.schema.data import DataSection
 from cardrunner.card.schema.model import ModelSection
 from cardrunner.card.schema.training import TrainingSection
 from cardrunner.errors import UsageError
-from cardrunner.specs import Derived, MetricSpec, Remark, TrivialBaseline, WorkloadSpec
+from cardrunner.specs import DataMatch, Derived, MetricSpec, Remark, TrivialBaseline, WorkloadSpec
 from cardrunner.workloads.melee import spec_arithmetic, spec_checks, spec_page
 from cardrunner.workloads.melee.data_mode import foreseen_mode
 from cardrunner.workloads.melee.metric_names import METRICS, TRIVIAL_BASELINES
@@ -46,7 +46,7 @@ class PolicySpec:
         yield from spec_checks.check_data(model_of(card), data_of(card))
         yield from spec_checks.check_model(model_of(card))
         yield from spec_checks.check_training(card.training)
-        yield from spec_checks.check_demo(card.after_training.demo)
+        yield from spec_checks.check_demo(card.after_training.demo, trains="policy")
 
     def examples(self, card: Card) -> tuple[int, int] | None:
         """Training and validation examples; estimated from the split where the card states neither."""
@@ -59,6 +59,12 @@ class PolicySpec:
     def data_mode(self, card: Card) -> str | None:
         """How the data will be read; None where neither card nor machine says how large things are."""
         return foreseen_mode(card, data_of(card))
+
+    def data_match(self, card: Card, workspace: Path) -> DataMatch | None:
+        """Whether policy and world model of the demo learn from the same data."""
+        from cardrunner.workloads.melee.demo_match import planned_match  # only plans ask
+
+        return planned_match(card, data_of(card), workspace)
 
 
 def data_of(card: Card) -> MeleeData:

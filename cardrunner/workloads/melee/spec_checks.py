@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from cardrunner.card.schema.after_training import Demo
 from cardrunner.card.schema.training import TrainingSection
 from cardrunner.errors import UsageError
 from cardrunner.specs import Location, Remark
-from cardrunner.workloads.melee.agent_names import read_agent
+from cardrunner.workloads.melee.agent_names import OWN, SIMULATOR, read_agent, split_game
 from cardrunner.workloads.melee.encoding import EncodingConfig
 from cardrunner.workloads.melee.layout import ANALOG, BUTTONS, FLOATS, INTS
 from cardrunner.workloads.melee.spec_arithmetic import split_tolerance, total_examples, training_share
@@ -78,18 +78,32 @@ def check_training(training: TrainingSection, terms: Mapping[str, Term] = LOSS_T
         yield Remark(loc=("training", "loss"), message="has no term with a weight above 0, so nothing would be learned")
 
 
-def check_demo(demo: Demo | None) -> Iterator[Remark]:
-    """Agents and the seed game."""
+def check_demo(demo: Demo | None, *, trains: Literal["policy", "world model"]) -> Iterator[Remark]:
+    """Agents, the world and the game to begin with.
+
+    Args:
+        demo: of the card.
+        trains: what the run's own checkpoints hold.
+    """
     if demo is None:
         return
     for slot in ("p0", "p1"):
         try:
-            read_agent(getattr(demo, slot))
+            agent = read_agent(getattr(demo, slot))
         except UsageError as error:
             yield Remark(loc=("after_training", "demo", slot), message=str(error))
-    if isinstance(demo.seed_game, str):
-        text = f"is {demo.seed_game!r}; write the number of a validation game (0 is the first), or null for the first"
-        yield Remark(loc=("after_training", "demo", "seed_game"), message=text)
+        else:
+            if agent.is_own and trains != "policy":
+                text = f"policy:{agent.checkpoint} is this run's own checkpoint, which is a {trains}; write policy:PATH"
+                yield Remark(loc=("after_training", "demo", slot), message=text)
+    if demo.world_model in OWN and trains == "policy":
+        text = f"{demo.world_model} is this run's own checkpoint, which is a {trains}; write {SIMULATOR} or a path"
+        yield Remark(loc=("after_training", "demo", "world_model"), message=text)
+    if isinstance(demo.seed_game, str) and demo.seed_game != SIMULATOR:
+        try:
+            split_game(demo.seed_game)
+        except UsageError as error:
+            yield Remark(loc=("after_training", "demo", "seed_game"), message=str(error))
 
 
 def _generator(data: GamesData) -> Iterator[Remark]:

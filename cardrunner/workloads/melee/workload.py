@@ -12,7 +12,7 @@ from cardrunner.card.schema.card import Card
 from cardrunner.contracts import Batch, Data, DemoResult, Objective, Progress, Workload, WorkloadSpec
 from cardrunner.errors import UsageError
 from cardrunner.workloads.melee.baselines import count_controllers, make_baselines
-from cardrunner.workloads.melee.demo import play_demo
+from cardrunner.workloads.melee.demo import DemoRun, play_demo
 from cardrunner.workloads.melee.objective import PolicyObjective
 from cardrunner.workloads.melee.policy_data import PolicyData, open_policy_data
 from cardrunner.workloads.melee.policy_mlp import MODEL_TYPE, PolicyMLP, PolicySizes
@@ -54,16 +54,15 @@ class PolicyWorkload:
         if wanted is None:
             return None
         policy_data = _own(data)
-        return play_demo(
-            wanted,
-            checkpoint,
-            policy_data.encoded,
-            policy_data.validation_games,
+        run = DemoRun(
+            demo=wanted,
+            policy=checkpoint,
+            data=policy_data.encoded,
+            games=policy_data.validation_games,
             seed=card.training.seed,
             context_len=model_of(card).context_len,
-            out=out,
-            progress=progress,
         )
+        return play_demo(run, out=out, progress=progress)
 
 
 def _own(data: Data) -> PolicyData:

@@ -5,7 +5,7 @@ Shapes: K context frames, controls of both players (2, 13).
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from cardrunner.workloads.melee.layout import ANALOG, CONTROLLER
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
+_ZEROS: Final = np.zeros(2 * 56, np.float32)
 
 
 class Frame(NamedTuple):
@@ -28,6 +29,14 @@ class World(Protocol):
 
     def begin(self, floats: Floats, ints: Ints) -> None: ...  # (K, 56), (K, 17): go on from these frames, oldest first
     def step(self, controls: Floats) -> Frame: ...  # (2, 13), in file units -> the next frame, the controls in it
+    @property
+    def action_logits(self) -> Floats | None: ...  # (2, actions) behind the frame of the last step; None: it is sure
+    def accept(self, frame: Frame) -> None: ...  # the same frame as it is played, after rules and repairs
+
+
+def all_finite(values: Floats) -> bool:
+    """Whether no value of a short array is NaN or infinite; faster than asking each."""
+    return bool(np.dot(values, _ZEROS[: len(values)]) == 0)
 
 
 def possible_controls(controls: NDArray[np.floating]) -> Floats:

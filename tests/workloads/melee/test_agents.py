@@ -1,41 +1,58 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings, strategies as st
-from torch import Tensor
 
 from cardrunner.errors import EnvironmentFailed, UsageError
-from cardrunner.workloads.melee.agent_names import AgentName, read_agent
+from cardrunner.workloads.melee.agent_names import AgentName, read_agent, split_game
 from cardrunner.workloads.melee.agents import (
     Agent,
     HoldForwardAgent,
     NoopAgent,
-    PolicyAgent,
     RandomAgent,
-    Seat,
+    ReplayAgent,
     make_agent,
 )
 from cardrunner.workloads.melee.encoding import EncodingConfig
-from cardrunner.workloads.melee.layout import float_index
+from cardrunner.workloads.melee.layout import NEUTRAL_CONTROL, PlayerIndex, controller_slice, float_index
 from cardrunner.workloads.melee.perspective import swap_floats, swap_ints
+from cardrunner.workloads.melee.play.policy_agent import PolicyAgent
 from cardrunner.workloads.melee.policy_mlp import PolicyMLP, PolicySizes
+from cardrunner.workloads.melee.world import Floats, Frame, Ints
 
 SIZES = PolicySizes(context_len=3, hidden_dim=6, trunk_dim=5)
+MODEL = PolicyMLP(SIZES).eval()
+SEATED: dict[str, Callable[[PlayerIndex], Agent]] = {
+    "policy": lambda player: PolicyAgent(MODEL, player),
+    "hold-forward": HoldForwardAgent,
+    "noop": lambda player: NoopAgent(),
+}
 
 
-def some_frames(seed: int = 0, frames: int = 5) -> tuple[Tensor, Tensor]:
-    chance = torch.Generator().manual_seed(seed)
-    vocabularies = torch.tensor(EncodingConfig().vocabularies)
-    ints = (torch.rand(frames, 17, generator=chance) * vocabularies).long()
-    return torch.rand(frames, 56, generator=chance), ints
+def some_frames(seed: int = 0, frames: int = 5) -> tuple[Floats, Ints]:
+    dice = np.random.default_rng(seed)
+    ints = dice.integers(0, np.array(EncodingConfig().vocabularies), (frames, 17))
+    return dice.random((frames, 56), np.float32), ints
 
 
-def some_policy() -> PolicyAgent:
-    torch.manual_seed(0)
-    return PolicyAgent(PolicyMLP(SIZES))
+def swapped(floats: Floats, ints: Ints) -> tuple[Floats, Ints]:
+    return swap_floats(torch.from_numpy(floats)).numpy(), swap_ints(torch.from_numpy(ints)).numpy()
+
+
+def answers(agent: Agent, floats: Floats, ints: Ints) -> Floats:
+    """What an agent does after each frame from its context on."""
+    first = agent.context_len
+    agent.begin(floats[:first], ints[:first])
+    found = [agent.act()]
+    for row in range(first, len(floats)):
+        agent.see(Frame(floats[row], ints[row]))
+        found.append(agent.act())
+    return np.stack(found)
 
 
 @pytest.mark.parametrize(
@@ -45,6 +62,7 @@ def some_policy() -> PolicyAgent:
         ("policy:runs/a:b/best.pt", AgentName("policy", "runs/a:b/best.pt")),
         ("random", AgentName("random")),
         ("hold-forward", AgentName("hold-forward")),
+        ("replay", AgentName("replay")),
     ],
 )
 def test_agents_are_read_as_written(text: str, name: AgentName) -> None:
@@ -57,74 +75,102 @@ def test_an_agent_nobody_knows_is_refused(text: str) -> None:
         read_agent(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "found"), [("a/b.slp", ("a/b.slp", 0)), ("games.pt", ("games.pt", 0)), ("a:b.pt:12", ("a:b.pt", 12))]
+)
+def test_games_to_begin_with_are_read_as_written(text: str, found: tuple[str, int]) -> None:
+    assert split_game(text) == found
+
+
+@pytest.mark.parametrize("text", ["games", "games.pt:", "games.pt:x", "games.slp:1", ".pt", "3"])
+def test_a_game_that_nobody_can_find_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="write the number of a validation game"):
+        split_game(text)
+
+
 @settings(max_examples=25, deadline=None)
-@given(seed=st.integers(0, 2**31))
-def test_swapping_the_players_swaps_the_answers(seed: int) -> None:
-    floats, ints = some_frames(seed)
-    swapped = swap_floats(floats), swap_ints(ints)
-    agents: tuple[Agent, ...] = (some_policy(), HoldForwardAgent(), NoopAgent())
-    for agent in agents:
-        first, second = Seat(agent, 0), Seat(agent, 1)
-        assert torch.equal(first.act(floats, ints), second.act(*swapped))
-        assert torch.equal(second.act(floats, ints), first.act(*swapped))
+@given(seed=st.integers(0, 2**31), kind=st.sampled_from(sorted(SEATED)))
+def test_swapping_the_players_swaps_the_answers(seed: int, kind: str) -> None:
+    frames = some_frames(seed)
+    first, second = (SEATED[kind](player) for player in (0, 1))
+    assert np.array_equal(answers(first, *frames), answers(second, *swapped(*frames)))
+    assert np.array_equal(answers(second, *frames), answers(first, *swapped(*frames)))
 
 
 def test_swapping_twice_changes_nothing_and_the_stage_stays() -> None:
     floats, ints = some_frames()
-    assert torch.equal(swap_floats(swap_floats(floats)), floats)
-    assert torch.equal(swap_ints(swap_ints(ints)), ints)
-    assert torch.equal(swap_ints(ints)[:, 16], ints[:, 16])
-    assert torch.equal(swap_ints(ints)[:, :8], ints[:, 8:16])
-    assert torch.equal(swap_floats(floats)[:, :28], floats[:, 28:])
+    again = swapped(*swapped(floats, ints))
+    assert np.array_equal(again[0], floats)
+    assert np.array_equal(again[1], ints)
+    once = swapped(floats, ints)
+    assert np.array_equal(once[1][:, 16], ints[:, 16])
+    assert np.array_equal(once[1][:, :8], ints[:, 8:16])
+    assert np.array_equal(once[0][:, :28], floats[:, 28:])
 
 
-def test_a_policy_sees_the_last_frames_only_and_presses_what_is_likely() -> None:
-    agent, (floats, ints) = some_policy(), some_frames(frames=9)
-    controls = Seat(agent, 0).act(floats, ints)
-    assert torch.equal(controls, agent.act(floats[-3:], ints[-3:]))
+@pytest.mark.parametrize("player", [0, 1])
+def test_a_policy_in_play_answers_as_its_model_does(player: PlayerIndex) -> None:
+    floats, ints = some_frames(frames=1200)  # more than its memory holds at once
+    found = answers(PolicyAgent(MODEL, player), floats, ints)
+    own = swapped(floats, ints) if player else (floats, ints)
+    rows = torch.arange(len(found))[:, None] + torch.arange(3)
     with torch.no_grad():
-        predicted = agent.model(floats[None, -3:], ints[None, -3:])
-    assert torch.equal(controls[:5], predicted.analog[0])
-    assert torch.equal(controls[5:] == 1, predicted.button_logits[0] > 0)
+        expected = MODEL(torch.from_numpy(own[0])[rows], torch.from_numpy(own[1])[rows])
+    assert np.abs(found[:, :5] - expected.analog.numpy()).max() < 1e-6
+    assert np.array_equal(found[:, 5:] == 1, (expected.button_logits > 0).numpy())
 
 
 def test_hold_forward_goes_where_the_fighter_looks() -> None:
-    floats, ints = torch.zeros(1, 56), torch.zeros(1, 17, dtype=torch.int64)
+    floats, ints = np.zeros((1, 56), np.float32), np.zeros((1, 17), np.int64)
     floats[0, float_index("facing", 1)] = 1
-    assert float(Seat(HoldForwardAgent(), 0).act(floats, ints)[0]) == 0
-    assert float(Seat(HoldForwardAgent(), 1).act(floats, ints)[0]) == 1
+    assert answers(HoldForwardAgent(0), floats, ints)[0, 0] == 0
+    assert answers(HoldForwardAgent(1), floats, ints)[0, 0] == 1
 
 
 def test_random_hands_repeat_by_seed() -> None:
-    frames = some_frames()
-    first, again, other = RandomAgent(1), RandomAgent(1), RandomAgent(2)
-    answers = [torch.stack([agent.act(*frames) for _ in range(20)]) for agent in (first, again, other)]
-    assert torch.equal(answers[0], answers[1])
-    assert not torch.equal(answers[0], answers[2])
-    assert bool(((answers[0] >= 0) & (answers[0] <= 1)).all())
+    frames = some_frames(frames=20)
+    first, again, other = (answers(RandomAgent(seed), *frames) for seed in (1, 1, 2))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+    assert ((first >= 0) & (first <= 1)).all()
+    assert set(np.unique(first[:, 5:])) == {0.0, 1.0}
+
+
+@pytest.mark.parametrize("player", [0, 1])
+def test_a_replay_is_pressed_again_and_then_let_go(player: PlayerIndex) -> None:
+    floats, _ = some_frames(frames=6)
+    buttons = slice(controller_slice(player).start + 5, controller_slice(player).stop)
+    floats[:, buttons] = floats[:, buttons] > 0.5
+    agent = ReplayAgent(floats[2:], player)
+    found = answers(agent, *some_frames(seed=9, frames=6))
+    assert np.array_equal(found[:4], floats[2:, controller_slice(player)])
+    assert np.array_equal(found[4:], np.array([NEUTRAL_CONTROL] * 2, np.float32))
+    assert np.array_equal(answers(agent, *some_frames(frames=3)), found[:3]), "it begins anew with every match"
+
+
+def made(text: str, folder: Path) -> Agent:
+    return make_agent(
+        read_agent(text),
+        0,
+        best=folder / "best.pt",
+        workspace=folder,
+        seed=0,
+        encoding=EncodingConfig(),
+        replay=some_frames()[0],
+    )
 
 
 def test_policies_come_from_the_run_or_from_a_path(tmp_path: Path) -> None:
+    frames = some_frames()
+    models = []
     for number, name in enumerate(("best.pt", "latest.pt", "other.pt")):
         torch.manual_seed(number)
-        torch.save({"model_state_dict": PolicyMLP(SIZES).state_dict()}, tmp_path / name)
-    biases = []
-    for text in ("policy:best", "policy:latest", "policy:other.pt"):
-        agent = make_agent(
-            read_agent(text), best=tmp_path / "best.pt", workspace=tmp_path, seed=0, encoding=EncodingConfig()
-        )
-        assert isinstance(agent, PolicyAgent)
-        biases.append(agent.model.analog_head.bias)
-    assert not torch.equal(biases[0], biases[1])
-    assert not torch.equal(biases[1], biases[2])
+        models.append(PolicyMLP(SIZES).eval())
+        torch.save({"model_state_dict": models[-1].state_dict()}, tmp_path / name)
+    for model, text in zip(models, ("policy:best", "policy:latest", "policy:other.pt"), strict=True):
+        assert np.array_equal(answers(made(text, tmp_path), *frames), answers(PolicyAgent(model, 0), *frames))
 
 
 def test_a_policy_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(EnvironmentFailed, match=r"nowhere\.pt: there is no such checkpoint"):
-        make_agent(
-            read_agent("policy:nowhere.pt"),
-            best=tmp_path / "best.pt",
-            workspace=tmp_path,
-            seed=0,
-            encoding=EncodingConfig(),
-        )
+        made("policy:nowhere.pt", tmp_path)

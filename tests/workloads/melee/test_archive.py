@@ -8,8 +8,9 @@ import torch
 
 from cardrunner.errors import IntegrityError
 from cardrunner.training.shuffle import machine_memory
-from cardrunner.workloads.melee.archive import StoredTensor, map_file, read_archive, view
+from cardrunner.workloads.melee.archive import StoredTensor, read_archive
 from cardrunner.workloads.melee.encoded_file import open_encoded
+from cardrunner.workloads.melee.mapped import map_file, view
 
 
 def stored(path: Path) -> dict[str, StoredTensor]:

@@ -1,17 +1,19 @@
 from __future__ import annotations
 
+import io
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from cardrunner.workloads.melee.agents import Agent, HoldForwardAgent, NoopAgent, RandomAgent, Seat
+from cardrunner.errors import IntegrityError
+from cardrunner.workloads.melee.agents import Agent, HoldForwardAgent, NoopAgent, RandomAgent
 from cardrunner.workloads.melee.encoding import EncodingConfig
 from cardrunner.workloads.melee.layout import NEUTRAL_CONTROL, float_index
-from cardrunner.workloads.melee.match import Match, play_match
-from cardrunner.workloads.melee.match_json import MatchMeta, write_match
+from cardrunner.workloads.melee.match import PATIENCE, MatchEnd, play_match
+from cardrunner.workloads.melee.match_json import MatchFile, MatchMeta
+from cardrunner.workloads.melee.play.game_rules import Events
 from cardrunner.workloads.melee.simulator import Simulator
 from cardrunner.workloads.melee.stages import BATTLEFIELD
 from cardrunner.workloads.melee.world import Floats, Frame, Ints, World
@@ -31,21 +33,28 @@ PREDICTED_ONLY = {
 
 
 class Exploding:
-    """A world that goes wrong in every way."""
+    """A world that goes wrong in every way; with ``healthy_every`` it says something possible now and then."""
 
-    def __init__(self) -> None:
-        self.steps = 0
+    action_logits = None
+
+    def __init__(self, healthy_every: int = 0) -> None:
+        self.steps, self.healthy_every = 0, healthy_every
 
     def begin(self, floats: Floats, ints: Ints) -> None:
-        self.floats, self.ints = floats[-1].copy(), ints[-1].copy()
+        self.accept(Frame(floats[-1], ints[-1]))
+
+    def accept(self, frame: Frame) -> None:
+        self.before = frame
 
     def step(self, controls: Floats) -> Frame:
         self.steps += 1
+        if self.healthy_every and self.steps % self.healthy_every == 0:
+            return self.before
         wrong = [np.nan, np.inf, -np.inf, 1e30, -1e30][self.steps % 5]
-        floats = np.full_like(self.floats, wrong)
+        floats = np.full_like(self.before.floats, wrong)
         for player in (0, 1):
             floats[float_index("stocks", player)] = np.nan
-        return Frame(floats, np.full_like(self.ints, [-5, 10**9][self.steps % 2]))
+        return Frame(floats, np.full_like(self.before.ints, [-5, 10**9][self.steps % 2]))
 
 
 def opening(frames: int = 3) -> tuple[Floats, Ints]:
@@ -57,21 +66,26 @@ def opening(frames: int = 3) -> tuple[Floats, Ints]:
 
 def play(
     p0: Agent, p1: Agent, *, frames: int, world: World | None = None, seed: tuple[Floats, Ints] | None = None
-) -> Match:
+) -> tuple[MatchEnd, dict[str, Any]]:
+    """A match and what its file holds."""
     floats, ints = seed or opening()
-    seats = (Seat(p0, 0), Seat(p1, 1))
-    simulator = world or Simulator.from_frame(floats[-1], ints[-1])
-    return play_match(simulator, seats, floats, ints, max_frames=frames, encoding=ENCODING)
-
-
-def written(match: Match, folder: Path) -> dict[str, Any]:
-    write_match(folder / "match.json", match, META)
+    stream = io.BytesIO()
+    recorder = MatchFile(stream, META, ENCODING)
+    end = play_match(
+        world or Simulator.from_frame(floats[-1], ints[-1]),
+        (p0, p1),
+        floats,
+        ints,
+        max_frames=frames,
+        encoding=ENCODING,
+        recorder=recorder,
+    )
+    recorder.end(end)
 
     def never(constant: str) -> None:
         raise AssertionError(f"{constant} is not JSON")
 
-    loaded: dict[str, Any] = json.loads((folder / "match.json").read_text(), parse_constant=never)
-    return loaded
+    return end, json.loads(stream.getvalue(), parse_constant=never)
 
 
 def test_the_same_seed_plays_the_same_match() -> None:
@@ -80,9 +94,14 @@ def test_the_same_seed_plays_the_same_match() -> None:
     assert first != play(RandomAgent(3), RandomAgent(2), frames=150)
 
 
+def test_an_agent_plays_the_same_match_twice() -> None:
+    agents = RandomAgent(1), RandomAgent(2)
+    assert play(*agents, frames=40) == play(*agents, frames=40)
+
+
 def test_it_ends_when_the_frames_are_used_up() -> None:
-    match = play(NoopAgent(), NoopAgent(), frames=20)
-    assert (len(match.seed), len(match.played), match.ended) == (3, 20, "frames")
+    end, _ = play(NoopAgent(), NoopAgent(), frames=20)
+    assert (end.seed_frames, end.played, end.ended) == (3, 20, "frames")
 
 
 def test_it_ends_when_somebody_has_no_stock_left() -> None:
@@ -90,28 +109,26 @@ def test_it_ends_when_somebody_has_no_stock_left() -> None:
     floats[:, float_index("stocks", 0)] = 0.25
     floats[:, float_index("x", 0)] = -11.0  # 220 units left of the centre, beyond the ledge
     floats[:, float_index("y", 0)] = -5.0
-    match = play(NoopAgent(), NoopAgent(), frames=2000, seed=(floats, ints))
-    assert match.ended == "stocks"
-    assert len(match.played) < 600
-    assert match.played[-1].ko == (True, False)
-    assert match.played[-1].players[0].stocks == 0
+    end, content = play(NoopAgent(), NoopAgent(), frames=2000, seed=(floats, ints))
+    assert end.ended == "stocks"
+    assert end.played < 600
+    last = content["frames"][-1]
+    assert [last["harness_events"][slot]["ko"] for slot in ("p0", "p1")] == [True, False]
+    assert last["predicted"]["p0"]["stocks"] == 0
+    assert content["summary"]["final_p0_stocks"] == 0
 
 
-def test_a_match_that_is_over_before_it_begins_has_no_frames(tmp_path: Path) -> None:
+def test_a_match_that_is_over_before_it_begins_has_no_frames() -> None:
     floats, ints = opening()
     floats[-1, float_index("stocks", 1)] = 0
-    match = play(NoopAgent(), NoopAgent(), frames=50, seed=(floats, ints))
-    assert match.played == ()
-    assert written(match, tmp_path)["summary"]["total_frames_predicted"] == 0
+    end, content = play(NoopAgent(), NoopAgent(), frames=50, seed=(floats, ints))
+    assert end.played == content["summary"]["total_frames_predicted"] == 0
+    assert content["meta"]["total_frames"] == len(content["frames"]) == 3
 
 
-def test_an_exploding_world_never_makes_an_impossible_frame(tmp_path: Path) -> None:
-    world = Exploding()
-    floats, ints = opening()
-    world.begin(floats, ints)
-    match = play(RandomAgent(0), HoldForwardAgent(), frames=25, world=world, seed=(floats, ints))
-    content = written(match, tmp_path)
-    assert len(match.played) == 25
+def test_a_world_that_explodes_now_and_then_never_makes_an_impossible_frame() -> None:
+    end, content = play(RandomAgent(0), HoldForwardAgent(1), frames=300, world=Exploding(healthy_every=PATIENCE))
+    assert end.played == 300
     for frame in content["frames"][3:]:
         for player in frame["predicted"].values():
             assert 0 <= player["percent"] <= 999
@@ -120,23 +137,44 @@ def test_an_exploding_world_never_makes_an_impossible_frame(tmp_path: Path) -> N
             assert abs(player["x"]) < 300
     assert any(frame["harness_events"]["p0"]["velocity_clamped"] for frame in content["frames"][3:])
     assert content["meta"]["stage"]["id"] == BATTLEFIELD
+    healthy = 300 // PATIENCE
+    assert content["summary"]["non_finite_frames"] == 300 - healthy
+    assert content["summary"]["out_of_range_frames"] == 300 - healthy
 
 
-def test_player_one_sees_itself_first() -> None:
-    seen = []
+def test_a_world_that_has_exploded_ends_the_match_with_a_sentence() -> None:
+    sentence = r"the world model has exploded: from frame 0 of the match on its predictions are NaN or infinite"
+    with pytest.raises(IntegrityError, match=sentence):
+        play(NoopAgent(), NoopAgent(), frames=1000, world=Exploding())
 
+
+def test_hands_that_are_no_numbers_are_neutral() -> None:
+    class Broken(NoopAgent):
+        def act(self) -> Floats:
+            return np.full(13, np.nan, np.float32)
+
+    assert play(Broken(), NoopAgent(), frames=30) == play(NoopAgent(), NoopAgent(), frames=30)
+
+
+def test_an_agent_sees_every_frame_once() -> None:
     class Watching(NoopAgent):
-        def act(self, floats: Any, ints: Any) -> Any:
-            seen.append(float(floats[-1, float_index("x")]))
-            return super().act(floats, ints)
+        def __init__(self) -> None:
+            self.seen: list[float] = []
 
-    floats, _ = opening()
-    play(Watching(), Watching(), frames=1)
-    assert seen == [pytest.approx(floats[-1, float_index("x", player)]) for player in (0, 1)]
+        def begin(self, floats: Floats, ints: Ints) -> None:
+            self.seen += [float(row[float_index("x")]) for row in floats]
+
+        def see(self, frame: Frame) -> None:
+            self.seen.append(float(frame.floats[float_index("x")]))
+
+    watching = Watching()
+    _, content = play(watching, NoopAgent(), frames=300)
+    told = [(frame["actual"] or frame["predicted"])["p0"]["x"] for frame in content["frames"]]
+    assert watching.seen == pytest.approx([x * 0.05 for x in told], abs=1e-5)
 
 
-def test_the_file_holds_what_viewers_read(tmp_path: Path) -> None:
-    content = written(play(RandomAgent(0), NoopAgent(), frames=8), tmp_path)
+def test_the_file_holds_what_viewers_read() -> None:
+    _, content = play(RandomAgent(0), NoopAgent(), frames=8)
     assert list(content) == ["meta", "stage_geometry", "frames", "summary"]
     meta, geometry = content["meta"], content["stage_geometry"]
     assert set(meta) >= VIEWER_META
@@ -149,6 +187,7 @@ def test_the_file_holds_what_viewers_read(tmp_path: Path) -> None:
     for frame in content["frames"]:
         seed = frame["source"] == "seed"
         assert (frame["actual"] is None, frame["predicted"] is None) == (not seed, seed)
+        assert ("harness_events" in frame) == (not seed)
         for slot in ("p0", "p1"):
             player = (frame["actual"] or frame["predicted"])[slot]
             assert set(player) >= VIEWER_PLAYER
@@ -157,23 +196,60 @@ def test_the_file_holds_what_viewers_read(tmp_path: Path) -> None:
             assert len(player["controller"]) == 13
 
 
-def test_seed_frames_are_decoded_to_game_units(tmp_path: Path) -> None:
+@pytest.mark.parametrize("frames", [255, 256, 257, 700])
+def test_frames_follow_each_other_across_the_blocks_they_are_written_in(frames: int) -> None:
+    _, content = play(RandomAgent(0), RandomAgent(1), frames=frames)
+    assert [frame["t"] for frame in content["frames"]] == list(range(len(content["frames"])))
+    assert content["meta"]["total_frames"] == len(content["frames"])
+
+
+def test_seed_frames_are_decoded_to_game_units() -> None:
     floats, ints = opening()
     floats[0, float_index("percent", 1)] = 0.5
-    player = written(play(NoopAgent(), NoopAgent(), frames=1, seed=(floats, ints)), tmp_path)["frames"][0]["actual"][
-        "p1"
-    ]
+    _, content = play(NoopAgent(), NoopAgent(), frames=1, seed=(floats, ints))
+    player = content["frames"][0]["actual"]["p1"]
     assert player["percent"] == pytest.approx(50)
     assert player["stocks"] == 4
     assert player["shield"] == pytest.approx(60)
     assert player["x"] == pytest.approx(floats[0, float_index("x", 1)] * 20, abs=1e-3)
     assert player["controller"]["main_x"] == 0.5
+    assert content["frames"][0]["actual"]["stage"] == BATTLEFIELD
 
 
-def test_the_summary_adds_up(tmp_path: Path) -> None:
-    match = play(RandomAgent(5), RandomAgent(6), frames=400)
-    summary = written(match, tmp_path)["summary"]
-    assert summary["total_frames_predicted"] == len(match.played)
-    assert summary["ko_events"] == sum(sum(frame.ko) for frame in match.played)
-    assert summary["final_p0_stocks"] == match.played[-1].players[0].stocks
-    assert summary["max_speed"] >= summary["avg_speed"] > 0
+def test_the_summary_adds_up() -> None:
+    end, content = play(RandomAgent(5), RandomAgent(6), frames=400)
+    summary, played = content["summary"], content["frames"][3:]
+    assert summary["total_frames_predicted"] == end.played == len(played)
+    events = [frame["harness_events"][slot] for frame in played for slot in ("p0", "p1")]
+    assert summary["ko_events"] == sum(event["ko"] for event in events)
+    assert summary["final_p0_stocks"] == played[-1]["predicted"]["p0"]["stocks"]
+    speeds = [frame["predicted"][slot]["speed_magnitude"] for frame in played for slot in ("p0", "p1")]
+    assert summary["max_speed"] == max(speeds)
+    assert summary["avg_speed"] == pytest.approx(sum(speeds) / len(speeds), abs=1e-4)
+    off = sum(frame["predicted"][slot]["off_stage"] for frame in played for slot in ("p0", "p1"))
+    assert summary["off_stage_frames"] == off
+
+
+def test_likely_actions_come_with_their_chances() -> None:
+    logits = np.zeros((2, 400), np.float32)
+    logits[0, [14, 20, 24]] = np.log([5.0, 3.0, 2.0])
+    logits[0, logits[0] == 0] = -1e9
+    logits[1] = np.nan
+    recorder = MatchFile(stream := io.BytesIO(), META, ENCODING)
+    floats, ints = opening()
+    recorder.begin(floats, ints)
+    recorder.add(Frame(floats[-1], ints[-1]), Events(), logits)
+    recorder.end(MatchEnd(3, 1, "frames", 0, 0))
+    players = json.loads(stream.getvalue())["frames"][3]["predicted"]
+    assert [(each["name"], each["prob"]) for each in players["p0"]["top3_actions"]] == [
+        ("WAIT", 0.5),
+        ("DASH", 0.3),
+        ("KNEE_BEND", 0.2),
+    ]
+    assert players["p0"]["action_entropy"] == pytest.approx(1.0297, abs=1e-4)
+    assert players["p1"]["top3_actions"][0] == {
+        "action": players["p1"]["action"],
+        "name": players["p1"]["action_name"],
+        "prob": 1.0,
+    }
+    assert players["p1"]["action_entropy"] == 0

@@ -67,8 +67,8 @@ class Foreseer:
         """
         first, end = self.before, self.before + self.context_len
         floats, ints = batch.floats[:, first:end], batch.ints[:, first:end]
-        chosen = (batch.sampled & (batch.before >= self.before)).nonzero().squeeze(1) if self.before else ()
-        if len(chosen):
+        chosen = (batch.sampled & (batch.before >= self.before)).nonzero().squeeze(1)
+        if self.before and len(chosen):
             own_floats, own_ints = self._own_context(model, batch, chosen)
             floats = floats.index_copy(0, chosen, own_floats)
             ints = ints.index_copy(0, chosen, own_ints)

@@ -64,12 +64,12 @@ class Mamba2Block(nn.Module):
             last_only: only the last frame is wanted: (B, 1, D), for about half the work.
         """
         own = u[:, -1:] if last_only else u
-        into_gate, into_scan = self.in_proj.weight.split([self.d_inner, len(self.in_proj.weight) - self.d_inner])
+        into_gate, into_scan = torch.split(self.in_proj.weight, [self.d_inner, len(self.in_proj.weight) - self.d_inner])
         z, scanned = functional.linear(own, into_gate), functional.linear(u, into_scan)
-        convolved, dt = scanned.split([self.d_inner + 2 * self.d_state, len(self.A_log)], -1)
+        convolved, dt = torch.split(scanned, [self.d_inner + 2 * self.d_state, len(self.A_log)], -1)
         convolved = functional.silu(self._convolve(convolved))
-        x, b, c = convolved.split([self.d_inner, self.d_state, self.d_state], -1)
-        x = x.unflatten(-1, (-1, self.headdim))
+        x, b, c = torch.split(convolved, [self.d_inner, self.d_state, self.d_state], -1)
+        x = x.reshape(*x.shape[:2], -1, self.headdim)
         dt = functional.softplus(dt + self.dt_bias)
         if last_only:
             y = scan_last(x, dt, self.rate, b, c[:, -1]) + x[:, -1:] * self.D[:, None]
@@ -77,6 +77,11 @@ class Mamba2Block(nn.Module):
             y = self._scan(x, dt, b, c) + x * self.D[:, None]
         output: Tensor = self.out_proj(self.norm(y.flatten(2) * functional.silu(z)))
         return output
+
+    @property
+    def conv_bias(self) -> Tensor:
+        """Of each channel: (S,)."""
+        return self.get_parameter("conv1d.bias")
 
     @property
     def rate(self) -> Tensor:
@@ -87,7 +92,7 @@ class Mamba2Block(nn.Module):
         """The causal convolution over time, (B, T, S) to (B, T, S); each channel has four weights of its own."""
         weights, frames = self.conv1d.weight[:, 0].t().contiguous(), x.shape[1]
         padded = functional.pad(x, (0, 0, CONV_WIDTH - 1, 0))
-        total = self.conv1d.bias + padded[:, CONV_WIDTH - 1 :] * weights[-1]
+        total = self.conv_bias + padded[:, CONV_WIDTH - 1 :] * weights[-1]
         for place in range(CONV_WIDTH - 1):
             total = torch.addcmul(total, padded[:, place : place + frames], weights[place])
         return total

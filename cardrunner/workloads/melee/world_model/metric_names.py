@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from cardrunner.contracts import MetricSpec, TrivialBaseline
+from cardrunner.specs import MetricSpec, TrivialBaseline
 from cardrunner.workloads.melee.metric_names import named_metric
 from cardrunner.workloads.melee.spec_checks import Term
 
@@ -57,7 +57,7 @@ def _rollout(frames: int) -> MetricSpec:
         f"mean absolute error of x and y after {frames} frames on the model's own predictions with the real"
         f" controllers, over one example in {ROLLOUT_EVERY}"
     )
-    return named_metric(f"metric/rollout_error_{frames}", "min", "game units", meaning)
+    return named_metric(f"metric/rollout_error_{frames}", "min", "game units", meaning)._replace(validation_only=True)
 
 
 METRICS: Final[tuple[MetricSpec, ...]] = (

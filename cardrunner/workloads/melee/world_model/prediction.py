@@ -7,6 +7,7 @@ Shapes:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -43,17 +44,24 @@ class WorldModel(FrameEmbedding):
     A kind of world model adds what makes one vector of them and calls `add_heads`.
     """
 
-    architecture: str
+    architecture: ClassVar[str]
     context_len: int
 
     def add_heads(self, width: int) -> None:
-        """One linear layer for each output, from the trunk's width."""
+        """One linear layer for each output, from the trunk's width.
+
+        Changes begin at 0: a fresh model says that nothing moves, which is nearly right, and learns from there.
+        """
         for name, outputs in NUMBERS:
             self.add_module(f"{name}_head", nn.Linear(width, outputs))
         for category in CATEGORIES:
             for player in PLAYERS:
                 head = nn.Linear(width, category.vocabulary(self.encoding))
                 self.add_module(f"p{player}_{category.name}_head", head)
+
+        for name in ("continuous", "velocity"):
+            for weights in self.get_submodule(f"{name}_head").parameters():
+                nn.init.zeros_(weights)
 
     def trunk_output(self, float_ctx: Tensor, int_ctx: Tensor, next_ctrl: Tensor) -> Tensor:
         """What the heads read: (B, D)."""
@@ -71,8 +79,9 @@ class WorldModel(FrameEmbedding):
 
     def heads(self) -> tuple[Tensor, Tensor]:
         """All heads as one linear layer: weight (outputs, D) and bias (outputs,), in the order of `head_names`."""
-        layers = [self.get_submodule(name) for name in head_names()]
-        return torch.cat([layer.weight for layer in layers]), torch.cat([layer.bias for layer in layers])
+        weights: list[Tensor] = [self.get_parameter(f"{name}.weight") for name in head_names()]
+        biases: list[Tensor] = [self.get_parameter(f"{name}.bias") for name in head_names()]
+        return torch.cat(weights), torch.cat(biases)
 
     def read_heads(self, trunk: Tensor) -> Prediction:
         """The outputs of a trunk (B, D)."""

@@ -10,8 +10,8 @@ from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.data import DataSection
 from cardrunner.card.schema.model import ModelSection
 from cardrunner.card.schema.training import TrainingSection
-from cardrunner.contracts import Derived, MetricSpec, Remark, TrivialBaseline, WorkloadSpec
 from cardrunner.errors import UsageError
+from cardrunner.specs import DataMatch, Derived, MetricSpec, Remark, TrivialBaseline, WorkloadSpec
 from cardrunner.workloads.melee import spec_arithmetic, spec_checks
 from cardrunner.workloads.melee.data_mode import foreseen_mode
 from cardrunner.workloads.melee.spec_sections import GamesData
@@ -31,7 +31,7 @@ S = TypeVar("S")
 
 
 class WorldModelSpec:
-    """A model of the game from encoded games; see `cardrunner.contracts.WorkloadSpec`."""
+    """A model of the game from encoded games; see `cardrunner.specs.WorkloadSpec`."""
 
     name: str = "melee-world-model"
     data_section: type[DataSection] = GamesData
@@ -55,7 +55,7 @@ class WorldModelSpec:
         yield from spec_checks.check_data(model_of(card), data_of(card))
         yield from _check_model(model_of(card))
         yield from spec_checks.check_training(card.training, LOSS_TERMS)
-        yield from spec_checks.check_demo(card.after_training.demo)
+        yield from spec_checks.check_demo(card.after_training.demo, trains="world model")
 
     def examples(self, card: Card) -> tuple[int, int] | None:
         """Training and validation examples; estimated from the split where the card states neither."""
@@ -68,6 +68,12 @@ class WorldModelSpec:
     def data_mode(self, card: Card) -> str | None:
         """How the data will be read; None where neither card nor machine says how large things are."""
         return foreseen_mode(card, data_of(card))
+
+    def data_match(self, card: Card, workspace: Path) -> DataMatch | None:
+        """Whether policies and world model of the demo learn from the same data."""
+        from cardrunner.workloads.melee.demo_match import planned_match  # only plans ask
+
+        return planned_match(card, data_of(card), workspace)
 
 
 def data_of(card: Card) -> GamesData:

@@ -49,9 +49,8 @@ def scan_in_chunks(x: Tensor, dt: Tensor, a_rate: Tensor, b: Tensor, c: Tensor, 
     missing = -frames % chunk
     if missing:
         x, dt, b, c = (_filled(part, missing) for part in (x, dt, b, c))
-    log_decay = (dt * a_rate).unflatten(1, (-1, chunk)).cumsum(2)  # (B, T / C, C, H), within each chunk
-    inputs = (x * dt[..., None]).unflatten(1, (-1, chunk))
-    b, c = b.unflatten(1, (-1, chunk)), c.unflatten(1, (-1, chunk))
+    log_decay = _chunks(dt * a_rate, chunk).cumsum(2)  # (B, T / C, C, H), within each chunk
+    inputs, b, c = _chunks(x * dt[..., None], chunk), _chunks(b, chunk), _chunks(c, chunk)
     y = _within(inputs, log_decay, b, c)
     if y.shape[1] > 1:
         y = y + _from_before(inputs, log_decay, b, c)
@@ -71,6 +70,11 @@ def scan_last(x: Tensor, dt: Tensor, a_rate: Tensor, b: Tensor, c: Tensor) -> Te
     left = torch.exp(log_decay[:, -1:] - log_decay)
     weights = left * dt * (b @ c[..., None])
     return torch.einsum("bth,bthp->bhp", weights, x)[:, None]
+
+
+def _chunks(part: Tensor, chunk: int) -> Tensor:
+    """(B, T, ...) to (B, T / C, C, ...)."""
+    return part.reshape(len(part), -1, chunk, *part.shape[2:])
 
 
 def _filled(part: Tensor, missing: int) -> Tensor:

@@ -11,12 +11,14 @@ from torch import nn
 from cardrunner.card.schema.card import Card
 from cardrunner.contracts import Batch, Data, DemoResult, Objective, Progress, Workload, WorkloadSpec
 from cardrunner.errors import UsageError
+from cardrunner.workloads.melee.demo import DemoRun, play_demo
 from cardrunner.workloads.melee.encoding import EncodingConfig
 from cardrunner.workloads.melee.world_model.baselines import count_staying, make_baselines
 from cardrunner.workloads.melee.world_model.data import WorldModelData, frames_before, open_world_model_data
 from cardrunner.workloads.melee.world_model.foresight import Foreseer
 from cardrunner.workloads.melee.world_model.frame_stack_mlp import FrameStackMLP, FrameStackSizes
 from cardrunner.workloads.melee.world_model.mamba2 import Mamba2, Mamba2Sizes
+from cardrunner.workloads.melee.world_model.model_file import CONTEXT_KEY, ENCODING_KEY
 from cardrunner.workloads.melee.world_model.objective import WorldModelObjective
 from cardrunner.workloads.melee.world_model.prediction import WorldModel
 from cardrunner.workloads.melee.world_model.sections import FRAME_STACK_MLP, MAMBA2, WorldModelSection
@@ -70,19 +72,31 @@ class WorldModelWorkload:
 
     def export_config(self, card: Card) -> Mapping[str, Any]:
         """The `config` of a checkpoint: which model it is."""
-        return {"model_type": model_of(card).architecture, **export_fields(card)}
+        return {"model_type": model_of(card).architecture, "context_len": model_of(card).context_len}
+
+    def export_fields(self, card: Card) -> Mapping[str, Any]:
+        """What the existing format keeps beside the weights."""
+        encoding = data_of(card).encoding.resolved()
+        return {ENCODING_KEY: encoding.model_dump(), CONTEXT_KEY: model_of(card).context_len}
 
     def demo(self, card: Card, checkpoint: Path, data: Data, *, out: Path, progress: Progress) -> DemoResult | None:
-        """A match of the card's agents; None where the card asks for no demo."""
-        raise NotImplementedError
+        """A match of the card's agents, as a rule in this model; None where the card asks for no demo.
 
-
-def export_fields(card: Card) -> dict[str, Any]:
-    """What the existing format keeps beside the weights."""
-    return {
-        "encoding_config": data_of(card).encoding.resolved().model_dump(),
-        "context_len": model_of(card).context_len,
-    }
+        Raises as `play_demo`.
+        """
+        wanted = card.after_training.demo
+        if wanted is None:
+            return None
+        games = _own(data)
+        run = DemoRun(
+            demo=wanted,
+            world_model=checkpoint,
+            data=games.encoded,
+            games=games.validation_games,
+            seed=card.training.seed,
+            context_len=model_of(card).context_len,
+        )
+        return play_demo(run, out=out, progress=progress)
 
 
 def _foreseer(card: Card) -> Foreseer:

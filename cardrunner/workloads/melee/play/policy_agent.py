@@ -1,0 +1,47 @@
+"""A trained policy in play: one forward pass for each frame over a context that is embedded once."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from cardrunner.workloads.melee.layout import ANALOG, PlayerIndex
+from cardrunner.workloads.melee.play.frame_ring import FrameRing
+from cardrunner.workloads.melee.play.stacked_layers import Dense, Trunk
+from cardrunner.workloads.melee.policy_mlp import PolicyMLP
+from cardrunner.workloads.melee.world import Floats, Frame, Ints
+
+_ANALOG = len(ANALOG)
+
+
+class PolicyAgent:
+    """Plays what a policy predicts: its analog values, and each button that is more likely down than up.
+
+    Args:
+        model: trained.
+        player: whose place it takes; as player 1 it sees the halves of the frames swapped and the stage kept.
+    """
+
+    def __init__(self, model: PolicyMLP, player: PlayerIndex) -> None:
+        self.context_len = model.sizes.context_len
+        self._ring = FrameRing(model, self.context_len, player=player)
+        self._trunk = Trunk(model.trunk)
+        heads = (model.analog_head, model.button_head)
+        self._heads = Dense(torch.cat([head.weight for head in heads]), torch.cat([head.bias for head in heads]))
+
+    def begin(self, floats: Floats, ints: Ints) -> None:
+        """Go on from at least K frames."""
+        for row in range(len(floats)):
+            self.see(Frame(floats[row], ints[row]))
+
+    def see(self, frame: Frame) -> None:
+        """Add the newest frame."""
+        self._ring.push(frame.floats, frame.ints)
+
+    def act(self) -> Floats:
+        """The controller for the next frame: analog values within 0..1, buttons 0 or 1."""
+        outputs = self._heads(self._trunk(self._ring.window()))
+        controls = np.empty_like(outputs)
+        controls[:_ANALOG] = 1.0 / (1.0 + np.exp(-outputs[:_ANALOG]))
+        controls[_ANALOG:] = outputs[_ANALOG:] > 0.0
+        return controls
