@@ -18,6 +18,7 @@ from cardrunner.workloads.melee.spec_sections import (
 
 Rows = list[tuple[str, str]]
 _ABOUT = {"PolicyMLP": "PolicyMLP (imitation learning)"}
+_KINDS = {"mse": "MSE", "bce": "BCE", "cross_entropy": "cross entropy"}
 
 
 def describe(card: Card, model: PolicyModel, data: MeleeData) -> Mapping[str, Sequence[tuple[str, str]]]:
@@ -90,7 +91,11 @@ def loss_text(card: Card, terms: Mapping[str, Term]) -> str:
     """The terms of the loss with their weights."""
     stated = card.training.loss
     weights = {name: stated[name].weight if name in stated else term.weight for name, term in terms.items()}
-    named = " + ".join(f"{term.kind.upper()} ({name})" for name, term in terms.items())
     if len(set(weights.values())) == 1:
+        named = " + ".join(f"{_KINDS[term.kind]} ({name})" for name, term in terms.items())
         return f"{named}, equal weight"
-    return f"{named}, weights {', '.join(f'{name} {weight:g}' for name, weight in weights.items())}"
+    kinds = {term.kind: [name for name in terms if terms[name].kind == term.kind] for term in terms.values()}
+    groups = [
+        f"{_KINDS[kind]} ({', '.join(f'{weights[name]:g} {name}' for name in names)})" for kind, names in kinds.items()
+    ]
+    return f"weighted sum: {' + '.join(groups)}"

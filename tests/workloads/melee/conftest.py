@@ -4,6 +4,7 @@ import copy
 import json
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def random_game(rows: int, seed: int = 0) -> Game:
     return dice.random((rows, FLOATS), np.float32), dice.integers(0, vocabularies, (rows, INTS))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_game() -> Callable[[int, int], Game]:
     """Rows and seed to a game."""
     return random_game
@@ -90,9 +91,24 @@ POLICY_CARD: dict[str, Any] = {
 }
 
 
-def policy_card_of(changes: dict[str, Any]) -> Card:
-    """A small policy card with some fields changed, by path such as ``data.games``; None removes a field."""
-    content = copy.deepcopy(POLICY_CARD)
+WORLD_CARD: dict[str, Any] = {
+    **POLICY_CARD,
+    "name": "small-world",
+    "workload": "melee-world-model",
+    "model": {
+        "architecture": "Mamba2",
+        "context_len": 4,
+        "d_model": 8,
+        "d_state": 4,
+        "n_layers": 2,
+        "headdim": 4,
+    },
+}
+
+
+def card_of(content: dict[str, Any], changes: dict[str, Any]) -> Card:
+    """A card with some fields changed, by path such as ``data.games``; None removes a field."""
+    content = copy.deepcopy(content)
     for path, value in changes.items():
         *sections, field = path.split(".")
         place = content
@@ -108,4 +124,10 @@ def policy_card_of(changes: dict[str, Any]) -> Card:
 @pytest.fixture
 def policy_card() -> Callable[..., Card]:
     """Changes by path to a checked policy card."""
-    return policy_card_of
+    return partial(card_of, POLICY_CARD)
+
+
+@pytest.fixture
+def world_card() -> Callable[..., Card]:
+    """Changes by path to a checked world-model card."""
+    return partial(card_of, WORLD_CARD)

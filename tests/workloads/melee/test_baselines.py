@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cardrunner.workloads.melee import baselines
+from cardrunner.workloads.melee import game_pairs
 from cardrunner.workloads.melee.baselines import count_controllers, make_baselines
 from cardrunner.workloads.melee.encoded_data import EncodedData, open_data
 from cardrunner.workloads.melee.frame_dataset import FrameDataset, split_games
@@ -32,7 +32,7 @@ def a_batch(data: EncodedData) -> FrameBatch:
 def test_counts_do_not_depend_on_how_the_rows_are_read(
     two_files: EncodedData, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(baselines, "_CHUNK_ROWS", chunk)
+    monkeypatch.setattr(game_pairs, "_CHUNK_ROWS", chunk)
     counts = count_controllers(two_files, range(1, 3), 0)
     games = [two_files.game(game)[0][:, 15:28] for game in (1, 2)]
     pressed = [game[:, 5:] > 0.5 for game in games]

@@ -124,12 +124,17 @@ def test_an_encoding_with_all_groups_has_712_bytes_and_another_model(policy_card
         (
             {"after_training.demo": {"p1": "polcy:best"}},
             "after_training.demo.p1: unknown agent 'polcy:best'; there are policy:best, policy:latest, policy:PATH,"
-            " random, noop, hold-forward",
+            " random, noop, hold-forward, replay",
         ),
         (
-            {"after_training.demo": {"seed_game": "game.slp"}},
-            "after_training.demo.seed_game: is 'game.slp'; write the number of a validation game (0 is the first),"
-            " or null for the first",
+            {"after_training.demo": {"seed_game": "game"}},
+            "after_training.demo.seed_game: is 'game'; write the number of a validation game (0 is the first), a replay"
+            " such as game.slp, a game of an encoded file such as games.pt:3, or simulator",
+        ),
+        (
+            {"after_training.demo": {"world_model": "best"}},
+            "after_training.demo.world_model: best is this run's own checkpoint, which is a policy; write simulator or"
+            " a path",
         ),
     ],
 )

@@ -231,7 +231,7 @@ def test_a_demo_leaves_a_match_that_repeats(finished: tuple[Card, Data, Path], t
     ("changes", "error", "sentence"),
     [
         ({"world_model": "models/none.pt"}, EnvironmentFailed, "models/none.pt was not found in"),
-        ({"world_model": "best.pt"}, EnvironmentFailed, "cannot be played in by this version"),
+        ({"world_model": "best.pt"}, IntegrityError, "it is not a world model: these are a policy's weights"),
         ({"seed_game": 9}, IntegrityError, "9 is not one of the 1 validation games"),
         ({"p1": "policy:none.pt"}, EnvironmentFailed, "no such checkpoint"),
     ],

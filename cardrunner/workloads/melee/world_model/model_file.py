@@ -51,6 +51,7 @@ def read_world_model(checkpoint: Any, path: Path, encoding: EncodingConfig | Non
     """
     try:
         weights = weights_of(checkpoint, "a world model's checkpoint")
+        _check_kind(weights)
         model = _fresh(weights, _stored(checkpoint))
         check_weights(weights, model.state_dict(), f"a {model.architecture} world model")
         if encoding is not None and (differences := model.encoding.differences(encoding)):
@@ -74,23 +75,27 @@ def _stored(checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:
     return {ENCODING_KEY: encoding, CONTEXT_KEY: checkpoint.get(CONTEXT_KEY, old.get(CONTEXT_KEY))}
 
 
-def _fresh(weights: Mapping[str, Tensor], stored: Mapping[str, Any]) -> WorldModel:
-    """A model of the sizes of these weights."""
-    if "frame_proj.weight" in weights:
-        encoding = _encoding(stored[ENCODING_KEY], _matrix(weights, "frame_proj.weight").shape[1])
-        return Mamba2(mamba2_sizes(weights, _context_len(stored[CONTEXT_KEY])), encoding=encoding)
-    if "trunk.0.weight" in weights and "continuous_head.weight" in weights:
-        context_len = _context_len(stored[CONTEXT_KEY])
-        inputs = _matrix(weights, "trunk.0.weight").shape[1] - CONTROLS
-        width, rest = divmod(inputs, context_len)
-        if rest:
-            raise IntegrityError(
-                f"trunk.0.weight takes {inputs} numbers of frames, which is not {CONTEXT_KEY} {context_len} frames of"
-                " equal width; one of the two is wrong"
-            )
-        return FrameStackMLP(frame_stack_sizes(weights, context_len), encoding=_encoding(stored[ENCODING_KEY], width))
+def _check_kind(weights: Mapping[str, Tensor]) -> None:
+    if "frame_proj.weight" in weights or {"trunk.0.weight", "continuous_head.weight"} <= weights.keys():
+        return
     what = "these are a policy's weights" if "analog_head.weight" in weights else "nothing here knows such weights"
     raise IntegrityError(f"it is not a world model: {what}; give the checkpoint of a FrameStackMLP or a Mamba2")
+
+
+def _fresh(weights: Mapping[str, Tensor], stored: Mapping[str, Any]) -> WorldModel:
+    """A model of the sizes of these weights."""
+    context_len = _context_len(stored[CONTEXT_KEY])
+    if "frame_proj.weight" in weights:
+        encoding = _encoding(stored[ENCODING_KEY], _matrix(weights, "frame_proj.weight").shape[1])
+        return Mamba2(mamba2_sizes(weights, context_len), encoding=encoding)
+    inputs = _matrix(weights, "trunk.0.weight").shape[1] - CONTROLS
+    width, rest = divmod(inputs, context_len)
+    if rest:
+        raise IntegrityError(
+            f"trunk.0.weight takes {inputs} numbers of frames, which is not {CONTEXT_KEY} {context_len} frames of"
+            " equal width; one of the two is wrong"
+        )
+    return FrameStackMLP(frame_stack_sizes(weights, context_len), encoding=_encoding(stored[ENCODING_KEY], width))
 
 
 def frame_stack_sizes(weights: Mapping[str, Tensor], context_len: int) -> FrameStackSizes:
