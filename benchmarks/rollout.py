@@ -36,7 +36,7 @@ from cardrunner.workloads.melee.match_json import MatchFile, MatchMeta
 from cardrunner.workloads.melee.play.learned_world import LearnedWorld
 from cardrunner.workloads.melee.play.policy_agent import PolicyAgent
 from cardrunner.workloads.melee.policy_mlp import PolicyMLP, PolicySizes
-from cardrunner.workloads.melee.world import Floats
+from cardrunner.workloads.melee.world import Floats, Ints
 from cardrunner.workloads.melee.world_model.frame_stack_mlp import FrameStackMLP, FrameStackSizes
 from cardrunner.workloads.melee.world_model.mamba2 import Mamba2, Mamba2Sizes
 from cardrunner.workloads.melee.world_model.prediction import WorldModel
@@ -82,7 +82,7 @@ def policies(*, small: bool = False) -> tuple[PolicyMLP, PolicyMLP]:
 
 def match(model: WorldModel, both: tuple[PolicyMLP, PolicyMLP], *, frames: int, path: Path) -> None:
     """A match as a demo plays it, models loaded already."""
-    floats, ints = (part[-_K:] for part in play_scripted(200, seed="benchmark"))
+    floats, ints = _seed()
     agents: tuple[Agent, Agent] = (PolicyAgent(both[0], 0), PolicyAgent(both[1], 1))
     meta = MatchMeta(model_name="m", arch=model.architecture, context_len=_K, p0_agent="policy", p1_agent="policy")
 
@@ -99,7 +99,7 @@ def match(model: WorldModel, both: tuple[PolicyMLP, PolicyMLP], *, frames: int, 
 
 def _speed(name: str, model: WorldModel, wanted: argparse.Namespace) -> None:
     both, frames = policies(small=wanted.small), wanted.frames
-    floats, ints = (torch.from_numpy(part[-_K:]) for part in play_scripted(200, seed="benchmark"))
+    floats, ints = (torch.from_numpy(part) for part in _seed())
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "match.json"
         few = max(frames // 5, 1)
@@ -117,6 +117,12 @@ def _speed(name: str, model: WorldModel, wanted: argparse.Namespace) -> None:
         print(f"  {case:<32} {frames / statistics.median(times):>8,.0f} frames/s")
     print(f"  match / straightforward loop     {ratio(seconds['straightforward loop'], seconds['match'])}")
     print(f"  match / products alone           {ratio(seconds['products alone'], seconds['match'])}")
+
+
+def _seed() -> tuple[Floats, Ints]:
+    """K frames of a made-up game."""
+    floats, ints = play_scripted(200, seed="benchmark")
+    return floats[-_K:], ints[-_K:]
 
 
 def matrices(model: nn.Module) -> Iterator[Floats]:

@@ -7,13 +7,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from cardrunner.contracts import Batch
 from cardrunner.workloads.melee import game_pairs
 from cardrunner.workloads.melee.baselines import count_controllers, make_baselines
 from cardrunner.workloads.melee.encoded_data import EncodedData, open_data
 from cardrunner.workloads.melee.frame_dataset import FrameDataset, split_games
 from cardrunner.workloads.melee.metric_names import NEUTRAL, REPEAT_LAST, TRAINING_MEAN, TRIVIAL_BASELINES
 from cardrunner.workloads.melee.objective import PolicyObjective
-from cardrunner.workloads.melee.windows import FrameBatch, player_examples
+from cardrunner.workloads.melee.windows import player_examples
 
 K = 3
 
@@ -23,7 +24,7 @@ def two_files(make_file: Callable[..., Path]) -> EncodedData:
     return open_data([make_file(9, 6), make_file(8, name="more.pt", seed=5)])
 
 
-def a_batch(data: EncodedData) -> FrameBatch:
+def a_batch(data: EncodedData) -> Batch:
     dataset = FrameDataset(data, range(data.games), context_len=K, examples=player_examples(0))
     return dataset.__getitems__(torch.arange(len(dataset)))
 

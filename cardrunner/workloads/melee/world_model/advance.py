@@ -18,17 +18,15 @@ from cardrunner.workloads.melee.layout import PLAYERS, STAGE_COLUMN, int_index
 from cardrunner.workloads.melee.plausible import float_limits
 from cardrunner.workloads.melee.stages import stage_geometry
 from cardrunner.workloads.melee.world_model.columns import (
-    BINARY_COLUMNS,
     CATEGORIES,
-    CONTINUOUS_COLUMNS,
-    CONTROL_COLUMNS,
-    DYNAMICS_COLUMNS,
-    VELOCITY_COLUMNS,
+    CONTINUOUS,
+    VELOCITY,
 )
+from cardrunner.workloads.melee.world_model.halves import both_kinds, halves
 from cardrunner.workloads.melee.world_model.prediction import Prediction
 
-_ACTIONS: Final = [int_index("action", player) for player in PLAYERS]
-_AGES: Final = [int_index("state_age", player) for player in PLAYERS]
+_ACTION: Final = int_index("action")
+_AGE: Final = int_index("state_age")
 
 
 class FrameLimits(NamedTuple):
@@ -60,23 +58,32 @@ def advance(
     Returns:
         float32 (B, 56) and int64 (B, 17); a number that is none stays as it was.
     """
-    made = floats.clone()
-    made[:, CONTINUOUS_COLUMNS] += prediction.continuous.float()
-    made[:, VELOCITY_COLUMNS] += prediction.velocity.float()
-    made[:, DYNAMICS_COLUMNS] = prediction.dynamics.float()
-    made[:, BINARY_COLUMNS] = (prediction.binary > 0).float()
-    made[:, CONTROL_COLUMNS] = controls
+    own = halves(floats)
+    parts = (
+        own[..., CONTINUOUS] + _split(prediction.continuous),
+        own[..., VELOCITY] + _split(prediction.velocity),
+        _split(prediction.dynamics),
+        _split((prediction.binary > 0).float()),
+        _split(controls),
+    )
+    made = torch.cat(parts, -1).flatten(1)
     made = torch.where(made.isfinite(), made, floats)
     limits, stage = frame_limits(encoding, floats.device), ints[:, STAGE_COLUMN]
     made = torch.minimum(torch.maximum(made, limits.low[stage]), limits.high[stage])
     return made, _next_ints(ints, prediction, encoding)
 
 
+def _split(values: Tensor) -> Tensor:
+    """(B, 2 n) to (B, 2, n)."""
+    return values.float().view(len(values), len(PLAYERS), -1)
+
+
 def _next_ints(ints: Tensor, prediction: Prediction, encoding: EncodingConfig) -> Tensor:
     """Categories by the largest logit; an action's age counts up while the action stays."""
     made = ints.clone()
     for category, logits in zip(CATEGORIES, prediction.categories, strict=True):
-        made[:, category.columns] = logits.argmax(2)
-    older = (ints[:, _AGES] + 1).clamp(max=encoding.state_age_embed_vocab - 1)
-    made[:, _AGES] = torch.where(made[:, _ACTIONS] == ints[:, _ACTIONS], older, 0)
+        both_kinds(made, category.column).copy_(logits.argmax(2))
+    age = both_kinds(made, _AGE)
+    stays = both_kinds(made, _ACTION) == both_kinds(ints, _ACTION)
+    age.copy_(torch.where(stays, (age + 1).clamp(max=encoding.state_age_embed_vocab - 1), 0))
     return made

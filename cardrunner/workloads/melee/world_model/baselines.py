@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
 
 import torch
 from torch import Tensor
@@ -13,19 +12,19 @@ from cardrunner.contracts import Batch
 from cardrunner.workloads.melee.encoded_data import EncodedData
 from cardrunner.workloads.melee.game_pairs import pairs_of_games
 from cardrunner.workloads.melee.world_model.columns import (
+    BINARIES,
     BINARY_COLUMNS,
     CATEGORIES,
     CONTINUOUS_COLUMNS,
-    DYNAMICS_COLUMNS,
-    POSITION_COLUMNS,
+    DYNAMICS,
+    POSITION,
     VELOCITY_COLUMNS,
 )
 from cardrunner.workloads.melee.world_model.examples import WorldBatch
 from cardrunner.workloads.melee.world_model.foresight import Foreseer, Foresight, Predictor
+from cardrunner.workloads.melee.world_model.halves import both, both_kinds, halves
 from cardrunner.workloads.melee.world_model.metric_names import CONSTANT_VELOCITY, REPEAT_STATE
 from cardrunner.workloads.melee.world_model.prediction import Prediction
-
-_POSITIONS: Final = [CONTINUOUS_COLUMNS.index(column) for column in POSITION_COLUMNS]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,10 +46,11 @@ def count_staying(data: EncodedData, games: range) -> StayingOdds:
     kept = torch.zeros(len(CATEGORIES), dtype=torch.int64)
     for floats, ints, inside, _ in pairs_of_games(data, games):
         pairs += int(inside.sum())
-        same = (floats[:-1, BINARY_COLUMNS] > 0.5) == (floats[1:, BINARY_COLUMNS] > 0.5)
+        on = both(floats, BINARIES) > 0.5
+        same = on[:-1] == on[1:]
         binary += same[inside].sum(0)
-        stays = [(ints[:-1, each.columns] == ints[1:, each.columns])[inside].sum() for each in CATEGORIES]
-        kept += torch.stack(stays)
+        kinds = [both_kinds(ints, each.column) for each in CATEGORIES]
+        kept += torch.stack([(kind[:-1] == kind[1:])[inside].sum() for kind in kinds])
     encoding = data.encoding
     others = [each.vocabulary(encoding) - 1 for each in CATEGORIES]
     return StayingOdds(
@@ -71,8 +71,8 @@ def make_baselines(odds: StayingOdds, foreseer: Foreseer) -> dict[str, Callable[
     def go_on(floats: Tensor, ints: Tensor, controls: Tensor) -> Prediction:
         made = repeat(floats, ints, controls)
         if floats.shape[1] > 1:
-            moved = floats[:, -1, POSITION_COLUMNS] - floats[:, -2, POSITION_COLUMNS]
-            made.continuous[:, _POSITIONS] = moved
+            moved = halves(floats[:, -1] - floats[:, -2])
+            made.continuous.view(len(floats), 2, -1)[..., POSITION] = moved[..., POSITION]
         return made
 
     return {REPEAT_STATE: asked(repeat), CONSTANT_VELOCITY: asked(go_on)}
@@ -81,16 +81,16 @@ def make_baselines(odds: StayingOdds, foreseer: Foreseer) -> dict[str, Callable[
 def _unchanged(floats: Tensor, ints: Tensor, odds: StayingOdds, foreseer: Foreseer) -> Prediction:
     """The frame (B, 56), (B, 17) once more."""
     examples = len(floats)
-    on = floats[:, BINARY_COLUMNS] > 0.5
+    on = both(floats, BINARIES) > 0.5
     binary = odds.binary.to(floats)
     categories = []
     for category, staying in zip(CATEGORIES, odds.categories, strict=True):
         logits = floats.new_zeros(examples, 2, category.vocabulary(foreseer.encoding))
-        categories.append(logits.scatter_(2, ints[:, category.columns][..., None], staying))
+        categories.append(logits.scatter_(2, both_kinds(ints, category.column)[..., None], staying))
     return Prediction(
         continuous=floats.new_zeros(examples, len(CONTINUOUS_COLUMNS)),
         velocity=floats.new_zeros(examples, len(VELOCITY_COLUMNS)),
-        dynamics=floats[:, DYNAMICS_COLUMNS],
+        dynamics=both(floats, DYNAMICS),
         binary=torch.where(on, binary, -binary),
         categories=tuple(categories),
     )

@@ -16,10 +16,21 @@ VELOCITY_FIELDS: Final = ("speed_air_x", "speed_y", "speed_ground_x", "speed_att
 DYNAMICS_FIELDS: Final = ("hitlag", "stocks", "combo_count")
 
 
+def _part(fields: tuple[str, ...]) -> slice:
+    """Neighbouring columns of a player."""
+    return slice(float_index(fields[0]), float_index(fields[-1]) + 1)
+
+
 def _columns(fields: tuple[str, ...]) -> tuple[int, ...]:
     return tuple(float_index(name, player) for player in PLAYERS for name in fields)
 
 
+CONTINUOUS: Final = _part(CONTINUOUS_FIELDS)
+VELOCITY: Final = _part(VELOCITY_FIELDS)
+DYNAMICS: Final = _part(DYNAMICS_FIELDS)
+BINARIES: Final = _part(BINARY)
+POSITION: Final = _part(("x", "y"))
+CONTROLLERS: Final = controller_slice(0)
 CONTINUOUS_COLUMNS: Final = _columns(CONTINUOUS_FIELDS)
 """Predicted as a change against the frame before: percent, x, y, shield."""
 VELOCITY_COLUMNS: Final = _columns(VELOCITY_FIELDS)
@@ -52,8 +63,13 @@ class Category(NamedTuple):
     """The int column of the frame, without the player."""
 
     @property
+    def column(self) -> int:
+        """Among the ints of a player."""
+        return int_index(self.field)
+
+    @property
     def columns(self) -> tuple[int, int]:
-        """Player 0's and player 1's."""
+        """Player 0's and player 1's, in a frame."""
         return int_index(self.field, 0), int_index(self.field, 1)
 
     def vocabulary(self, encoding: EncodingConfig) -> int:

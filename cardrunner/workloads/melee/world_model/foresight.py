@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from cardrunner.workloads.melee.encoding import EncodingConfig
 from cardrunner.workloads.melee.world_model.advance import advance
-from cardrunner.workloads.melee.world_model.columns import CONTROL_COLUMNS, POSITION_COLUMNS
+from cardrunner.workloads.melee.world_model.columns import CONTROLLERS, POSITION
 from cardrunner.workloads.melee.world_model.examples import WorldBatch
+from cardrunner.workloads.melee.world_model.halves import both
 from cardrunner.workloads.melee.world_model.metric_names import ROLLOUT_EVERY, ROLLOUT_HORIZONS
 from cardrunner.workloads.melee.world_model.prediction import Prediction
 
@@ -72,14 +73,14 @@ class Foreseer:
             own_floats, own_ints = self._own_context(model, batch, chosen)
             floats = floats.index_copy(0, chosen, own_floats)
             ints = ints.index_copy(0, chosen, own_ints)
-        prediction = model(floats, ints, batch.floats[:, end, CONTROL_COLUMNS])
+        prediction = model(floats, ints, both(batch.floats[:, end], CONTROLLERS))
         return Foresight(prediction, floats[:, -1], None)
 
     def validate(self, predict: Predictor, batch: WorldBatch) -> Foresight:
         """One pass over the batch, and a rollout of one example in so many."""
         end = self.before + self.context_len
         floats, ints = batch.floats[:, self.before : end], batch.ints[:, self.before : end]
-        prediction = predict(floats, ints, batch.floats[:, end, CONTROL_COLUMNS])
+        prediction = predict(floats, ints, both(batch.floats[:, end], CONTROLLERS))
         return Foresight(prediction, floats[:, -1], self._rollouts(predict, batch))
 
     @torch.no_grad()
@@ -103,7 +104,7 @@ class Foreseer:
             self._play(predict, floats, ints, frame)
             if horizon in ROLLOUT_HORIZONS:
                 counted = after >= horizon
-                missed = (floats[:, frame, POSITION_COLUMNS] - real[:, frame, POSITION_COLUMNS]).abs().mean(1)
+                missed = both(floats[:, frame] - real[:, frame], POSITION).abs().mean(1)
                 sums.append(torch.where(counted, missed, 0.0).sum() / self.encoding.xy_scale)
                 counts.append(counted.sum())
         return RolloutErrors(torch.stack(sums), torch.stack(counts))
@@ -111,7 +112,7 @@ class Foreseer:
     def _play(self, predict: Predictor, floats: Tensor, ints: Tensor, frame: int) -> None:
         """Replace a frame by what follows from the K frames before it and the controllers in it."""
         context = slice(frame - self.context_len, frame)
-        controls = floats[:, frame, CONTROL_COLUMNS]
+        controls = both(floats[:, frame], CONTROLLERS)
         prediction = predict(floats[:, context], ints[:, context], controls)
         floats[:, frame], ints[:, frame] = advance(
             floats[:, frame - 1], ints[:, frame - 1], prediction, controls, self.encoding

@@ -16,20 +16,18 @@ from cardrunner.card.schema.training import TrainingSection
 from cardrunner.contracts import Batch, Outcome
 from cardrunner.workloads.melee.encoding import EncodingConfig
 from cardrunner.workloads.melee.world_model.columns import (
-    BINARY_COLUMNS,
+    BINARIES,
     CATEGORIES,
-    CONTINUOUS_COLUMNS,
-    DYNAMICS_COLUMNS,
-    VELOCITY_COLUMNS,
+    CONTINUOUS,
+    DYNAMICS,
+    VELOCITY,
 )
 from cardrunner.workloads.melee.world_model.examples import WorldBatch
 from cardrunner.workloads.melee.world_model.foresight import Foreseer, Foresight, RolloutErrors
+from cardrunner.workloads.melee.world_model.halves import both, both_kinds
 from cardrunner.workloads.melee.world_model.metric_names import LOSS_TERMS, METRICS, ROLLOUT_HORIZONS
 
-_PERCENT, _X, _Y = 0, 1, 2
-_FIELDS = len(CONTINUOUS_COLUMNS) // 2
-_POSITIONS = [_X, _Y, _FIELDS + _X, _FIELDS + _Y]
-_DAMAGES = [_PERCENT, _FIELDS + _PERCENT]
+_PERCENT, _PLACE = 0, slice(1, 3)  # of the continuous columns
 _ACTION = next(number for number, category in enumerate(CATEGORIES) if category.name == "action")
 
 
@@ -83,10 +81,10 @@ class _Target:
     """
 
     def __init__(self, change: Tensor, floats: Tensor, ints: Tensor, before: Tensor) -> None:
-        self.continuous, self.velocity = change[:, CONTINUOUS_COLUMNS], change[:, VELOCITY_COLUMNS]
-        self.dynamics, self.binary = floats[:, DYNAMICS_COLUMNS], floats[:, BINARY_COLUMNS]
-        self.categories = [ints[:, category.columns] for category in CATEGORIES]
-        self.action_before = before[:, CATEGORIES[_ACTION].columns]
+        self.continuous, self.velocity = both(change, CONTINUOUS), both(change, VELOCITY)
+        self.dynamics, self.binary = both(floats, DYNAMICS), both(floats, BINARIES)
+        self.categories = [both_kinds(ints, category.column) for category in CATEGORIES]
+        self.action_before = both_kinds(before, CATEGORIES[_ACTION].column)
 
 
 def _terms(outputs: Foresight, target: _Target) -> dict[str, Tensor]:
@@ -106,7 +104,7 @@ def _terms(outputs: Foresight, target: _Target) -> dict[str, Tensor]:
 def _metrics(outputs: Foresight, target: _Target, encoding: EncodingConfig) -> tuple[Tensor, Tensor]:
     """Numerators and denominators of every ``metric/...``, float32 each, in the order of `METRICS`."""
     predicted = outputs.prediction
-    missed = (predicted.continuous.float() - target.continuous).abs()
+    missed = (predicted.continuous.float() - target.continuous).abs().view(len(target.binary), 2, -1)
     speeds = (predicted.velocity.float() - target.velocity).abs()
     right = (predicted.categories[_ACTION].argmax(2) == target.categories[_ACTION]).float()
     changed = (target.categories[_ACTION] != target.action_before).float()
@@ -115,9 +113,9 @@ def _metrics(outputs: Foresight, target: _Target, encoding: EncodingConfig) -> t
     rows = (
         (right.mean(1), everything),
         ((right * changed).sum(1), changed.sum(1)),
-        (missed[:, _POSITIONS].mean(1) / encoding.xy_scale, everything),
+        (missed[..., _PLACE].mean((1, 2)) / encoding.xy_scale, everything),
         (speeds.mean(1) / encoding.velocity_scale, everything),
-        (missed[:, _DAMAGES].mean(1) / encoding.percent_scale, everything),
+        (missed[..., _PERCENT].mean(1) / encoding.percent_scale, everything),
         (told.mean(1), everything),
     )
     above, below = (torch.stack(side).sum(1) for side in zip(*rows, strict=True))

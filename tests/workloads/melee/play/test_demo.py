@@ -86,7 +86,7 @@ def demo(place: Path, *, folder: str = "demo", trains: str = "policy", **fields:
     """A demo of a run whose best checkpoint is the policy or the Mamba; 30 frames."""
     wanted = Demo(**{"world_model": "mamba.pt", "max_frames": 30, **fields})
     own = {"policy": place / "policy.pt"} if trains == "policy" else {"world_model": place / "mamba.pt"}
-    run = DemoRun(demo=wanted, data=data_of(place), games=range(1, 5), seed=0, context_len=K, **own)  # type: ignore[arg-type]
+    run = DemoRun(demo=wanted, data=data_of(place), games=range(1, 5), seed=0, context_len=K, **own)
     out = place / folder
     out.mkdir(exist_ok=True)
     return play_demo(run, out=out, progress=Quiet())

@@ -135,4 +135,4 @@ def test_a_world_can_begin_anew() -> None:
         made = world.step(controls)
         world.accept(made)
         frames.append(world.step(controls).floats)
-    assert np.array_equal(*frames)
+    assert np.array_equal(frames[0], frames[1])

@@ -56,9 +56,9 @@ def batch_of(data: EncodedData, *, after: int, examples: int = 62) -> WorldBatch
 
 def a_prediction(examples: int, seed: int = 0) -> Prediction:
     chance = torch.Generator().manual_seed(seed)
-    numbers = [torch.randn(examples, width, generator=chance) for width in (8, 10, 6, 6)]
+    first, second, third, fourth = (torch.randn(examples, width, generator=chance) for width in (8, 10, 6, 6))
     logits = tuple(torch.randn(examples, 2, each.vocabulary(ENCODING), generator=chance) for each in CATEGORIES)
-    return Prediction(*numbers, categories=logits)
+    return Prediction(first, second, third, fourth, logits)
 
 
 def test_a_frame_is_made_of_the_one_before_and_the_prediction(data: EncodedData) -> None:
