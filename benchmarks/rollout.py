@@ -103,12 +103,11 @@ def _speed(name: str, model: WorldModel, wanted: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "match.json"
         few = max(frames // 5, 1)
+        weights = [matrix for one in (model, *both) for matrix in matrices(one)]
         cases: dict[str, Callable[[], object]] = {
             "match": partial(match, model, both, frames=frames, path=path),
             "straightforward loop": partial(usual_match, model, both, floats, ints, frames=few, path=path),
-            "products alone": partial(
-                _products, [matrix for one in (model, *both) for matrix in matrices(one)], frames
-            ),
+            "products alone": partial(_products, weights, frames),
         }
         seconds = interleaved(cases, repetitions=wanted.repetitions)
     seconds["straightforward loop"] = [each * frames / few for each in seconds["straightforward loop"]]
@@ -126,10 +125,11 @@ def _seed() -> tuple[Floats, Ints]:
 
 
 def matrices(model: nn.Module) -> Iterator[Floats]:
-    """The weights that every frame is multiplied with: those of all linear layers."""
-    for layer in model.modules():
-        if isinstance(layer, nn.Linear):
-            yield layer.weight.detach().numpy()
+    """The weights that every frame is multiplied with: those of all linear layers, all heads as one."""
+    layers = {name: layer for name, layer in model.named_modules() if isinstance(layer, nn.Linear)}
+    weights = {name: layer.weight.detach().numpy() for name, layer in layers.items()}
+    yield from (weight for name, weight in weights.items() if not name.endswith("_head"))
+    yield np.concatenate([weight for name, weight in weights.items() if name.endswith("_head")])
 
 
 def _products(weights: Sequence[Floats], frames: int) -> None:

@@ -35,7 +35,8 @@ class Agent(Protocol):
     context_len: int  # frames that it wants to have seen before it acts
 
     def begin(self, floats: Floats, ints: Ints) -> None: ...  # (K, 56), (K, 17): the frames so far
-    def act(self) -> Floats: ...  # float32 (13,) for the next frame: analog values 0..1, buttons 0 or 1, or NaN
+    # float32 (13,) for the next frame: analog values 0..1, buttons 0 or 1, or NaN; may be overwritten by the next
+    def act(self) -> Floats: ...
     def see(self, frame: Frame) -> None: ...  # the frame that came of it
 
 

@@ -18,10 +18,12 @@ from cardrunner.workloads.melee.agents import Agent
 from cardrunner.workloads.melee.encoding import EncodingConfig
 from cardrunner.workloads.melee.layout import CONTROLLER, PLAYERS, STAGE_COLUMN, float_index
 from cardrunner.workloads.melee.plausible import Limits
-from cardrunner.workloads.melee.play.game_rules import Both, Events, GameRules
+from cardrunner.workloads.melee.play.game_rules import Events, GameRules
 from cardrunner.workloads.melee.stages import stage_geometry
 from cardrunner.workloads.melee.world import Floats, Frame, Ints, World, all_finite, possible_controls
 
+_TOGETHER: Final = 64
+"""Frames after which progress is shown."""
 PATIENCE: Final = 60
 """Frames without a single whole prediction after which a world has exploded."""
 
@@ -75,7 +77,7 @@ def play_match(
         encoding: of the seed.
         recorder: takes the frames.
         rules: correct the world by `GameRules`.
-        advance: called with 1 after each frame.
+        advance: called with a number of frames that have been played since the last call.
 
     Raises:
         IntegrityError: the world gives no numbers any more.
@@ -92,8 +94,10 @@ def play_match(
             first.see(table.newest)
             second.see(table.newest)
             recorder.add(table.newest, events, world.action_logits)
-            if advance is not None:
-                advance(1)
+            if advance is not None and table.played % _TOGETHER == 0:
+                advance(_TOGETHER)
+    if advance is not None:
+        advance(table.played % _TOGETHER)
     ended: Literal["stocks", "frames"] = "stocks" if table.over else "frames"
     return MatchEnd(len(floats), table.played, ended, table.out_of_range, table.not_finite)
 
@@ -107,7 +111,7 @@ class _Table:
         self.played = self.out_of_range = self.not_finite = self._lost = 0
         self._limits = Limits(stage, encoding)
         self._rules = GameRules(stage, encoding) if rules else None
-        self._stocks = [float_index("stocks", player) for player in PLAYERS]
+        self._stocks = (float_index("stocks", 0), float_index("stocks", 1))
         self._scale = encoding.stocks_scale
         self._left = self._stocks_left(newest)
         self.over = not all(self._left)
@@ -118,11 +122,10 @@ class _Table:
             controls = possible_controls(controls)
         frame, slowed, finite, inside = self._limits.repair(self.world.step(controls), self.newest)
         self._count(finite=finite, inside=inside)
-        events = self._rules.apply(frame, self.newest) if self._rules else None
+        events = self._rules.apply(frame, self.newest) if self._rules else Events(velocity_clamped=slowed)
         left = self._stocks_left(frame)
-        if events is None:
-            ko: Both = (left[0] < self._left[0], left[1] < self._left[1])
-            events = Events(ko, slowed)
+        if left != self._left and not self._rules:
+            events = events._replace(ko=(left[0] < self._left[0], left[1] < self._left[1]))
         self.newest, self._left, self.over = frame, left, not all(left)
         self.world.accept(frame)
         return events
@@ -139,5 +142,5 @@ class _Table:
             )
 
     def _stocks_left(self, frame: Frame) -> tuple[int, int]:
-        first, second = (round(float(frame.floats[column]) / self._scale) for column in self._stocks)
-        return first, second
+        floats, (first, second) = frame.floats, self._stocks
+        return round(float(floats[first]) / self._scale), round(float(floats[second]) / self._scale)

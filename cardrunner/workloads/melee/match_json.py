@@ -18,7 +18,7 @@ from cardrunner.workloads.melee.layout import FLOATS, INTS, PLAYERS, STAGE_COLUM
 from cardrunner.workloads.melee.match import MatchEnd
 from cardrunner.workloads.melee.names import character_name
 from cardrunner.workloads.melee.play.frame_lines import FrameLines
-from cardrunner.workloads.melee.play.game_rules import Events
+from cardrunner.workloads.melee.play.game_rules import NOTHING, Events
 from cardrunner.workloads.melee.play.player_columns import PlayerColumns, Predicted
 from cardrunner.workloads.melee.stages import Box, StageGeometry, stage_geometry, stage_name
 from cardrunner.workloads.melee.world import Floats, Frame, Ints
@@ -74,7 +74,8 @@ class MatchFile:
         """Take a played frame."""
         place = self._waiting
         self._floats[place], self._ints[place] = frame
-        self._events[place] = events
+        if events is not NOTHING:
+            self._events[place] = events
         if logits is not None:
             self._logits[place] = logits
         self._has_logits = logits is not None
@@ -100,6 +101,7 @@ class MatchFile:
             predicted = Predicted.of(columns, logits, self._stage)
             self._lines.write_played(self._stream, columns, predicted, self._events[:rows])
             self._sums.count(columns, predicted, self._events[:rows])
+            self._events[:rows] = False
         self._waiting = 0
 
     def _write_head(self, stage: int, characters: list[int], seed_frames: int) -> None:

@@ -53,7 +53,7 @@ class Limits:
         possible: Floats = np.minimum(np.maximum(floats, self._low), self._high)
         ints = np.minimum(np.maximum(frame.ints, self._smallest), self._largest)
         ints[STAGE_COLUMN] = before.ints[STAGE_COLUMN]
-        if finite and not (possible != floats).any():
+        if finite and possible.tobytes() == floats.tobytes():
             return Repaired(Frame(possible, ints))
         cut = (possible != frame.floats).reshape(len(PLAYERS), FLOATS_PER_PLAYER)[:, _SPEEDS].any(axis=1)
         return Repaired(Frame(possible, ints), (bool(cut[0]), bool(cut[1])), finite, inside=False)

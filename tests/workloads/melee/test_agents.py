@@ -48,10 +48,10 @@ def answers(agent: Agent, floats: Floats, ints: Ints) -> Floats:
     """What an agent does after each frame from its context on."""
     first = agent.context_len
     agent.begin(floats[:first], ints[:first])
-    found = [agent.act()]
+    found = [agent.act().copy()]
     for row in range(first, len(floats)):
         agent.see(Frame(floats[row], ints[row]))
-        found.append(agent.act())
+        found.append(agent.act().copy())
     return np.stack(found)
 
 

@@ -55,16 +55,18 @@ class GameRules:
     def apply(self, frame: Frame, before: Frame) -> Events:
         """Correct a frame of possible values in place, and say what was done."""
         values = frame.floats.tolist()
-        ko, slowed, kept = zip(*(self._player(own, frame, values, before.floats) for own in PLAYERS), strict=True)
-        if any(ko) or any(slowed) or any(kept):
-            return Events(ko, slowed, kept)
-        return _NOTHING
+        first = self._player(0, frame, values, before.floats)
+        second = self._player(1, frame, values, before.floats)
+        if first is _KEPT and second is _KEPT:
+            return NOTHING
+        return Events(*zip(first, second, strict=True))
 
     def _player(self, own: PlayerIndex, frame: Frame, values: list[float], before: Floats) -> tuple[bool, bool, bool]:
         stocks, scale = self._stocks[own], self._encoding.stocks_scale
         had, has = round(float(before[stocks]) / scale), round(values[stocks] / scale)
         speeds = self._speeds[own]
-        slowed = max(map(abs, values[speeds])) > self._fastest
+        own_speeds = values[speeds]
+        slowed = max(own_speeds) > self._fastest or min(own_speeds) < -self._fastest
         if slowed:
             frame.floats[speeds] = frame.floats[speeds].clip(-self._fastest, self._fastest)
         x, y = (values[place] / self._encoding.xy_scale for place in self._places[own])
@@ -72,7 +74,8 @@ class GameRules:
         if lost:
             self._respawn(own, frame)
         frame.floats[stocks] = (had - lost) * scale
-        return lost, slowed, not lost and has != had
+        changed = not lost and has != had
+        return (lost, slowed, changed) if lost or slowed or changed else _KEPT
 
     def _is_out(self, x: float, y: float) -> bool:
         blast = self._stage.blast
@@ -91,4 +94,6 @@ class GameRules:
         ints[int_index("ground", own)] = 0
 
 
-_NOTHING: Final = Events()
+NOTHING: Final = Events()
+"""What happens in most frames."""
+_KEPT: Final = (False, False, False)

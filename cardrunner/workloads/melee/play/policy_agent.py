@@ -39,9 +39,9 @@ class PolicyAgent:
         self._ring.push(frame.floats, frame.ints)
 
     def act(self) -> Floats:
-        """The controller for the next frame: analog values within 0..1, buttons 0 or 1."""
-        outputs = self._heads(self._trunk(self._ring.window()))
-        controls = np.empty_like(outputs)
-        controls[:_ANALOG] = 1.0 / (1.0 + np.exp(-outputs[:_ANALOG]))
-        controls[_ANALOG:] = outputs[_ANALOG:] > 0.0
+        """The controller for the next frame: analog values within 0..1, buttons 0 or 1; overwritten by the next one."""
+        controls = self._heads(self._trunk(self._ring.window()))
+        analog, buttons = controls[:_ANALOG], controls[_ANALOG:]
+        np.divide(1.0, 1.0 + np.exp(-analog), out=analog)
+        np.greater(buttons, 0.0, out=buttons)
         return controls
