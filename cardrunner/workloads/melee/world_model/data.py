@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from cardrunner.card.estimate import batches_of, processes_of
 from cardrunner.card.schema.card import Card
@@ -20,19 +19,16 @@ from cardrunner.workloads.melee.world_model.spec import data_of, model_of, sampl
 
 
 class WorldModelData(GameData):
-    """Games, of which every frame is learned; a `BatchHook` of the training loop too, which chooses the examples that
-    see the model's own predictions."""
+    """Games, of which every frame is learned; a `BatchHook` of the training loop too, which says how many examples see
+    the model's own predictions."""
 
     def on_batch(self, step: int, batch: Batch) -> Batch:
-        """The batch with its first examples marked as `sampled`: a batch is in random order, so these are random ones.
-
-        How many follows from the step alone, so that a resumed run marks what an uninterrupted one would.
-        """
+        """The batch with the `share` of this step, which follows from the step alone: a resumed run has the same."""
         sampling = sampling_of(self.card)
         if sampling is None:
             return batch
         own = WorldBatch(*batch)
-        return own._replace(sampled=_first(own.sampled, self._share(sampling, step)))
+        return own._replace(share=torch.full_like(own.share, self._share(sampling, step)))
 
     def _share(self, sampling: ScheduledSampling, step: int) -> float:
         batches = batches_of(len(self.train), self.card.training, processes=processes_of(self.card))
@@ -62,8 +58,3 @@ def frames_before(card: Card) -> int:
     """Frames before the context that an example needs: those from which its last ones are predicted."""
     sampling = sampling_of(card)
     return sampling.frames if sampling else 0
-
-
-def _first(flags: Tensor, share: float) -> Tensor:
-    """Flags (B,) that are true for the first share of them."""
-    return torch.arange(len(flags), device=flags.device) < round(share * len(flags))

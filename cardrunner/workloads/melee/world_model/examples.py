@@ -26,8 +26,8 @@ class WorldBatch(NamedTuple):
     """int64 (B,), how many of the S frames are of the example's game: 0 to S."""
     after: Tensor
     """int64 (B,), how many of the H frames are: 1 to H."""
-    sampled: Tensor
-    """bool (B,), whether the context shall end with the model's own predictions."""
+    share: Tensor
+    """float32 (B,), all the same: which share of the contexts shall end with the model's own predictions."""
 
 
 def world_examples(*, before: int, after: int) -> Examples:
@@ -42,5 +42,5 @@ def _world_batch(windows: Windows, where: Where, *, before: int, after: int) -> 
         ints,
         (where.rows - where.first).clamp(max=before),
         (where.beyond - where.rows - windows.context_len).clamp(max=after),
-        torch.zeros_like(where.rows, dtype=torch.bool),
+        torch.zeros_like(where.rows, dtype=torch.float32),
     )

@@ -54,25 +54,32 @@ class Foreseer:
         context_len: K.
         before: S.
         encoding: of the frames.
+        rate: the largest share of a training batch that sees its own predictions.
     """
 
     context_len: int
     before: int
     encoding: EncodingConfig
+    rate: float = 0.0
 
     def train(self, model: nn.Module, batch: WorldBatch) -> Foresight:
-        """One pass over the batch; examples that are `sampled` see the model's own last S frames instead of the real.
+        """One pass over the batch; the first ones, by the batch's share, see the model's own last S frames.
 
         Those frames are inputs: no gradient flows back into them, as in Bengio et al., "Scheduled Sampling" (2015).
-        The targets stay the real frame, so that the model learns to come back from its own errors.
+        The targets stay the real frame, so that the model learns to come back from its own errors. A batch is in random
+        order, so the first examples are random ones; at the beginning of a game, where S frames before are not there,
+        they see the real frames. How many are worked out does not change from step to step, and nothing waits for the
+        device.
         """
         first, end = self.before, self.before + self.context_len
         floats, ints = batch.floats[:, first:end], batch.ints[:, first:end]
-        chosen = (batch.sampled & (batch.before >= self.before)).nonzero().squeeze(1)
-        if self.before and len(chosen):
-            own_floats, own_ints = self._own_context(model, batch, chosen)
-            floats = floats.index_copy(0, chosen, own_floats)
-            ints = ints.index_copy(0, chosen, own_ints)
+        most = round(self.rate * len(floats))
+        if most:
+            chosen = batch.share[:most] * len(floats) > torch.arange(most, device=floats.device)
+            chosen = (chosen & (batch.before[:most] >= self.before))[:, None, None]
+            own_floats, own_ints = self._own_context(model, batch, most)
+            floats = torch.cat([torch.where(chosen, own_floats, floats[:most]), floats[most:]])
+            ints = torch.cat([torch.where(chosen, own_ints, ints[:most]), ints[most:]])
         prediction = model(floats, ints, both(batch.floats[:, end], CONTROLLERS))
         return Foresight(prediction, floats[:, -1], None)
 
@@ -84,9 +91,9 @@ class Foreseer:
         return Foresight(prediction, floats[:, -1], self._rollouts(predict, batch))
 
     @torch.no_grad()
-    def _own_context(self, model: nn.Module, batch: WorldBatch, chosen: Tensor) -> tuple[Tensor, Tensor]:
-        """Contexts of the chosen examples, their last S frames as the model plays them."""
-        floats, ints = batch.floats.index_select(0, chosen), batch.ints.index_select(0, chosen)
+    def _own_context(self, model: nn.Module, batch: WorldBatch, most: int) -> tuple[Tensor, Tensor]:
+        """Contexts of the first examples, their last S frames as the model plays them."""
+        floats, ints = batch.floats[:most].clone(), batch.ints[:most].clone()
         model.eval()
         for number in range(self.before):
             self._play(model, floats, ints, self.context_len + number)

@@ -22,7 +22,7 @@ from cardrunner.workloads.melee.world_model.model_file import CONTEXT_KEY, ENCOD
 from cardrunner.workloads.melee.world_model.objective import WorldModelObjective
 from cardrunner.workloads.melee.world_model.prediction import WorldModel
 from cardrunner.workloads.melee.world_model.sections import FRAME_STACK_MLP, MAMBA2, WorldModelSection
-from cardrunner.workloads.melee.world_model.spec import SPEC, data_of, model_of
+from cardrunner.workloads.melee.world_model.spec import SPEC, data_of, model_of, sampling_of
 
 
 def _frame_stack(model: WorldModelSection, encoding: EncodingConfig) -> WorldModel:
@@ -100,8 +100,8 @@ class WorldModelWorkload:
 
 
 def _foreseer(card: Card) -> Foreseer:
-    encoding = data_of(card).encoding.resolved()
-    return Foreseer(model_of(card).context_len, frames_before(card), encoding)
+    encoding, sampling = data_of(card).encoding.resolved(), sampling_of(card)
+    return Foreseer(model_of(card).context_len, frames_before(card), encoding, sampling.rate if sampling else 0.0)
 
 
 def _own(data: Data) -> WorldModelData:

@@ -46,7 +46,7 @@ def test_every_example_is_what_the_definition_says(data: EncodedData, before: in
             assert torch.equal(batch.ints[number, place], ints[first:beyond])
             number += 1
     assert number == len(batch.floats)
-    assert not bool(batch.sampled.any())
+    assert not bool(batch.share.any())
 
 
 def seen(batch: WorldBatch, before: int) -> list[torch.Tensor]:

@@ -33,7 +33,7 @@ from cardrunner.workloads.melee.world_model.prediction import Prediction
 
 K, S, H = 3, 2, max(ROLLOUT_HORIZONS)
 ENCODING = EncodingConfig()
-FORESEER = Foreseer(K, S, ENCODING)
+FORESEER = Foreseer(K, S, ENCODING, rate=0.8)
 
 
 def a_model() -> FrameStackMLP:
@@ -133,9 +133,10 @@ def test_sampled_examples_see_their_own_predictions_and_the_others_the_real_fram
     seen: list[Tensor] = []
     model.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     model.train()
-    sampled = torch.arange(len(batch.floats)) % 2 == 0
-    FORESEER.train(model, batch._replace(sampled=sampled))
+    share = torch.full((len(batch.floats),), 0.5)
+    FORESEER.train(model, batch._replace(share=share))
     contexts, real = seen[-1], batch.floats[:, S : S + K]
+    sampled = torch.arange(len(batch.floats)) < 31
     whole = sampled & (batch.before == S)
     assert 0 < int(whole.sum()) < int(sampled.sum()), "examples at the beginning of a game have nothing before"
     assert torch.equal(contexts[~whole], real[~whole])
@@ -152,7 +153,7 @@ def test_sampled_examples_see_their_own_predictions_and_the_others_the_real_fram
 def test_no_gradient_flows_into_what_it_was_shown(data: EncodedData) -> None:
     model, batch = a_model().train(), batch_of(data, after=1)
     objective = WorldModelObjective(FORESEER)
-    marked = batch._replace(sampled=torch.ones(len(batch.floats), dtype=torch.bool))
+    marked = batch._replace(share=torch.full((len(batch.floats),), 0.8))
     outcome = objective.score(objective.predict(model, marked), marked)
     outcome.loss.backward()  # type: ignore[no-untyped-call]
     assert all(parameter.grad is not None for parameter in model.parameters())
