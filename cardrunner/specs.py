@@ -119,7 +119,8 @@ class MetricNames:
 
     def __init__(self, metrics: tuple[MetricSpec, ...]) -> None:
         self._index = {name: spec for spec in metrics for name in (f"val_{spec.name}", *spec.aliases)}
-        self._training = {spec.name: spec for spec in metrics if not spec.validation_only and spec.name not in self._index}
+        trained = (spec for spec in metrics if not spec.validation_only)
+        self._training = {spec.name: spec for spec in trained if spec.name not in self._index}
 
     def spec(self, name: str) -> MetricSpec | None:
         """The metric behind a name or an alias; None when nothing computes it."""
