@@ -82,12 +82,12 @@ def play_match(
     Raises:
         IntegrityError: the world gives no numbers any more.
     """
-    for each in (world, *agents, recorder):
-        each.begin(floats, ints)
     table = _Table(world, Frame(floats[-1].copy(), ints[-1].copy()), encoding, rules=rules)
     controls = np.zeros((len(PLAYERS), len(CONTROLLER)), np.float32)
     first, second = agents
     with np.errstate(all="ignore"):  # models may overflow; what comes of it is repaired and counted
+        for each in (world, first, second, recorder):
+            each.begin(floats, ints)
         while table.played < max_frames and not table.over:
             controls[0], controls[1] = first.act(), second.act()
             events = table.play(controls)
