@@ -71,7 +71,7 @@ class SeedGame:
         """The K frames that lead up to GO, or the first ones where the game is shorter.
 
         Raises:
-            IntegrityError: the game has fewer than K frames.
+            IntegrityError: the game has fewer than K frames, or values that no game shows.
         """
         if len(self.floats) < frames:
             raise IntegrityError(
@@ -79,7 +79,13 @@ class SeedGame:
             )
         stop = min(max(GO, frames), len(self.floats))
         rows = slice(stop - frames, stop)
+        self._check(self.floats[rows], self.ints[rows])
         return Opening(rows.start, self.floats[rows].copy(), self.ints[rows].copy(), self.floats[stop:])
+
+    def _check(self, floats: Floats, ints: Ints) -> None:
+        """Models look categories up without a second thought, and carry what is no number on for ever."""
+        if not np.isfinite(floats).all() or (ints < 0).any() or (ints >= np.array(self.encoding.vocabularies)).any():
+            raise IntegrityError(f"{_FIELD}: {self.name} begins with values that no game shows; choose another")
 
     @property
     def stage_note(self) -> str | None:

@@ -195,6 +195,7 @@ def spoil(place: Path, how: str) -> None:
         ({"seed_game": 4}, IntegrityError, "4 is not one of the 4 validation games; write 0 to 3"),
         ({"seed_game": 2}, IntegrityError, "is on Hyrule Temple .stage 14., whose geometry is not known"),
         ({"seed_game": "games.pt:9"}, IntegrityError, "has 5 games, counted from 0; there is no game 9"),
+        ({"seed_game": "spoilt.pt"}, IntegrityError, "game 0 of spoilt.pt begins with values that no game shows"),
         ({"seed_game": "none.slp"}, EnvironmentFailed, "seed_game: none.slp was not found in"),
         ({"seed_game": "bad.slp"}, IntegrityError, "it cannot be read .*; choose another replay"),
         ({"p1": "policy:mamba.pt"}, IntegrityError, "mamba.pt: it has no trunk.0.weight"),
@@ -204,6 +205,9 @@ def test_a_demo_that_cannot_be_played_says_why_and_leaves_nothing(
     place: Path, fields: dict[str, Any], error: type[CardrunnerError], sentence: str
 ) -> None:
     (place / "bad.slp").write_bytes(b"not a replay")
+    floats, ints = play_scripted(200, seed="x")
+    ints[120:, 0] = 400
+    save_encoded(place / "spoilt.pt", [(floats, ints)], rules=EncoderRules(source="slp"))
     name = fields.get("world_model", "")
     if name in ("missing.pt", "scaled.pt", "explode.pt", "long.pt"):
         spoil(place, name)
