@@ -43,7 +43,7 @@ class MatchEnd:
         seed_frames: K.
         played: T.
         ended: no stock left, or as many frames as were asked for.
-        out_of_range: frames in which something had to be made possible.
+        out_of_range: frames in which something was far from possible.
         not_finite: of these, frames in which something was not a number.
     """
 

@@ -19,6 +19,9 @@ from cardrunner.workloads.melee.world import Floats, Frame, all_finite
 
 ROOM: Final = 60.0
 """Game units beyond a blast zone in which a fighter may still be drawn."""
+SLACK: Final = 0.1
+"""Scaled units that a value may lie outside without a word: 2 units of length, a frame of hitlag, 10 percent. Models
+hover around the limits all the time."""
 LARGEST_SPEED: Final = 40.0
 """Game units per frame; the hardest hits stay well below."""
 _SPEEDS = [column for column, name in enumerate(PLAYER_FLOATS) if name.startswith("speed_")]
@@ -34,7 +37,7 @@ class Repaired(NamedTuple):
     finite: bool = True
     """Every value was a number."""
     inside: bool = True
-    """Every value was possible already."""
+    """Every value was possible already, but for `SLACK`."""
 
 
 class Limits:
@@ -53,7 +56,7 @@ class Limits:
         possible: Floats = np.minimum(np.maximum(floats, self._low), self._high)
         ints = np.minimum(np.maximum(frame.ints, self._smallest), self._largest)
         ints[STAGE_COLUMN] = before.ints[STAGE_COLUMN]
-        if finite and possible.tobytes() == floats.tobytes():
+        if finite and float(np.abs(possible - floats).max()) <= SLACK:
             return Repaired(Frame(possible, ints))
         cut = (possible != frame.floats).reshape(len(PLAYERS), FLOATS_PER_PLAYER)[:, _SPEEDS].any(axis=1)
         return Repaired(Frame(possible, ints), (bool(cut[0]), bool(cut[1])), finite, inside=False)
