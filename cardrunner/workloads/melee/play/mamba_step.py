@@ -11,16 +11,17 @@ Shapes: those of `cardrunner.workloads.melee.world_model.mamba_block`; J frames 
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import numpy as np
 
-from cardrunner.workloads.melee.play.stacked_layers import Dense
 from cardrunner.workloads.melee.world import Floats
 from cardrunner.workloads.melee.world_model.mamba2 import Mamba2, Mamba2Layer
 from cardrunner.workloads.melee.world_model.mamba_block import EPSILON
 from cardrunner.workloads.melee.world_model.sections import CONV_WIDTH
 
+_ZERO: Final = np.float32(0.0)
 _NEVER: Final = -np.inf
 """Log weight of a frame that has not come yet."""
 
@@ -34,13 +35,12 @@ class MambaStep:
     """
 
     def __init__(self, model: Mamba2, remembered: int) -> None:
-        self._project = Dense.of(model.frame_proj)
         self._blocks = [BlockStep(layer, remembered) for layer in model.layers if isinstance(layer, Mamba2Layer)]
         self._weight: Floats = model.final_norm.weight.detach().numpy()
 
-    def __call__(self, vector: Floats) -> Floats:
-        """The newest frame (196,) to what `final_norm` gives of it, (D,)."""
-        x = self._project(vector)
+    def __call__(self, projected: Floats) -> Floats:
+        """What `frame_proj` gives of the newest frame, (D,), to what `final_norm` gives of it in the end, (D,)."""
+        x = projected.copy()
         for block in self._blocks:
             block.add_to(x)
         x *= _scale(x)
@@ -49,69 +49,86 @@ class MambaStep:
 
 
 class BlockStep:
-    """``x + mamba(norm(x))`` of the newest frame."""
+    """``x + mamba(norm(x))`` of the newest frame.
+
+    Everything is written into the same memory every time, and weights are put together beforehand: those of both norms
+    are taken into the matrices behind them, the convolution's bias is the kernel of a row of ones, and the skip D is a
+    part of the newest frame's weight.
+    """
 
     def __init__(self, layer: Mamba2Layer, remembered: int) -> None:
         block = layer.mamba
-        self._inner, self._state, self._heads = block.d_inner, block.d_state, len(block.A_log)
-        convolved = self._inner + 2 * self._state
-        # the weights of both norms are taken into the matrices behind them
-        self._into: Floats = (block.in_proj.weight * layer.norm.weight).detach().numpy()
+        inner, self._state, heads = block.d_inner, block.d_state, len(block.A_log)
+        convolved = inner + 2 * self._state
+        into = (block.in_proj.weight * layer.norm.weight).detach().numpy()
+        # dt, then x, B and C, then the gate: what goes through silu lies together
+        self._into: Floats = np.concatenate([into[inner + convolved :], into[inner : inner + convolved], into[:inner]])
         self._out: Floats = (block.out_proj.weight * block.norm.weight).detach().numpy()
-        self._kernel: Floats = np.ascontiguousarray(block.conv1d.weight[:, 0].detach().numpy().T)
-        self._conv_bias: Floats = block.conv_bias.detach().numpy()
+        kernel = block.conv1d.weight[:, 0].detach().numpy().T
+        bias = block.conv_bias.detach().numpy()[None]
+        # the kernel as it lies over the ring, for every place of the newest frame
+        self._kernels = [np.concatenate([np.roll(kernel, place + 1, axis=0), bias]) for place in range(CONV_WIDTH)]
         self._dt_bias: Floats = block.dt_bias.detach().numpy()
         self._rate: Floats = block.rate.detach().numpy()
-        self._skip: Floats = np.repeat(block.D.detach().numpy(), block.headdim)
-        self._mixed, self._answer = (np.empty(len(rows), np.float32) for rows in (self._into, self._out))
-        self._lately = np.zeros((CONV_WIDTH, convolved), np.float32)
-        self._products = np.empty_like(self._lately)
-        self._gates = np.empty(self._inner + convolved, np.float32)
-        self._x = np.zeros((self._heads, remembered, block.headdim), np.float32)
+        self._skip: Floats = block.D.detach().numpy()
+        self._lately = np.zeros((CONV_WIDTH + 1, convolved), np.float32)
+        self._lately[-1] = 1.0
+        self._x = np.zeros((heads, remembered, block.headdim), np.float32)
         self._b = np.zeros((remembered, self._state), np.float32)
-        self._weights = np.full((self._heads, remembered), _NEVER, np.float32)
-        self._oldest = 0
+        self._weights = np.full((heads, remembered), _NEVER, np.float32)
+        self._frames = 0
+        self._make_room(heads, convolved, inner)
+
+    def _make_room(self, heads: int, convolved: int, inner: int) -> None:
+        mixed = np.empty(heads + convolved + inner, np.float32)
+        self._mixed, self._dt, self._gated = mixed, mixed[:heads], mixed[heads:]
+        self._convolved = self._gated[:convolved]
+        self._new, self._gate = self._gated[:inner].reshape(heads, -1), self._gated[convolved:]
+        self._new_b, self._new_c = (
+            self._gated[inner : inner + self._state],
+            self._gated[convolved - self._state : convolved],
+        )
+        self._products, self._below = np.empty_like(self._lately), np.empty_like(self._gated)
+        self._scaled, self._answer = (np.empty(len(self._out), np.float32) for _ in range(2))
 
     def add_to(self, x: Floats) -> None:
         """Add the block's output to the residual stream (D,) in place."""
-        mixed = np.dot(self._into, x * _scale(x), out=self._mixed)
-        inner = self._inner
-        gated = self._convolved(mixed)
-        new = gated[inner : 2 * inner]
-        y = self._scan(new, gated[2 * inner :], mixed[-self._heads :])
-        y += self._skip * new
-        y *= gated[:inner]
-        y *= _scale(y)
-        x += np.dot(self._out, y, out=self._answer)
+        np.multiply(x, _scale(x), out=self._scaled)
+        np.dot(self._into, self._scaled, out=self._mixed)
+        self._convolve()
+        y = self._scan()
+        y *= self._gate
+        answer = np.dot(self._out, y, out=self._answer)
+        answer *= _scale(y)
+        x += answer
 
-    def _convolved(self, mixed: Floats) -> Floats:
-        """silu of the gate and of the convolution of x, B and C, behind one another: (I + S,)."""
-        lately, gates, inner = self._lately, self._gates, self._inner
-        lately[:-1] = lately[1:]
-        lately[-1] = mixed[inner : inner + lately.shape[1]]
-        gates[:inner] = mixed[:inner]
-        np.multiply(lately, self._kernel, out=self._products)
-        summed = np.add.reduce(self._products, axis=0, out=gates[inner:])
-        summed += self._conv_bias
-        below = np.exp(-gates)
+    def _convolve(self) -> None:
+        """x, B and C convolved, and silu of these and of the gate, in place."""
+        place = self._frames % CONV_WIDTH
+        self._lately[place] = self._convolved
+        np.multiply(self._lately, self._kernels[place], out=self._products)
+        np.add.reduce(self._products, axis=0, out=self._convolved)
+        below = np.negative(self._gated, out=self._below)
+        np.exp(below, out=below)
         below += 1.0
-        gates /= below
-        return gates
+        self._gated /= below
 
-    def _scan(self, x: Floats, b_and_c: Floats, dt: Floats) -> Floats:
-        """Remember the frame's x (I,), B and C (2 N,) and dt (H,), and what all remembered ones come to now: (I,)."""
-        step = np.logaddexp(dt + self._dt_bias, np.float32(0.0))
-        weights, place = self._weights, self._oldest
+    def _scan(self) -> Floats:
+        """Remember the newest frame; what all remembered ones come to now: (I,)."""
+        step = np.logaddexp(self._dt + self._dt_bias, _ZERO)
+        weights, place = self._weights, self._frames % len(self._b)
         weights += (step * self._rate)[:, None]
         weights[:, place] = np.log(step)
-        self._x[:, place] = x.reshape(self._heads, -1)
-        self._b[place] = b_and_c[: self._state]
-        self._oldest = (place + 1) % len(self._b)
-        scores = np.exp(weights) * np.dot(self._b, b_and_c[self._state :])
+        self._x[:, place] = self._new
+        self._b[place] = self._new_b
+        self._frames += 1
+        scores = np.exp(weights)
+        scores *= np.dot(self._b, self._new_c)
+        scores[:, place] += self._skip
         y: Floats = np.matmul(scores[:, None], self._x).reshape(-1)
         return y
 
 
-def _scale(x: Floats) -> np.float32:
+def _scale(x: Floats) -> float:
     """One over the root mean square."""
-    return np.float32(1.0 / np.sqrt(np.dot(x, x) / len(x) + EPSILON))
+    return 1.0 / math.sqrt(float(np.dot(x, x)) / len(x) + EPSILON)

@@ -1,4 +1,4 @@
-"""A trained policy in play: one forward pass for each frame over a context that is embedded once."""
+"""A trained policy in play: every frame goes through the first layer once, when it comes."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from cardrunner.workloads.melee.layout import ANALOG, PlayerIndex
-from cardrunner.workloads.melee.play.frame_ring import FrameRing
-from cardrunner.workloads.melee.play.stacked_layers import Dense, Trunk
+from cardrunner.workloads.melee.play.first_layer import FirstLayer
+from cardrunner.workloads.melee.play.stacked_layers import Dense, Trunk, first_linear
 from cardrunner.workloads.melee.policy_mlp import PolicyMLP
 from cardrunner.workloads.melee.world import Floats, Frame, Ints
 
@@ -24,7 +24,7 @@ class PolicyAgent:
 
     def __init__(self, model: PolicyMLP, player: PlayerIndex) -> None:
         self.context_len = model.sizes.context_len
-        self._ring = FrameRing(model, self.context_len, player=player)
+        self._first = FirstLayer(model, first_linear(model.trunk), self.context_len, player=player)
         self._trunk = Trunk(model.trunk)
         heads = (model.analog_head, model.button_head)
         self._heads = Dense(torch.cat([head.weight for head in heads]), torch.cat([head.bias for head in heads]))
@@ -36,11 +36,11 @@ class PolicyAgent:
 
     def see(self, frame: Frame) -> None:
         """Add the newest frame."""
-        self._ring.push(frame.floats, frame.ints)
+        self._first.see(frame.floats, frame.ints)
 
     def act(self) -> Floats:
         """The controller for the next frame: analog values within 0..1, buttons 0 or 1; overwritten by the next one."""
-        controls = self._heads(self._trunk(self._ring.window()))
+        controls = self._heads(self._trunk(self._first.hidden))
         analog, buttons = controls[:_ANALOG], controls[_ANALOG:]
         np.divide(1.0, 1.0 + np.exp(-analog), out=analog)
         np.greater(buttons, 0.0, out=buttons)

@@ -32,16 +32,20 @@ class Dense:
 
 
 class Trunk:
-    """Linear, ReLU, linear, ReLU of a trained `nn.Sequential` whose dropout is off."""
+    """ReLU, linear, ReLU behind the first layer of a trained `nn.Sequential` whose dropout is off."""
 
     def __init__(self, trunk: nn.Sequential) -> None:
         first, second = (layer for layer in trunk if isinstance(layer, nn.Linear))
-        self._first, self._second = Dense.of(first), Dense.of(second)
+        self._hidden = np.empty(first.out_features, np.float32)
+        self._second = Dense.of(second)
 
-    def __call__(self, x: Floats) -> Floats:
-        """(inputs,) to (trunk width,)."""
-        hidden = self._first(x)
-        np.maximum(hidden, 0.0, out=hidden)
-        hidden = self._second(hidden)
-        np.maximum(hidden, 0.0, out=hidden)
-        return hidden
+    def __call__(self, hidden: Floats) -> Floats:
+        """What the first layer gave, (H,), to (trunk width,)."""
+        answer = self._second(np.maximum(hidden, 0.0, out=self._hidden))
+        np.maximum(answer, 0.0, out=answer)
+        return answer
+
+
+def first_linear(trunk: nn.Sequential) -> nn.Linear:
+    """The first layer of a trunk."""
+    return next(layer for layer in trunk if isinstance(layer, nn.Linear))

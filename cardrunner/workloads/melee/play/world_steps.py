@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from cardrunner.errors import UsageError
 from cardrunner.workloads.melee.encoding import EncodingConfig
 from cardrunner.workloads.melee.layout import PLAYERS
-from cardrunner.workloads.melee.play.frame_ring import FrameRing
+from cardrunner.workloads.melee.play.first_layer import FirstLayer
 from cardrunner.workloads.melee.play.mamba_step import MambaStep
-from cardrunner.workloads.melee.play.stacked_layers import Dense, Trunk
+from cardrunner.workloads.melee.play.stacked_layers import Dense, Trunk, first_linear
 from cardrunner.workloads.melee.world import Floats, Ints
 from cardrunner.workloads.melee.world_model.columns import (
     BINARY_COLUMNS,
@@ -43,34 +43,36 @@ class WorldStep(Protocol):
 
 
 class FrameStackStep:
-    """A FrameStackMLP: the whole context in every step, without embedding a frame twice."""
+    """A FrameStackMLP: every frame goes through the first layer once, when it comes."""
 
     def __init__(self, model: FrameStackMLP) -> None:
-        self._ring = FrameRing(model, model.context_len, room=CONTROLS)
+        first = first_linear(model.trunk)
+        self._first = FirstLayer(model, first, model.context_len)
+        self._controls: Floats = np.ascontiguousarray(first.weight[:, -CONTROLS:].detach().numpy())
         self._trunk, self._heads = Trunk(model.trunk), _heads(model)
 
     def see(self, floats: Floats, ints: Ints) -> None:
         """Add the newest frame."""
-        self._ring.push(floats, ints)
+        self._first.see(floats, ints)
 
     def foretell(self, controls: Floats) -> Floats:
         """The next frame."""
-        return self._heads(self._trunk(self._ring.window_and(controls)))
+        return self._heads(self._trunk(self._first.hidden + np.dot(self._controls, controls)))
 
 
 class Mamba2Step:
     """A Mamba2: one step of every block for each frame."""
 
     def __init__(self, model: Mamba2) -> None:
-        self._ring = FrameRing(model, 1)
+        self._first = FirstLayer(model, model.frame_proj, 1)
         self._blocks, self._heads = MambaStep(model, model.context_len), _heads(model)
         self._controls = Dense.of(model.ctrl_proj)
         self._state: Floats = np.zeros(model.sizes.d_model, np.float32)
 
     def see(self, floats: Floats, ints: Ints) -> None:
         """Pass the newest frame through the blocks."""
-        self._ring.push(floats, ints)
-        self._state = self._blocks(self._ring.newest)
+        self._first.see(floats, ints)
+        self._state = self._blocks(self._first.hidden)
 
     def foretell(self, controls: Floats) -> Floats:
         """The next frame."""
