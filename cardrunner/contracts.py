@@ -139,6 +139,61 @@ class Data(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Reading:
+    """One row of an `Exhibit`: the same thing read off each of the things compared."""
+
+    name: str
+    values: tuple[float | None, ...]
+    """One for each column; None where nothing could be read."""
+    unit: str = ""
+    percent: bool = False
+    """Shown as a percentage."""
+    meaning: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Series:
+    """One curve or one set of bars of a `Chart`."""
+
+    name: str
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chart:
+    """A plot over named places: ``bars`` for things, ``steps`` for those that follow one another, as in a histogram."""
+
+    title: str
+    unit: str
+    kind: Literal["bars", "steps"]
+    places: tuple[str, ...]
+    series: tuple[Series, ...]
+    """The values of each are as many as the places."""
+    percent: bool = False
+
+    def __post_init__(self) -> None:
+        if any(len(series.values) != len(self.places) for series in self.series):
+            raise ValueError(f"the chart {self.title} has {len(self.places)} places and a series of another length")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exhibit:
+    """A comparison that a workload wants in the results card: sentences, a table, plots. JSON throughout."""
+
+    title: str
+    sentences: tuple[str, ...]
+    """What is to be seen, plainly; the first one is the answer."""
+    columns: tuple[str, ...] = ()
+    """What is compared."""
+    readings: tuple[Reading, ...] = ()
+    charts: tuple[Chart, ...] = ()
+
+    def __post_init__(self) -> None:
+        if any(len(reading.values) != len(self.columns) for reading in self.readings):
+            raise ValueError(f"the table {self.title} has {len(self.columns)} columns and a row of another length")
+
+
+@dataclass(frozen=True, kw_only=True)
 class DemoResult:
     """What a demo left in its folder."""
 
@@ -146,6 +201,7 @@ class DemoResult:
     summary: Mapping[str, Any]
     """JSON figures, shown in the results card as they are."""
     data_match: DataMatch | None = None
+    exhibits: tuple[Exhibit, ...] = ()
 
 
 class Workload(Protocol):

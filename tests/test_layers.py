@@ -43,7 +43,7 @@ HEAVY = {
     "wandb": ("tracking/wandb_run",),
     "tensorboardX": ("tracking/tensorboard_run",),
     "yaml": ("card",),
-    "jinja2": ("card/markdown", "report"),
+    "jinja2": ("card/markdown", "report", "workloads/melee/viewer"),
     "peppi_py": ("workloads/melee",),
     "rich": ("tracking", "commands"),
     "cryptography": ("gate/ssh/cryptographic",),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from cardrunner.report.curves import Figure, Level, LevelKind, Line, LineKind, Panel
@@ -60,29 +61,43 @@ _STYLE: dict[str, Any] = {
     "text.parse_math": False,
 }
 _DPI = 150
-_WIDTH, _ROW_HEIGHT, _LEGEND_HEIGHT = 8.0, 2.7, 0.35
+LEGEND_HEIGHT = 0.35
+_WIDTH, _ROW_HEIGHT = 8.0, 2.7
 _LABEL_GAP, _HIGHEST_LABEL = 0.085, 0.97
 _MANY_POINTS = 60
 
 
 def draw(figure: Figure) -> bytes:
     """A figure as a PNG of 1200 pixels width; the same figure gives the same bytes."""
+    columns = min(2, len(figure.panels))
+    rows = math.ceil(len(figure.panels) / columns)
+    last = max(x for panel in figure.panels for line in panel.lines for x, _ in line.points)
+
+    def paint(canvas: Canvas) -> None:
+        for number, panel in enumerate(figure.panels, start=1):
+            _draw_panel(canvas.add_subplot(rows, columns, number), panel, last)
+        legend(canvas)
+
+    return picture(_ROW_HEIGHT * rows * (1.25 if rows == 1 else 1) + LEGEND_HEIGHT, paint)
+
+
+def picture(height: float, paint: Callable[[Canvas], None]) -> bytes:
+    """A PNG of 1200 pixels width in the page's style.
+
+    Args:
+        height: inches of 150 pixels.
+        paint: draws on the empty canvas.
+    """
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure as Canvas
 
-    columns = min(2, len(figure.panels))
-    rows = math.ceil(len(figure.panels) / columns)
-    last = max(x for panel in figure.panels for line in panel.lines for x, _ in line.points)
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_STYLE)  # type: ignore[arg-type]
-        size = (_WIDTH, _ROW_HEIGHT * rows * (1.25 if rows == 1 else 1) + _LEGEND_HEIGHT)
-        canvas = Canvas(figsize=size, dpi=_DPI, layout="constrained")
+        canvas = Canvas(figsize=(_WIDTH, height), dpi=_DPI, layout="constrained")
         FigureCanvasAgg(canvas)
-        for number, panel in enumerate(figure.panels, start=1):
-            _draw_panel(canvas.add_subplot(rows, columns, number), panel, last)
-        _legend(canvas)
+        paint(canvas)
         stream = io.BytesIO()
         canvas.savefig(stream, format="png", metadata={"Software": None})
     return stream.getvalue()
@@ -158,7 +173,7 @@ def _label_axes(axes: Axes, panel: Panel) -> None:
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value * 100:g}"))
 
 
-def _legend(canvas: Canvas) -> None:
+def legend(canvas: Canvas) -> None:
     """One legend for all panels: what a line is, said once."""
     found = [pair for axes in canvas.axes for pair in zip(*axes.get_legend_handles_labels(), strict=True)]
     unique = {label: handle for handle, label in found}

@@ -9,6 +9,7 @@ from pathlib import Path
 from cardrunner.card.load import SpecResolver
 from cardrunner.redaction import hide
 from cardrunner.report.curves import figures
+from cardrunner.report.exhibits import sheets
 from cardrunner.report.recorded import Recorded, read_run
 from cardrunner.report.sections import SECTIONS
 from cardrunner.report.templating import environment
@@ -51,8 +52,10 @@ def render_page(run: Recorded) -> str:
 
 
 def _draw(run: Recorded) -> None:
+    from cardrunner.report.charts import draw_charts
     from cardrunner.report.plots import draw
 
-    for figure in figures(run):
-        image = draw(figure)
-        write_durably(run.folder.results_folder / figure.file, lambda stream, image=image: stream.write(image))  # type: ignore[misc]
+    images = {figure.file: draw(figure) for figure in figures(run)}
+    images |= {sheet.file: draw_charts(sheet.charts) for sheet in sheets(run)}
+    for file, image in images.items():
+        write_durably(run.folder.results_folder / file, lambda stream, image=image: stream.write(image))  # type: ignore[misc]

@@ -9,6 +9,7 @@ from cardrunner.report.checkpoints import checkpoint_facts
 from cardrunner.report.curves import curve_facts
 from cardrunner.report.data_match import data_match_facts
 from cardrunner.report.delivery import delivery_facts
+from cardrunner.report.exhibits import exhibit_facts
 from cardrunner.report.expected import expected_facts
 from cardrunner.report.happenings import event_facts
 from cardrunner.report.judgement import judgement_facts
@@ -42,6 +43,7 @@ SECTIONS: tuple[Section, ...] = (
     Section("Distribution match", data_match_facts, "data_match.md.j2"),
     Section("Kill thresholds", threshold_facts, "thresholds.md.j2"),
     Section("Curves", curve_facts, "curves.md.j2"),
+    Section("What the demo shows", exhibit_facts, "exhibits.md.j2"),
     Section("Time and cost", timing_facts, "timing.md.j2"),
     Section("Expected against actual", expected_facts, "expected.md.j2"),
     Section("For people to judge", judgement_facts, "judgement.md.j2"),

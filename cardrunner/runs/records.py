@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from cardrunner.contracts import Exhibit
 from cardrunner.errors import IntegrityError
 from cardrunner.redaction import hide_in
 from cardrunner.runs.files import write_text
@@ -192,6 +193,7 @@ class DemoRecord(Record):
     copied_to: str | None
     summary: dict[str, Any]
     data_match: DataMatchRecord | None = None
+    exhibits: tuple[Exhibit, ...] = ()
     seconds: float
 
 

@@ -57,6 +57,7 @@ def _record(ctx: RunContext, result: DemoResult, seconds: float) -> DemoRecord:
         copied_to=_copy(ctx, result.files),
         summary=dict(result.summary),
         data_match=DataMatchRecord(**match._asdict()) if match else None,
+        exhibits=result.exhibits,
         seconds=seconds,
     )
 

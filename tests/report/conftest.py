@@ -19,7 +19,16 @@ from cardrunner.card.load import load_card_bytes
 from cardrunner.card.schema.data import DataSection
 from cardrunner.card.schema.model import ModelSection
 from cardrunner.card.schema.training import TrainingSection
-from cardrunner.contracts import Direction, MetricSpec, TrivialBaseline, WorkloadSpec
+from cardrunner.contracts import (
+    Chart,
+    Direction,
+    Exhibit,
+    MetricSpec,
+    Reading,
+    Series,
+    TrivialBaseline,
+    WorkloadSpec,
+)
 from cardrunner.errors import UsageError
 from cardrunner.report.recorded import read_run
 from cardrunner.report.render import render_page
@@ -542,8 +551,18 @@ def finished_with(tmp_path: Path) -> Callable[[str], RunFolder]:
         told = finish(Story(folder, card=_worded(text)))
         told.event("warning", attempt=1, message=text).event("acknowledged", text=text)
         told.event("verdict", attempt=1, rule=1, action="warn", condition=text, epoch=1, step=250, message=text)
+        shown = Exhibit(
+            title=text,
+            sentences=(text, text),
+            columns=(text,),
+            readings=(Reading(name=text, values=(1.0,), unit=text, meaning=text),),
+            charts=(
+                Chart(title=text, unit=text, kind="bars", places=(text,), series=(Series(name=text, values=(1.0,)),)),
+            ),
+        )
         write_record(
-            folder.record("demo"), DemoRecord(files=(text,), copied_to=text, summary={text: text}, seconds=1.0)
+            folder.record("demo"),
+            DemoRecord(files=(text,), copied_to=text, summary={text: text}, exhibits=(shown,), seconds=1.0),
         )
         train = read_record(folder.record("train"), TrainRecord)
         write_record(

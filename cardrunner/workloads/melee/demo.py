@@ -15,8 +15,9 @@ from cardrunner.card.schema.after_training import Demo
 from cardrunner.contracts import DataMatch, DemoResult, Progress
 from cardrunner.runs.files import write_durably
 from cardrunner.workloads.melee.agent_names import AgentName, checkpoint_path, read_agent
-from cardrunner.workloads.melee.agents import Agent, make_agent
+from cardrunner.workloads.melee.agents import Agent, RandomAgent, make_agent
 from cardrunner.workloads.melee.demo_match import DemoOrigins
+from cardrunner.workloads.melee.demo_page import Recorded, show_match
 from cardrunner.workloads.melee.encoded_data import EncodedData
 from cardrunner.workloads.melee.layout import PLAYERS
 from cardrunner.workloads.melee.match import play_match
@@ -27,6 +28,8 @@ from cardrunner.workloads.melee.play.seeds import GO, Opening, find_seed
 from cardrunner.workspace import Workspace
 
 FILE_NAME: Final = "match.json"
+_RANDOM_SEEDS: Final = 1_000_000
+"""Apart from the seeds of the agents."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +65,9 @@ def play_demo(run: DemoRun, *, out: Path, progress: Progress) -> DemoResult:
     table = DemoTable(run, Workspace.around(out), progress)
     path = out / FILE_NAME
     summary = table.play(path, table.agents, (run.demo.p0, run.demo.p1), run.demo.max_frames)
-    return DemoResult(files=(path,), summary={**summary, **table.notes()}, data_match=table.data_match)
+    files, likeness = show_match(path, table.recorded(), table.play_random)
+    figures = {**summary, **table.notes()}
+    return DemoResult(files=(path, *files), summary=figures, data_match=table.data_match, exhibits=(likeness,))
 
 
 class DemoTable:
@@ -124,6 +129,7 @@ class DemoTable:
             context_len=max(self.run.context_len, self.world.context_len),
             p0_agent=names[0],
             p1_agent=names[1],
+            seed_players="scripted players" if self.seed_game.made_up else "people",
             distribution_match=self.data_match.sentence,
         )
         found: dict[str, Any] = {}
@@ -146,6 +152,24 @@ class DemoTable:
 
         write_durably(path, write)
         return found
+
+    def play_random(self, path: Path, number: int, max_frames: int) -> None:
+        """Play random inputs from the same start; another number, other inputs."""
+        first = 2 * (self.run.seed + number) + _RANDOM_SEEDS
+        self.play(path, (RandomAgent(first), RandomAgent(first + 1)), ("random", "random"), max_frames)
+
+    def recorded(self) -> Recorded:
+        """The play of recorded games that the match is held against."""
+        game, row = self.seed_game, self.opening_for(self.agents).row
+        return Recorded(
+            floats=game.floats[row:],
+            ints=game.ints[row:],
+            encoding=game.encoding,
+            made_up=game.made_up,
+            data=self.run.data,
+            games=self.run.games,
+            idle=GO,
+        )
 
     def opening_for(self, agents: Sequence[Agent]) -> Opening:
         """The same start with more frames before it, where an agent wants to see more."""

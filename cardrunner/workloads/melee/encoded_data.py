@@ -76,6 +76,11 @@ class EncodedData:
         """The distinct encoder rules of the files; None for a file that records none."""
         return tuple(dict.fromkeys(file.rules for file in self.files))
 
+    @property
+    def made_up(self) -> bool:
+        """The generator made at least some of the games, so that not all players are people."""
+        return any(rules is not None and rules.source == "generator" for rules in self.rules)
+
     def game(self, index: int) -> tuple[Tensor, Tensor]:
         """Floats (n, 56) and ints (n, 17) of a game, views into the mapped file; IndexError outside 0..G-1."""
         if not 0 <= index < self.games:

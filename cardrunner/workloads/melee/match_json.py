@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 import numpy as np
 
+from cardrunner.runs.files import write_durably
 from cardrunner.workloads.melee.encoding import EncodingConfig
 from cardrunner.workloads.melee.layout import FLOATS, INTS, PLAYERS, STAGE_COLUMN, int_index
 from cardrunner.workloads.melee.match import MatchEnd
+from cardrunner.workloads.melee.match_columns import FORMAT_VERSION, SLOTS
 from cardrunner.workloads.melee.names import character_name
 from cardrunner.workloads.melee.play.frame_lines import FrameLines
 from cardrunner.workloads.melee.play.game_rules import NOTHING, Events
@@ -24,7 +27,6 @@ from cardrunner.workloads.melee.stages import Box, StageGeometry, stage_geometry
 from cardrunner.workloads.melee.world import Floats, Frame, Ints
 
 _BLOCK: Final = 256
-_SLOTS: Final = ("p0", "p1")
 _LONGEST: Final = 12
 """Digits kept free for the number of frames, which is known at the end and stands at the beginning."""
 
@@ -38,8 +40,22 @@ class MatchMeta:
     context_len: int
     p0_agent: str
     p1_agent: str
+    mode: str = "agent-vs-agent"
+    seed_players: str = "people"
+    """Who played the seed frames."""
     distribution_match: str | None = None
     """Whether policies and world model learned from the same data."""
+
+
+def write_seed_only(path: Path, floats: Floats, ints: Ints, meta: MatchMeta, encoding: EncodingConfig) -> None:
+    """Write a match file of frames (n, 56), (n, 17) that really happened, whole or not at all."""
+
+    def write(stream: BinaryIO) -> None:
+        recorder = MatchFile(stream, meta, encoding)
+        recorder.begin(floats, ints)
+        recorder.end(MatchEnd(len(floats), 0, "frames", 0, 0))
+
+    write_durably(path, write)
 
 
 class MatchFile:
@@ -106,14 +122,14 @@ class MatchFile:
 
     def _write_head(self, stage: int, characters: list[int], seed_frames: int) -> None:
         meta = {
-            "mode": "agent-vs-agent",
+            "format_version": FORMAT_VERSION,
             **asdict(self._meta),
             "total_frames": None,
             "seed_frames": seed_frames,
             "stage": {"id": stage, "name": stage_name(stage)},
             "characters": {
                 slot: {"id": character, "name": character_name(character)}
-                for slot, character in zip(_SLOTS, characters, strict=True)
+                for slot, character in zip(SLOTS, characters, strict=True)
             },
         }
         before, after = f'{{"meta": {_dumps(meta)}'.split('"total_frames":null')

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
@@ -16,8 +16,15 @@ from numpy.typing import NDArray
 from cardrunner import registry
 from cardrunner.card.load import load_card_bytes
 from cardrunner.card.schema.card import Card
+from cardrunner.runs.files import write_durably
+from cardrunner.workloads.melee.agents import Agent
 from cardrunner.workloads.melee.encoding import EncoderRules, EncodingConfig
 from cardrunner.workloads.melee.layout import FLOATS, INTS
+from cardrunner.workloads.melee.match import play_match
+from cardrunner.workloads.melee.match_json import MatchFile, MatchMeta
+from cardrunner.workloads.melee.play.game_rules import Events
+from cardrunner.workloads.melee.simulator import Simulator
+from cardrunner.workloads.melee.world import Floats, Frame, Ints
 from cardrunner.workloads.melee.writer import save_encoded
 
 Game = tuple[NDArray[np.float32], NDArray[np.int64]]
@@ -37,6 +44,34 @@ def random_game(rows: int, seed: int = 0) -> Game:
     dice = np.random.default_rng(seed)
     vocabularies = np.array(EncodingConfig().vocabularies)
     return dice.random((rows, FLOATS), np.float32), dice.integers(0, vocabularies, (rows, INTS))
+
+
+def play_in_simulator(path: Path, agents: tuple[Agent, Agent], floats: Floats, ints: Ints, most: int) -> list[Frame]:
+    """Play a match in the simulator from a seed (K, 56), (K, 17), write its file, and answer with its frames."""
+    frames: list[Frame] = [Frame(*rows) for rows in zip(floats, ints, strict=True)]
+    meta = MatchMeta(model_name="simulator", arch="simulator", context_len=len(floats), p0_agent="a", p1_agent="b")
+
+    class Both(MatchFile):
+        def add(self, frame: Frame, events: Events, logits: Floats | None) -> None:
+            frames.append(Frame(frame.floats.copy(), frame.ints.copy()))
+            super().add(frame, events, logits)
+
+    def write(stream: BinaryIO) -> None:
+        recorder, world = Both(stream, meta, EncodingConfig()), Simulator.from_frame(floats[-1], ints[-1])
+        recorder.end(
+            play_match(
+                world, agents, floats, ints, max_frames=most, encoding=EncodingConfig(), recorder=recorder, rules=False
+            )
+        )
+
+    write_durably(path, write)
+    return frames
+
+
+@pytest.fixture
+def write_played() -> Callable[..., list[Frame]]:
+    """Plays and writes a match; see `play_in_simulator`."""
+    return play_in_simulator
 
 
 @pytest.fixture(scope="session")

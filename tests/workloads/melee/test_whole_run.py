@@ -16,6 +16,7 @@ import torch
 from cardrunner.errors import CardrunnerError
 from cardrunner.finish import Ending
 from cardrunner.launch import LaunchOptions, launch, resume
+from cardrunner.main import main
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.history import History
 from cardrunner.runs.interrupts import StopRequest
@@ -24,7 +25,8 @@ from cardrunner.runs.records import LoadRecord, TrainRecord, read_record
 from cardrunner.tracking.progress import NullProgress
 from cardrunner.workloads.melee import game_data, policy_data
 from cardrunner.workloads.melee.encoding import EncoderRules
-from cardrunner.workloads.melee.layout import float_index, int_index
+from cardrunner.workloads.melee.layout import STAGE_COLUMN, float_index, int_index
+from cardrunner.workloads.melee.stages import BATTLEFIELD
 from cardrunner.workloads.melee.writer import save_encoded
 
 CARD: dict[str, Any] = {
@@ -250,3 +252,31 @@ def test_a_workload_without_blocks_refuses_them(toy_run: Callable[..., Any]) -> 
     found = toy_run({"data.shuffle": "block"}).train(stop=StopRequest())
     assert isinstance(found.ended, CardrunnerError)
     assert "data.shuffle: the workload toy cannot read in blocks" in str(found.ended)
+
+
+# ------------------------------------------------------------ the demo
+
+
+def on_battlefield(games: list[Game]) -> None:
+    for _, ints in games:
+        ints[:, STAGE_COLUMN] = BATTLEFIELD
+
+
+def test_a_run_with_a_demo_leaves_a_page_that_can_be_opened(
+    files: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files(on_battlefield)
+    monkeypatch.setitem(CARD, "after_training", {"demo": {"max_frames": 40, "output": "demos/match.json"}})
+    ending = run(tmp_path, "shown")
+    assert ending.exit_code == 0
+    names = [f"demo/{name}" for name in ("match.json", "match.html", "recorded.json", "random.json")]
+    assert [name for name in names if (ending.folder.root / name).is_file()] == names
+    assert (tmp_path / "demos" / "match.json").read_bytes() == (ending.folder.root / names[0]).read_bytes()
+    card = ending.folder.results.read_text()
+    assert "### Does it play like people?\n\nThat cannot be told from " in card
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    capsys.readouterr()
+    assert main(["demo", "shown", "--open", "--runs", str(tmp_path / "runs")]) == 0
+    assert opened == [(ending.folder.root / "demo" / "match.html").as_uri()]
+    assert capsys.readouterr().out.split() == [str(ending.folder.root / name) for name in names]

@@ -220,7 +220,7 @@ def test_a_demo_leaves_a_match_that_repeats(finished: tuple[Card, Data, Path], t
         folder.mkdir()
         result = WORKLOAD.demo(card, checkpoint, data, out=folder, progress=progress)
         assert result is not None
-        assert [path.name for path in result.files] == ["match.json"]
+        assert [path.name for path in result.files] == ["match.json", "match.html", "recorded.json", "random.json"]
         assert result.summary["total_frames_predicted"] == 60
         contents.append(result.files[0].read_bytes())
     assert contents[0] == contents[1]

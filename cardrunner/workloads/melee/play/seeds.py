@@ -59,6 +59,7 @@ class SeedGame:
         floats: float32 (n, 56), all of its frames.
         ints: int64 (n, 17), likewise.
         encoding: of the frames.
+        made_up: scripts played it, not people.
     """
 
     name: str
@@ -66,6 +67,7 @@ class SeedGame:
     ints: Ints
     encoding: EncodingConfig
     number: int | None = None
+    made_up: bool = False
 
     def opening(self, frames: int) -> Opening:
         """The K frames that lead up to GO, or the first ones where the game is shorter.
@@ -125,7 +127,7 @@ def find_seed(
     """
     if chosen == SIMULATOR:
         floats, ints = play_scripted(max(frames, GO), seed=f"demo/{seed}")
-        return SeedGame("a game by the simulator", floats, ints, EncodingConfig())
+        return SeedGame("a game by the simulator", floats, ints, EncodingConfig(), made_up=True)
     if isinstance(chosen, str):
         return _of_file(chosen, data.encoding, workspace)
     number = chosen or 0
@@ -152,7 +154,7 @@ def _of_file(text: str, encoding: EncodingConfig, workspace: Workspace) -> SeedG
 
 def _of_data(name: str, data: EncodedData, game: int) -> SeedGame:
     floats, ints = (part.numpy() for part in data.game(game))
-    return SeedGame(name, np.asarray(floats, np.float32), ints, data.encoding)
+    return SeedGame(name, np.asarray(floats, np.float32), ints, data.encoding, made_up=data.made_up)
 
 
 def _found(name: str, workspace: Workspace) -> Path:

@@ -1,0 +1,127 @@
+"""Does it play like people? Recorded play, agents and random inputs side by side, as an exhibit of the results card.
+
+Two halves of the recorded play say what the measures make of no difference, random inputs what they make of flailing.
+Where the agents stand between the two is whatever it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from cardrunner.contracts import Exhibit, Reading
+from cardrunner.workloads.melee.likeness.charts import charts_of
+from cardrunner.workloads.melee.likeness.counts import DISTRIBUTIONS, Distribution, jensen_shannon
+from cardrunner.workloads.melee.likeness.measures import FRAMES_PER_MINUTE, MEASURES, Measure
+from cardrunner.workloads.melee.likeness.samples import Samples
+from cardrunner.workloads.melee.likeness.stretch import Play
+
+LEAST_FRAMES: Final = 1200
+"""Twenty seconds; below, chance says more than the players."""
+TITLE: Final = "Does it play like people?"
+
+
+def compare(samples: Samples) -> Exhibit:
+    """The comparison; of too few frames only the sentence that says so."""
+    if samples.frames < LEAST_FRAMES:
+        return Exhibit(title=TITLE, sentences=(_too_little(samples),))
+    apart = [_apart(each, samples.columns) for each in DISTRIBUTIONS]
+    single = [_single(each, samples.columns) for each in MEASURES]
+    return Exhibit(
+        title=TITLE,
+        sentences=(_answer(apart[0], samples), _nearer(single, samples), _basis(samples)),
+        columns=tuple(samples.columns),
+        readings=(*apart, *single),
+        charts=charts_of(samples),
+    )
+
+
+def without_random(why: str) -> Exhibit:
+    """What is shown where random inputs could not be played, and why."""
+    text = f"That cannot be told: random inputs, which the agents are held against, could not be played here. {why}"
+    return Exhibit(title=TITLE, sentences=(text,))
+
+
+def _too_little(samples: Samples) -> str:
+    return (
+        f"That cannot be told from {samples.frames} frames: it takes at least {LEAST_FRAMES} frames of agents and, of "
+        "recorded games, as many for each of two halves."
+    )
+
+
+# ---------------------------------------------------------------- the table
+
+
+def _apart(distribution: Distribution, columns: Mapping[str, Play]) -> Reading:
+    """How far each play is from the first; None for the first itself, and where there is nothing to count."""
+    first, *others = (distribution.of(play) for play in columns.values())
+    values = [jensen_shannon(first, other) if first.any() and other.any() else None for other in others]
+    what = "Jensen-Shannon divergence from the first column, 0 is the same and 1 nothing in common"
+    meaning = f"{distribution.meaning}; {what}"
+    return Reading(name=f"{distribution.name} apart", unit="bits", values=(None, *values), meaning=meaning)
+
+
+def _single(measure: Measure, columns: Mapping[str, Play]) -> Reading:
+    return Reading(
+        name=measure.name,
+        unit=measure.unit,
+        percent=measure.percent,
+        meaning=measure.meaning,
+        values=tuple(measure.of(play) for play in columns.values()),
+    )
+
+
+# ---------------------------------------------------------------- the sentences
+
+
+def _answer(actions: Reading, samples: Samples) -> str:
+    _, halves, agents, chance = actions.values
+    people = samples.people
+    assert halves is not None  # every frame has an action
+    assert agents is not None
+    assert chance is not None
+    figures = (
+        f"By what they do, the agents are {agents:.2f} bits from {people} (0 is the same, 1 is nothing in common), "
+        f"random inputs {chance:.2f}, and two halves of what {people} play {halves:.2f}"
+    )
+    if not chance > halves:
+        return (
+            f"{figures}: this measure cannot tell {people} from random inputs here, so it says nothing of the agents."
+        )
+    way = (agents - halves) / (chance - halves)
+    if way > 1:
+        return f"{figures}: the agents are further from {people} than random inputs are."
+    if way <= 0:
+        return f"{figures}: the agents are as close to {people} as {people} are to one another."
+    return f"{figures}: the agents are {way:.0%} of the way from {people} to random inputs."
+
+
+def _nearer(readings: Sequence[Reading], samples: Samples) -> str:
+    """On how many measures the agents are nearer to the recorded players than random inputs are."""
+    nearer = {reading.name: result for reading in readings if (result := _is_nearer(reading)) is not None}
+    others = [name for name, result in nearer.items() if not result]
+    rest = f"; not on {', '.join(others)}" if others else ""
+    share = f"{len(nearer) - len(others)} of {len(nearer)}"
+    return f"On {share} single measures the agents are nearer to the {samples.people} than random inputs are{rest}."
+
+
+def _is_nearer(reading: Reading) -> bool | None:
+    """Whether the agents' value is nearer to the mean of both halves; None where one of the four is missing."""
+    half, other, agents, chance = reading.values
+    if half is None or other is None or agents is None or chance is None:
+        return None
+    middle = (half + other) / 2
+    return abs(agents - middle) < abs(chance - middle)
+
+
+def _basis(samples: Samples) -> str:
+    seconds = samples.frames * 60 / FRAMES_PER_MINUTE
+    who = (
+        "The people are those of the run's validation games"
+        if samples.are_people
+        else "These are not people: the validation games are made up, played by two scripts in the built-in simulator"
+    )
+    return (
+        f"{who}; windows of their games go to the two halves in turn. Each column is {samples.frames:,} frames "
+        f"({seconds:.0f} s) of both players. Random inputs played in the same world, from the same frames on."
+    )

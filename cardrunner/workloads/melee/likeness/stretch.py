@@ -1,0 +1,157 @@
+"""Play to be measured: consecutive frames of two players, from encoded rows or from a match file.
+
+Shapes: n frames, two players.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cardrunner.workloads.melee.encoding import EncodingConfig
+from cardrunner.workloads.melee.layout import (
+    ANALOG,
+    BUTTONS,
+    CONTROLLER,
+    PLAYERS,
+    STAGE_COLUMN,
+    STICK_STEP,
+    STICKS,
+    TRIGGER_STEP,
+    controller_slice,
+    float_index,
+    int_index,
+)
+from cardrunner.workloads.melee.match_columns import MatchColumns
+from cardrunner.workloads.melee.names import ACTION_IDS
+from cardrunner.workloads.melee.stages import stage_geometry
+from cardrunner.workloads.melee.world import Floats, Ints
+
+Mask = NDArray[np.bool_]
+
+_SEED = "seed"
+_STEPS = np.array([STICK_STEP] * len(STICKS) + [TRIGGER_STEP] + [1.0] * len(BUTTONS), np.float32)
+
+
+def actions_between(first: str, last: str) -> NDArray[np.int64]:
+    """The ids of a run of actions, both ends included."""
+    return np.arange(ACTION_IDS[first], ACTION_IDS[last] + 1)
+
+
+_OUT: Final = actions_between("DEAD_DOWN", "REBIRTH_WAIT")
+
+
+@dataclass(frozen=True, eq=False)
+class Stretch:
+    """Consecutive frames.
+
+    Attributes:
+        action: int64 (n, 2), action ids.
+        controls: float32 (n, 2, 13), in file units.
+        x, y: float32 (n, 2), game units.
+        stocks: float32 (n, 2).
+        ground: left and right end of the main ground.
+    """
+
+    action: NDArray[np.int64]
+    controls: Floats
+    x: Floats
+    y: Floats
+    stocks: Floats
+    ground: tuple[float, float]
+
+    def __len__(self) -> int:
+        return len(self.action)
+
+    def first(self, frames: int) -> Stretch:
+        """The same, cut to at most so many frames."""
+        names = ("action", "controls", "x", "y", "stocks")
+        return replace(self, **{name: getattr(self, name)[:frames] for name in names})
+
+    @cached_property
+    def steps(self) -> NDArray[np.int64]:
+        """Controls in the steps that a controller has, (n, 2, 13): what no game could tell apart is the same."""
+        steps: NDArray[np.int64] = np.rint(self.controls / _STEPS).astype(np.int64)
+        return steps
+
+    @property
+    def held(self) -> Mask:
+        """Which buttons are down: (n, 2, 8)."""
+        return self.controls[:, :, len(ANALOG) :] > 0.5
+
+    @property
+    def in_play(self) -> Mask:
+        """Who is neither knocked out nor on the way back: (n, 2)."""
+        return ~np.isin(self.action, _OUT)
+
+    @property
+    def off_stage(self) -> Mask:
+        """Who is in play beyond an edge of the main ground: (n, 2)."""
+        left, right = self.ground
+        return ((self.x < left) | (self.x > right)) & self.in_play
+
+    @property
+    def distances(self) -> Floats:
+        """Game units between the players in those frames in which both are in play."""
+        apart: Floats = np.hypot(self.x[:, 0] - self.x[:, 1], self.y[:, 0] - self.y[:, 1])
+        return apart[self.in_play.all(axis=1)]
+
+
+Play = tuple[Stretch, ...]
+"""Stretches that need not follow one another."""
+
+
+def frames_of(play: Play) -> int:
+    """Frames of all stretches together."""
+    return sum(map(len, play))
+
+
+def cut(play: Iterable[Stretch], frames: int) -> Play:
+    """The first so many frames of the stretches, as far as they go."""
+    kept: list[Stretch] = []
+    for stretch in play:
+        if frames <= 0:
+            break
+        kept.append(stretch.first(frames))
+        frames -= len(kept[-1])
+    return tuple(kept)
+
+
+def encoded_stretch(floats: Floats, ints: Ints, encoding: EncodingConfig) -> Stretch:
+    """Rows of one game: float32 (n, 56) and int64 (n, 17), at least one."""
+    half = stage_geometry(int(ints[0, STAGE_COLUMN])).half_width
+
+    def both(name: str, scale: float) -> Floats:
+        return np.stack([floats[:, float_index(name, player)] / np.float32(scale) for player in PLAYERS], axis=1)
+
+    return Stretch(
+        action=np.stack([ints[:, int_index("action", player)] for player in PLAYERS], axis=1),
+        controls=np.stack([floats[:, controller_slice(player)] for player in PLAYERS], axis=1),
+        x=both("x", encoding.xy_scale),
+        y=both("y", encoding.xy_scale),
+        stocks=np.rint(both("stocks", encoding.stocks_scale)),
+        ground=(-half, half),
+    )
+
+
+def played_stretch(match: MatchColumns) -> Stretch:
+    """The frames of a match file that are not its seed."""
+    rows = match.source != (match.sources.index(_SEED) if _SEED in match.sources else -1)
+
+    def both(name: str) -> NDArray[Any]:
+        return np.stack([player[name][rows] for player in match.players], axis=1)
+
+    left, right = match.stage_geometry["ground_x_range"]
+    return Stretch(
+        action=both("action").astype(np.int64),
+        controls=np.stack([both(name) for name in CONTROLLER], axis=2),
+        x=both("x"),
+        y=both("y"),
+        stocks=both("stocks"),
+        ground=(float(left), float(right)),
+    )
