@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -181,8 +183,15 @@ class Opened:
         self.page.set_input_files("#file", path)
         self.wait_for_message()
 
+    def wait_until(self, reached: Callable[[], bool], *, seconds: float = 20.0) -> None:
+        """Look until it is so. The browser's own waiting evaluates text, which the page's policy forbids."""
+        limit = time.monotonic() + seconds
+        while not reached():
+            assert time.monotonic() < limit, "it never came to that"
+            self.page.wait_for_timeout(10)
+
     def wait_for_message(self) -> None:
-        self.page.wait_for_function("!/^(Reading|$)/.test(document.getElementById('message-text').textContent)")
+        self.wait_until(lambda: not re.match("Reading|$", self.page.locator("#message-text").text_content() or ""))
 
     @property
     def message(self) -> str:

@@ -104,7 +104,7 @@ def test_it_plays_and_pauses(open_page: Open) -> None:
     viewer = open_page()
     viewer.press(" ")
     assert viewer.attribute("#play", "aria-label") == "Pause"
-    viewer.page.wait_for_function("document.querySelector('.timeline').getAttribute('aria-valuenow') > 5")
+    viewer.wait_until(lambda: viewer.frame > 5)
     viewer.press("k")
     assert viewer.attribute("#play", "aria-label") == "Play"
     still = viewer.frame
@@ -117,10 +117,10 @@ def test_it_stops_at_the_end_and_begins_again(open_page: Open) -> None:
     viewer = open_page()
     viewer.page.select_option("#speed", "8")
     viewer.press("9", " ")
-    viewer.page.wait_for_function("document.querySelector('.timeline').getAttribute('aria-valuenow') == 299")
+    viewer.wait_until(lambda: viewer.frame == 299)
     assert viewer.attribute("#play", "aria-label") == "Play"
     viewer.page.click("#play")
-    viewer.page.wait_for_function("document.querySelector('.timeline').getAttribute('aria-valuenow') < 299")
+    viewer.wait_until(lambda: viewer.frame < 299)
 
 
 @pytest.mark.parametrize(
