@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from cardrunner.contracts import Chart
+from cardrunner.contracts import Chart, Series
 from cardrunner.report.plots import LEGEND_HEIGHT, legend, picture
 
 if TYPE_CHECKING:
@@ -61,10 +61,8 @@ def _height(chart: Chart) -> float:
 
 
 def _lying_bars(axes: Axes, chart: Chart) -> None:
-    thickness = 0.8 / len(chart.series)
-    for number, series in enumerate(chart.series):
-        places = [place + (number - (len(chart.series) - 1) / 2) * thickness for place in range(len(chart.places))]
-        axes.barh(places, series.values, height=thickness, label=series.name, **_bar_style(number))
+    for place, thickness, series, style in _side_by_side(chart):
+        axes.barh(place, series.values, height=thickness, label=series.name, **style)
     axes.set_yticks(range(len(chart.places)), [_short(place) for place in chart.places])
     axes.set_ylim(len(chart.places) - 0.5, -0.5)
     axes.grid(visible=False, axis="y")
@@ -73,14 +71,22 @@ def _lying_bars(axes: Axes, chart: Chart) -> None:
 
 
 def _bars(axes: Axes, chart: Chart) -> None:
-    thickness = 0.8 / len(chart.series)
-    for number, series in enumerate(chart.series):
-        places = [place + (number - (len(chart.series) - 1) / 2) * thickness for place in range(len(chart.places))]
-        axes.bar(places, series.values, width=thickness, label=series.name, **_bar_style(number))
+    for place, thickness, series, style in _side_by_side(chart):
+        axes.bar(place, series.values, width=thickness, label=series.name, **style)
     axes.set_xticks(range(len(chart.places)), [_short(place) for place in chart.places])
     axes.grid(visible=False, axis="x")
     axes.set_ylabel(_unit(chart))
     _percent(axes.yaxis, chart)
+
+
+def _side_by_side(chart: Chart) -> Iterator[tuple[list[float], float, Series, dict[str, Any]]]:
+    """Where the bars of each series stand, how thick they are, and how they look."""
+    thickness = 0.8 / len(chart.series)
+    for number, series in enumerate(chart.series):
+        offset = (number - (len(chart.series) - 1) / 2) * thickness
+        color, hatch = _COLORS[number % len(_COLORS)], _HATCHES[number % len(_HATCHES)]
+        style = {"color": color, "hatch": hatch, "edgecolor": "white", "linewidth": 0.4}
+        yield [place + offset for place in range(len(chart.places))], thickness, series, style
 
 
 def _steps(axes: Axes, chart: Chart) -> None:
@@ -94,11 +100,6 @@ def _steps(axes: Axes, chart: Chart) -> None:
     axes.set_ylim(bottom=0)
     axes.set_ylabel(_unit(chart))
     _percent(axes.yaxis, chart)
-
-
-def _bar_style(number: int) -> dict[str, Any]:
-    color, hatch = _COLORS[number % len(_COLORS)], _HATCHES[number % len(_HATCHES)]
-    return {"color": color, "hatch": hatch, "edgecolor": "white", "linewidth": 0.4}
 
 
 def _short(text: str) -> str:
