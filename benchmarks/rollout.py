@@ -35,6 +35,7 @@ from cardrunner.workloads.melee.match import play_match
 from cardrunner.workloads.melee.match_json import MatchFile, MatchMeta
 from cardrunner.workloads.melee.play.learned_world import LearnedWorld
 from cardrunner.workloads.melee.play.policy_agent import PolicyAgent
+from cardrunner.workloads.melee.play.stacked_layers import in_columns
 from cardrunner.workloads.melee.policy_mlp import PolicyMLP, PolicySizes
 from cardrunner.workloads.melee.world import Floats, Ints
 from cardrunner.workloads.melee.world_model.frame_stack_mlp import FrameStackMLP, FrameStackSizes
@@ -126,11 +127,11 @@ def _seed() -> tuple[Floats, Ints]:
 
 
 def matrices(model: nn.Module) -> Iterator[Floats]:
-    """The weights that every frame is multiplied with: those of all linear layers, all heads as one."""
+    """The weights that every frame is multiplied with: those of all linear layers, all heads as one, as in play."""
     layers = {name: layer for name, layer in model.named_modules() if isinstance(layer, nn.Linear)}
-    weights = {name: layer.weight.detach().numpy() for name, layer in layers.items()}
+    weights = {name: in_columns(layer.weight.detach().numpy()) for name, layer in layers.items()}
     yield from (weight for name, weight in weights.items() if not name.endswith("_head"))
-    yield np.concatenate([weight for name, weight in weights.items() if name.endswith("_head")])
+    yield in_columns(np.concatenate([weight for name, weight in weights.items() if name.endswith("_head")]))
 
 
 def _products(weights: Sequence[Floats], frames: int) -> None:

@@ -27,6 +27,7 @@ from cardrunner.workloads.melee.layout import (
     STAGE_COLUMN,
     PlayerIndex,
 )
+from cardrunner.workloads.melee.play.stacked_layers import in_columns
 from cardrunner.workloads.melee.world import Floats, Ints
 
 _AGE = "state_age"
@@ -49,7 +50,7 @@ class FirstLayer:
         # (K * H, F): the newest frame's share in the next hidden vector, in the one after it, ...
         shares = by_frame[:, ::-1].transpose(1, 0, 2).reshape(-1, width)
         self._order = np.roll(np.arange(FLOATS), -FLOATS_PER_PLAYER * player)
-        self._floats: Floats = np.ascontiguousarray(shares[:, :FLOATS])
+        self._floats = in_columns(shares[:, :FLOATS])
         looked_up = _categories(model, shares, player)
         self._ages = [each for each in looked_up if each.name == _AGE]
         self._others = [each for each in looked_up if each.name != _AGE]

@@ -1,6 +1,7 @@
 """Layers of a trained model as arrays, one frame at a time: a product of matrix and vector each, in memory of its own.
 
-The weights are those of torch, as views; nothing here is trained.
+Nothing here is trained. Matrices lie column by column: a model in play is read from main memory once a frame, and long
+columns come from there up to twice as fast as short rows.
 """
 
 from __future__ import annotations
@@ -11,11 +12,16 @@ from torch import Tensor, nn
 from cardrunner.workloads.melee.world import Floats
 
 
+def in_columns(matrix: Floats) -> Floats:
+    """The same matrix as it is multiplied in play."""
+    return np.asfortranarray(matrix)
+
+
 class Dense:
     """``weight x + bias`` of a vector; the answer is overwritten by the next call."""
 
     def __init__(self, weight: Tensor, bias: Tensor) -> None:
-        self.weight: Floats = np.ascontiguousarray(weight.detach().numpy())
+        self.weight = in_columns(weight.detach().numpy())
         self.bias: Floats = bias.detach().numpy()
         self._answer = np.empty(len(self.bias), np.float32)
 
