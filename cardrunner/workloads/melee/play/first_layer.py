@@ -2,9 +2,9 @@
 
 The layer is linear, so ``hidden = bias + sum over k of W_k x_k``: a frame's share in the next K hidden vectors is known
 as soon as it has come. Those shares are added to a ring of K sums that are still growing. A share itself is a product
-for the floats and, for each category, what its embedding comes to, which is worked out once for each value that occurs.
-So a step reads about a third of the weights that the plain product would read. Every sum is begun anew and always taken
-in the same order: nothing drifts, however long a match is.
+for what changes in nearly every frame, and for each other category what its embedding comes to, which is remembered for
+the values met last. So a step reads about a third of the weights that the plain product would read. Every sum is begun
+anew and always taken in the same order: nothing drifts, however long a match is.
 
 Shapes:
     K  context frames    H  hidden units    F  numbers per frame after embedding
@@ -32,6 +32,8 @@ from cardrunner.workloads.melee.world import Floats, Ints
 
 _AGE = "state_age"
 """The category that changes in nearly every frame."""
+_REMEMBERED = 24
+"""Values of a category whose shares stay in memory."""
 
 
 class FirstLayer:
@@ -50,12 +52,11 @@ class FirstLayer:
         # (K * H, F): the newest frame's share in the next hidden vector, in the one after it, ...
         shares = by_frame[:, ::-1].transpose(1, 0, 2).reshape(-1, width)
         self._order = np.roll(np.arange(FLOATS), -FLOATS_PER_PLAYER * player)
-        self._floats = in_columns(shares[:, :FLOATS])
-        looked_up = _categories(model, shares, player)
-        self._ages = [each for each in looked_up if each.name == _AGE]
-        self._others = [each for each in looked_up if each.name != _AGE]
-        self._columns = np.array([each.column for each in self._others])
-        self._key, self._of_others = b"", np.zeros(len(shares), np.float32)
+        categories = _categories(model, shares, player)
+        self._ages = [each for each in categories if each.name == _AGE]
+        self._others = _Others([each for each in categories if each.name != _AGE])
+        self._weights = in_columns(np.concatenate([shares[:, :FLOATS], *(age.weights for age in self._ages)], axis=1))
+        self._values = np.empty(self._weights.shape[1], np.float32)
         self._share = np.empty(len(shares), np.float32)
         self._by_step = self._share.reshape(context_len, -1)
         self._bias: Floats = layer.bias.detach().numpy()
@@ -67,11 +68,13 @@ class FirstLayer:
         sums, used = self._sums, self._next
         sums[used] = self._bias
         self._next = first = (used + 1) % len(sums)
-        self._update_others(ints)
-        share = np.dot(self._floats, floats.take(self._order), out=self._share)
-        share += self._of_others
+        values, end = self._values, FLOATS
+        floats.take(self._order, out=values[:FLOATS], mode="clip")  # clip: else numpy buffers the output
         for age in self._ages:
-            share += age.share(int(ints[age.column]))
+            start, end = end, end + age.table.shape[1]
+            values[start:end] = age.table[ints[age.column]]
+        share = np.dot(self._weights, values, out=self._share)
+        share += self._others.share(ints)
         sums[first:] += self._by_step[: len(sums) - first]
         sums[:first] += self._by_step[len(sums) - first :]
 
@@ -80,15 +83,6 @@ class FirstLayer:
         """What the layer makes of the last K frames, (H,); a view that the next frame changes."""
         vector: Floats = self._sums[self._next]
         return vector
-
-    def _update_others(self, ints: Ints) -> None:
-        """The shares of all categories but the ages, which seldom change."""
-        key = ints[self._columns].tobytes()
-        if key != self._key:
-            self._key = key
-            self._of_others[:] = 0.0
-            for each in self._others:
-                self._of_others += each.share(int(ints[each.column]))
 
 
 class _Category(NamedTuple):
@@ -101,14 +95,47 @@ class _Category(NamedTuple):
     """(values, numbers)."""
     weights: Floats
     """(K * H, numbers)."""
-    known: dict[int, Floats]
+
+
+class _Others:
+    """The categories that seldom change."""
+
+    def __init__(self, categories: Sequence[_Category]) -> None:
+        self._columns = np.array([each.column for each in categories])
+        self._memories = [_Memory(each) for each in categories]
+        self._seen, self._sum = b"", np.empty(len(categories[0].weights), np.float32)
+
+    def share(self, ints: Ints) -> Floats:
+        """What all of them come to together, (K * H,); overwritten by the next call."""
+        now = ints[self._columns]
+        if now.tobytes() != self._seen:
+            self._seen = now.tobytes()
+            self._sum[:] = 0.0
+            for memory, value in zip(self._memories, now.tolist(), strict=True):
+                self._sum += memory.share(value)
+        return self._sum
+
+
+class _Memory:
+    """The shares of the values of a category that were met last, in memory that is taken once."""
+
+    def __init__(self, category: _Category) -> None:
+        self._table, self._weights = category.table, category.weights
+        self._shares = np.full((min(len(self._table), _REMEMBERED), len(self._weights)), np.nan, np.float32)
+        self._values = [-1] * len(self._shares)
+        self._rows: dict[int, int] = {}
+        self._next = 0
 
     def share(self, value: int) -> Floats:
         """What a value comes to, (K * H,)."""
-        found = self.known.get(value)
-        if found is None:
-            found = self.known[value] = self.weights @ self.table[value]
-        return found
+        row = self._rows.get(value)
+        if row is None:
+            row, self._next = self._next, (self._next + 1) % len(self._shares)
+            self._rows.pop(self._values[row], None)
+            self._values[row], self._rows[value] = value, row
+            np.dot(self._weights, self._table[value], out=self._shares[row])
+        share: Floats = self._shares[row]
+        return share
 
 
 def _categories(model: FrameEmbedding, shares: Floats, player: PlayerIndex) -> list[_Category]:
@@ -129,6 +156,6 @@ def _placed(places: Sequence[tuple[str, int, Floats]], shares: Floats) -> list[_
     found, start = [], FLOATS
     for name, column, table in places:
         end = start + table.shape[1]
-        found.append(_Category(name, column, table, np.ascontiguousarray(shares[:, start:end]), {}))
+        found.append(_Category(name, column, table, in_columns(shares[:, start:end])))
         start = end
     return found
