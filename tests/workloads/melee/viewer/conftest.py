@@ -6,7 +6,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -137,13 +137,56 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
+class Tabs:
+    """The browser's tabs, used again: a new one costs a process."""
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+        self._free: dict[tuple[bool, str], list[Page]] = {}
+
+    def take(self, width: int, height: int, scheme: str) -> Page:
+        """An empty tab of this size where there is no network; a narrow one is that of a phone."""
+        phone = width < 600
+        free = self._free.setdefault((phone, scheme), [])
+        page = free.pop() if free else self._open(phone=phone, scheme=scheme)
+        page.set_viewport_size({"width": width, "height": height})
+        return page
+
+    def give_back(self, page: Page, *, scheme: str) -> None:
+        page.goto("about:blank")
+        phone = bool(page.evaluate("navigator.maxTouchPoints"))
+        self._free[phone, scheme].append(page)
+
+    def _open(self, *, phone: bool, scheme: str) -> Page:
+        colors: Any = scheme
+        return self._browser.new_context(color_scheme=colors, has_touch=phone, is_mobile=phone, offline=True).new_page()
+
+
 @dataclass
 class Opened:
     """The viewer in a browser."""
 
     page: Page
+    scheme: str
     complaints: list[str]
     """What the console said, errors nobody caught, and requests for anything but the page itself."""
+    heard: list[tuple[Any, Callable[[Any], None]]] = field(default_factory=list)
+
+    def listen(self, own: Path) -> None:
+        """Write down every complaint about the page."""
+        complain = self.complaints.append
+        self.heard = [
+            ("console", lambda message: complain(message.text)),
+            ("pageerror", lambda error: complain(str(error))),
+            ("request", lambda request: self.note_request(request.url, own)),
+        ]
+        for event, listener in self.heard:
+            self.page.on(event, listener)
+
+    def close(self, tabs: Tabs) -> None:
+        for event, listener in self.heard:
+            self.page.remove_listener(event, listener)
+        tabs.give_back(self.page, scheme=self.scheme)
 
     def press(self, *keys: str) -> None:
         for key in keys:
@@ -199,7 +242,7 @@ class Opened:
 
 
 def open_in(
-    browser: Browser,
+    tabs: Tabs,
     folder: Path,
     matches: Mapping[str, Content] | None = None,
     *,
@@ -207,41 +250,37 @@ def open_in(
     height: int = 720,
     scheme: str = "light",
 ) -> Opened:
-    """Make the page of some matches, of the small one by default, and open it where there is no network."""
+    """Make the page of some matches, of the small one by default, and open it."""
     contents = {"agents": a_match()} if matches is None else matches
     path = folder / "match.html"
     packed = [pack_match(read_match(save(folder / "m.json", each)), label=name) for name, each in contents.items()]
     write_page(path, packed, title="a match")
-    context = browser.new_context(
-        viewport={"width": width, "height": height},
-        color_scheme="dark" if scheme == "dark" else "light",
-        has_touch=width < 600,
-        is_mobile=width < 600,
-        offline=True,
-    )
-    opened = Opened(context.new_page(), [])
-    opened.page.on("console", lambda message: opened.complaints.append(message.text))
-    opened.page.on("pageerror", lambda error: opened.complaints.append(str(error)))
-    opened.page.on("request", lambda request: opened.note_request(request.url, path))
+    opened = Opened(tabs.take(width, height, scheme), scheme, [])
+    opened.listen(path)
     opened.page.goto(path.as_uri())
     return opened
 
 
+@pytest.fixture(scope="module")
+def tabs(browser: Browser) -> Tabs:
+    return Tabs(browser)
+
+
 @pytest.fixture
-def open_page(browser: Browser, tmp_path: Path) -> Iterator[Callable[..., Opened]]:
+def open_page(tabs: Tabs, tmp_path: Path) -> Iterator[Callable[..., Opened]]:
     """Opens a page: ``open_page({"agents": content}, width=390)``."""
     pages = []
 
     def open_it(*args: Any, **kwargs: Any) -> Opened:
-        pages.append(open_in(browser, tmp_path, *args, **kwargs))
+        pages.append(open_in(tabs, tmp_path, *args, **kwargs))
         return pages[-1]
 
     yield open_it
     for opened in pages:
-        opened.page.context.close()
+        opened.close(tabs)
 
 
 @pytest.fixture(scope="module")
-def shared_page(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Opened:
+def shared_page(tabs: Tabs, tmp_path_factory: pytest.TempPathFactory) -> Opened:
     """One page on which one file after another is dropped, as somebody would."""
-    return open_in(browser, tmp_path_factory.mktemp("shared"))
+    return open_in(tabs, tmp_path_factory.mktemp("shared"))
