@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+import tracemalloc
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from torch import nn
 from cardrunner.card.schema.after_training import Demo
 from cardrunner.contracts import DemoResult
 from cardrunner.errors import CardrunnerError, EnvironmentFailed, IntegrityError
-from cardrunner.workloads.melee.demo import DemoRun, play_demo
+from cardrunner.workloads.melee.demo import DemoRun, DemoTable, play_demo
 from cardrunner.workloads.melee.encoded_data import EncodedData, open_data
 from cardrunner.workloads.melee.encoding import EncoderRules, EncodingConfig
 from cardrunner.workloads.melee.generator import play_scripted
@@ -25,6 +26,7 @@ from cardrunner.workloads.melee.world_model.frame_stack_mlp import FrameStackMLP
 from cardrunner.workloads.melee.world_model.mamba2 import Mamba2, Mamba2Sizes
 from cardrunner.workloads.melee.world_model.prediction import WorldModel
 from cardrunner.workloads.melee.writer import save_encoded
+from cardrunner.workspace import Workspace
 
 K = 4
 
@@ -234,15 +236,19 @@ def test_what_was_learned_from_what_is_said(place: Path) -> None:
 
 
 def test_a_long_match_takes_no_more_memory_than_a_short_one(place: Path) -> None:
-    sizes: list[int] = []
-    made: Callable[[], object]
-    for frames in (300, 1500):
-        import tracemalloc
+    wanted = Demo(world_model="mamba.pt")
+    run = DemoRun(
+        demo=wanted, policy=place / "policy.pt", data=data_of(place), games=range(1, 5), seed=0, context_len=K
+    )
+    table = DemoTable(run, Workspace.around(place), Quiet())
 
-        made = lambda frames=frames: demo(place, folder=f"m{frames}", max_frames=frames)  # type: ignore[misc]  # noqa: E731
-        made()
+    def peak(frames: int) -> int:
         tracemalloc.start()
-        made()
-        sizes.append(tracemalloc.get_traced_memory()[1])
+        table.play(place / "match.json", table.agents, ("policy", "policy"), frames)
+        most = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-    assert sizes[1] < sizes[0] * 1.2
+        return most
+
+    peak(20)  # what is made once
+    short, long = peak(256), peak(768)  # a file is written in blocks of up to 256 frames
+    assert long < short * 1.1
