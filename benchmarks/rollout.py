@@ -3,9 +3,10 @@
     OMP_NUM_THREADS=1 python -m benchmarks.rollout
     OMP_NUM_THREADS=1 python -m benchmarks.rollout --memory
 
-Models have the usual sizes and fresh weights. Prints frames per second of a match, medians of paired ratios with 95 %
-intervals against a straightforward loop over the same models (`benchmarks.usual_match`) and against the products of
-matrix and vector alone; with ``--memory``, the peak of short and of long matches, each in a process of its own.
+Models have the usual sizes and fresh weights, with which categories change in nearly every frame: the worst case.
+Prints frames per second of a match, medians of paired ratios with 95 % intervals against a straightforward loop over
+the same models (`benchmarks.usual_match`) and against the products of matrix and vector alone; with ``--memory``, the
+peak of short and of long matches, each in a process of its own.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from cardrunner.workloads.melee.match import play_match
 from cardrunner.workloads.melee.match_json import MatchFile, MatchMeta
 from cardrunner.workloads.melee.play.learned_world import LearnedWorld
 from cardrunner.workloads.melee.play.policy_agent import PolicyAgent
-from cardrunner.workloads.melee.play.stacked_layers import in_columns
+from cardrunner.workloads.melee.play.stacked_layers import as_read
 from cardrunner.workloads.melee.policy_mlp import PolicyMLP, PolicySizes
 from cardrunner.workloads.melee.world import Floats, Ints
 from cardrunner.workloads.melee.world_model.frame_stack_mlp import FrameStackMLP, FrameStackSizes
@@ -129,9 +130,9 @@ def _seed() -> tuple[Floats, Ints]:
 def matrices(model: nn.Module) -> Iterator[Floats]:
     """The weights that every frame is multiplied with: those of all linear layers, all heads as one, as in play."""
     layers = {name: layer for name, layer in model.named_modules() if isinstance(layer, nn.Linear)}
-    weights = {name: in_columns(layer.weight.detach().numpy()) for name, layer in layers.items()}
+    weights = {name: as_read(layer.weight.detach().numpy()) for name, layer in layers.items()}
     yield from (weight for name, weight in weights.items() if not name.endswith("_head"))
-    yield in_columns(np.concatenate([weight for name, weight in weights.items() if name.endswith("_head")]))
+    yield as_read(np.concatenate([weight for name, weight in weights.items() if name.endswith("_head")]))
 
 
 def _products(weights: Sequence[Floats], frames: int) -> None:

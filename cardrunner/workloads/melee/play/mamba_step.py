@@ -16,7 +16,7 @@ from typing import Final
 
 import numpy as np
 
-from cardrunner.workloads.melee.play.stacked_layers import in_columns
+from cardrunner.workloads.melee.play.stacked_layers import as_read
 from cardrunner.workloads.melee.world import Floats
 from cardrunner.workloads.melee.world_model.mamba2 import Mamba2, Mamba2Layer
 from cardrunner.workloads.melee.world_model.mamba_block import EPSILON
@@ -64,8 +64,8 @@ class BlockStep:
         into = (block.in_proj.weight * layer.norm.weight).detach().numpy()
         # dt, then x, B and C, then the gate: what goes through silu lies together
         parts = (into[inner + convolved :], into[inner : inner + convolved], into[:inner])
-        self._into = in_columns(np.concatenate(parts))
-        self._out = in_columns((block.out_proj.weight * block.norm.weight).detach().numpy())
+        self._into = as_read(np.concatenate(parts))
+        self._out = as_read((block.out_proj.weight * block.norm.weight).detach().numpy())
         kernel = block.conv1d.weight[:, 0].detach().numpy().T
         bias = block.conv_bias.detach().numpy()[None]
         # the kernel as it lies over the ring, for every place of the newest frame

@@ -1,7 +1,7 @@
 """Layers of a trained model as arrays, one frame at a time: a product of matrix and vector each, in memory of its own.
 
-Nothing here is trained. Matrices lie column by column: a model in play is read from main memory once a frame, and long
-columns come from there up to twice as fast as short rows.
+Nothing here is trained. A model in play is read from main memory once a frame, and long runs come from there up to
+twice as fast as short ones: matrices lie along their longer side.
 """
 
 from __future__ import annotations
@@ -12,16 +12,17 @@ from torch import Tensor, nn
 from cardrunner.workloads.melee.world import Floats
 
 
-def in_columns(matrix: Floats) -> Floats:
+def as_read(matrix: Floats) -> Floats:
     """The same matrix as it is multiplied in play."""
-    return np.asfortranarray(matrix)
+    rows, columns = matrix.shape
+    return np.asfortranarray(matrix) if rows > columns else np.ascontiguousarray(matrix)
 
 
 class Dense:
     """``weight x + bias`` of a vector; the answer is overwritten by the next call."""
 
     def __init__(self, weight: Tensor, bias: Tensor) -> None:
-        self.weight = in_columns(weight.detach().numpy())
+        self.weight = as_read(weight.detach().numpy())
         self.bias: Floats = bias.detach().numpy()
         self._answer = np.empty(len(self.bias), np.float32)
 

@@ -16,7 +16,7 @@ from cardrunner.workloads.melee.encoding import EncodingConfig
 from cardrunner.workloads.melee.layout import PLAYERS
 from cardrunner.workloads.melee.play.first_layer import FirstLayer
 from cardrunner.workloads.melee.play.mamba_step import MambaStep
-from cardrunner.workloads.melee.play.stacked_layers import Dense, Trunk, first_linear, in_columns
+from cardrunner.workloads.melee.play.stacked_layers import Dense, Trunk, as_read, first_linear
 from cardrunner.workloads.melee.world import Floats, Ints
 from cardrunner.workloads.melee.world_model.columns import (
     BINARY_COLUMNS,
@@ -48,7 +48,7 @@ class FrameStackStep:
     def __init__(self, model: FrameStackMLP) -> None:
         first = first_linear(model.trunk)
         self._first = FirstLayer(model, first, model.context_len)
-        self._controls = in_columns(first.weight[:, -CONTROLS:].detach().numpy())
+        self._controls = as_read(first.weight[:, -CONTROLS:].detach().numpy())
         self._trunk, self._heads = Trunk(model.trunk), _heads(model)
 
     def see(self, floats: Floats, ints: Ints) -> None:

@@ -9,6 +9,8 @@ import pytest
 
 from cardrunner.card.schema.card import Card
 from cardrunner.errors import CardError, UsageError
+from cardrunner.specs import MetricNames
+from cardrunner.workloads.melee.world_model.metric_names import METRICS
 from cardrunner.workloads.melee.world_model.spec import SPEC, model_of
 
 MakeCard = Callable[[dict[str, Any]], Card]
@@ -105,6 +107,13 @@ def test_the_page_shows_the_sizes_of_the_architecture_and_the_sampling(world_car
         "30% of the examples see the model's own prediction of the last 3 frames; the share rises over 2 epochs"
     )
     assert dict(SPEC.describe(world_card({}))["training"])["Scheduled sampling"] == "none"
+
+
+def test_a_rule_may_look_only_at_what_training_computes() -> None:
+    names = MetricNames(METRICS)
+    assert names.training("loss/action") is not None
+    assert names.training("metric/rollout_error_20") is None
+    assert names.spec("val_metric/rollout_error_20") is not None
 
 
 def test_a_card_of_another_workload_is_refused(policy_card: MakeCard) -> None:
