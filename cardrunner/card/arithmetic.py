@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from cardrunner import units
 from cardrunner.card import (
     metric_checks,
+    modal_checks,
     place_checks,
     price_checks,
     restart_checks,
@@ -111,6 +112,8 @@ CHECKS: tuple[Check, ...] = (
     timing_checks.log_interval,
     timing_checks.budget,
     timing_checks.overrun,
+    modal_checks.one_machine,
+    modal_checks.data_on_the_volume,
     price_checks.known_gpu,
     price_checks.price_of_the_table,
     metric_checks.free_metrics,

@@ -114,6 +114,10 @@ class ModalInfra(InfraBase):
     system_packages: tuple[Line, ...] = ()
     """Extra system packages of the image."""
 
+    def folder_of(self, run: str) -> str:
+        """The folder of a run on the volume."""
+        return f"{self.checkpoints.rstrip('/')}/{run}"
+
 
 def _platform(value: Any) -> str:
     if not isinstance(value, dict):
