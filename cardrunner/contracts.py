@@ -8,7 +8,7 @@ itself without torch stands in `cardrunner.specs` and can be had from here too. 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -228,6 +228,18 @@ class ExportsFields(Protocol):
     def export_fields(self, card: Card) -> Mapping[str, Any]: ...  # types that ``torch.load(weights_only=True)`` reads
 
 
+class PartwiseEncoder(Protocol):
+    """A workload's tool that turns an archive of recordings into one data file, part by part, on many machines."""
+
+    def find(self, places: Sequence[Path]) -> list[Path]: ...  # every recording below, in the order of the file
+    # one part, an own file that may be absent where nothing could be read; JSON of what became of each recording
+    def encode(
+        self, files: Sequence[Path], output: Path, *, drop_rollback: bool, workers: int, progress: Progress
+    ) -> Mapping[str, Any]: ...
+    # the parts in their order as one file; JSON of its counts
+    def join(self, parts: Sequence[Path], output: Path, *, drop_rollback: bool) -> Mapping[str, Any]: ...
+
+
 # ---------------------------------------------------------------- running
 
 
@@ -307,6 +319,43 @@ class Executor(Protocol):
 
     def submit(self, folder: RunFolder) -> Job: ...  # raises EnvironmentFailed
     def attach(self, folder: RunFolder, job_id: str) -> Job: ...  # raises UsageError: not the id of such a job
+
+
+@dataclass(frozen=True, kw_only=True)
+class Archive:
+    """Recordings on a volume, and what is to become of them."""
+
+    places: tuple[str, ...]
+    """Folders or files, from the root of the volume."""
+    output: str
+    part_size: int = 500
+    """Recordings in a part; parts are what is not done again after an interruption."""
+    drop_rollback: bool = False
+
+
+@runtime_checkable
+class FarExecutor(Executor, Protocol):
+    """An `Executor` on a platform of its own, whose workers write another copy of the run folder there."""
+
+    def why_mute(self) -> str | None: ...  # why the platform cannot be asked from here, such as a missing token
+    # what was asked of the platform and found, cheapest first, without starting anything
+    def look(self, card: Card, run: str) -> Iterator[Fact]: ...  # raises what would stop a launch
+    # a checkpoint of the manifest, brought here; its path
+    def fetch(self, folder: RunFolder, file: str, *, progress: Progress) -> Path: ...
+    # a stage of this side, run where the data is; `files` are what it reads from the workspace, by their path there
+    def run_there(
+        self, folder: RunFolder, card: Card, stage: str, files: dict[str, Path], *, progress: Progress
+    ) -> None: ...
+    # a file here to a place on a volume, if it has the sha256 that is expected; its sha256
+    def put(
+        self, file: Path, *, volume: str, path: str, sha256: str | None, force: bool, progress: Progress
+    ) -> str: ...
+    # an archive on a volume to one data file there, in many machines; lines about it
+    def encode(self, card: Card, archive: Archive, *, progress: Progress) -> Sequence[str]: ...
+    # whether a run lives there; raises EnvironmentFailed
+    def holds(self, volume: str, path: str) -> bool: ...
+    # the folder here of a run that another machine launched
+    def adopt(self, runs: Path, run: str, *, volume: str, path: str) -> RunFolder: ...
 
 
 class Job(Protocol):

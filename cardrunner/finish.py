@@ -11,6 +11,7 @@ from cardrunner.card.schema.card import Card
 from cardrunner.contracts import Progress
 from cardrunner.errors import CardrunnerError, EnvironmentFailed, IntegrityError, NameTaken, UsageError
 from cardrunner.pipeline import LAUNCHER_STAGES, open_context, run_stage
+from cardrunner.remote import bring, played_there
 from cardrunner.report import render_report
 from cardrunner.runs.context import RunContext
 from cardrunner.runs.files import explained
@@ -21,7 +22,9 @@ from cardrunner.runs.interrupts import StopRequest
 from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.records import DemoRecord, DownloadRecord, find_record
 from cardrunner.runs.status import Status, derive_status, last_exit_code
+from cardrunner.stages.demo import copy_out
 from cardrunner.stages.download import fetch
+from cardrunner.tracking.progress import shown
 
 
 @dataclass(frozen=True)
@@ -78,10 +81,34 @@ def recorded_ending(folder: RunFolder) -> Ending | None:
 def run_launcher_stages(folder: RunFolder, *, progress: Progress) -> None:
     """Run the stages of this side that have not left their results yet."""
     ctx = launcher_context(folder, progress=progress)
+    bring(folder, _needed(ctx.card), progress=progress)
     for name in LAUNCHER_STAGES:
         if not _done(ctx, name):
             with explained(folder.root, f"run the stage {name} of"):
-                run_stage(ctx, name)
+                if not (name == "demo" and _played_there(ctx)):
+                    run_stage(ctx, name)
+
+
+def run_launcher_stage(path: Path, name: str) -> None:
+    """Run one of these stages on its own, on a machine that has the data.
+
+    Args:
+        path: the run folder.
+        name: the stage.
+
+    Raises:
+        CardrunnerError: what the stage raises.
+    """
+    run_stage(launcher_context(RunFolder(path), progress=shown()), name)
+
+
+def _played_there(ctx: RunContext) -> bool:
+    """Make the demo where the data is, if it is not here; then it is copied to where the card wants it."""
+    if not played_there(ctx.folder, ctx.card, ctx.workspace, progress=ctx.progress):
+        return False
+    record = find_record(ctx.folder.record("demo"), DemoRecord)
+    copy_out(ctx, [ctx.folder.root / file for file in (record.files if record else ())])
+    return True
 
 
 def download(folder: RunFolder, *, checkpoint: str | None, progress: Progress) -> Path:
@@ -103,6 +130,7 @@ def download(folder: RunFolder, *, checkpoint: str | None, progress: Progress) -
     name = checkpoint or (planned.checkpoint if planned else "best")
     file = f"{name}.pt" if name in ("best", "latest") else name
     to = planned.to if planned and planned.checkpoint == name else f"checkpoints/{folder.name}/{Path(file).name}"
+    bring(folder, [file], progress=progress)
     return ctx.workspace.root / fetch(ctx, checkpoint=file, to=to).to
 
 
@@ -114,7 +142,9 @@ def demo(folder: RunFolder, *, progress: Progress) -> tuple[Path, ...]:
         IntegrityError: the best checkpoint is not what the manifest says.
     """
     ctx = launcher_context(folder, progress=progress)
-    registry.stage("demo").run(ctx)
+    bring(folder, [folder.best.name], progress=progress)
+    if not _played_there(ctx):
+        registry.stage("demo").run(ctx)
     record = find_record(folder.record("demo"), DemoRecord)
     if record is None:
         raise UsageError(f"the card of {folder.name} asks for no demo, or its workload has none")
@@ -125,6 +155,12 @@ def launcher_context(folder: RunFolder, *, progress: Progress) -> RunContext:
     """What a stage of this side is given."""
     attempt = Ledger(folder.ledger).attempts()
     return open_context(folder, stop=StopRequest(), progress=progress, attempt=attempt)
+
+
+def _needed(card: Card) -> list[str]:
+    """The checkpoints that the stages of this side read."""
+    wanted = [f"{card.after_training.download.checkpoint}.pt"] if card.after_training.download else []
+    return [*wanted, "best.pt"] if card.after_training.demo else wanted
 
 
 def frozen_card(folder: RunFolder) -> Card:

@@ -12,8 +12,9 @@ from pathlib import Path
 from cardrunner import registry
 from cardrunner.card.load import load_card
 from cardrunner.card.schema.card import Card
+from cardrunner.card.schema.infra import ModalInfra
 from cardrunner.card.schema.sign_off import Signature
-from cardrunner.contracts import Progress
+from cardrunner.contracts import FarExecutor, Progress
 from cardrunner.errors import CardError, EnvironmentFailed, GateClosed, NameTaken, RunPaused, RunStopped, UsageError
 from cardrunner.evidence import as_row, prove_all
 from cardrunner.finish import Ending
@@ -22,20 +23,22 @@ from cardrunner.gate.case import utc_now as now
 from cardrunner.gate.clock import behind
 from cardrunner.gate.ssh.revoked_keys import revoked_since
 from cardrunner.plan import Planned, executor_of, plan_card
+from cardrunner.plan.money_text import worst_case
 from cardrunner.redaction import found_in
+from cardrunner.remote import discard_unstarted
 from cardrunner.runs.clock import utc_now
 from cardrunner.runs.create import create_run
+from cardrunner.runs.environment import collect_environment
 from cardrunner.runs.folder import RunFolder
-from cardrunner.runs.frozen import load_frozen
+from cardrunner.runs.frozen import launched_workspace, load_frozen
 from cardrunner.runs.latest import latest_events
 from cardrunner.runs.ledger import Ledger
-from cardrunner.runs.records import ChecksRecord, LaunchRecord, read_record
+from cardrunner.runs.records import ChecksRecord, LaunchedCode, LaunchRecord, read_record
 from cardrunner.runs.status import Status, derive_status
 from cardrunner.runs.stopped import stopped_by_rule
-from cardrunner.submit import run_attempt
+from cardrunner.submit import refresh, run_attempt
 from cardrunner.units import format_dollars
 from cardrunner.worker import check_launched
-from cardrunner.workspace import Workspace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,10 +94,14 @@ def admit(planned: Planned, options: LaunchOptions) -> RunFolder:
     folder = RunFolder.of(options.runs or planned.workspace.runs, planned.plan.run)
     if os.path.lexists(folder.root):
         raise NameTaken(_why_taken(folder, planned.loaded.card))
-    registry.check_installed(planned.loaded.card.workload)
-    if planned.loaded.card.infra.platform == "local":
-        registry.check_trackers(planned.loaded.card.infra.tracking.wanted)
     _refuse_secrets(planned)
+    executor = registry.executor(planned.plan.executor)
+    if isinstance(executor, FarExecutor):
+        for _ in executor.look(planned.loaded.card, folder.name):
+            pass  # what it finds is for the plan; what stops a launch is raised
+        return folder
+    registry.check_installed(planned.loaded.card.workload)
+    registry.check_trackers(planned.loaded.card.infra.tracking.wanted)
     for data in planned.plan.data:
         if data.found is None:
             raise EnvironmentFailed(str(data.problem))
@@ -111,6 +118,8 @@ def launch(path: Path, options: LaunchOptions, *, progress: Progress) -> Ending:
     planned = prepare(path, options)
     folder = admit(planned, options)
     checks = _checks(planned, progress)
+    if planned.loaded.card.infra.platform != "local":
+        progress.note(f"at the worst: {' '.join(worst_case(planned.plan))}")
     create_run(
         folder,
         launch=_launch_record(planned),
@@ -122,7 +131,12 @@ def launch(path: Path, options: LaunchOptions, *, progress: Progress) -> Ending:
         trust=planned.gate.trust_files,
         sources=[(base.file, base.data) for base in planned.loaded.bases],
     )
-    return run_attempt(folder, detach=options.detach, progress=progress)
+    detach = options.detach or _goes_on_alone(planned.loaded.card)
+    try:
+        return run_attempt(folder, detach=detach, progress=progress)
+    except BaseException:
+        discard_unstarted(folder)
+        raise
 
 
 def resume(folder: RunFolder, *, acknowledge: str | None, progress: Progress, detach: bool = False) -> Ending:
@@ -141,6 +155,7 @@ def resume(folder: RunFolder, *, acknowledge: str | None, progress: Progress, de
         GateClosed: a reviewer has blocked it since, or a key that signed it was revoked, or the clock runs behind.
         IntegrityError: the frozen card is not the one that was launched.
     """
+    refresh(folder)
     status = derive_status(folder)
     if status.live or status.state == "completed":
         raise NameTaken(f"run {folder.name} is {status.state}; there is nothing to resume")
@@ -158,6 +173,7 @@ def resume(folder: RunFolder, *, acknowledge: str | None, progress: Progress, de
     folder.stop_request.unlink(missing_ok=True)
     if acknowledge:
         Ledger(folder.ledger).append("acknowledged", text=acknowledge)
+    detach = detach or _goes_on_alone(load_frozen(folder, registry.workload_spec).card)
     return run_attempt(folder, detach=detach, progress=progress)
 
 
@@ -170,6 +186,11 @@ def _refuse_spent(folder: RunFolder, status: Status) -> None:
             f"run {folder.name} has spent {format_dollars(status.cost_usd)} of its budget of {format_dollars(budget)} "
             f"(timing.budget); what it made is in {folder.root}; to train on, sign a card with a larger budget"
         )
+
+
+def _goes_on_alone(card: Card) -> bool:
+    """Whether the card says that nobody stays with the run once it trains."""
+    return isinstance(card.infra, ModalInfra) and card.infra.detach
 
 
 def _refuse_secrets(planned: Planned) -> None:
@@ -217,12 +238,19 @@ def _launch_record(planned: Planned) -> LaunchRecord:
         signed_by=planned.gate.signed_by,
         repeat_of=loaded.card.name if plan.run != loaded.card.name else None,
         created=utc_now(),
+        code=None if loaded.card.infra.platform == "local" else _launched_code(root),
     )
+
+
+def _launched_code(workspace: Path) -> LaunchedCode:
+    here = collect_environment(workspace)
+    return LaunchedCode(git_commit=here.git_commit, git_dirty=here.git_dirty, code_sha256=here.code_sha256)
 
 
 def _why_taken(folder: RunFolder, card: Card) -> str:
     if not folder.ledger.is_file():
         return f"{folder.root} exists and is not a run; move it away"
+    refresh(folder)
     status = derive_status(folder)
     if status.live:
         return f"run {folder.name} is {status.state}; watch it with `cardrunner attach {folder.name}`"
@@ -240,7 +268,8 @@ def _why_taken(folder: RunFolder, card: Card) -> str:
 def _objections(folder: RunFolder, progress: Progress) -> Iterator[str]:
     """What became in the workspace of the card and the keys since the launch."""
     record = read_record(folder.launch, LaunchRecord)
-    workspace, path = Workspace(Path(record.workspace)), Path(record.workspace, record.card_file)
+    workspace = launched_workspace(folder)
+    path = workspace.root / record.card_file
     yield from (f"{finding}" for finding in revoked_since(folder.approvals, workspace.root))
     name = record.repeat_of or record.run
     recorded = {block.reviewer: str(block) for block in recorded_blocks(workspace.records, name)}

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import time
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, cast
 
 from cardrunner import registry
@@ -17,13 +16,11 @@ from cardrunner.contracts import Progress, Workload
 from cardrunner.errors import EnvironmentFailed, RestartWanted, RunStopped
 from cardrunner.runs.context import RunContext
 from cardrunner.runs.folder import RunFolder
-from cardrunner.runs.frozen import load_frozen, restart_changes, with_changes
+from cardrunner.runs.frozen import launched_workspace, load_frozen, restart_changes, with_changes
 from cardrunner.runs.history import History
 from cardrunner.runs.interrupts import StopRequest
 from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.outcome import outcome_of
-from cardrunner.runs.records import LaunchRecord, read_record
-from cardrunner.workspace import Workspace
 
 WORKER_STAGES = ("load", "train", "checkpoint")
 LAUNCHER_STAGES = ("download", "demo")
@@ -43,12 +40,11 @@ def open_context(
         IntegrityError: the frozen card is not the one that was launched, or was restarted as it does not say.
         UsageError: no installed workload has the card's name.
     """
-    launch = read_record(folder.launch, LaunchRecord)
     loaded = load_frozen(folder, registry.workload_spec, digest=digest)
     ledger = Ledger(folder.ledger)
     return RunContext(
         folder=folder,
-        workspace=Workspace(Path(launch.workspace)),
+        workspace=launched_workspace(folder),
         card=with_changes(loaded, restart_changes(ledger, loaded.card)),
         digest=loaded.digest,
         workload=cast("Workload", _OnUse(loaded.card.workload)),

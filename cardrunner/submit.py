@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from types import FrameType
 
 from cardrunner import registry
-from cardrunner.contracts import Executor, Job, Progress
-from cardrunner.errors import CardrunnerError, EnvironmentFailed, NameTaken, Terminated
+from cardrunner.contracts import Executor, FarExecutor, Job, Progress
+from cardrunner.errors import CardrunnerError, Interrupted, NameTaken, Terminated
 from cardrunner.finish import Ending, finish_run, recorded_ending
 from cardrunner.proof import StartProof
+from cardrunner.remote import job_elsewhere
 from cardrunner.runs.clock import utc_now
 from cardrunner.runs.files import explained, write_text
 from cardrunner.runs.folder import RunFolder
@@ -45,12 +46,13 @@ def run_attempt(folder: RunFolder, *, detach: bool, progress: Progress) -> Endin
         EnvironmentFailed: the worker cannot be started.
     """
     executor = registry.executor(read_record(folder.launch, LaunchRecord).executor)
+    far = isinstance(executor, FarExecutor)
     proof = StartProof(folder, load_frozen(folder, registry.workload_spec))
     with _terminable():
         if not executor.outlives:
             return proof.with_log(_run_here(folder, executor, proof, progress))
         job = _submitted(folder, executor, detach=detach, progress=progress)
-        with _forwarding(job, progress) as asked:
+        with _leaving(folder) if far else _forwarding(job, progress) as asked:
             enough = proof.given if detach else _never
             follow(proof.loaded, folder, job.running, progress, since=proof.since, sync=job.sync, seen_enough=enough)
             if job.running() and derive_status(folder).live:
@@ -80,6 +82,8 @@ def finish(folder: RunFolder, *, progress: Progress) -> Ending:
     if is_supervised(folder):
         loaded = load_frozen(folder, registry.workload_spec)
         follow(loaded, folder, lambda: is_supervised(folder), progress)
+    if (elsewhere := job_elsewhere(folder)) is not None:
+        record_loss(folder, elsewhere.wait())
     with Lease.supervise(folder):
         return finish_run(folder, progress=progress)
 
@@ -87,8 +91,8 @@ def finish(folder: RunFolder, *, progress: Progress) -> Ending:
 def job_of(folder: RunFolder) -> Job | None:
     """The newest job of a run, from any shell; None for a run that was never submitted."""
     event = Ledger(folder.ledger).last("job")
-    if event is None:
-        return None
+    if event is None:  # whoever submitted it may have died before the job was recorded
+        return job_elsewhere(folder)
     return registry.executor(read_record(folder.launch, LaunchRecord).executor).attach(folder, str(event["id"]))
 
 
@@ -114,6 +118,8 @@ def request_stop(folder: RunFolder, *, patience: float, force: bool = False) -> 
         its status then.
     """
     write_text(folder.stop_request, f'{{"at": "{utc_now()}"}}\n')
+    if (elsewhere := job_elsewhere(folder)) is not None:
+        elsewhere.stop()
     status = _waited_for(folder, patience)
     job = job_of(folder)
     if status.live and force and job is not None:
@@ -142,7 +148,7 @@ def _submitted(folder: RunFolder, executor: Executor, *, detach: bool, progress:
         ledger.append("submitted", executor=executor.name, detach=detach, start_seconds=executor.start_seconds)
         try:
             job = executor.submit(folder)
-        except EnvironmentFailed as error:
+        except CardrunnerError as error:
             append_end(folder, "failed", str(error), error.exit_code)
             raise
         ledger.append("job", id=job.id)
@@ -220,6 +226,18 @@ def _forwarding(job: Job, progress: Progress) -> Iterator[Callable[[], bool]]:
 
     with _handling(forward, signal.SIGINT, signal.SIGTERM):
         yield lambda: seen > 0
+
+
+@contextmanager
+def _leaving(folder: RunFolder) -> Iterator[Callable[[], bool]]:
+    """Whoever watches a run on a platform of its own may go; the run goes on."""
+    try:
+        yield _never
+    except KeyboardInterrupt:
+        name = folder.name
+        raise Interrupted(
+            f"left; run {name} goes on: watch it with `cardrunner attach {name}`, end it with `cardrunner stop {name}`"
+        ) from None
 
 
 @contextmanager

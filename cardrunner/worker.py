@@ -15,24 +15,25 @@ import traceback
 from pathlib import Path
 
 from cardrunner import registry
+from cardrunner.card.schema.card import Card
 from cardrunner.errors import CardrunnerError, EnvironmentFailed, GateClosed, IntegrityError
 from cardrunner.gate import examine_gate
 from cardrunner.gate.case import parse_timestamp
-from cardrunner.pipeline import open_context, run_worker_stages
+from cardrunner.pipeline import WORKER_STAGES, open_context, run_stage, run_worker_stages
 from cardrunner.redaction import hide, hiding_streams
-from cardrunner.runs.clock import utc_now
+from cardrunner.runs.attempts import BEGAN_VARIABLE
+from cardrunner.runs.clock import utc_now, utc_text
 from cardrunner.runs.environment import collect_environment, peak_memory
 from cardrunner.runs.files import explained
 from cardrunner.runs.folder import RunFolder
-from cardrunner.runs.frozen import load_frozen
+from cardrunner.runs.frozen import launched_workspace, load_frozen
 from cardrunner.runs.interrupts import StopRequest
 from cardrunner.runs.lease import Lease
 from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.outcome import COMPLETED, Outcome, outcome_of
-from cardrunner.runs.records import STATE, LaunchRecord, Manifest, find_record, read_record
+from cardrunner.runs.records import STATE, Environment, LaunchRecord, LoadRecord, Manifest, find_record, read_record
 from cardrunner.tracking.progress import shown
 from cardrunner.tracking.stations import Stations
-from cardrunner.workspace import Workspace
 
 
 def run_worker(path: Path) -> int:
@@ -60,7 +61,7 @@ def run_worker(path: Path) -> int:
 
 def _attempt(folder: RunFolder, ledger: Ledger, stop: StopRequest) -> int:
     number = ledger.attempts() + 1
-    began = time.monotonic()
+    began = time.monotonic() - _made_ready()
     _record_start(folder, ledger, number)
     with Stations(folder, number) as stations:  # they read the end in the ledger before they are closed
         outcome = _run(folder, stop, number, stations)
@@ -90,6 +91,37 @@ def _run(folder: RunFolder, stop: StopRequest, number: int, stations: Stations) 
     return COMPLETED
 
 
+def rehearse(path: Path) -> list[str]:
+    """What a first attempt would find before it trains: gate, imports, and the data held against the card.
+
+    Args:
+        path: a run folder of its own that is thrown away.
+
+    Returns:
+        a line for each thing that was compared.
+
+    Raises:
+        CardrunnerError: an attempt would end before it began.
+    """
+    folder = RunFolder(path.absolute())
+    digest = check_launched(folder)
+    _record_start(folder, Ledger(folder.ledger), 1)
+    ctx = open_context(folder, stop=StopRequest(), progress=shown(), attempt=1, digest=digest)
+    registry.workload(ctx.card.workload)
+    run_stage(ctx, WORKER_STAGES[0])
+    found = find_record(folder.record(WORKER_STAGES[0]), LoadRecord)
+    return [f"{fact.name}: {fact.actual}" for fact in (found.facts if found else ())]
+
+
+def launched_card(folder: RunFolder) -> Card:
+    """The card that was launched, for an executor that has to know what it asks for.
+
+    Raises:
+        IntegrityError: it is not the card that was launched.
+    """
+    return load_frozen(folder, registry.workload_spec).card
+
+
 def check_launched(folder: RunFolder) -> str:
     """Hold the frozen card against its digest and its sign-off once more, where it is about to run.
 
@@ -107,7 +139,7 @@ def check_launched(folder: RunFolder) -> str:
         raise IntegrityError(f"{folder.root} is a copy of the run {launch.run}; an approval is for one run")
     loaded = load_frozen(folder, registry.workload_spec)
     launched = _launched_at(launch)
-    report = examine_gate(loaded, Workspace(Path(launch.workspace)), now=launched, trust=folder.trust)
+    report = examine_gate(loaded, launched_workspace(folder), now=launched, trust=folder.trust)
     if not report.open:
         raise GateClosed(report.findings)
     return loaded.digest
@@ -128,8 +160,24 @@ def _record_start(folder: RunFolder, ledger: Ledger, number: int) -> None:
         pid=os.getpid(),
         host=socket.gethostname(),
         resumed_from=_resume_point(folder),
-        environment=collect_environment(Path(launch.workspace)).model_dump(),
+        began=utc_text(time.time() - _made_ready()),
+        environment=_environment(launch).model_dump(),
     )
+
+
+def _environment(launch: LaunchRecord) -> Environment:
+    """Where this attempt runs. The commit is the one of the launch, where the same code runs without its repository."""
+    here, launched = collect_environment(Path(launch.workspace)), launch.code
+    if launched is None or here.git_commit is not None or here.code_sha256 != launched.code_sha256:
+        return here
+    return here.model_copy(update={"git_commit": launched.git_commit, "git_dirty": launched.git_dirty})
+
+
+def _made_ready() -> float:
+    """How many seconds ago something began to make this worker ready; 0 where nothing did."""
+    with contextlib.suppress(KeyError, ValueError):
+        return max(0.0, time.time() - float(os.environ[BEGAN_VARIABLE]))
+    return 0.0
 
 
 def _resume_point(folder: RunFolder) -> dict[str, object] | None:

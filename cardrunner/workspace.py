@@ -10,6 +10,10 @@ from cardrunner.errors import EnvironmentFailed, UsageError
 
 _MARKERS = ("cardrunner.yaml", "runcards")
 DATA_VARIABLE = "CARDRUNNER_DATA"
+VOLUME_VARIABLE = "CARDRUNNER_VOLUME"
+"""Set in a container: the folder where the card's volume is mounted, which its absolute paths begin in."""
+WORKSPACE_VARIABLE = "CARDRUNNER_WORKSPACE"
+"""Set in a container: the folder that stands for the workspace of whoever launched the run."""
 
 
 @dataclass(frozen=True)
@@ -56,15 +60,20 @@ class Workspace:
     def find_data(self, relative: str) -> Path:
         """Find a data file: in the workspace, else in the folders of CARDRUNNER_DATA.
 
+        An absolute path is one on a volume: in a container it begins where the volume is mounted, and elsewhere it is
+        looked for as if it began in each of these folders.
+
         Raises:
             EnvironmentFailed: it is nowhere.
         """
-        given = Path(relative)
-        named = () if given.is_absolute() else os.environ.get(DATA_VARIABLE, "").split(os.pathsep)
-        places = [folder / given for folder in (self.root, *(Path(entry) for entry in named if entry))]
+        given, volume = Path(relative), os.environ.get(VOLUME_VARIABLE)
+        named = [Path(entry) for entry in os.environ.get(DATA_VARIABLE, "").split(os.pathsep) if entry]
+        below = Path(*given.parts[1:]) if given.is_absolute() else given
+        roots = [Path(volume)] if volume and given.is_absolute() else [self.root, *named]
+        places = [root / below for root in roots]
         for place in places:
             if place.is_file():
                 return place
         looked = ", ".join(str(place) for place in places)
-        hint = "" if given.is_absolute() else f", or set {DATA_VARIABLE} to the folder that holds it"
+        hint = "" if volume else f", or set {DATA_VARIABLE} to the folder that holds it"
         raise EnvironmentFailed(f"data.source: {relative} was not found (looked at {looked}); put it there{hint}")

@@ -23,7 +23,7 @@ ROWS = (
     ("training",),
     ("stages", "executors", "tracking", "report", "histories", "workloads"),
     ("registry",),
-    ("pipeline",),
+    ("pipeline", "remote"),
     ("plan", "worker", "rank", "finish", "evidence", "station"),
     ("supervisor", "proof"),
     ("submit",),

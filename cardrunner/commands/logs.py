@@ -27,18 +27,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the log."""
     folder = run_of(options)
+    if (problem := refresh(folder)) is not None:
+        print(problem, file=sys.stderr)
     if not folder.log.exists() and not options.follow:
         print(f"run {folder.name} has no log: its worker printed nothing", file=sys.stderr)
         return 0
     offset = 0
     while True:
-        if (problem := refresh(folder)) is not None and not offset:
-            print(problem, file=sys.stderr)
         live = options.follow and (is_supervised(folder) or derive_status(folder).live)  # asked before the last look
         offset = _print_from(folder, offset)
         if not live:
             return 0
         time.sleep(_LOOK_SECONDS)
+        refresh(folder)
 
 
 def _print_from(folder: RunFolder, offset: int) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cardrunner.commands.run_arguments import add_runs_argument
 from cardrunner.errors import EnvironmentFailed
-from cardrunner.plan import describe, plan_card
+from cardrunner.plan import ask_platform, describe, plan_card
 
 HELP = "show what a launch would do: gate, stages, time, cost, and what could not be checked"
 
@@ -20,7 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the plan; 7 when a data file is nowhere."""
-    plan = plan_card(options.card, runs=options.runs).plan
+    """Print the plan; 7 when a data file is nowhere, or the platform said something that would stop a launch."""
+    plan = ask_platform(plan_card(options.card, runs=options.runs))
     print(plan.model_dump_json(indent=2) if options.json else "\n".join(describe(plan)))
-    return EnvironmentFailed.exit_code if any(data.found is None for data in plan.data) else 0
+    missing = any(data.found is None for data in plan.data) or any(not answer.ok for answer in plan.answers)
+    return EnvironmentFailed.exit_code if missing else 0

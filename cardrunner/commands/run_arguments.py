@@ -11,6 +11,7 @@ from pathlib import Path
 from cardrunner import registry
 from cardrunner.contracts import Progress
 from cardrunner.finish import Ending
+from cardrunner.remote import find
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.records import LaunchRecord, read_record
 from cardrunner.runs.status import Status
@@ -50,7 +51,7 @@ def run_of(options: argparse.Namespace) -> RunFolder:
     Raises:
         UsageError: there is no such run.
     """
-    return RunFolder.existing(runs_of(options), options.run_name)
+    return find(runs_of(options), options.run_name)
 
 
 def progress_of(options: argparse.Namespace) -> Progress:

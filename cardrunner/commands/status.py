@@ -13,6 +13,7 @@ from cardrunner.commands.run_arguments import add_runs_argument, run_of, runs_of
 from cardrunner.errors import IntegrityError
 from cardrunner.runs.clock import utc_seconds
 from cardrunner.runs.folder import RunFolder
+from cardrunner.runs.lease import is_live
 from cardrunner.runs.pulse import read_pulse
 from cardrunner.runs.status import Status, derive_status
 from cardrunner.submit import refresh
@@ -48,6 +49,8 @@ def run(options: argparse.Namespace) -> int:
 def _readable(folders: tuple[RunFolder, ...]) -> Iterator[Status]:
     for folder in folders:
         try:
+            if folder.elsewhere.exists() and is_live(folder) and (problem := refresh(folder)) is not None:
+                print(problem, file=sys.stderr)
             yield derive_status(folder)
         except IntegrityError as error:
             print(error, file=sys.stderr)

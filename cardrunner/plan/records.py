@@ -99,6 +99,16 @@ class PlannedMatch(Record):
     agrees: bool | None
 
 
+class Answer(Record):
+    """What the platform said when it was asked."""
+
+    name: str
+    expected: str | None
+    actual: str
+    ok: bool
+    note: str | None = None
+
+
 class MetricUse(Record):
     """A place of the card that needs a metric."""
 
@@ -194,6 +204,8 @@ class Plan(Record):
     kill_thresholds: tuple[PlannedRule, ...]
     unchecked: tuple[Unchecked, ...]
     """What only the run itself will find out."""
+    answers: tuple[Answer, ...] = ()
+    """What the platform was asked without paying, cheapest first; the last one may be what would stop a launch."""
     warnings: tuple[Warned, ...]
     packages: dict[str, str]
     configuration: dict[str, Any]

@@ -7,7 +7,7 @@ from typing import Any
 
 from cardrunner.plan.layout import block, paragraph
 from cardrunner.plan.money_text import estimates, learned, prices, timeout, worst_case
-from cardrunner.plan.records import Plan, PlannedData, PlannedMetric
+from cardrunner.plan.records import Answer, Plan, PlannedData, PlannedMetric
 from cardrunner.units import format_bytes
 
 _NO_NUMBERS = ("reason", "notes")
@@ -39,6 +39,7 @@ def describe(plan: Plan) -> Iterator[str]:
     yield from block("metrics", _metrics(plan))
     yield from block("rules", _other_rules(plan))
     yield ""
+    yield from block("asked", (line for one in plan.answers for line in _item(_answered(one))))
     yield from block("not checked", (line for one in plan.unchecked for line in _item(f"{one.what}: {one.why}")))
     yield from block("warnings", (line for one in plan.warnings for line in _item(f"{one.path}: {one.message}")))
 
@@ -111,8 +112,8 @@ def _data(plan: Plan) -> Iterator[str]:
         yield from paragraph(_file(entry))
     if not plan.data:
         sources = ", ".join(entry["path"] for entry in plan.configuration["data"]["source"])
-        volume = plan.resources.volume
-        yield from paragraph(f"{sources} on the volume {volume}, not looked at" if volume else f"{sources}, made here")
+        volume, looked = plan.resources.volume, "see what was asked" if plan.answers else "not looked at"
+        yield from paragraph(f"{sources} on the volume {volume}, {looked}" if volume else f"{sources}, made here")
     yield from paragraph(f"how it is read: {plan.data_mode or 'the load stage will say'}")
 
 
@@ -187,6 +188,12 @@ def _other_rules(plan: Plan) -> Iterator[str]:
         if f"kill_thresholds[{index}]" not in watched:
             changes = ", ".join(f"{path} = {value}" for path, value in rule.set.items())
             yield from paragraph(f"{rule.condition}: {rule.action}" + (f" with {changes}" if changes else ""))
+
+
+def _answered(answer: Answer) -> str:
+    expected = "" if answer.ok or answer.expected is None else f", the card says {answer.expected}"
+    note = f" ({answer.note})" if answer.note else ""
+    return f"{answer.name}: {answer.actual}{expected}{note}"
 
 
 def _item(text: str) -> Iterator[str]:

@@ -12,11 +12,18 @@ from cardrunner.plan.records import PlannedData, Unchecked
 _OFFLINE = "a plan opens no connection"
 
 
-def unchecked(card: Card, data: Sequence[PlannedData]) -> Iterator[Unchecked]:
-    """Everything that this plan takes on trust."""
-    yield from _data(card, data)
+def unchecked(card: Card, data: Sequence[PlannedData], *, offline: str | None = _OFFLINE) -> Iterator[Unchecked]:
+    """Everything that this plan takes on trust.
+
+    Args:
+        card: the card.
+        data: its files, as far as they are here.
+        offline: why the platform was not asked; None when it was.
+    """
+    if not (offline is None and isinstance(card.infra, ModalInfra)):
+        yield from _data(card, data)
     if isinstance(card.infra, ModalInfra):
-        yield from _on_modal(card.infra)
+        yield from _on_modal(card.infra, offline)
     elif card.infra.gpu or card.training.device == "cuda":
         yield _because(f"whether {card.infra.gpu or 'a GPU'} is there and free", "a plan imports no torch")
     if card.infra.tracking.wandb:
@@ -38,12 +45,16 @@ def _data(card: Card, data: Sequence[PlannedData]) -> Iterator[Unchecked]:
         yield _because("the content of the data files", "the load stage opens them")
 
 
-def _on_modal(infra: ModalInfra) -> Iterator[Unchecked]:
-    yield _because(f"whether the volume {infra.volume} exists and {infra.checkpoints} can be written", _OFFLINE)
-    yield _because(f"whether {infra.gpu} is free, and how long the run waits for it", _OFFLINE)
-    yield _because("whether Modal still asks these prices", f"{_OFFLINE}; the table that ships is dated")
-    if infra.secrets:
-        yield _because(f"whether the secrets {', '.join(infra.secrets)} exist", _OFFLINE)
+def _on_modal(infra: ModalInfra, offline: str | None) -> Iterator[Unchecked]:
+    later = "the launch finds out, in a container without a GPU"
+    if offline is not None:
+        yield _because(f"whether the volume {infra.volume} exists and {infra.checkpoints} can be written", offline)
+        yield _because("whether Modal still asks these prices", f"{offline}; the table that ships is dated")
+        if infra.secrets:
+            yield _because(f"whether the secrets {', '.join(infra.secrets)} exist", offline)
+    else:
+        yield _because(f"whether {infra.checkpoints} on the volume can be written, and what the data holds", later)
+    yield _because(f"whether {infra.gpu} is free, and how long the run waits for it", "nobody can say before")
     if infra.packages or infra.system_packages:
         yield _because("whether the image can be built with the card's packages", "it is built at the launch")
 

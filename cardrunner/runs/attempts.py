@@ -14,6 +14,10 @@ from cardrunner.runs.lease import LeaseBody
 from cardrunner.runs.ledger import Event
 from cardrunner.runs.records import Environment
 
+BEGAN_VARIABLE = "CARDRUNNER_BEGAN"
+"""Set for a worker that something has made ready, such as a container: when that began, in seconds since 1970. The
+attempt's time and cost count from then."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class StageRun:
@@ -65,7 +69,9 @@ def read_attempts(
         rows: the history, whose clocks say when an attempt was still at work.
         lease: what the last writer of the run said of itself; its heartbeat extends the last attempt, if it was that.
     """
-    signs: dict[int, str] = {}
+    signs: dict[int, str] = {
+        event["of"]: str(event.get("heartbeat")) for event in events if event.get("event") == "last_heard"
+    }
     for row in rows:
         if row.clock.attempt is not None:
             signs[row.clock.attempt] = max(row.clock.at, signs.get(row.clock.attempt, ""))
@@ -85,7 +91,7 @@ def _attempt(number: int, events: Sequence[Event], sign: str) -> Attempt:
     end = next((event for event in events if event.get("event") == "attempt_ended"), {})
     return Attempt(
         number=number,
-        started=str(start.get("at")),
+        started=str(start.get("began") or start.get("at")),
         executor=start.get("executor"),
         host=start.get("host"),
         resumed_from=_resumed_from(start, events),

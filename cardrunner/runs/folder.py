@@ -102,6 +102,33 @@ class RunFolder:
         return self.root / "plan.json"
 
     @property
+    def frozen(self) -> tuple[Path, ...]:
+        """Every file that the launch wrote and that nobody changes afterwards; those that are there."""
+        named = (self.card_yaml, self.card_json, self.launch, self.approvals, self.checks, self.plan)
+        inside = (path for folder in (self.sources, self.trust) if folder.is_dir() for path in sorted(folder.iterdir()))
+        return tuple(path for path in (*named, *inside) if path.is_file())
+
+    def is_frozen(self, path: Path) -> bool:
+        """Whether a path, there or not, is one of those."""
+        named = (self.card_yaml, self.card_json, self.launch, self.approvals, self.checks, self.plan)
+        return path in named or path.parent in (self.sources, self.trust)
+
+    @property
+    def elsewhere(self) -> Path:
+        """Where the run lives when it is not on this machine, and what was last seen of it."""
+        return self.root / "elsewhere.json"
+
+    @property
+    def borrowed(self) -> Path:
+        """Files of somebody's workspace that a stage reads far from it; laid out as they are there."""
+        return self.root / "workspace"
+
+    @property
+    def mirror_lock(self) -> Path:
+        """Locked while this folder is brought up to date with the one that the worker writes."""
+        return self.root / ".mirror.lock"
+
+    @property
     def ledger(self) -> Path:
         """Append-only events."""
         return self.root / "ledger.jsonl"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -14,7 +16,8 @@ from cardrunner.card.schema.card import Card
 from cardrunner.errors import CardError, IntegrityError, UsageError
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.ledger import Ledger
-from cardrunner.runs.records import LaunchRecord, read_record
+from cardrunner.runs.records import Elsewhere, LaunchRecord, find_record, read_record
+from cardrunner.workspace import WORKSPACE_VARIABLE, Workspace
 
 
 def load_frozen(folder: RunFolder, resolve: SpecResolver, *, digest: str | None = None) -> LoadedCard:
@@ -40,6 +43,20 @@ def load_frozen(folder: RunFolder, resolve: SpecResolver, *, digest: str | None 
             f"launched was {launched}; put the launched card back"
         )
     return loaded
+
+
+def launched_workspace(folder: RunFolder) -> Workspace:
+    """The workspace that a run belongs to on this machine.
+
+    Raises:
+        IntegrityError: ``launch.json`` is missing or broken.
+    """
+    if given := os.environ.get(WORKSPACE_VARIABLE):
+        return Workspace(Path(given))
+    elsewhere = find_record(folder.elsewhere, Elsewhere)
+    if elsewhere is not None and elsewhere.workspace is not None:
+        return Workspace(Path(elsewhere.workspace))
+    return Workspace(Path(read_record(folder.launch, LaunchRecord).workspace))
 
 
 def read_sources(folder: RunFolder) -> tuple[bytes, ...]:

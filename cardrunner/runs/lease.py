@@ -24,7 +24,7 @@ from cardrunner.errors import NameTaken
 from cardrunner.runs.clock import utc_now, utc_seconds
 from cardrunner.runs.files import explained
 from cardrunner.runs.folder import RunFolder
-from cardrunner.runs.records import Record
+from cardrunner.runs.records import Elsewhere, Record, read_record
 
 STALE_SECONDS = 60.0
 """How old the heartbeat of a holder on another machine may be, with clocks a little apart."""
@@ -125,7 +125,9 @@ class Lease:
 
 
 def is_live(folder: RunFolder) -> bool:
-    """True while a worker holds the run's lease."""
+    """True while a worker holds the run's lease; of a run elsewhere, as it was when it was last looked at."""
+    if folder.elsewhere.exists():
+        return read_record(folder.elsewhere, Elsewhere).live
     return _is_held(folder.lease)
 
 

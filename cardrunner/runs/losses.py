@@ -10,7 +10,7 @@ from pathlib import Path
 from cardrunner.errors import EnvironmentFailed, NameTaken
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.ledger import Ledger
-from cardrunner.runs.records import State
+from cardrunner.runs.records import Elsewhere, State, find_record
 from cardrunner.runs.status import LOST_EXIT_CODE, metered_seconds
 
 ASKED_CODES = frozenset({128 + signal.SIGINT, 128 + signal.SIGTERM})
@@ -35,7 +35,10 @@ def record_loss(folder: RunFolder, code: int, *, out_of_memory: bool = False) ->
         return
     if code == NameTaken.exit_code:
         raise NameTaken(f"run {folder.name} is live; watch it with `cardrunner attach {folder.name}`")
-    if code in ASKED_CODES:
+    if (elsewhere := find_record(folder.elsewhere, Elsewhere)) is not None:
+        state: State = "interrupted" if elsewhere.exit_code is None else "failed"
+        append_end(folder, state, elsewhere.ending or "nothing more is known of it", code)
+    elif code in ASKED_CODES:
         append_end(folder, "interrupted", "ended at once by a signal, without saving", code)
     elif code > 128:
         append_end(folder, "interrupted", _killed(code - 128, out_of_memory=out_of_memory), LOST_EXIT_CODE)

@@ -34,6 +34,14 @@ class FactRow(Record):
     note: str | None = None
 
 
+class LaunchedCode(Record):
+    """The code that launched a run which another machine works on, where there is no git."""
+
+    git_commit: str | None
+    git_dirty: bool | None
+    code_sha256: str | None
+
+
 class LaunchRecord(Record):
     """``launch.json``: all that a worker needs beside the frozen card."""
 
@@ -46,6 +54,38 @@ class LaunchRecord(Record):
     signed_by: tuple[str, ...]
     repeat_of: str | None = None
     created: str
+    code: LaunchedCode | None = None
+    """Only where the worker runs elsewhere."""
+
+
+class Elsewhere(Record):
+    """``elsewhere.json``: a run whose worker writes another copy of the folder, on another machine.
+
+    Written before anything is started there, and again with every step of it.
+    """
+
+    executor: str
+    submission: str
+    """Names one submission, so that what it started can be told from what others did."""
+    volume: str
+    path: str
+    """The run's folder on the volume."""
+    app: str | None = None
+    function: str | None = None
+    call: str | None = None
+    """None until it is known; a client that died in between may have started something all the same."""
+    workspace: str | None = None
+    """The workspace here, where another machine launched the run."""
+    page: str | None = None
+    """Where people can watch it on the platform's own pages."""
+    live: bool = True
+    """Whether something was still to be expected, when it was last looked at."""
+    ending: str | None = None
+    """The platform's own word on how it ended."""
+    exit_code: int | None = None
+    """What its last container returned; None for one that was lost, cancelled or never began."""
+    seen: str
+    """When it was last looked at."""
 
 
 class CheckRow(Record):

@@ -16,7 +16,7 @@ from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.history import History, HistoryRow
 from cardrunner.runs.lease import is_live, is_supervised, read_lease
 from cardrunner.runs.ledger import Event, Ledger
-from cardrunner.runs.records import STATE, LaunchRecord, Manifest, R, Record, State, TrainRecord, find_record
+from cardrunner.runs.records import STATE, Elsewhere, LaunchRecord, Manifest, R, Record, State, TrainRecord, find_record
 
 START_SECONDS = 60.0
 """How long a submitted worker may take to hold its lease before it counts as lost, where its executor says nothing."""
@@ -161,6 +161,10 @@ class _Seen:
         return is_live(self.folder)
 
     @cached_property
+    def elsewhere(self) -> Elsewhere | None:
+        return find_record(self.folder.elsewhere, Elsewhere)
+
+    @cached_property
     def events(self) -> Sequence[Event]:
         _ = self.live  # asked first: a worker that ends between the two looks has recorded its end by then
         return Ledger(self.folder.ledger).events()
@@ -214,11 +218,13 @@ class _Seen:
         if latest is None:
             return "failed", "the launch broke off before anything began"
         if latest["event"] == "attempt_ended":
-            return latest["state"], latest.get("reason")
+            return self._between(latest) or (latest["state"], self._reason(latest))
         if latest["event"] in ("created", "submitted"):
             return self._before_the_worker(latest)
         if self.live:
             return ("running" if self._stages_of(latest["attempt"]) else "starting"), None
+        if self.elsewhere is not None and self.elsewhere.exit_code is not None:
+            return "failed", self.elsewhere.ending
         return "interrupted", self._lost()
 
     @property
@@ -241,6 +247,8 @@ class _Seen:
         return [event for event in self._named("stage_started") if event.get("attempt") == attempt]
 
     def _before_the_worker(self, latest: Event) -> tuple[State, str | None]:
+        if self.elsewhere is not None and not self.live:
+            return "failed", self.elsewhere.ending or "it was never started"
         submitted = latest["event"] == "submitted"
         patience = float(latest.get("start_seconds") or START_SECONDS) if submitted else SUBMIT_SECONDS
         if self.live or is_supervised(self.folder) or self.now - utc_seconds(latest["at"]) < patience:
@@ -249,9 +257,24 @@ class _Seen:
             return "failed", "the launch broke off before anything began"
         return "failed", f"the worker never started; see `cardrunner logs {self.folder.name}`"
 
+    def _reason(self, ended: Event) -> str | None:
+        """Why an attempt ended; of one that was interrupted far away also why no other one followed it."""
+        reason = ended.get("reason")
+        if ended["state"] != "interrupted" or self.elsewhere is None or self.elsewhere.ending in (None, reason):
+            return reason
+        return f"{reason}; {self.elsewhere.ending}"
+
+    def _between(self, ended: Event) -> tuple[State, str] | None:
+        """Between two attempts that a platform makes by itself: the next one is on its way."""
+        if self.elsewhere is None or not self.live or ended["state"] not in ("interrupted", "timed_out", "failed"):
+            return None
+        return "starting", f"attempt {ended['attempt']} ended ({ended.get('reason')}), the next one is on its way"
+
     def _lost(self) -> str:
         body = read_lease(self.folder)
         heard = f" after {body.heartbeat}" if body else ""
+        if self.elsewhere is not None:
+            return f"nothing more was heard of the worker{heard}: {self.elsewhere.ending}"
         return f"the worker ended without a word{heard}: killed, or the machine went down"
 
     def _named(self, *names: str) -> list[Event]:

@@ -54,7 +54,7 @@ def _record(ctx: RunContext, result: DemoResult, seconds: float) -> DemoRecord:
     match = result.data_match
     return DemoRecord(
         files=files,
-        copied_to=_copy(ctx, result.files),
+        copied_to=copy_out(ctx, result.files),
         summary=dict(result.summary),
         data_match=DataMatchRecord(**match._asdict()) if match else None,
         exhibits=result.exhibits,
@@ -62,7 +62,7 @@ def _record(ctx: RunContext, result: DemoResult, seconds: float) -> DemoRecord:
     )
 
 
-def _copy(ctx: RunContext, files: Sequence[Path]) -> str | None:
+def copy_out(ctx: RunContext, files: Sequence[Path]) -> str | None:
     """Put the demo's first file where the card wants a copy."""
     demo = ctx.card.after_training.demo
     if demo is None or demo.output is None or not files:

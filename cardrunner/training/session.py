@@ -327,4 +327,4 @@ class Session:
 def _attempt_seconds(ctx: RunContext) -> float:
     """Since the attempt began, as the ledger has it."""
     started = ctx.ledger.last("attempt_started")
-    return max(0.0, time.time() - utc_seconds(started["at"])) if started else 0.0
+    return max(0.0, time.time() - utc_seconds(started.get("began") or started["at"])) if started else 0.0

@@ -53,3 +53,14 @@ def test_a_stage_that_was_started_again_shows_its_last_run() -> None:
 def test_an_environment_that_cannot_be_read_is_left_out() -> None:
     (attempt,) = read_attempts([event(0, "attempt_started", environment={"python": 3})])
     assert attempt.environment is None
+
+
+def test_an_attempt_that_was_lost_far_away_lasts_until_its_successor_says_it_was_heard_of() -> None:
+    events = [
+        event(0, "attempt_started"),
+        event(12, "checkpoint_saved"),
+        {"at": at(40), "event": "last_heard", "of": 1, "heartbeat": at(25)},
+        event(41, "attempt_started", attempt=2, began=at(38)),
+        event(50, "checkpoint_saved", attempt=2),
+    ]
+    assert [attempt.seconds for attempt in read_attempts(events)] == [25, 12]

@@ -1,0 +1,46 @@
+"""Asking the platform what a launch would ask it, as far as that costs nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cardrunner import registry
+from cardrunner.contracts import FarExecutor
+from cardrunner.errors import CardrunnerError, MissingExtra, NameTaken
+from cardrunner.plan.build import Planned
+from cardrunner.plan.records import Answer, Plan
+from cardrunner.plan.unchecked import unchecked
+
+
+def ask_platform(planned: Planned) -> Plan:
+    """The plan with what the platform says, where it can be asked from here: its package is there, and a token."""
+    if planned.loaded.card.infra.platform == "local":
+        return planned.plan
+    try:
+        executor = registry.executor(planned.plan.executor)
+    except MissingExtra as missing:
+        return _unasked(planned, str(missing))
+    if not isinstance(executor, FarExecutor):
+        return planned.plan
+    if (why := executor.why_mute()) is not None:
+        return _unasked(planned, why)
+    answers = tuple(_answers(planned, executor))
+    reached = any(answer.ok for answer in answers)
+    offline = None if reached else f"{planned.plan.platform} did not answer"
+    left = tuple(unchecked(planned.loaded.card, planned.plan.data, offline=offline))
+    return planned.plan.model_copy(update={"answers": answers, "unchecked": left})
+
+
+def _unasked(planned: Planned, why: str) -> Plan:
+    left = tuple(unchecked(planned.loaded.card, planned.plan.data, offline=why))
+    return planned.plan.model_copy(update={"unchecked": left})
+
+
+def _answers(planned: Planned, executor: FarExecutor) -> Iterator[Answer]:
+    name = planned.plan.executor
+    try:
+        for fact in executor.look(planned.loaded.card, planned.plan.run):
+            ok = fact.ok or fact.severity == "warning"
+            yield Answer(name=fact.name, expected=fact.expected, actual=fact.actual, ok=ok, note=fact.note)
+    except CardrunnerError as error:
+        yield Answer(name=name, expected=None, actual=str(error), ok=isinstance(error, NameTaken))

@@ -1,0 +1,122 @@
+"""Runs that live on a platform of their own: their folder here is a copy of the one that the worker writes."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from cardrunner import registry
+from cardrunner.card.load import load_card
+from cardrunner.card.schema.base import leaves_workspace
+from cardrunner.card.schema.card import Card
+from cardrunner.card.schema.infra import ModalInfra
+from cardrunner.contracts import FarExecutor, Job, Progress
+from cardrunner.errors import CardError, CardrunnerError, EnvironmentFailed, UsageError
+from cardrunner.runs.folder import RunFolder
+from cardrunner.runs.records import Elsewhere, find_record
+from cardrunner.workspace import Workspace
+
+Place = tuple[str, str, str]
+"""Executor, volume, and the run's folder there."""
+
+
+def job_elsewhere(folder: RunFolder) -> Job | None:
+    """The newest submission of a run that lives elsewhere; None for one that lives here.
+
+    Raises:
+        MissingExtra: the platform's package is not installed.
+    """
+    record = find_record(folder.elsewhere, Elsewhere)
+    return None if record is None else registry.executor(record.executor).attach(folder, "")
+
+
+def bring(folder: RunFolder, files: Iterable[str], *, progress: Progress) -> None:
+    """Bring checkpoints of a run that lives elsewhere; nothing to do for one that lives here.
+
+    Args:
+        folder: the run.
+        files: their names in the manifest.
+        progress: where to show it.
+
+    Raises:
+        IntegrityError: there is no such checkpoint.
+        EnvironmentFailed: one cannot be had.
+    """
+    record = find_record(folder.elsewhere, Elsewhere)
+    executor = None if record is None else registry.executor(record.executor)
+    if isinstance(executor, FarExecutor):
+        executor.attach(folder, "").sync()
+        for file in dict.fromkeys(files):
+            executor.fetch(folder, file, progress=progress)
+
+
+def played_there(folder: RunFolder, card: Card, workspace: Workspace, *, progress: Progress) -> bool:
+    """Make the demo of a run where its data is, when the data is not here.
+
+    Returns:
+        False when there is no need: the run lives here, or its data can be had here.
+
+    Raises:
+        CardrunnerError: what the demo raised, or the platform cannot be reached.
+    """
+    record, demo = find_record(folder.elsewhere, Elsewhere), card.after_training.demo
+    executor = None if record is None else registry.executor(record.executor)
+    if not isinstance(executor, FarExecutor) or demo is None or _is_here(card, workspace):
+        return False
+    said = [value for value in demo.model_dump().values() if isinstance(value, str)]
+    named = {part for value in said for part in value.split(":")}  # policy:PATH, and games.pt:3
+    files = {
+        name: path for name in sorted(named) if not leaves_workspace(name) and (path := workspace.root / name).is_file()
+    }
+    executor.run_there(folder, card, "demo", files, progress=progress)
+    return True
+
+
+def _is_here(card: Card, workspace: Workspace) -> bool:
+    if card.data.is_synthetic:
+        return True
+    try:
+        return all(workspace.find_data(entry.path) for entry in card.data.source)
+    except EnvironmentFailed:
+        return False
+
+
+def discard_unstarted(folder: RunFolder) -> None:
+    """Take back the folder of a launch of which the platform has nothing, so that it can be launched again."""
+    with contextlib.suppress(CardrunnerError, OSError):
+        record = find_record(folder.elsewhere, Elsewhere)
+        if record is not None and not record.live and record.call is None:
+            shutil.rmtree(folder.root)
+
+
+def find(runs: Path, name: str) -> RunFolder:
+    """The folder of a run: here, or else of one that another machine launched, which is brought here.
+
+    Raises:
+        UsageError: there is no such run.
+        EnvironmentFailed: the platform cannot be reached.
+    """
+    try:
+        return RunFolder.existing(runs, name)
+    except UsageError:
+        for kind, volume, path in _places(runs, name):
+            executor = registry.executor(kind)
+            if isinstance(executor, FarExecutor) and executor.holds(volume, path):
+                return executor.adopt(runs, name, volume=volume, path=path)
+        raise
+
+
+def _places(runs: Path, name: str) -> Iterator[Place]:
+    """Where a run of that name may live: as its record says, or as a card of the workspace does."""
+    record = find_record(RunFolder.of(runs, name).elsewhere, Elsewhere)
+    if record is not None:
+        yield record.executor, record.volume, record.path
+    seen = set()
+    for path in sorted((Workspace.around(runs.absolute()).root / "runcards").glob("*.yaml")):
+        with contextlib.suppress(CardError, UsageError):
+            card = load_card(path, registry.workload_spec).card
+            if isinstance(card.infra, ModalInfra) and (card.name == name or card.repeat):
+                seen.add((card.infra.platform, card.infra.volume, card.infra.folder_of(name)))
+    yield from sorted(seen)
