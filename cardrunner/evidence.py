@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -12,8 +13,8 @@ from typing import cast
 from cardrunner import registry
 from cardrunner.card.load import LoadedCard
 from cardrunner.card.schema.sign_off import Check, FileCheck, MetricCheck, check_text
-from cardrunner.contracts import Fact, MetricNames, Progress, Workload
-from cardrunner.errors import CardrunnerError, IntegrityError, MissingExtra, UsageError
+from cardrunner.contracts import Fact, FarExecutor, MetricNames, Progress, Workload
+from cardrunner.errors import CardrunnerError, IntegrityError, MissingExtra, NameTaken, UsageError
 from cardrunner.gate.case import timestamp, utc_now
 from cardrunner.gate.check_run import CheckResult, run_check
 from cardrunner.gate.places import ItemPlace, checklist_places
@@ -112,11 +113,15 @@ def _metric(name: str, loaded: LoadedCard) -> _Found:
 
 
 def _volume(loaded: LoadedCard) -> _Found:
-    infra = loaded.card.infra
-    if infra.platform == "local":
+    """Everything that can be asked of the platform without paying; that the run is there already is no fault."""
+    platform = loaded.card.infra.platform
+    executor = None if platform == "local" else registry.executor(platform)
+    if not isinstance(executor, FarExecutor):
         return _Found(False, "the card runs on this machine and has no volume; take the check out")
-    reached = f"the volume {infra.volume} is reached through the {infra.platform} executor"
-    return _Found(False, f"{reached}, which this version does not have")
+    lines: list[str] = []
+    with contextlib.suppress(NameTaken):
+        lines.extend(map(_line, executor.look(loaded.card, loaded.card.name)))
+    return _Found(True, "the volume can be reached, with what the card needs there", "\n".join(lines))
 
 
 def _data_facts(loaded: LoadedCard, workspace: Workspace) -> _Found:

@@ -61,6 +61,7 @@ STAGES: dict[str, str] = {
 EXECUTORS: dict[str, str] = {
     "inline": "cardrunner.executors.inline:InlineExecutor",
     "local": "cardrunner.executors.local:LocalExecutor",
+    "modal": "cardrunner.executors.modal_cloud.executor:ModalExecutor",
 }
 TRACKERS: dict[str, ToolEntry] = {
     "wandb": ToolEntry("cardrunner.tracking.wandb_run:WandbTracker", ("wandb",), "track runs with wandb"),
@@ -69,6 +70,9 @@ TRACKERS: dict[str, ToolEntry] = {
     ),
 }
 TOOLS: dict[str, ToolEntry] = {
+    "encode-parts": ToolEntry(
+        "cardrunner.workloads.melee.encode_parts:PARTS", ("peppi_py", "torch", "numpy"), "encode replays"
+    ),
     "encode": ToolEntry("cardrunner.workloads.melee.encode:encode", ("peppi_py", "torch", "numpy"), "encode replays"),
 }
 

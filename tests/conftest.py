@@ -7,9 +7,10 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,11 @@ from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.records import LaunchRecord, Manifest, TrainRecord, read_record
 from cardrunner.tracking.progress import NullProgress
 from cardrunner.workspace import Workspace
+
+# nothing here may reach Modal's service, whoever runs the tests
+os.environ["MODAL_CONFIG_PATH"] = "/nonexistent/modal.toml"
+for _name in ("MODAL_TOKEN_ID", "MODAL_TOKEN_SECRET", "MODAL_PROFILE"):
+    os.environ.pop(_name, None)
 
 TOY: dict[str, Any] = {
     "card": 1,
@@ -242,8 +248,18 @@ class Zygote:
     process: subprocess.Popen[str]
     folder: Path
     count: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def code(self, code: str, *arguments: object, cwd: Path, limit: int | None = None) -> Forked:
+    def code(
+        self,
+        code: str,
+        *arguments: object,
+        cwd: Path,
+        limit: int | None = None,
+        environment: Mapping[str, str] | None = None,
+        out: Path | None = None,
+        err: Path | None = None,
+    ) -> Forked:
         """Run Python code.
 
         Args:
@@ -251,16 +267,23 @@ class Zygote:
             arguments: its ``sys.argv[1:]``.
             cwd: its current folder.
             limit: the largest file that it may write, in bytes.
+            environment: all of its variables; those of the zygote when absent.
+            out: where what it prints goes; a file of the zygote's when absent.
+            err: the same for its errors.
         """
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        self.count += 1
-        out, err, ended = (self.folder / f"{self.count}.{kind}" for kind in ("out", "err", "ended"))
-        paths = {"cwd": str(cwd), "out": str(out), "err": str(err), "ended": str(ended)}
-        order = {"code": code, "arguments": [str(argument) for argument in arguments], "limit": limit, **paths}
-        self.process.stdin.write(json.dumps(order) + "\n")
-        self.process.stdin.flush()
-        return Forked(int(self.process.stdout.readline()), out, err, ended)
+        with self.lock:
+            self.count += 1
+            made = (self.folder / f"{self.count}.{kind}" for kind in ("out", "err", "ended"))
+            out, err, ended = (given or own for given, own in zip((out, err, None), made, strict=True))
+            paths = {"cwd": str(cwd), "out": str(out), "err": str(err), "ended": str(ended)}
+            words = [str(argument) for argument in arguments]
+            variables = None if environment is None else dict(environment)
+            order = {"code": code, "arguments": words, "limit": limit, "environment": variables, **paths}
+            self.process.stdin.write(json.dumps(order) + "\n")
+            self.process.stdin.flush()
+            return Forked(int(self.process.stdout.readline()), out, err, ended)
 
     def command(
         self, *words: object, cwd: Path, limit: int | None = None, env: Mapping[str, str | None] | None = None
@@ -282,3 +305,21 @@ def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
         assert process.stdout.readline() == "ready\n"
         yield Zygote(process, tmp_path_factory.mktemp("zygote"))
         process.stdin.close()
+
+
+@pytest.fixture(scope="session")
+def modal_plane(zygote: Zygote) -> Iterator[Any]:
+    """A loopback control plane for Modal's SDK, shared by all tests: each makes volumes of its own."""
+    pytest.importorskip("modal")
+    from tests.modal_plane.plane import started  # it imports modal, which other tests do not need
+
+    with started(zygote) as plane:
+        yield plane
+
+
+@pytest.fixture
+def cloud(modal_plane: Any, zygote: Zygote, tmp_path: Path) -> Any:
+    """A workspace whose cards run on the plane; see `tests.modal_plane.cloud.Cloud`."""
+    from tests.modal_plane.cloud import Cloud
+
+    return Cloud(modal_plane, zygote, tmp_path)

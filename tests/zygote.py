@@ -1,8 +1,9 @@
 """A process that has everything imported and forks others on demand, which saves each of them seconds.
 
-Run as a script; one JSON line in for each process: code, arguments, cwd, limit, and the files out, err and ended; one
-line out: its number. How it ends stands in the file `ended`. Interpreters that it would start, of workers, torchrun and
-its processes, are forked too. All are processes like any other, with sessions, signals and files of their own.
+Run as a script; one JSON line in for each process: code, arguments, cwd, limit, environment, and the files out, err and
+ended; one line out: its number. How it ends stands in the file `ended`. Interpreters that it would start, of workers,
+torchrun and its processes, are forked too. All are processes like any other, with sessions, signals and files of their
+own.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import contextlib
 import contextvars
 import gc
 import importlib
+import importlib.util
 import json
 import os
 import pkgutil
@@ -33,6 +35,13 @@ PRELOADED = (
     "cardrunner.rank", "cardrunner.stages.load", "cardrunner.stages.checkpoint", "cardrunner.stages.download",
     "cardrunner.stages.demo", "cardrunner.workloads.toy.workload",
 )  # fmt: skip
+FAR = ("modal._container_entrypoint", "cardrunner.executors.modal_cloud.executor")
+"""Imported too where Modal's SDK is installed."""
+STARTERS = (
+    "cardrunner.executors.local", "cardrunner.stages.processes", "cardrunner.tracking.stations",
+    "cardrunner.executors.modal_cloud.attempt",
+)  # fmt: skip
+"""Modules that start interpreters."""
 
 
 class ForkedModule:
@@ -154,10 +163,13 @@ def run(order: dict[str, Any]) -> None:
     os.chdir(order["cwd"])
     sys.path[0:0] = [order["cwd"]]
     sys.argv = ["zygote", *order["arguments"]]
+    if order["environment"] is not None:
+        os.environ.clear()
+        os.environ.update(order["environment"])
     if order["limit"] is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (order["limit"], order["limit"]))
     forking = SimpleNamespace(**{**vars(subprocess), "Popen": ForkedModule})
-    for name in ("cardrunner.executors.local", "cardrunner.stages.processes", "cardrunner.tracking.stations"):
+    for name in STARTERS:
         vars(importlib.import_module(name))["subprocess"] = forking
     handler = "torch.distributed.elastic.multiprocessing.subprocess_handler.subprocess_handler"
     vars(importlib.import_module(handler))["Popen"] = ForkedModule
@@ -188,7 +200,7 @@ def started(order: dict[str, Any]) -> int:
 
 def main() -> None:
     """Serve until standard input ends."""
-    for name in PRELOADED:
+    for name in (*PRELOADED, *(FAR if importlib.util.find_spec("modal") else ())):
         importlib.import_module(name)
     commands = importlib.import_module("cardrunner.commands")
     for found in pkgutil.iter_modules(commands.__path__):

@@ -1,12 +1,16 @@
-"""``cardrunner encode``: recorded replays → one encoded data file."""
+"""``cardrunner encode``: recorded replays → one encoded data file, here or on the volume of a card."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from cardrunner import registry
+from cardrunner.card.load import load_card
+from cardrunner.contracts import Archive, FarExecutor, Progress
+from cardrunner.errors import UsageError
 from cardrunner.tracking.progress import make_progress
 
 NAME = "encode"
@@ -18,14 +22,52 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("inputs", nargs="+", type=Path, metavar="REPLAY_OR_FOLDER", help="replays, or folders of them")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.pt", help="the file to make")
     parser.add_argument("--drop-rollback", action="store_true", help="keep the last row of each frame only")
+    parser.add_argument(
+        "--card", type=Path, metavar="CARD", help="encode on the card's platform: all paths are on its volume"
+    )
+    parser.add_argument(
+        "--part-size", type=int, default=500, metavar="N", help="with --card: replays that one container encodes (500)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Encode and say what became of every replay: 0 when at least one was encoded."""
-    encode = registry.tool(NAME)
-    report = encode(args.inputs, args.output, drop_rollback=args.drop_rollback, progress=make_progress(args.quiet))
-    *skipped, summary = report.lines()
+    progress = make_progress(args.quiet)
+    *skipped, summary = _there(args, progress) if args.card is not None else _here(args, progress)
     for line in skipped:
         print(line, file=sys.stderr)
     print(summary)
     return 0
+
+
+def _here(args: argparse.Namespace, progress: Progress) -> Sequence[str]:
+    encode = registry.tool(NAME)
+    report = encode(args.inputs, args.output, drop_rollback=args.drop_rollback, progress=progress)
+    lines: Sequence[str] = report.lines()
+    return lines
+
+
+def _there(args: argparse.Namespace, progress: Progress) -> Sequence[str]:
+    """Spread over the machines of the card's platform.
+
+    Raises:
+        UsageError: the card runs here, or a path is not one on its volume.
+    """
+    card = load_card(args.card, registry.workload_spec).card
+    executor = None if card.infra.platform == "local" else registry.executor(card.infra.platform)
+    if not isinstance(executor, FarExecutor):
+        raise UsageError(f"{args.card}: the card runs on this machine; leave --card out")
+    for path in (*args.inputs, args.output):
+        if not path.is_absolute() or ".." in path.parts:
+            raise UsageError(
+                f"{path}: with --card every path is on the volume; write it from its root, such as /replays"
+            )
+    if args.part_size < 1:
+        raise UsageError(f"--part-size {args.part_size}: a part has at least one replay")
+    archive = Archive(
+        places=tuple(str(path) for path in args.inputs),
+        output=str(args.output),
+        part_size=args.part_size,
+        drop_rollback=args.drop_rollback,
+    )
+    return executor.encode(card, archive, progress=progress)

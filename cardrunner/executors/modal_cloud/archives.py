@@ -1,0 +1,158 @@
+"""An archive of recordings on a volume, encoded by many containers at once; what is done is not done again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import modal
+
+from cardrunner.card.schema.card import Card
+from cardrunner.contracts import Archive, Progress
+from cardrunner.errors import EnvironmentFailed, UsageError
+from cardrunner.executors.modal_cloud import MOUNT
+from cardrunner.executors.modal_cloud.advice import advised, check_answer, words
+from cardrunner.executors.modal_cloud.app import infra_of
+from cardrunner.executors.modal_cloud.archive_functions import (
+    CORES,
+    ArchiveOrder,
+    encode_part,
+    join_parts,
+    list_archive,
+)
+from cardrunner.executors.modal_cloud.image import image_of
+from cardrunner.executors.modal_cloud.preflight import find_volume, reach
+from cardrunner.executors.modal_cloud.volumes import Shelf
+from cardrunner.units import format_bytes
+
+MOST_CONTAINERS = 50
+"""At a time; all of them commit to one volume."""
+_PART_MIB, _JOIN_MIB = 4096, 16384
+_SECONDS = 24 * 3600
+_SHOWN = 3
+_MIB = 2**20
+USUAL_DISK_MIB, LARGEST_DISK_MIB = 512 * 1024, 3 * 1024 * 1024
+"""The disk of any container, and the largest that one can ask for, by Modal's documentation."""
+
+
+def encode_archive(card: Card, archive: Archive, *, progress: Progress) -> tuple[str, ...]:
+    """Encode an archive on the card's volume to one file there.
+
+    A part that was encoded before, by a call that was interrupted, is not encoded again.
+
+    Returns:
+        lines about it: what was skipped and why, and what there is now.
+
+    Raises:
+        UsageError: the file exists.
+        EnvironmentFailed: there is nothing to encode, a part failed, or Modal cannot be reached.
+    """
+    infra = infra_of(card)
+    reach()
+    volume = find_volume(infra.volume)
+    with advised(f"look at {archive.output} on the volume"):
+        if Shelf(volume, "").has(archive.output.strip("/")):
+            raise UsageError(f"{archive.output} is on the volume {infra.volume} already; give another name after -o")
+    order = ArchiveOrder(volume=infra.volume, **vars(archive)).model_dump(mode="json")
+    with advised("encode on Modal"), _encoding(card) as (listing, part):
+        listed = _checked(listing.remote(order))
+        progress.note(f"{listed['files']} recordings in {listed['parts']} parts")
+        reports = _encoded(part, int(listed["parts"]), order, progress)
+    disk = disk_to_join(sum(report["bytes"] for report in reports), archive.output)
+    with advised("join the parts on Modal"), _joining(card, disk) as join:
+        made = _checked(join.remote(int(listed["parts"]), order))
+    skipped = [f"skipped {path}: {reason}" for report in reports for path, reason in report["skipped"]]
+    left_out = f"; {len(skipped)} of {listed['files']} recordings skipped" if skipped else ""
+    counts = f"{made['games']:,} games, {made['frames']:,} frames, {made['bytes']:,} bytes"
+    return (*skipped, f"{archive.output} on the volume {infra.volume}: {counts}{left_out}")
+
+
+def disk_to_join(size: int, output: str) -> int | None:
+    """MiB of disk that a container needs to join parts of so many bytes; None where any container has as much.
+
+    The joined file and what it is made from lie beside each other for a moment.
+
+    Raises:
+        EnvironmentFailed: no container has so much.
+    """
+    needed = math.ceil(2.1 * size / _MIB)
+    if needed > LARGEST_DISK_MIB:
+        raise EnvironmentFailed(
+            f"{output} would have {format_bytes(size)}; joining takes twice that, and a container has at most "
+            f"{format_bytes(LARGEST_DISK_MIB * _MIB)} of disk: encode half of the folders to another file, and "
+            "list both under data.source"
+        )
+    return needed if needed > USUAL_DISK_MIB else None
+
+
+@contextmanager
+def _encoding(card: Card) -> Iterator[tuple[Any, Any]]:
+    """The functions that list an archive and encode a part, in an app that ends with this side."""
+    with _app(card) as (app, common):
+        listing = app.function(name=list_archive.__name__, memory=_PART_MIB, **common)(list_archive)
+        part = app.function(
+            name=encode_part.__name__,
+            memory=_PART_MIB,
+            retries=2,
+            max_containers=MOST_CONTAINERS,
+            single_use_containers=True,  # each has to see what is committed now
+            **common,
+        )(encode_part)
+        with app.run():
+            yield listing, part
+
+
+@contextmanager
+def _joining(card: Card, disk: int | None) -> Iterator[Any]:
+    """The function that joins parts; an app of its own, since how much disk it needs is known only now."""
+    with _app(card) as (app, common):
+        join = app.function(name=join_parts.__name__, memory=_JOIN_MIB, ephemeral_disk=disk, **common)(join_parts)
+        with app.run():
+            yield join
+
+
+@contextmanager
+def _app(card: Card) -> Iterator[tuple[modal.App, dict[str, Any]]]:
+    infra = infra_of(card)
+    with image_of(infra) as image:
+        yield (
+            modal.App("cardrunner-encode", include_source=False),
+            {
+                "image": image,
+                "include_source": False,
+                "volumes": {MOUNT: modal.Volume.from_name(infra.volume)},
+                "timeout": _SECONDS,
+                "cpu": float(CORES),
+            },
+        )
+
+
+def _encoded(part: Any, count: int, order: Mapping[str, Any], progress: Progress) -> list[Mapping[str, Any]]:
+    """What became of every part.
+
+    Raises:
+        EnvironmentFailed: some failed, also when they were tried again; the others are kept.
+    """
+    reports: list[Mapping[str, Any]] = []
+    failed: list[str] = []
+    with progress.task("encode", count, unit="parts") as task:
+        for found in part.map(range(count), kwargs={"submitted": order}, return_exceptions=True):
+            if isinstance(found, BaseException):
+                failed.append(words(found))
+            else:
+                reports.append(found)
+            task.advance()
+    if failed:
+        shown = "; ".join(dict.fromkeys(failed[:_SHOWN]))
+        raise EnvironmentFailed(
+            f"{len(failed)} of {count} parts could not be encoded ({shown}); the others are kept: "
+            "run the same command again"
+        )
+    return reports
+
+
+def _checked(answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    check_answer(answer, "on Modal")
+    return answer

@@ -1,0 +1,249 @@
+"""modal: a run is submitted as one detached call, which Modal works on without this machine."""
+
+from __future__ import annotations
+
+import importlib
+import shutil
+import sys
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+import modal
+
+from cardrunner.card.schema.card import Card
+from cardrunner.contracts import Archive, Fact, Job, Progress
+from cardrunner.errors import EnvironmentFailed, IntegrityError, UsageError
+from cardrunner.executors import WORKER
+from cardrunner.executors.modal_cloud import NAME
+from cardrunner.executors.modal_cloud.advice import REFUSALS, advised, check_answer
+from cardrunner.executors.modal_cloud.app import Built, built, check_recorded, infra_of
+from cardrunner.executors.modal_cloud.archives import encode_archive
+from cardrunner.executors.modal_cloud.job import ModalJob, update_record
+from cardrunner.executors.modal_cloud.later_stages import run_there
+from cardrunner.executors.modal_cloud.mirror import Mirror, inside
+from cardrunner.executors.modal_cloud.orders import Order, order_of
+from cardrunner.executors.modal_cloud.preflight import find_volume, look, reach, why_mute
+from cardrunner.executors.modal_cloud.uploads import put
+from cardrunner.executors.modal_cloud.volumes import Shelf
+from cardrunner.runs.clock import utc_now
+from cardrunner.runs.files import explained, write_durably
+from cardrunner.runs.folder import RunFolder
+from cardrunner.runs.frozen import launched_workspace
+from cardrunner.runs.hashing import sha256_file
+from cardrunner.runs.jsonl import parse_line
+from cardrunner.runs.records import Elsewhere, Manifest, find_record, write_record
+from cardrunner.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class ModalExecutor:
+    """Runs the worker in Modal's containers; see `cardrunner.executors.modal_cloud`."""
+
+    name: ClassVar[str] = NAME
+    outlives: ClassVar[bool] = True
+    finishes: ClassVar[bool] = False
+    start_seconds: ClassVar[float] = 24 * 3600.0
+    """Waiting for a GPU may take long; whether more is to be expected is known from Modal itself."""
+
+    def why_mute(self) -> str | None:
+        """Why Modal cannot be asked: there is no token here; None when it can be tried."""
+        return why_mute()
+
+    def look(self, card: Card, run: str) -> Iterator[Fact]:
+        """See `cardrunner.executors.modal_cloud.preflight.look`."""
+        yield from look(card, run)
+
+    def submit(self, folder: RunFolder) -> Job:
+        """Start the run on Modal, after it has shown there that it can begin.
+
+        The launch record is written before anything is started, and again after each step.
+
+        Raises:
+            EnvironmentFailed: Modal refused, or cannot be reached.
+            IntegrityError: the data is not what the card says, or the run on the volume is not what was launched.
+            NameTaken: another run of that name is on the volume.
+        """
+        card = importlib.import_module(WORKER).launched_card(folder)
+        infra, before = infra_of(card), find_record(folder.elsewhere, Elsewhere)
+        record = Elsewhere(
+            executor=NAME,
+            submission=uuid.uuid4().hex,
+            volume=infra.volume,
+            path=infra.folder_of(folder.name),
+            workspace=str(launched_workspace(folder).root),
+            seen=utc_now(),
+        )
+        write_record(folder.elsewhere, record)
+        try:
+            _submit(folder, card, record, follows=before.submission if before and not before.live else None)
+        except BaseException as error:
+            update_record(folder, live=isinstance(error, _Unknown), ending=_ending(error))
+            raise
+        return ModalJob(folder)
+
+    def attach(self, folder: RunFolder, job_id: str = "") -> Job:  # noqa: ARG002 - the folder knows
+        """The newest submission of a run.
+
+        Raises:
+            UsageError: the run was never submitted to Modal.
+        """
+        if not folder.elsewhere.exists():
+            raise UsageError(f"run {folder.name} was never submitted to Modal; see `cardrunner status {folder.name}`")
+        return _job(folder.root)
+
+    def fetch(self, folder: RunFolder, file: str, *, progress: Progress) -> Path:
+        """Bring a checkpoint here, as the trainer's manifest says it is, unless it is here.
+
+        Raises:
+            IntegrityError: the manifest has no such file.
+            EnvironmentFailed: it cannot be had, or never comes whole.
+        """
+        manifest = find_record(folder.manifest, Manifest) or Manifest()
+        entry = next((entry for entry in manifest.entries if entry.file == file), None)
+        if entry is None:
+            known = ", ".join(entry.file for entry in manifest.entries) or "none was saved"
+            raise IntegrityError(f"run {folder.name} has no checkpoint {file}; it has: {known}")
+        target = inside(folder.root, entry.source)
+        if not (target.is_file() and sha256_file(target) == entry.sha256):
+            shelf = _job(folder.root).shelf
+            with progress.task(f"{file} from Modal", entry.bytes, unit="B") as task, advised(f"download {file}"):
+                shelf.download(
+                    entry.source, target, size=entry.bytes, sha256=entry.sha256, advance=lambda n: task.advance(n)
+                )
+        return target
+
+    def run_there(
+        self, folder: RunFolder, card: Card, stage: str, files: dict[str, Path], *, progress: Progress
+    ) -> None:
+        """See `cardrunner.executors.modal_cloud.later_stages.run_there`."""
+        run_there(folder, card, stage, files, progress=progress)
+
+    def put(self, file: Path, *, volume: str, path: str, sha256: str | None, force: bool, progress: Progress) -> str:
+        """See `cardrunner.executors.modal_cloud.uploads.put`."""
+        return put(file, volume=volume, path=path, sha256=sha256, force=force, progress=progress)
+
+    def encode(self, card: Card, archive: Archive, *, progress: Progress) -> tuple[str, ...]:
+        """See `cardrunner.executors.modal_cloud.archives.encode_archive`."""
+        return encode_archive(card, archive, progress=progress)
+
+    def holds(self, volume: str, path: str) -> bool:
+        """Whether a folder on a volume is that of a run.
+
+        Raises:
+            EnvironmentFailed: Modal cannot be reached, or there is no such volume.
+        """
+        reach()
+        with advised(f"look for the run in {path} on the volume {volume}"):
+            return Shelf(find_volume(volume), path).has(RunFolder(Path()).launch.name)
+
+    def adopt(self, runs: Path, run: str, *, volume: str, path: str) -> RunFolder:
+        """Make the folder of a run that was launched from another machine.
+
+        Args:
+            runs: where it will stand.
+            run: its name.
+            volume: where the run lives.
+            path: its folder there.
+
+        Raises:
+            EnvironmentFailed: Modal cannot be reached, or the disk here refuses.
+        """
+        with advised(f"bring the run {run} here"):
+            return _adopted(RunFolder.of(runs, run), Shelf(modal.Volume.from_name(volume), path))
+
+
+@lru_cache(maxsize=64)
+def _job(root: Path) -> ModalJob:
+    """One for each folder, which remembers when it looked at Modal last: commands ask in short loops."""
+    return ModalJob(RunFolder(root))
+
+
+class _Unknown(EnvironmentFailed):
+    """The call may have been made or not."""
+
+
+def _submit(folder: RunFolder, card: Card, record: Elsewhere, *, follows: str | None) -> None:
+    called = False
+    doing = advised(f"start the run {folder.name} on Modal")
+    with doing, built(card, folder.name, record.submission) as made, _shown(), made.app.run(detach=True):
+        app = str(made.app.app_id)
+        update_record(folder, app=app, function=made.train.object_id, page=f"https://modal.com/id/{app}")
+        check_recorded(made.train, card)
+        order = order_of(folder, record, app=app, retries=infra_of(card).retries, follows=follows)
+        _rehearse(made, order)
+        Shelf(modal.Volume.from_name(record.volume), record.path).remove(folder.stop_request.name)
+        update_record(folder, call=_spawn(made, order))
+        called = True
+    if not called:  # the SDK ends a block that Ctrl-C interrupts as if nothing had happened
+        raise KeyboardInterrupt
+
+
+def _shown() -> AbstractContextManager[object]:
+    """On a terminal, what Modal has to say: the image being built takes minutes the first time."""
+    return modal.enable_output() if sys.stdout.isatty() else nullcontext()
+
+
+def _rehearse(made: Built, order: Order) -> None:
+    """Let a container without a GPU find out whether an attempt could begin."""
+    found: dict[str, Any] = made.preflight.remote(order.model_dump(mode="json"))
+    check_answer(found, "found on Modal, before any GPU")
+
+
+def _spawn(made: Built, order: Order) -> str:
+    try:
+        return str(made.train.spawn(order.model_dump(mode="json")).object_id)
+    except REFUSALS:
+        raise
+    except Exception as error:
+        raise _Unknown(
+            f"Modal did not say whether it took the run ({type(error).__name__}: {error}); "
+            f"`cardrunner status {order.run}` finds out"
+        ) from error
+
+
+def _ending(error: BaseException) -> str | None:
+    return None if isinstance(error, _Unknown) else f"never started: {str(error) or type(error).__name__}"
+
+
+def _adopted(folder: RunFolder, shelf: Shelf) -> RunFolder:
+    """The run's folder here, whole or not at all; a record of it that lay alone in its place gives way."""
+    with explained(folder.root.parent, "write"):
+        folder.root.parent.mkdir(parents=True, exist_ok=True)
+        above = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.root.parent))
+        try:
+            staging = RunFolder(above / folder.name)
+            for name in shelf.files():
+                if staging.is_frozen(inside(staging.root, name)):
+                    data = shelf.read(name) or b""
+                    write_durably(staging.root / name, lambda stream, data=data: stream.write(data))  # type: ignore[misc]
+            write_record(staging.elsewhere, _record_of(shelf, Workspace.around(folder.root.parent)))
+            Mirror(staging, shelf).pull()
+            if folder.root.exists() and set(folder.root.iterdir()) <= {folder.elsewhere, folder.launch}:
+                shutil.rmtree(folder.root)
+            staging.root.rename(folder.root)
+        finally:
+            shutil.rmtree(above, ignore_errors=True)
+    return folder
+
+
+def _record_of(shelf: Shelf, workspace: Workspace) -> Elsewhere:
+    """What the containers say of themselves in the ledger there."""
+    rows = map(parse_line, (shelf.read(RunFolder(Path()).ledger.name) or b"").split(b"\n"))
+    said = [row for row in rows if row and row.get("event") == "container"]
+    last = said[-1] if said else {}
+    return Elsewhere(
+        executor=NAME,
+        submission=str(last.get("submission", "")),
+        volume=str(shelf.volume.name),
+        path=shelf.path,
+        workspace=str(workspace.root),
+        app=last.get("app"),
+        call=last.get("call"),
+        seen=utc_now(),
+    )

@@ -1,0 +1,123 @@
+"""What Modal calls in its containers. Plain functions of this package, imported there by name."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import modal
+from modal.exception import InputCancellation
+
+from cardrunner.errors import CardrunnerError
+from cardrunner.executors import WORKER
+from cardrunner.executors.modal_cloud.attempt import Attempt
+from cardrunner.executors.modal_cloud.orders import Order, check_same, write_files
+from cardrunner.executors.modal_cloud.publishing import DELAYS, Publisher, commit_patiently
+from cardrunner.executors.modal_cloud.volumes import Shelf
+from cardrunner.runs.files import write_text
+from cardrunner.runs.folder import RunFolder
+from cardrunner.workspace import VOLUME_VARIABLE, WORKSPACE_VARIABLE
+
+_FINISH: Final = "cardrunner.finish"
+
+
+def train(submitted: dict[str, Any]) -> dict[str, Any]:
+    """One attempt of a run.
+
+    Args:
+        submitted: an `Order`, as JSON.
+
+    Returns:
+        an `Outcome`, as JSON.
+    """
+    order = Order.model_validate(submitted)
+    volume = modal.Volume.from_name(order.volume)
+    shelf = Shelf(volume, order.path)
+    with _scratch() as scratch:
+        attempt = Attempt(
+            order=order,
+            volume=_mount(),
+            scratch=scratch,
+            commit=volume.commit,
+            stop_asked=lambda: shelf.has(RunFolder(scratch).stop_request.name),
+            interruptions=(KeyboardInterrupt, InputCancellation),
+            note={"call": modal.current_function_call_id(), "container": os.environ.get("MODAL_TASK_ID")},
+        )
+        return attempt.run().model_dump(mode="json")
+
+
+def preflight(submitted: dict[str, Any]) -> dict[str, Any]:
+    """Whether an attempt could begin: imports, the data against the card, and a commit. No GPU is needed for that.
+
+    Args:
+        submitted: an `Order`, as JSON.
+
+    Returns:
+        ``exit_code``, 0 when it could; ``reason`` where not; ``rows``, what was found.
+    """
+    order = Order.model_validate(submitted)
+    try:
+        with _scratch() as scratch:
+            return {"exit_code": 0, "reason": None, "rows": _rehearse(order, RunFolder(scratch / order.run))}
+    except CardrunnerError as error:
+        return {"exit_code": error.exit_code, "reason": str(error), "rows": []}
+
+
+def later_stage(submitted: dict[str, Any], stage: str) -> dict[str, Any]:
+    """A stage after the training, on the run as it is committed; what it leaves is committed too.
+
+    Args:
+        submitted: an `Order`, as JSON.
+        stage: its name.
+
+    Returns:
+        ``exit_code``, 0 when it is done; ``reason`` where not.
+    """
+    order = Order.model_validate(submitted)
+    place = RunFolder(_mount() / order.path.lstrip("/"))
+    try:
+        check_same(place, order.files, where=order.path)
+        with _scratch() as scratch:
+            publisher = Publisher(RunFolder(scratch / order.run), place, modal.Volume.from_name(order.volume).commit)
+            publisher.restore()
+            os.environ[WORKSPACE_VARIABLE] = str(place.borrowed)
+            importlib.import_module(_FINISH).run_launcher_stage(publisher.work.root, stage)
+            publisher.publish()
+    except CardrunnerError as error:
+        return {"exit_code": error.exit_code, "reason": str(error)}
+    return {"exit_code": 0, "reason": None}
+
+
+def _rehearse(order: Order, work: RunFolder) -> list[str]:
+    place = RunFolder(_mount() / order.path.lstrip("/"))
+    if place.launch.exists():
+        check_same(place, order.files, where=order.path)
+    _commit_something(order, place)
+    write_files(work, order.files)
+    rows: list[str] = importlib.import_module(WORKER).rehearse(work.root)
+    return rows
+
+
+def _commit_something(order: Order, place: RunFolder) -> None:
+    """A volume that is full or read-only is better known before a GPU is paid for."""
+    probe = place.root.with_name(f".{order.run}.{order.submission}.probe")
+    write_text(probe, "it can be written\n")
+    commit_patiently(modal.Volume.from_name(order.volume).commit, DELAYS[:3])
+    probe.unlink()
+
+
+def _mount() -> Path:
+    return Path(os.environ[VOLUME_VARIABLE])
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    """A folder on the container's own disk."""
+    with tempfile.TemporaryDirectory(prefix="cardrunner-") as folder, contextlib.chdir(folder):
+        yield Path(folder)

@@ -1,0 +1,227 @@
+"""A call on Modal as a job: known by its run folder, from any shell and any machine."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import modal
+from modal import exception
+from pydantic import ValidationError
+
+from cardrunner.errors import EnvironmentFailed
+from cardrunner.executors.modal_cloud import NAME
+from cardrunner.executors.modal_cloud.advice import advised, words
+from cardrunner.executors.modal_cloud.attempt import Outcome
+from cardrunner.executors.modal_cloud.mirror import Mirror
+from cardrunner.executors.modal_cloud.volumes import Shelf
+from cardrunner.runs.clock import utc_now
+from cardrunner.runs.folder import RunFolder
+from cardrunner.runs.ledger import Event, Ledger
+from cardrunner.runs.lock import is_locked, locked
+from cardrunner.runs.records import Elsewhere, read_record, write_record
+
+_FIRST_PACE, _SLOWEST_PACE = 0.3, 5.0
+"""Seconds between looks at Modal: often at first, when people wait for news, and after each piece of it."""
+_CLI_SECONDS = 60
+_LOG_LINES = 200
+Ending = tuple[str, int | None]
+"""The platform's words, and the exit code where a container came to the point of returning one."""
+
+
+@dataclass
+class ModalJob:
+    """The newest submission of a run.
+
+    Args:
+        folder: the run folder here, which has an ``elsewhere.json``.
+    """
+
+    folder: RunFolder
+
+    def __post_init__(self) -> None:
+        record = self.record
+        self.shelf = Shelf(modal.Volume.from_name(record.volume), record.path)
+        self._mirror = Mirror(self.folder, self.shelf)
+        self._pace, self._looked = _FIRST_PACE, -_SLOWEST_PACE
+
+    @property
+    def record(self) -> Elsewhere:
+        """What is known of it here."""
+        return read_record(self.folder.elsewhere, Elsewhere)
+
+    @property
+    def id(self) -> str:
+        """``modal:APP:CALL``; the call is empty while it is not known."""
+        record = self.record
+        return f"{NAME}:{record.app or ''}:{record.call or ''}"
+
+    def sync(self) -> None:
+        """Bring the run's records here and ask how the call stands, unless that was done just now.
+
+        Raises:
+            EnvironmentFailed: Modal cannot be reached now.
+        """
+        if time.monotonic() - self._looked < self._pace or self._is_complete():
+            return
+        before = Ledger(self.folder.ledger).path.stat().st_size
+        with advised(f"look at the run {self.folder.name} on Modal"):
+            self._update()
+        news = Ledger(self.folder.ledger).path.stat().st_size > before
+        self._pace = _FIRST_PACE if news else min(self._pace * 1.5, _SLOWEST_PACE)
+        self._looked = time.monotonic()
+
+    def _is_complete(self) -> bool:
+        """Whether nothing can change any more, so that nobody needs to be asked."""
+        last = Ledger(self.folder.ledger).last("submitted", "attempt_started", "attempt_ended")
+        return not self.record.live and last is not None and last.get("state") == "completed"
+
+    def running(self) -> bool:
+        """Whether something is still to be expected, as of the last look."""
+        return self.record.live
+
+    def wait(self) -> int:
+        """Wait for the end; the exit code that the last container returned, or the one of a lost worker."""
+        while self.running():
+            self.sync()
+            time.sleep(_FIRST_PACE)
+        code = self.record.exit_code
+        return EnvironmentFailed.exit_code if code is None else code
+
+    def stop(self, signal_number: int = signal.SIGTERM) -> None:
+        """Ask the worker to save and end; with SIGKILL end its container, which saves nothing.
+
+        Raises:
+            EnvironmentFailed: Modal cannot be reached.
+        """
+        with advised(f"stop the run {self.folder.name} on Modal"):
+            if signal_number != signal.SIGKILL:
+                self.shelf.write(self.folder.stop_request.name, b"{}\n")
+            elif (call := self.record.call) is not None:
+                modal.FunctionCall.from_id(call).cancel(terminate_containers=True)
+            elif (app := self.record.app) is not None:
+                _modal_command("app", "stop", app, "--yes")
+        self._pace, self._looked = _FIRST_PACE, -_SLOWEST_PACE
+
+    # ---------------------------------------------------------------- looking
+
+    def _update(self) -> None:
+        """The call first: when it is over, everything that it left is there to be brought."""
+        ending = self._ending()
+        self._mirror.pull()
+        call = self.record.call
+        self._find_call()
+        if self.record.call != call:
+            ending = self._ending()
+        if ending is not None and not Ledger(self.folder.ledger).events("attempt_started"):
+            self._keep_platform_log()
+        words, code = ending or (None, None)
+        update_record(self.folder, live=ending is None, ending=words, exit_code=code, seen=utc_now())
+
+    def _find_call(self) -> None:
+        """The newest call, as containers say it of themselves in the ledger.
+
+        Whoever made the call may not have lived to write its id down; or another machine has resumed the run since.
+        """
+        record = self.record
+        said = Ledger(self.folder.ledger).events("container", "job")
+        ours = [event for event in said if _is_of(event, record)]
+        newest = next((event for event in reversed(said) if event["event"] == "container"), None)
+        if newest is None or (newest not in ours and (not ours or said.index(newest) < said.index(ours[-1]))):
+            return
+        if newest.get("call") != record.call:
+            known = {"submission": newest.get("submission"), "app": newest.get("app"), "call": newest.get("call")}
+            update_record(self.folder, **known, live=True, ending=None, exit_code=None)
+
+    def _ending(self) -> Ending | None:
+        """How the call ended; None while more is to be expected."""
+        record = self.record
+        if record.call is not None:
+            return _ending_of(record.call)
+        if is_locked(self.folder.submitting):
+            return None
+        if record.app is None:
+            return "whoever launched it ended before anything was started", None
+        if _app_lives(record.app):
+            return None
+        return "whoever launched it ended before it was started, or Modal stopped it", None
+
+    def _keep_platform_log(self) -> None:
+        """What Modal printed for a container that never came to the point of writing a log of its own."""
+        call = self.record.call
+        if call is None or self.folder.log.exists():
+            return
+        with contextlib.suppress(exception.Error):
+            lines = [entry.message for entry in modal.FunctionCall.from_id(call).logs.tail(_LOG_LINES)]
+            self.folder.log.write_text("from Modal's own log:\n" + "".join(lines), encoding="utf-8")
+
+
+def _is_of(event: Event, record: Elsewhere) -> bool:
+    """Whether an event tells of the submission that is known here."""
+    if event["event"] == "job":
+        return record.call is not None and str(event.get("id")).endswith(f":{record.call}")
+    return event.get("submission") == record.submission
+
+
+def update_record(folder: RunFolder, **changes: Any) -> None:
+    """Change what is known of a run elsewhere; commands in other shells may do so at the same time."""
+    with locked(folder.mirror_lock):
+        write_record(folder.elsewhere, read_record(folder.elsewhere, Elsewhere).model_copy(update=changes))
+
+
+def _ending_of(call: str) -> Ending | None:
+    """How a call ended; None when it has not."""
+    try:
+        result: Any = modal.FunctionCall.from_id(call).get(timeout=0)
+    except exception.FunctionTimeoutError:
+        return "the timeout ended the last attempt that Modal makes", None
+    except exception.NotFoundError:
+        return "Modal does not know the call any more", None
+    except exception.OutputExpiredError:
+        return "it ended so long ago that Modal has forgotten how", None
+    except (TimeoutError, exception.TimeoutError):
+        return None
+    except exception.RemoteError as error:
+        return f"cancelled, or its container was lost: {words(error)}", None
+    except (exception.Error, ConnectionError):
+        raise
+    except Exception as error:  # whatever the last attempt raised
+        return f"no attempts are left: {words(error)}", None
+    try:
+        outcome = Outcome.model_validate(result)
+    except ValidationError:
+        return "it returned something that is not ours", None
+    return outcome.reason or outcome.state, outcome.exit_code
+
+
+def _app_lives(app: str) -> bool:
+    """Whether an app may still hold work; the SDK has no public call that tells."""
+    rows: list[dict[str, object]] = json.loads(_modal_command("app", "list", "--json") or "[]")
+    row: dict[str, object] = next((row for row in rows if app in row.values()), {})
+    return any("detached" in str(value).lower() or "initializing" in str(value).lower() for value in row.values())
+
+
+def _modal_command(*words: str) -> str:
+    """What Modal's own command prints.
+
+    Raises:
+        EnvironmentFailed: it failed.
+    """
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "modal", *words], capture_output=True, text=True, timeout=_CLI_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise EnvironmentFailed(
+            f"`modal {' '.join(words)}` took over {_CLI_SECONDS} s; look at status.modal.com"
+        ) from None
+    if done.returncode:
+        told = (done.stderr or done.stdout).strip().splitlines()
+        raise EnvironmentFailed(f"`modal {' '.join(words)}` failed: {told[-1] if told else 'it said nothing'}")
+    return done.stdout

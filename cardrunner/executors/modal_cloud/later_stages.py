@@ -1,0 +1,89 @@
+"""A stage of this side that needs what only the volume has, as a demo on the data does: run there, and brought."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import modal
+
+from cardrunner.card.schema.card import Card
+from cardrunner.contracts import Progress
+from cardrunner.executors.modal_cloud import MOUNT
+from cardrunner.executors.modal_cloud.advice import advised, check_answer
+from cardrunner.executors.modal_cloud.app import app_name, infra_of, memory_of
+from cardrunner.executors.modal_cloud.functions import later_stage
+from cardrunner.executors.modal_cloud.image import image_of
+from cardrunner.executors.modal_cloud.job import ModalJob
+from cardrunner.executors.modal_cloud.mirror import Mirror, inside
+from cardrunner.executors.modal_cloud.orders import order_of
+from cardrunner.executors.modal_cloud.volumes import Shelf
+from cardrunner.runs.files import write_durably
+from cardrunner.runs.folder import RunFolder
+
+_SECONDS = 4 * 3600
+_CORES = 4.0
+
+
+def run_there(folder: RunFolder, card: Card, stage: str, files: dict[str, Path], *, progress: Progress) -> None:
+    """Run a stage in a container without a GPU, on the run as it is on the volume.
+
+    Args:
+        folder: the run.
+        card: its card.
+        stage: the stage.
+        files: what the stage reads from the workspace, by its path there.
+        progress: where to show it.
+
+    Raises:
+        CardrunnerError: what the stage raised, or Modal could not be reached.
+    """
+    job = ModalJob(folder)
+    progress.note(f"the data is on the volume: the {stage} is made there, without a GPU")
+    with advised(f"run the stage {stage} on Modal"), _running(card, folder.name) as function:
+        _send(job.shelf, files)
+        order = order_of(folder, job.record, app=job.record.app or "")
+        answer: dict[str, Any] = function.remote(order.model_dump(mode="json"), stage)
+    check_answer(answer, "on Modal")
+    with advised(f"bring what the stage {stage} made"):
+        Mirror(folder, job.shelf).pull()
+        _bring(job.shelf, folder, progress)
+
+
+@contextmanager
+def _running(card: Card, run: str) -> Iterator[Any]:
+    infra = infra_of(card)
+    app = modal.App(f"{app_name(run)}-after", include_source=False)
+    with image_of(infra) as image:
+        function = app.function(
+            name=later_stage.__name__,
+            image=image,
+            include_source=False,
+            single_use_containers=True,
+            volumes={MOUNT: modal.Volume.from_name(infra.volume)},
+            cpu=_CORES,
+            memory=memory_of(infra),
+            timeout=_SECONDS,
+        )(later_stage)
+        with app.run():
+            yield function
+
+
+def _send(shelf: Shelf, files: dict[str, Path]) -> None:
+    if not files:
+        return
+    with shelf.volume.batch_upload(force=True) as batch:
+        for name, path in files.items():
+            batch.put_file(path, f"{shelf.path}/{RunFolder(Path()).borrowed.name}/{name}")
+
+
+def _bring(shelf: Shelf, folder: RunFolder, progress: Progress) -> None:
+    """What the stage left in its folder."""
+    made = [name for name in shelf.files() if name.startswith(f"{folder.demo.name}/")]
+    with progress.task("files from Modal", len(made), unit="files") as task:
+        for name in made:
+            data = shelf.read(name) or b""
+            write_durably(inside(folder.root, name), lambda stream, data=data: stream.write(data))  # type: ignore[misc]
+            task.advance()

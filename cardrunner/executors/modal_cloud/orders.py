@@ -1,0 +1,163 @@
+"""What travels to a container: the run as it was launched, as plain JSON that Modal keeps and nobody edits."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from cardrunner.errors import IntegrityError, NameTaken
+from cardrunner.runs.files import explained, write_durably
+from cardrunner.runs.folder import RunFolder
+from cardrunner.runs.jsonl import append_line, line_of, parse_line
+from cardrunner.runs.records import Elsewhere, LaunchRecord, Record
+
+
+class Order(Record):
+    """One submission of a run. The same one is given to every attempt that Modal makes of it."""
+
+    run: str
+    volume: str
+    path: str
+    """The run's folder on the volume, such as ``/checkpoints/policy-22k``."""
+    submission: str
+    app: str
+    files: dict[str, str]
+    """Everything that the launch wrote, by its path in the run folder."""
+    events: tuple[str, ...]
+    """The ledger's lines as they are known here."""
+    follows: str | None = None
+    """The submission before this one, which is known to be over."""
+    retries: int
+    """How often Modal starts an attempt again that says it failed."""
+
+
+def order_of(folder: RunFolder, record: Elsewhere, *, app: str, retries: int = 0, follows: str | None = None) -> Order:
+    """The run in a folder, as it is submitted; see `Order`.
+
+    Raises:
+        IntegrityError: a file of the launch is not text any more.
+        EnvironmentFailed: one cannot be read.
+    """
+    return Order(
+        run=folder.name,
+        volume=record.volume,
+        path=record.path,
+        submission=record.submission,
+        app=app,
+        files=frozen_texts(folder),
+        events=ledger_lines(folder.ledger),
+        follows=follows,
+        retries=retries,
+    )
+
+
+def frozen_texts(folder: RunFolder) -> dict[str, str]:
+    """The files of the launch, by their path in the folder.
+
+    Raises:
+        IntegrityError: one is not text any more.
+        EnvironmentFailed: one cannot be read.
+    """
+    return {path.relative_to(folder.root).as_posix(): _text(path) for path in folder.frozen}
+
+
+def check_same(folder: RunFolder, files: Mapping[str, str], *, where: str) -> None:
+    """Hold a run folder against what was launched, byte for byte.
+
+    Args:
+        folder: what is found.
+        files: what was launched.
+        where: how people call the folder.
+
+    Raises:
+        NameTaken: it is another run of that name.
+        IntegrityError: it is this run, and somebody changed, added or removed a file of the launch.
+    """
+    found = frozen_texts(folder)
+    name = folder.launch.name
+    if found.get(name) != files.get(name):
+        raise NameTaken(
+            f"{where} holds another run{_launched(found.get(name))}; move it away, or give the card a new name"
+        )
+    for path in sorted(found.keys() | files.keys()):
+        if found.get(path) != files.get(path):
+            raise IntegrityError(
+                f"{where}/{path} is not what was launched, it was {_change(path, found, files)}; "
+                "put the launched one back"
+            )
+
+
+def write_files(folder: RunFolder, files: Mapping[str, str]) -> None:
+    """Write the files of a launch; the launch record, without which a folder is no run, comes last.
+
+    Raises:
+        IntegrityError: a path leaves the folder.
+        EnvironmentFailed: the disk is full, read-only or failing.
+    """
+    for path in sorted(files, key=lambda path: path == folder.launch.name):
+        target = folder.root / path
+        if not target.resolve().is_relative_to(folder.root.resolve()):
+            raise IntegrityError(f"{path} leaves the run folder")
+        data = files[path].encode()
+        write_durably(target, lambda stream, data=data: stream.write(data))  # type: ignore[misc]
+
+
+def missing_lines(lines: Iterable[str], known: Iterable[str]) -> Iterator[str]:
+    """The lines of one ledger that another does not have, in their order; alike is what this side would write alike."""
+    there = Counter(map(_rewritten, known))
+    for line in lines:
+        if there[key := _rewritten(line)]:
+            there[key] -= 1
+        else:
+            yield line
+
+
+def _rewritten(line: str) -> bytes:
+    return line_of(parse_line(line.encode()) or {})
+
+
+def ledger_lines(path: Path) -> tuple[str, ...]:
+    """The whole lines of a ledger; none when there is none.
+
+    Raises:
+        EnvironmentFailed: it cannot be read.
+    """
+    if not path.exists():
+        return ()
+    with explained(path, "read"):
+        return whole_lines(path.read_bytes())
+
+
+def whole_lines(data: bytes) -> tuple[str, ...]:
+    """The lines of JSON in some bytes, without those that are torn."""
+    return tuple(line.decode() for line in data.split(b"\n") if line and parse_line(line) is not None)
+
+
+def append_lines(path: Path, lines: Iterable[str]) -> None:
+    """Add events that somebody else recorded; see `Ledger.append`."""
+    for line in lines:
+        row = parse_line(line.encode())
+        if row is not None:
+            append_line(path, row, durable=True)
+
+
+def _text(path: Path) -> str:
+    with explained(path, "read"):
+        data = path.read_bytes()
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise IntegrityError(f"{path} is not UTF-8 text any more; put the launched file back") from None
+
+
+def _launched(text: str | None) -> str:
+    try:
+        launch = LaunchRecord.model_validate_json(text or "")
+    except ValueError:
+        return ""
+    return f", launched at {launch.created} from a card with the digest {launch.card_digest[:12]}"
+
+
+def _change(path: str, found: Mapping[str, str], files: Mapping[str, str]) -> str:
+    return "removed" if path not in found else "added" if path not in files else "changed"

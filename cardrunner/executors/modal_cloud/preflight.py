@@ -1,0 +1,234 @@
+"""Whether Modal would take a run: everything that can be asked without a container, cheapest first."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import difflib
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import urlparse
+
+import modal
+from modal import exception
+from modal.config import config
+
+from cardrunner.card.schema.card import Card
+from cardrunner.card.schema.infra import ModalInfra
+from cardrunner.contracts import Fact
+from cardrunner.errors import EnvironmentFailed, IntegrityError, NameTaken
+from cardrunner.executors.modal_cloud.advice import TOKEN, advised, words
+from cardrunner.executors.modal_cloud.app import infra_of
+from cardrunner.executors.modal_cloud.volumes import Shelf
+from cardrunner.runs.folder import RunFolder
+from cardrunner.units import format_bytes, format_hourly_rate, rounding_of
+
+CONNECT_SECONDS = 5.0
+"""How long to wait for a connection to Modal's server; the SDK alone would try for a minute."""
+HELLO_SECONDS = 30.0
+"""How long a server that takes the connection may be mute; the SDK alone would try for many minutes."""
+WANDB_KEY = "WANDB_API_KEY"
+
+
+def look(card: Card, run: str) -> Iterator[Fact]:
+    """What was asked and found, step by step; stops at the first thing that would stop a launch.
+
+    Args:
+        card: the card.
+        run: the run's name.
+
+    Raises:
+        EnvironmentFailed: no token, no server, no such volume, data file or secret.
+        IntegrityError: a data file has another size than the card says.
+        NameTaken: the volume has a run of this name.
+    """
+    infra = infra_of(card)
+    yield reach()
+    volume = find_volume(infra.volume)
+    yield Fact(name=f"volume {infra.volume}", expected="there", actual="there", ok=True)
+    yield from data_facts(card, volume)
+    check_free(Shelf(volume, infra.folder_of(run)), run, infra.volume)
+    yield from secret_facts(infra)
+    yield from rate_facts(infra)
+
+
+def why_mute() -> str | None:
+    """Why Modal cannot even be asked from here; no connection is opened."""
+    for names in (("token_id", "token_secret"), ("oauth_refresh_token", "oauth_client_id")):
+        with contextlib.suppress(KeyError):  # an SDK that does not know the setting
+            if all(config.get(name) for name in names):
+                return None
+    return f"there is no Modal token here; {TOKEN}"
+
+
+def reach() -> Fact:
+    """Modal answers, and knows the token.
+
+    Raises:
+        EnvironmentFailed: it does not.
+    """
+    if (why := why_mute()) is not None:
+        raise EnvironmentFailed(why)
+    server = urlparse(str(config.get("server_url")))
+    knock(server.hostname or "", server.port or (443 if server.scheme == "https" else 80))
+    _greet(server.netloc)
+    return Fact(name="Modal", expected="answers", actual=f"answers at {server.hostname}", ok=True)
+
+
+def knock(host: str, port: int) -> None:
+    """Whether somebody answers there at all.
+
+    Raises:
+        EnvironmentFailed: nobody does within `CONNECT_SECONDS`.
+    """
+    try:
+        socket.create_connection((host, port), timeout=CONNECT_SECONDS).close()
+    except OSError as error:
+        raise EnvironmentFailed(
+            f"Modal does not answer at {host}:{port} ({error.strerror or error}); look at the network and at "
+            "status.modal.com"
+        ) from None
+
+
+def _greet(server: str) -> None:
+    """Hold the token against the server, which may turn out to be none.
+
+    Raises:
+        EnvironmentFailed: it refuses the token, or never says a word.
+    """
+    with advised("use Modal"), ThreadPoolExecutor(1) as apart:  # whoever calls may have an event loop of its own
+        try:
+            apart.submit(asyncio.run, _hello(modal.Client.from_env())).result()
+        except TimeoutError:
+            raise EnvironmentFailed(
+                f"Modal took the connection to {server} and said nothing for {HELLO_SECONDS:g} s; look at proxies "
+                "between here and there, and at status.modal.com"
+            ) from None
+
+
+async def _hello(client: modal.Client) -> None:
+    await asyncio.wait_for(client.hello.aio(), HELLO_SECONDS)  # type: ignore[no-untyped-call]
+
+
+def find_volume(name: str) -> modal.Volume:
+    """A volume that exists; it is never made, since that would hide a slip in its name.
+
+    Raises:
+        EnvironmentFailed: there is none of this name.
+    """
+    volume = modal.Volume.from_name(name)
+    with advised(f"open the volume {name}"):
+        try:
+            return volume.hydrate()
+        except exception.NotFoundError:
+            near = difflib.get_close_matches(name, _volume_names(), n=1)
+    guess = (
+        f'did you mean "{near[0]}"?' if near else f"make it with `modal volume create {name}`, or correct infra.volume"
+    )
+    raise EnvironmentFailed(f"infra.volume: there is no volume {name} in this Modal workspace; {guess}")
+
+
+def _volume_names() -> list[str]:
+    try:
+        return [volume.name for volume in modal.Volume.objects.list() if volume.name]
+    except exception.Error:
+        return []
+
+
+def data_facts(card: Card, volume: modal.Volume) -> Iterator[Fact]:
+    """The card's data files on the volume, and their sizes.
+
+    Raises:
+        EnvironmentFailed: one is not there.
+        IntegrityError: one has another size than the card says.
+    """
+    if card.data.is_synthetic:
+        return
+    root, total = Shelf(volume, ""), 0
+    for entry in card.data.source:
+        with advised(f"look at {entry.path} on the volume"):
+            size = root.size(entry.path.strip("/"))
+        if size is None:
+            raise EnvironmentFailed(
+                f"data.source: {entry.path} is not on the volume {volume.name}; "
+                "`cardrunner upload FILE CARD` puts it there"
+            )
+        total += size
+        yield _size_fact(entry.path, entry.size, size)
+    yield _size_fact("data.size", card.data.size, total)
+
+
+def _size_fact(name: str, expected: int | None, found: int) -> Fact:
+    actual = f"{format_bytes(found)} ({found} bytes)"
+    if expected is not None and abs(found - expected) > rounding_of(float(expected)):
+        raise IntegrityError(f"{name} has {actual} on the volume, the card says {format_bytes(expected)}")
+    return Fact(name=name, expected=None if expected is None else format_bytes(expected), actual=actual, ok=True)
+
+
+def check_free(shelf: Shelf, run: str, volume: str) -> None:
+    """Whether a run's folder may be made on the volume.
+
+    Raises:
+        NameTaken: something is there.
+    """
+    with advised(f"look at {shelf.path} on the volume"):
+        files = shelf.files()
+    if RunFolder(Path()).launch.name in files:
+        raise NameTaken(
+            f"the volume {volume} has a run {run} already, in {shelf.path}; watch it with `cardrunner attach {run}`, "
+            "or give the card a new name and have it signed"
+        )
+    if files:
+        raise NameTaken(f"{shelf.path} on the volume {volume} holds something that is no run; move it away")
+
+
+def secret_facts(infra: ModalInfra) -> Iterator[Fact]:
+    """The card's secrets, and the key that the tracker needs in one of them.
+
+    Raises:
+        EnvironmentFailed: a secret is not there, or none has the key.
+    """
+    for name in infra.secrets:
+        with advised(f"find the secret {name} (infra.secrets)"):
+            modal.Secret.from_name(name).hydrate()
+        yield Fact(name=f"secret {name}", expected="there", actual="there", ok=True)
+    if infra.tracking.wandb is not None and infra.secrets:
+        yield _with_key(infra)
+
+
+def _with_key(infra: ModalInfra) -> Fact:
+    problem = ""
+    for name in infra.secrets:
+        try:
+            modal.Secret.from_name(name, required_keys=[WANDB_KEY]).hydrate()
+        except exception.NotFoundError as error:
+            problem = words(error)
+        else:
+            return Fact(name=WANDB_KEY, expected="in a secret", actual=f"in {name}", ok=True)
+    raise EnvironmentFailed(
+        f"infra.secrets: none of {', '.join(infra.secrets)} has the key {WANDB_KEY}, which infra.tracking.wandb needs "
+        f"({problem}); add it with `modal secret create --force {infra.secrets[0]} {WANDB_KEY}=...`"
+    )
+
+
+def rate_facts(infra: ModalInfra) -> Iterator[Fact]:
+    """What Modal asks for the GPU now, where it says so; a difference is a warning."""
+    try:
+        rates = dict(modal.Workspace.from_context().billing.rates())
+    except (exception.Error, AttributeError, ConnectionError):
+        return  # worth knowing, but no reason to stop
+    wanted = infra.gpu.lower().replace("-", "_").rstrip("!+")
+    found = next((float(rate) for name, rate in rates.items() if name.lower().replace("-", "_").endswith(wanted)), None)
+    if found is None or infra.price is None:
+        return
+    agrees = abs(found - infra.price) <= 0.05 * infra.price
+    yield Fact(
+        name=f"price of {infra.gpu}",
+        expected=format_hourly_rate(infra.price),
+        actual=format_hourly_rate(found),
+        ok=agrees,
+        severity="warning",
+        note=None if agrees else "the card's price is what cost and budget are counted with",
+    )

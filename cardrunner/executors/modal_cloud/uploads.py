@@ -1,0 +1,95 @@
+"""Files for a volume: put there whole, once, with their digest known before."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import modal
+
+from cardrunner.contracts import Progress
+from cardrunner.errors import EnvironmentFailed, IntegrityError, UsageError
+from cardrunner.executors.modal_cloud.advice import advised
+from cardrunner.executors.modal_cloud.preflight import find_volume, reach
+from cardrunner.executors.modal_cloud.volumes import Shelf
+from cardrunner.runs.files import explained
+
+_BLOCK = 4 << 20
+
+
+def put(file: Path, *, volume: str, path: str, sha256: str | None, force: bool, progress: Progress) -> str:
+    """Put a file on a volume.
+
+    The SDK sends bytes by their digests, so that what an interrupted upload has sent already is not sent again.
+
+    Args:
+        file: the file here.
+        volume: where it goes.
+        path: its place there.
+        sha256: what its digest has to be; None where nobody says.
+        force: replace what is there.
+        progress: where to show it.
+
+    Returns:
+        its sha256.
+
+    Raises:
+        UsageError: another file is there.
+        IntegrityError: the file has another digest; nothing was sent.
+        EnvironmentFailed: Modal cannot be reached, or refuses.
+    """
+    reach()
+    shelf = Shelf(find_volume(volume), str(PurePosixPath(path).parent))
+    name, size = PurePosixPath(path).name, file.stat().st_size
+    with advised(f"look at {path} on the volume {volume}"):
+        there = shelf.size(name)
+    if there is not None and not force:
+        raise UsageError(
+            f"{path} is on the volume {volume} already, with {there} bytes (this file has {size}); --force replaces it"
+        )
+    digest = _digest(file, progress)
+    if sha256 not in (None, digest):
+        raise IntegrityError(f"{file}: its sha256 is {digest}, the card says {sha256}; nothing was sent")
+    bar = progress.task(f"{file.name} to the volume {volume}", size, unit="B")
+    with bar as task, advised(f"upload {file}"), _batch(shelf.volume, task.advance) as batch:
+        batch.put_file(file, path)
+    with advised(f"look at {path} on the volume {volume}"):
+        if (found := shelf.size(name)) != size:
+            raise EnvironmentFailed(
+                f"{path} has {found} bytes on the volume {volume}, {file} has {size}; upload it again"
+            )
+    return digest
+
+
+def _digest(file: Path, progress: Progress) -> str:
+    digest = hashlib.sha256()
+    bar = progress.task(f"sha256 of {file.name}", file.stat().st_size, unit="B")
+    with explained(file, "read"), file.open("rb") as stream, bar as task:
+        while block := stream.read(_BLOCK):
+            digest.update(block)
+            task.advance(len(block))
+    return digest.hexdigest()
+
+
+def _batch(volume: modal.Volume, advance: Callable[[int], object]) -> AbstractContextManager[Any]:
+    """A batch that says how far it is, as the one of the SDK's own command does; a silent one where it cannot."""
+
+    def told(task_id: object = None, advance_by: float | None = None, **more: Any) -> object:
+        amount = more.get("advance", advance_by)
+        if amount:
+            advance(int(amount))
+        return task_id or more.get("name")
+
+    try:
+        from modal.volume import AbstractVolumeUploadContextManager
+
+        metadata: Any = volume._get_metadata()
+        batch: AbstractContextManager[Any] = AbstractVolumeUploadContextManager.resolve(
+            metadata.version, volume.object_id, volume.client, progress_cb=told, force=True
+        )
+    except (ImportError, AttributeError, TypeError):
+        return volume.batch_upload(force=True)
+    return batch

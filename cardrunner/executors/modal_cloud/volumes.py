@@ -1,0 +1,134 @@
+"""Folders on a volume, as one sees them from outside a container: listed, read and written through the API."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+import modal
+from modal.exception import NotFoundError
+
+from cardrunner.errors import EnvironmentFailed
+from cardrunner.runs.files import explained, flush_folder
+
+TRIES = 3
+"""How often a file is read until it is what it should be."""
+
+
+class Stamp(NamedTuple):
+    """A file as the volume lists it."""
+
+    size: int
+    mtime: int
+    """Seconds since 1970, by the service's clock."""
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """A folder on a volume.
+
+    Whatever the SDK raises leaves from here as it is; see `cardrunner.executors.modal_cloud.advice`.
+    """
+
+    volume: modal.Volume
+    path: str
+
+    def files(self) -> Mapping[str, Stamp]:
+        """Every file below it, by its path from here; none when there is no such folder."""
+        try:
+            entries = self.volume.listdir(self.path, recursive=True)
+        except NotFoundError:
+            return {}
+        root = PurePosixPath(self.path.strip("/"))
+        return {
+            str(PurePosixPath(entry.path).relative_to(root)): Stamp(entry.size, entry.mtime)
+            for entry in entries
+            if entry.type.name == "FILE" and PurePosixPath(entry.path).is_relative_to(root)
+        }
+
+    def size(self, name: str) -> int | None:
+        """Bytes of a file; None when it is not there."""
+        try:
+            entries = self.volume.listdir(f"{self.path}/{name}")
+        except NotFoundError:
+            return None
+        return next((entry.size for entry in entries if entry.type.name == "FILE"), None)
+
+    def has(self, name: str) -> bool:
+        """Whether a file is there."""
+        return self.size(name) is not None
+
+    def read(self, name: str) -> bytes | None:
+        """A small file; None when it is not there."""
+        try:
+            return b"".join(self.volume.read_file(f"{self.path}/{name}"))
+        except FileNotFoundError:
+            return None
+
+    def write(self, name: str, data: bytes) -> None:
+        """Put a small file there, in place of what there is."""
+        with self.volume.batch_upload(force=True) as batch:
+            batch.put_file(io.BytesIO(data), f"{self.path}/{name}")
+
+    def remove(self, name: str) -> None:
+        """Remove a file; harmless when it is gone."""
+        try:
+            self.volume.remove_file(f"{self.path}/{name}")
+        except FileNotFoundError:
+            return
+
+    def download(self, name: str, target: Path, *, size: int, sha256: str, advance: Callable[[int], object]) -> None:
+        """Bring a file here. The target is only there when its bytes are the right ones.
+
+        Args:
+            name: the file.
+            target: where it goes; until it is whole and right it is called ``.NAME.part``.
+            size: its bytes.
+            sha256: theirs.
+            advance: told of bytes as they come; of negative ones where it has to begin again.
+
+        Raises:
+            EnvironmentFailed: it never came whole, or the disk here refuses.
+        """
+        part = target.with_name(f".{target.name}.part")
+        found = "nothing"
+        with explained(target, "write"):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                for _ in range(TRIES):
+                    came, digest = self._copy(name, part, advance)
+                    if (came, digest) == (size, sha256):
+                        part.replace(target)
+                        flush_folder(target.parent)
+                        return
+                    advance(-came)
+                    found = f"{came} bytes with sha256 {digest[:12]}"
+            finally:
+                part.unlink(missing_ok=True)
+        raise EnvironmentFailed(
+            f"{self.path}/{name} came {TRIES} times as {found}, and the manifest says {size} bytes with sha256 "
+            f"{sha256[:12]}; try again later, nothing was replaced here"
+        )
+
+    def _copy(self, name: str, part: Path, advance: Callable[[int], object]) -> tuple[int, str]:
+        digest, came = hashlib.sha256(), 0
+        with part.open("wb") as out:
+            for block in self._blocks(name):
+                out.write(block)
+                digest.update(block)
+                came += len(block)
+                advance(len(block))
+            out.flush()
+            os.fsync(out.fileno())
+        return came, digest.hexdigest()
+
+    def _blocks(self, name: str) -> Iterator[bytes]:
+        try:
+            yield from self.volume.read_file(f"{self.path}/{name}")
+        except FileNotFoundError:
+            return

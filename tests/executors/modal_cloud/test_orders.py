@@ -1,0 +1,102 @@
+"""What travels to a container, and how it is held against what is found there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cardrunner.errors import CardrunnerError, IntegrityError, NameTaken
+from cardrunner.executors.modal_cloud.orders import (
+    append_lines,
+    check_same,
+    frozen_texts,
+    ledger_lines,
+    missing_lines,
+    write_files,
+)
+from cardrunner.runs.folder import RunFolder
+
+
+@pytest.fixture
+def launched(toy_run: Callable[..., Any]) -> RunFolder:
+    folder: RunFolder = toy_run().folder
+    return folder
+
+
+def test_the_files_of_a_launch_come_back_byte_for_byte(launched: RunFolder, tmp_path: Path) -> None:
+    files = json.loads(json.dumps(frozen_texts(launched)))  # as JSON
+    there = RunFolder(tmp_path / "there")
+    write_files(there, files)
+    assert frozen_texts(there) == files
+    check_same(there, files, where="/checkpoints/toy-run")
+    assert there.card_yaml.read_bytes() == launched.card_yaml.read_bytes()
+
+
+HARMS: dict[str, tuple[Callable[[RunFolder], object], type[CardrunnerError], str]] = {
+    "changed": (lambda run: run.approvals.write_text("[]"), IntegrityError, "approvals.json is not what was launched"),
+    "removed": (
+        lambda run: run.approvals.unlink(),
+        IntegrityError,
+        "approvals.json is not what was launched, it was rem",
+    ),
+    "added": (
+        lambda run: run.checks.write_text("{}"),
+        IntegrityError,
+        "checks.json is not what was launched, it was add",
+    ),
+    "not text": (
+        lambda run: run.card_yaml.write_bytes(b"\xff"),
+        IntegrityError,
+        "card.yaml is not UTF-8 text any more",
+    ),
+    "another run": (lambda run: run.launch.write_text("{}"), NameTaken, "/runs/x holds another run; move it away"),
+}
+
+
+@pytest.mark.parametrize("harm", HARMS)
+def test_a_folder_that_is_not_what_was_launched_is_refused(launched: RunFolder, harm: str) -> None:
+    act, kind, words = HARMS[harm]
+    launched.approvals.write_text('[{"id": "mattie"}]')
+    files = frozen_texts(launched)
+    act(launched)
+    with pytest.raises(kind) as refused:
+        check_same(launched, files, where="/runs/x")
+    assert words in str(refused.value)
+
+
+def test_another_run_of_that_name_is_named_by_its_digest(launched: RunFolder) -> None:
+    files = frozen_texts(launched)
+    launched.launch.write_text(launched.launch.read_text().replace("2026-03-01", "2026-03-02"))
+    with pytest.raises(NameTaken, match=r"holds another run, launched at 2026-03-02T12:00:00.000Z from a card with"):
+        check_same(launched, files, where="/runs/x")
+
+
+def test_a_path_that_leaves_the_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(IntegrityError, match="leaves the run folder"):
+        write_files(RunFolder(tmp_path / "there"), {"../outside.json": "{}"})
+    assert not (tmp_path / "outside.json").exists()
+
+
+def test_two_ledgers_grow_together_in_the_order_in_which_things_were_learned(tmp_path: Path) -> None:
+    here, there = tmp_path / "here.jsonl", tmp_path / "there.jsonl"
+    append_lines(here, ['{"event": "created"}', '{"event": "submitted"}', '{"event": "job"}'])
+    append_lines(there, ['{"event": "created"}', '{"event": "submitted"}', '{"event": "attempt_started"}'])
+    append_lines(here, missing_lines(ledger_lines(there), ledger_lines(here)))
+    events = [json.loads(line)["event"] for line in ledger_lines(here)]
+    assert events == ["created", "submitted", "job", "attempt_started"]
+    assert not list(missing_lines(ledger_lines(there), ledger_lines(here)))
+
+
+def test_the_same_event_twice_is_two_events(tmp_path: Path) -> None:
+    twice = ['{"event": "note"}', '{"event": "note"}']
+    assert list(missing_lines(twice, twice[:1])) == twice[:1]
+
+
+def test_a_torn_line_is_no_event(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    path.write_text('{"event": "created"}\n{"event": "sub')
+    assert ledger_lines(path) == ('{"event": "created"}',)
