@@ -24,7 +24,7 @@ from cardrunner.gate.clock import behind
 from cardrunner.gate.ssh.revoked_keys import revoked_since
 from cardrunner.plan import Planned, executor_of, plan_card
 from cardrunner.plan.money_text import worst_case
-from cardrunner.redaction import found_in
+from cardrunner.redaction import secret_in
 from cardrunner.remote import discard_unstarted
 from cardrunner.runs.clock import utc_now
 from cardrunner.runs.create import create_run
@@ -94,7 +94,8 @@ def admit(planned: Planned, options: LaunchOptions) -> RunFolder:
     folder = RunFolder.of(options.runs or planned.workspace.runs, planned.plan.run)
     if os.path.lexists(folder.root):
         raise NameTaken(_why_taken(folder, planned.loaded.card))
-    _refuse_secrets(planned)
+    if (problem := secret_in(planned.loaded.files)) is not None:
+        raise UsageError(problem)
     executor = registry.executor(planned.plan.executor)
     if isinstance(executor, FarExecutor):
         for _ in executor.look(planned.loaded.card, folder.name):
@@ -191,20 +192,6 @@ def _refuse_spent(folder: RunFolder, status: Status) -> None:
 def _goes_on_alone(card: Card) -> bool:
     """Whether the card says that nobody stays with the run once it trains."""
     return isinstance(card.infra, ModalInfra) and card.infra.detach
-
-
-def _refuse_secrets(planned: Planned) -> None:
-    """A card is copied to run folders, results and trackers; a secret in it would be everywhere."""
-    for name, data in (
-        (str(planned.loaded.path), planned.loaded.data),
-        *((b.file, b.data) for b in planned.loaded.bases),
-    ):
-        for number, line in enumerate(data.decode(errors="replace").splitlines(), 1):
-            if (variable := found_in(line)) is not None:
-                raise UsageError(
-                    f"{name}:{number}: holds the value of the environment variable {variable}; a card never holds a "
-                    f"secret: take it out, and change the secret if others have seen the card"
-                )
 
 
 def _checks(planned: Planned, progress: Progress) -> ChecksRecord:

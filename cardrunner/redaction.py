@@ -11,7 +11,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, TextIO, cast
@@ -72,6 +72,25 @@ def found_in(text: str) -> str | None:
     pattern, names = _pattern(_fingerprint())
     match = pattern.search(text) if pattern is not None else None
     return names[match[0]] if match else None
+
+
+def secret_in(files: Iterable[tuple[str, bytes]]) -> str | None:
+    """Why a card must not go further: it is copied to run folders, results and trackers, and a secret with it.
+
+    Args:
+        files: of the card, by name.
+
+    Returns:
+        a sentence with file, line and variable; None when none holds the value of a secret.
+    """
+    for name, data in files:
+        for number, line in enumerate(data.decode(errors="replace").splitlines(), 1):
+            if (variable := found_in(line)) is not None:
+                return (
+                    f"{name}:{number}: holds the value of the environment variable {variable}; a card never holds a "
+                    f"secret: take it out, and change the secret if others have seen the card"
+                )
+    return None
 
 
 @contextmanager

@@ -81,12 +81,17 @@ def test_a_planted_secret_is_in_no_file_and_no_output(make_card: MakeCard, zygot
     assert {path.parent.name for path in contents if "tfevents" in path.name or path.suffix == ".wandb"} or not TRACKERS
 
 
-def test_a_card_that_holds_a_secret_is_not_launched_and_the_value_is_not_repeated(
-    make_card: MakeCard, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("words", [("launch",), ("sign", "--as", "ada", "--yes")], ids=["launch", "sign"])
+def test_a_card_that_holds_a_secret_is_neither_signed_nor_launched_and_the_value_is_not_repeated(
+    words: tuple[str, ...],
+    make_card: MakeCard,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("MY_SERVICE_TOKEN", "planted-in-the-card")
     card = make_card({"goal": "Find out with planted-in-the-card."})
-    assert main(["launch", str(card)]) == 2
+    assert main([words[0], str(card), *words[1:]]) == 2
     said = capsys.readouterr().err
     assert "toy-run.yaml:6: holds the value of the environment variable MY_SERVICE_TOKEN" in said
     assert "planted" not in said

@@ -59,6 +59,11 @@ class LoadedCard:
         """The exact bytes of the cards that it extends, as `load_card_bytes` takes them."""
         return tuple(base.data for base in self.bases)
 
+    @property
+    def files(self) -> tuple[tuple[str, bytes], ...]:
+        """Every file that it comes from, by name: its own first."""
+        return (str(self.path), self.data), *((base.file, base.data) for base in self.bases)
+
     def value(self) -> dict[str, object]:
         """The effective card as read."""
         if not self.bases:

@@ -22,6 +22,7 @@ from cardrunner.gate.findings import Finding
 from cardrunner.gate.policies import POLICIES, Hand, Policy
 from cardrunner.gate.signed_content import changes_since, encode_signed_content, signed_content_path
 from cardrunner.gate.statement import find_reviewer, make_statement
+from cardrunner.redaction import secret_in
 from cardrunner.runs.files import explained, write_together
 from cardrunner.workspace import Workspace
 
@@ -51,6 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Show what is signed, ask, and write the signature: 0 when it stands, 3 when it was not made."""
     loaded = load_card(args.card, registry.workload_spec)
+    if (problem := secret_in(loaded.files)) is not None:
+        raise UsageError(problem)
     workspace = Workspace.around(loaded.path)
     case = gate_case(loaded, workspace)
     policy = _policy(loaded, args.key)
