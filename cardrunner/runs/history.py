@@ -73,6 +73,10 @@ class HistoryRow(Record):
         names = [name for name in self.metrics if self.kind == "train" or name.startswith("val_")]
         return ", ".join(f"{name} {self.metrics[name]:.4g}" for name in names[:most])
 
+    def headline(self, epochs: int) -> str:
+        """A validation as a line of a log or a screen; `epochs` are those of the card."""
+        return f"epoch {self.epoch}/{epochs}: {self.summary()}"
+
 
 @dataclass(frozen=True)
 class History:

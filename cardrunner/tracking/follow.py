@@ -121,7 +121,7 @@ class _Screen:
             if row.step in self.shown:
                 return
             self.shown.add(row.step)
-            self.progress.note(f"epoch {row.epoch}/{self.epochs}: {row.summary()}")
+            self.progress.note(row.headline(self.epochs))
         self.watched.take(row)
 
 

@@ -22,6 +22,7 @@ from cardrunner.runs.history import HistoryRow
 from cardrunner.runs.pulse import PulseBody, read_pulse
 from cardrunner.runs.records import LoadRecord, find_record
 from cardrunner.runs.status import metered_seconds
+from cardrunner.runs.verdicts import verdict_line
 from cardrunner.runs.watched import RuleRows, baselines_of
 
 _WINDOW_SECONDS = 60.0
@@ -75,7 +76,9 @@ class Watched:
                 return f"trains: step {event.get('step')}, {_figures(event)}"
             case "tracker":
                 return _tracker(event)
-            case "warning" | "verdict" | "projected_overrun":
+            case "verdict":
+                return verdict_line(dict(event), self.loaded.card.kill_thresholds)
+            case "warning" | "projected_overrun":
                 return f"{event.get('action', 'warning')}: {event.get('message')}"
             case "restarted":
                 return f"restarted with {event.get('set')}: {event.get('reason')}"

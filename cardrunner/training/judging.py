@@ -15,6 +15,7 @@ from cardrunner.kill_rules import Row, Verdict, Watched, judge, judge_event
 from cardrunner.runs.context import RunContext
 from cardrunner.runs.history import HistoryRow
 from cardrunner.runs.ledger import Event
+from cardrunner.runs.verdicts import verdict_line, verdict_sentence
 from cardrunner.runs.watched import RuleRows, baselines_of
 from cardrunner.training.group import GroupOutOfMemory
 from cardrunner.training.loop import Cursor
@@ -150,11 +151,11 @@ class Judge:
 
     def _record(self, event: Event) -> None:
         self.ctx.ledger.append("verdict", attempt=self.ctx.attempt, **event)
-        self.ctx.progress.note(f"{event['action']}: {_sentence(event)}")
+        self.ctx.progress.note(verdict_line(event, self.rules))
         self._known.add(event)
 
     def _ending(self, event: Event, *, can_go_on: bool) -> CardrunnerError | None:
-        sentence = _sentence(event)
+        sentence = verdict_sentence(event)
         match event["action"]:
             case "warn":
                 return None
@@ -179,8 +180,3 @@ def judge_out_of_memory(ctx: RunContext, error: GroupOutOfMemory) -> CardrunnerE
 
 def _place(event: Event) -> Place:
     return event["rule"], event.get("kind", "validation"), event["step"]
-
-
-def _sentence(event: Event) -> str:
-    told = event["message"].startswith(event["condition"])  # an event's message says it all
-    return str(event["message"] if told else f"{event['condition']}: {event['message']}")

@@ -184,7 +184,10 @@ class Session:
         trained, wait = self.trainer.epoch_meter.figures(), self.trainer.feed.wait_seconds
         figures = Figures({**trained.weighted, **measured.weighted}, {**trained.per_batch, **measured.per_batch})
         seconds = None if began is None else time.monotonic() - began
-        return self.rows.write("validation", self.trainer.cursor, figures, wait_seconds=wait, epoch_seconds=seconds)
+        row = self.rows.write("validation", self.trainer.cursor, figures, wait_seconds=wait, epoch_seconds=seconds)
+        if self.group.leads:
+            self.ctx.progress.note(row.headline(self.training.epochs))
+        return row
 
     def end_epoch(self, row: HistoryRow) -> None:
         """Judge, save and record; then end the run if something asks for it."""

@@ -262,3 +262,17 @@ def test_status_lists_every_run(make_card: MakeCard, tmp_path: Path, capsys: pyt
     assert main(["status", "toy-run", *at]) == 0
     assert "signed by mattie" in capsys.readouterr().out
     assert main(["logs", "toy-run", *at]) == 0
+
+
+def test_the_log_of_the_worker_tells_validations_and_verdicts_as_the_screen_does(
+    make_card: MakeCard, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rule = {"metric": "val_loss", "above": 0.01, "action": "warn", "why": "nothing is that good"}
+    assert main(["launch", str(make_card({"training.epochs": 1, "kill_thresholds": [rule]}))]) == 0
+    screen = capsys.readouterr().err
+    assert main(["logs", "toy-run", "--runs", str(tmp_path / "runs")]) == 0
+    log = capsys.readouterr().out
+    for text in (screen, log):
+        assert "epoch 1/1: val_loss/total " in text
+        assert "warn: val_loss > 0.01: val_loss is " in text
+        assert "; why: nothing is that good\n" in text

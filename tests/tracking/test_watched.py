@@ -25,7 +25,7 @@ CHANGES = {
     "infra.price": "$36/h",
     "timing.budget": "$5",
     "kill_thresholds": [
-        {"metric": "val_loss", "above": 2.0, "action": "stop"},
+        {"metric": "val_loss", "above": 2.0, "action": "stop", "why": "it has learned nothing"},
         {"metric": "val_loss", "above": 0.6, "action": "warn"},
         {"metric": "val_loss/total", "not_decreasing_for": "3 epochs", "action": "investigate"},
     ],
@@ -116,6 +116,17 @@ def test_the_thresholds_nearest_to_firing_come_first(run: Watched, clock: list[f
         ),
         ({"event": "tracker", "name": "wandb", "state": "ended"}, None),
         ({"event": "warning", "message": "hot"}, "warning: hot"),
+        (
+            {
+                "event": "verdict", "rule": 0, "action": "stop", "condition": "val_loss > 2",
+                "message": "val_loss is 2.5 at step 8 in epoch 1",
+            },
+            "stop: val_loss > 2: val_loss is 2.5 at step 8 in epoch 1; why: it has learned nothing",
+        ),
+        (
+            {"event": "verdict", "rule": 1, "action": "warn", "condition": "out_of_memory", "message": "out_of_memory at 1"},
+            "warn: out_of_memory at 1",
+        ),
         (
             {"event": "resumed", "file": "checkpoints/s.pt", "epoch": 1, "step": 8},
             "goes on from checkpoints/s.pt, epoch 1, step 8",
