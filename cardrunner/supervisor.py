@@ -1,8 +1,8 @@
 """Beside a local worker, in a session of its own: starts it, waits, and does what is left when it has ended.
 
 ``python -m cardrunner.supervisor FOLDER`` outlives the shell that launched the run. It passes requests on, writes down
-how a worker ended that could not do so itself, starts a crashed one again as ``infra.retries`` allows, and finishes the
-run: download, demo, results card.
+how a worker ended that could not do so itself, ends one that goes on beyond its timeout or budget, starts a crashed one
+again as ``infra.retries`` allows, and finishes the run: download, demo, results card.
 """
 
 from __future__ import annotations
@@ -12,19 +12,25 @@ import importlib
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cardrunner.errors import CardrunnerError, EnvironmentFailed, Interrupted, Terminated
 from cardrunner.executors.local import start_worker
 from cardrunner.redaction import hiding_streams
+from cardrunner.runs import overdue
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.lease import Lease
 from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.losses import MemoryKills, append_end, record_loss
+from cardrunner.runs.status import metered_seconds
 from cardrunner.tracking.progress import NullProgress
+
+if TYPE_CHECKING:
+    from cardrunner.training.limits import Limits
 
 CRASHES = frozenset({CardrunnerError.exit_code, EnvironmentFailed.exit_code})
 """Ends that another attempt may mend: a bug, the environment, a worker that was killed."""
@@ -33,7 +39,6 @@ _SIGNALS: dict[int, CardrunnerError] = {
     signal.SIGTERM: Terminated("ended by SIGTERM"),
 }
 _LONG_STAGES = frozenset({"download", "demo"})
-_IDLE_SECONDS = 30.0
 _PATIENCE = 3
 """Requests until the worker is killed without asking."""
 
@@ -77,11 +82,38 @@ class Supervisor:
 
     def _waited(self, worker: subprocess.Popen[bytes]) -> int:
         """Its exit code; whatever will be needed after it is imported while a longer run gives time for it."""
-        try:
-            return worker.wait(_IDLE_SECONDS)
-        except subprocess.TimeoutExpired:
-            importlib.import_module("cardrunner.finish")
+        began = time.monotonic()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return worker.wait(overdue.GRACE_SECONDS)  # no limit is enforced earlier
+        importlib.import_module("cardrunner.finish")
+        limits = self._limits(time.monotonic() - began)
+        if limits is None or (left := limits.seconds_left) is None:
             return worker.wait()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return worker.wait(max(0.0, left + overdue.GRACE_SECONDS))
+        return self._ended(worker, limits)
+
+    def _limits(self, seconds: float) -> Limits | None:
+        """Of the worker that has run for so long; None for a card that cannot be read, which the worker finds too."""
+        from cardrunner.finish import frozen_card
+        from cardrunner.training.limits import Limits
+
+        with contextlib.suppress(CardrunnerError):
+            metered = max(metered_seconds(self.folder), seconds)
+            return Limits.of(frozen_card(self.folder), attempt_seconds=seconds, metered_seconds=metered)
+        return None
+
+    def _ended(self, worker: subprocess.Popen[bytes], limits: Limits) -> int:
+        """End a worker that has not done so itself at a limit; its exit code."""
+        if (limit := limits.passed()) is not None:
+            with contextlib.suppress(EnvironmentFailed):  # on a full disk it is ended all the same
+                overdue.record_overdue(self.folder, limit)
+        if not self.requests:  # a second request would end it at once, while it may be saving
+            worker.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return worker.wait(overdue.GRACE_SECONDS)
+        worker.kill()
+        return worker.wait()
 
     def _tries_again(self, attempts: int) -> bool:
         """Whether the card has a crashed worker started again; one that never trained would only crash again."""

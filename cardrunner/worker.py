@@ -31,6 +31,7 @@ from cardrunner.runs.interrupts import StopRequest
 from cardrunner.runs.lease import Lease
 from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.outcome import COMPLETED, Outcome, outcome_of
+from cardrunner.runs.overdue import overdue_outcome
 from cardrunner.runs.records import STATE, Environment, LaunchRecord, LoadRecord, Manifest, find_record, read_record
 from cardrunner.tracking.progress import shown
 from cardrunner.tracking.stations import Stations
@@ -86,6 +87,8 @@ def _run(folder: RunFolder, stop: StopRequest, number: int, stations: Stations) 
         run_worker_stages(ctx)
     except BaseException as error:
         outcome = outcome_of(error)
+        if outcome.state == "interrupted":
+            outcome = overdue_outcome(folder, killed=False) or outcome
         _log(folder, traceback.format_exc() if outcome.bug else f"{outcome.state}: {outcome.reason}\n")
         return outcome
     return COMPLETED

@@ -204,3 +204,47 @@ def test_who_ends_the_demo_still_gets_the_results_card_and_finish_does_the_rest(
     assert derive_status(folder).next == "cardrunner finish toy-run"
     assert zygote.command("finish", "toy-run", cwd=tmp_path).wait() == 0
     assert derive_status(folder).next is None
+
+
+@pytest.mark.parametrize(
+    ("limits", "state", "sentence"),
+    [
+        ({"infra.timeout": "2s"}, "timed_out", "the timeout of 2s (infra.timeout) is reached"),
+        (
+            {"infra.price": "$3600/h", "timing.budget": "$2"},
+            "stopped",
+            "the budget of $2.00 (timing.budget) is spent",
+        ),
+    ],
+)
+def test_a_worker_that_hangs_beyond_its_timeout_or_budget_is_ended_and_not_started_again(
+    make_card: MakeCard, zygote: Any, tmp_path: Path, limits: dict[str, str], state: str, sentence: str
+) -> None:
+    quick = "import cardrunner.runs.overdue as o\no.GRACE_SECONDS = 0.5\nfrom cardrunner.main import entry; entry()"
+    card = make_card(LOCAL | {"infra.retries": 2, "training.toy.hang_at": 5} | limits)
+    code, out, err = zygote.code(quick, "launch", card, cwd=tmp_path).finish()
+    folder = run_of(tmp_path)
+    assert (code, out.strip()) == (5, str(folder.results)), err
+    assert f"warning: {sentence} and the worker has not ended by itself; it is asked to save" in err
+    status = derive_status(folder)
+    assert (status.state, status.attempts) == (state, 1)
+    assert status.reason == f"{sentence}; the worker hung and was killed, what it saved before counts"
+    assert sentence in folder.results.read_text()
+
+
+def test_loading_beyond_the_timeout_is_ended_too(make_card: MakeCard, zygote: Any, tmp_path: Path) -> None:
+    slow = """
+import time, cardrunner.runs.overdue as o, cardrunner.stages.load as l
+o.GRACE_SECONDS = 0.5
+def load(self, ctx):
+    while True:
+        time.sleep(0.01)
+        ctx.stop.raise_if_requested()
+l.LoadStage.run = load
+from cardrunner.main import entry; entry()
+"""
+    card = make_card(LOCAL | {"infra.timeout": "2s"})
+    assert zygote.code(slow, "launch", card, cwd=tmp_path).wait() == 5
+    status = derive_status(run_of(tmp_path))
+    ended = "the timeout of 2s (infra.timeout) is reached; the worker ended when its supervisor asked it to"
+    assert (status.state, status.stage, status.reason) == ("timed_out", "load", ended)

@@ -10,6 +10,7 @@ from cardrunner.report.recorded import Recorded
 from cardrunner.report.table import Cell, Table
 from cardrunner.report.thresholds import overrun_sentence, sentence
 from cardrunner.runs.ledger import Event
+from cardrunner.runs.overdue import overdue_sentence
 
 _TOLD: dict[str, Callable[[Event], str | None]] = {
     "warning": lambda event: str(event.get("message")),
@@ -21,6 +22,7 @@ _TOLD: dict[str, Callable[[Event], str | None]] = {
         else None
     ),
     "projected_overrun": overrun_sentence,
+    "overdue": overdue_sentence,
     "restarted": lambda event: f"{event.get('reason')}; went on with {_changes(event)}",
     "acknowledged": lambda event: str(event.get("text")),
     "note": lambda event: str(event.get("text") or event.get("message") or ""),

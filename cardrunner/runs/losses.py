@@ -10,6 +10,7 @@ from pathlib import Path
 from cardrunner.errors import EnvironmentFailed, NameTaken
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.ledger import Ledger
+from cardrunner.runs.overdue import overdue_outcome
 from cardrunner.runs.records import Elsewhere, State, find_record
 from cardrunner.runs.status import LOST_EXIT_CODE, metered_seconds
 
@@ -38,6 +39,8 @@ def record_loss(folder: RunFolder, code: int, *, out_of_memory: bool = False) ->
     if (elsewhere := find_record(folder.elsewhere, Elsewhere)) is not None:
         state: State = "interrupted" if elsewhere.exit_code is None else "failed"
         append_end(folder, state, elsewhere.ending or "nothing more is known of it", code)
+    elif (ended := overdue_outcome(folder, killed=True)) is not None:
+        append_end(folder, ended.state, str(ended.reason), ended.exit_code)
     elif code in ASKED_CODES:
         append_end(folder, "interrupted", "ended at once by a signal, without saving", code)
     elif code > 128:

@@ -19,6 +19,7 @@ from cardrunner.kill_rules.quantities import QUANTITIES, number_text
 from cardrunner.runs.clock import utc_seconds
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.history import HistoryRow
+from cardrunner.runs.overdue import overdue_sentence
 from cardrunner.runs.pulse import PulseBody, read_pulse
 from cardrunner.runs.records import LoadRecord, find_record
 from cardrunner.runs.status import metered_seconds
@@ -80,6 +81,8 @@ class Watched:
                 return verdict_line(dict(event), self.loaded.card.kill_thresholds)
             case "warning" | "projected_overrun":
                 return f"{event.get('action', 'warning')}: {event.get('message')}"
+            case "overdue":
+                return f"warning: {overdue_sentence(dict(event))}"
             case "restarted":
                 return f"restarted with {event.get('set')}: {event.get('reason')}"
             case "resumed":

@@ -39,8 +39,8 @@ class Limits:
         now, timeout, budget = time.monotonic(), card.infra.timeout, card.timing.budget
         rate = cost_of(card, 1.0)
         sentences = (
-            f"the timeout of {format_duration(timeout or 0)} (infra.timeout) is reached; the state is saved",
-            f"the budget of {format_dollars(budget or 0)} (timing.budget) is spent; the state is saved",
+            f"the timeout of {format_duration(timeout or 0)} (infra.timeout) is reached",
+            f"the budget of {format_dollars(budget or 0)} (timing.budget) is spent",
         )
         return cls(
             None
@@ -50,9 +50,19 @@ class Limits:
             sentences,
         )
 
-    def reached(self) -> RunStopped | None:
-        """What ends the run now, if anything does."""
+    @property
+    def seconds_left(self) -> float | None:
+        """Until the first of them; None where there is none."""
+        deadlines = [at for at in (self.timeout_at, self.budget_at) if at is not None]
+        return min(deadlines) - time.monotonic() if deadlines else None
+
+    def passed(self, *, then: str = "") -> RunStopped | None:
+        """The one that is passed now, if any is; `then` ends its sentence."""
         now = time.monotonic()
         if self.timeout_at is not None and now >= self.timeout_at:
-            return TimedOut(self.sentences[0])
-        return RunStopped(self.sentences[1]) if self.budget_at is not None and now >= self.budget_at else None
+            return TimedOut(self.sentences[0] + then)
+        return RunStopped(self.sentences[1] + then) if self.budget_at is not None and now >= self.budget_at else None
+
+    def reached(self) -> RunStopped | None:
+        """What ends the training now, if anything does; the caller saves."""
+        return self.passed(then="; the state is saved")
