@@ -282,6 +282,8 @@ class Snapshot:
     budget: float | None
     thresholds: tuple[str, ...]
     """The kill thresholds that are nearest to firing."""
+    warning: str | None = None
+    """What should worry people now."""
 
 
 class Board(Protocol):

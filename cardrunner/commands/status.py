@@ -66,6 +66,8 @@ def _lines(folder: RunFolder, status: Status) -> Iterator[str]:
     if status.live and (pulse := read_pulse(folder.pulse)) is not None and pulse.attempt == status.attempts:
         ago = max(0.0, time.time() - utc_seconds(pulse.at))
         yield f"  now          epoch {pulse.epoch}, step {pulse.step:,}, {format_duration(ago)} ago"
+    if status.warning:
+        yield f"  warning      {status.warning}"
     yield (
         f"  saved        step {status.last_durable_step}"
         if status.last_durable_step is not None

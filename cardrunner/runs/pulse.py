@@ -44,6 +44,10 @@ class Pulse:
     def __init__(self, path: Path | None, *, attempt: int) -> None:
         self._path, self._attempt, self._due = path, attempt, 0.0
 
+    def restart(self) -> None:
+        """Let the next beat be written, however short ago the last one was."""
+        self._due = 0.0
+
     def beat(self, *, epoch: int, step: int, examples: int, train_seconds: float) -> None:
         """Say where training is, if it is time again."""
         now = time.monotonic()

@@ -16,7 +16,9 @@ from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.history import History, HistoryRow
 from cardrunner.runs.lease import is_live, is_supervised, read_lease
 from cardrunner.runs.ledger import Event, Ledger
+from cardrunner.runs.pulse import read_pulse
 from cardrunner.runs.records import STATE, Elsewhere, LaunchRecord, Manifest, R, Record, State, TrainRecord, find_record
+from cardrunner.runs.silence import silence_warning
 
 START_SECONDS = 60.0
 """How long a submitted worker may take to hold its lease before it counts as lost, where its executor says nothing."""
@@ -56,6 +58,8 @@ class Status(Record):
     """What each tracker last said: name, state, mode, id, where, later."""
     next: str | None = None
     """What one can do now, as a command; None where nothing is left."""
+    warning: str | None = None
+    """What should worry people while it runs."""
 
     @property
     def live(self) -> bool:
@@ -101,6 +105,7 @@ def derive_status(folder: RunFolder, *, now: float | None = None) -> Status:
         results=str(folder.results) if folder.results.exists() else None,
         trackers=tracker_states(seen.events),
         next=_next(folder.name, state, finished=seen.finished),
+        warning=silence_warning(folder.name, seen.silence),
     )
 
 
@@ -235,6 +240,17 @@ class _Seen:
             last = self.attempts[-1]
             return known - last.seconds + max(self.now - utc_seconds(last.started), 0.0)
         return known
+
+    @property
+    def silence(self) -> float:
+        """Seconds since the last sign of life of an attempt that trains now; 0 where none does."""
+        stages = self._named("stage_started", "stage_ended")
+        if self.state[0] != "running" or (stages[-1]["event"], stages[-1]["stage"]) != ("stage_started", "train"):
+            return 0.0
+        signs, attempt, pulse = [str(stages[-1]["at"])], self.attempts[-1].number, read_pulse(self.folder.pulse)
+        signs += [pulse.at] if pulse is not None and pulse.attempt == attempt else []
+        signs += [row.clock.at for row in self.rows[-1:] if row.clock.attempt == attempt]
+        return self.now - utc_seconds(max(signs))
 
     @property
     def updated(self) -> str:

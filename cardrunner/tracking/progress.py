@@ -72,7 +72,7 @@ class _LineBoard:
         self._note, self._due = note, time.monotonic() + _LINE_SECONDS
 
     def show(self, snapshot: Callable[[], Snapshot]) -> None:
-        if time.monotonic() < self._due or not (seen := snapshot()).step:
+        if time.monotonic() < self._due or not ((seen := snapshot()).step or seen.warning):
             return
         self._due = time.monotonic() + _LINE_SECONDS
         self._note(described(seen))

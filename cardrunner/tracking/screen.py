@@ -73,6 +73,7 @@ def _rows(snapshot: Snapshot) -> tuple[tuple[str, str], ...]:
     if pace and speed:
         pace += f", {speed:,.0f} examples/s"
     return (
+        ("warning", snapshot.warning or ""),
         ("pace", pace),
         ("metrics", snapshot.metrics),
         ("cost", money(snapshot)),

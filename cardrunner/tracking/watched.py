@@ -22,6 +22,7 @@ from cardrunner.runs.history import HistoryRow
 from cardrunner.runs.overdue import overdue_sentence
 from cardrunner.runs.pulse import PulseBody, read_pulse
 from cardrunner.runs.records import LoadRecord, find_record
+from cardrunner.runs.silence import silence_warning
 from cardrunner.runs.status import metered_seconds
 from cardrunner.runs.verdicts import verdict_line
 from cardrunner.runs.watched import RuleRows, baselines_of
@@ -50,6 +51,11 @@ class Watched:
     row: HistoryRow | None = None
     _began: float | None = None
     _before: float = 0.0
+    _spent: float | None = None
+    """Seconds of all attempts, once this one has ended."""
+    _leaves: bool = False
+    _sign: float | None = None
+    """When training was last heard of, while it trains."""
     _examples: int | None = None
     _pulse: PulseBody | None = None
     _looked: float = 0.0
@@ -68,11 +74,17 @@ class Watched:
                 self.attempt = int(event.get("attempt", 0))
                 self._began = utc_seconds(str(event["at"]))
                 self._before = metered_seconds(self.folder, now=self._began)
+                self._spent, self._leaves = None, False
                 self._pace.clear()
             case "attempt_ended":
-                self._began = None
+                self._spent = self._before + float(event.get("seconds") or 0.0)
+                self._leaves, self._sign = True, None
             case "stage_started":
                 self.stage = str(event.get("stage"))
+                self._sign = utc_seconds(str(event["at"])) if self.stage == "train" and "at" in event else None
+            case "leaving":
+                self._leaves, self.stage = True, "saving"
+                return "it saves and ends"
             case "training":
                 return f"trains: step {event.get('step')}, {_figures(event)}"
             case "tracker":
@@ -94,6 +106,7 @@ class Watched:
     def take(self, row: HistoryRow) -> None:
         """Take a metric row in."""
         self.row = row
+        self._heard(row.clock.attempt, row.clock.at)
         self._judged.add(self._rows.row(row))
         for number, rule in enumerate(self.loaded.card.kill_thresholds):
             if (seen := rule.observe(self._judged)) is not None:
@@ -105,7 +118,10 @@ class Watched:
         if now - self._looked < _PACE_SECONDS:
             return
         self._looked, self._pulse = now, read_pulse(self.folder.pulse)
+        if self._leaves:  # what it does now says nothing about its pace
+            return
         if self._pulse is not None and self._pulse.attempt == self.attempt:
+            self._heard(self._pulse.attempt, self._pulse.at)
             self._pace.append((now, self._position(self._pulse)[0]))
         while len(self._pace) > 2 and self._pace[1][0] < now - _WINDOW_SECONDS:
             self._pace.popleft()
@@ -115,8 +131,8 @@ class Watched:
         now = time.time()
         examples, epoch, step = self._position(self._pulse)
         total = self._total()
-        seconds = self._before + (now - self._began) if self._began is not None else None
-        left = self._left(examples, total)
+        seconds = self._seconds(now)
+        left = None if self._leaves else self._left(examples, total)
         return Snapshot(
             run=self.folder.name,
             stage=self.stage or "starting",
@@ -133,7 +149,18 @@ class Watched:
             projected=None if seconds is None or left is None else cost_of(self.loaded.card, seconds + left),
             budget=self.loaded.card.timing.budget,
             thresholds=tuple(self._nearest()),
+            warning=None if self._sign is None else silence_warning(self.folder.name, now - self._sign),
         )
+
+    def _seconds(self, now: float) -> float | None:
+        """Of all attempts so far."""
+        if self._spent is not None or self._began is None:
+            return self._spent
+        return self._before + now - self._began
+
+    def _heard(self, attempt: int | None, at: str) -> None:
+        if self._sign is not None and attempt == self.attempt:
+            self._sign = max(self._sign, utc_seconds(at))
 
     def _position(self, pulse: PulseBody | None) -> tuple[int, int, int]:
         row = self.row

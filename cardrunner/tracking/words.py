@@ -16,6 +16,7 @@ def described(snapshot: Snapshot) -> str:
         f"{speed:,.0f} examples/s" if speed else "",
         f"{format_duration(left)} left" if left is not None else "",
         money(snapshot),
+        f"warning: {snapshot.warning}" if snapshot.warning else "",
     )
     return ", ".join(filter(None, parts))
 

@@ -10,12 +10,13 @@ the others follow.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Sequence
 
 from cardrunner.contracts import Data
-from cardrunner.errors import CardrunnerError, RunStopped
+from cardrunner.errors import CardrunnerError, EnvironmentFailed, RunStopped
 from cardrunner.kill_rules import Row
 from cardrunner.runs.clock import utc_seconds
 from cardrunner.runs.context import RunContext
@@ -207,6 +208,7 @@ class Session:
         def between_batches(examples: int) -> None:
             if on_batch is not None:
                 on_batch(examples)
+            self.signs.beat()
             self.leave(self.watch.look())
 
         return Evaluation(
@@ -222,6 +224,9 @@ class Session:
 
     def leave(self, asked: Asked) -> None:
         """Save and leave when somebody asked, or when time or money is up."""
+        if self.group.leads and (asked.reason is not None or asked.over):
+            with contextlib.suppress(EnvironmentFailed):  # whoever watches need not know
+                self.ctx.ledger.append("leaving", attempt=self.ctx.attempt, reason=asked.reason or "limit")
         if asked.reason is not None:
             self.save()
             self.ctx.stop.request(asked.reason)

@@ -41,10 +41,17 @@ class Signs:
         """To be called before anything resets the trainer's meters."""
         cursor = self.trainer.cursor
         if self._steps is not None:
+            if not self._steps:
+                self.pulse.restart()
             self._steps += 1
             if self._steps == FIRST_STEPS or self.trainer.epoch_is_over:
                 self._steps = None
                 self._prove()
+        self.beat()
+
+    def beat(self) -> None:
+        """To be called after whatever shows that it lives."""
+        cursor = self.trainer.cursor
         self.pulse.beat(
             epoch=cursor.epoch, step=cursor.step, examples=cursor.examples, train_seconds=cursor.train_seconds
         )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.history import History, HistoryRow
 from cardrunner.runs.lease import Lease, read_lease
 from cardrunner.runs.ledger import Ledger
+from cardrunner.runs.pulse import Pulse
 from cardrunner.runs.records import (
     BestRecord,
     Manifest,
@@ -46,6 +48,7 @@ FIELDS = [
     "results",
     "trackers",
     "next",
+    "warning",
 ]
 
 
@@ -279,3 +282,22 @@ def train_record(best: BestRecord) -> TrainRecord:
 def manifest_entry(file: str, step: int) -> ManifestEntry:
     roles = ("state",) if file.startswith("checkpoints/") else ("best",)
     return ManifestEntry(file=file, sha256="a" * 64, bytes=1, weights_sha256="b" * 64, epoch=1, step=step, roles=roles)
+
+
+def test_a_run_that_trains_without_a_step_for_long_is_a_warning(folder: RunFolder) -> None:
+    with Lease.acquire(folder):
+        ledger = begin(folder)
+        ledger.append("stage_started", attempt=1, stage="load")
+        assert derive_status(folder, now=created(folder) + 900).warning is None  # data may load for long
+        ledger.append("stage_ended", attempt=1, stage="load", ok=True)
+        ledger.append("stage_started", attempt=1, stage="train")
+        later = created(folder) + 400
+        said = "no step for 6 min; if it hangs, `cardrunner stop a-run --force` ends it at once"
+        assert derive_status(folder, now=later).warning == said
+        Pulse(folder.pulse, attempt=7).beat(epoch=1, step=9, examples=90, train_seconds=1.0)
+        assert derive_status(folder, now=later).warning == said
+        beat = {"at": utc_text(later - 200), "attempt": 1, "epoch": 1, "step": 9, "examples": 90, "train_seconds": 1.0}
+        folder.pulse.write_text(json.dumps(beat))
+        assert derive_status(folder, now=later).warning is None
+        end(folder, "completed")
+        assert derive_status(folder, now=later + 900).warning is None

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from cardrunner.contracts import Snapshot
-from cardrunner.runs.clock import utc_now, utc_seconds
+from cardrunner.runs.clock import utc_now, utc_seconds, utc_text
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.history import Clock, HistoryRow
 from cardrunner.runs.ledger import Ledger
@@ -80,6 +80,42 @@ def test_time_and_money_are_projected_at_the_pace_of_the_last_minute(run: Watche
     assert seen.spent == pytest.approx(0.2, abs=0.01)
     assert seen.projected == pytest.approx(0.2 + 0.9, abs=0.01)
     assert seen.budget == 5
+
+
+def test_while_a_run_saves_and_after_its_end_the_last_figures_stay(run: Watched, clock: list[float]) -> None:
+    begin(run)
+    for step in (2, 4):
+        pulse(run.folder, step)
+        run.pace()
+        clock[0] += 10.0
+    assert run.note({"event": "leaving", "reason": "interrupted"}) == "it saves and ends"
+    for _ in range(30):
+        run.pace()
+        clock[0] += 1.0
+    seen = run.snapshot()
+    assert (seen.stage, seen.seconds_left, seen.projected) == ("saving", None, None)
+    assert seen.examples_per_second == pytest.approx(6.4)
+    assert seen.spent == pytest.approx(0.5, abs=0.01)
+    run.note({"event": "attempt_ended", "attempt": 1, "state": "interrupted", "seconds": 50.0})
+    clock[0] += 600.0
+    assert run.snapshot().spent == pytest.approx(0.5)
+    assert run.snapshot().examples_per_second == pytest.approx(6.4)
+
+
+def test_silence_of_minutes_is_a_warning_until_a_step_comes(run: Watched, clock: list[float]) -> None:
+    begin(run)
+    run.note({"event": "stage_started", "stage": "train", "at": utc_text(clock[0])})
+    pulse(run.folder, 2)
+    clock[0] += 350.0
+    run.pace()
+    said = "no step for 5 min; if it hangs, `cardrunner stop toy-run --force` ends it at once"
+    assert run.snapshot().warning == said
+    assert f"warning: {said}" in described(run.snapshot())
+    clock[0] -= 340.0
+    pulse(run.folder, 3)
+    clock[0] += 2.0
+    run.pace()
+    assert run.snapshot().warning is None
 
 
 def test_the_pulse_of_an_earlier_attempt_is_not_this_ones(run: Watched, clock: list[float]) -> None:

@@ -44,3 +44,10 @@ def test_the_pulse_says_how_far_it_came(toy_run: ToyRuns) -> None:
     seen = read_pulse(run.folder.pulse)
     assert seen is not None
     assert (seen.attempt, seen.step > 0, seen.examples > 0) == (1, True, True)
+
+
+def test_a_validation_shows_that_it_lives_too(toy_run: ToyRuns, monkeypatch: pytest.MonkeyPatch) -> None:
+    beats: list[int] = []
+    monkeypatch.setattr("cardrunner.runs.pulse.Pulse.beat", lambda self, *, step, **_: beats.append(step))
+    toy_run({"training.epochs": 1}).train()
+    assert beats.count(8) == 3  # the last step, and two batches of the validation
