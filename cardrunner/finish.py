@@ -50,9 +50,10 @@ def finish_run(folder: RunFolder, *, progress: Progress) -> Ending:
     Raises:
         NameTaken: the run still lives.
     """
-    status = derive_status(folder)
-    if status.live:
-        raise NameTaken(f"run {folder.name} is still {status.state}; watch it with `cardrunner attach {folder.name}`")
+    status = derive_status(folder, supervising=True)
+    refuse_live(status)
+    with contextlib.suppress(EnvironmentFailed):
+        Ledger(folder.ledger).append("finishing")
     problem: CardrunnerError | None = None
     try:
         if status.state == "completed":
@@ -67,6 +68,16 @@ def finish_run(folder: RunFolder, *, progress: Progress) -> Ending:
     with contextlib.suppress(EnvironmentFailed):  # a full disk must not hide how the run ended
         Ledger(folder.ledger).append("finished", problem=text, exit_code=code)
     return Ending(folder, derive_status(folder), code, text)
+
+
+def refuse_live(status: Status) -> None:
+    """Leave a run alone that still lives.
+
+    Raises:
+        NameTaken: it does.
+    """
+    if status.live:
+        raise NameTaken(f"run {status.run} is still {status.state}; watch it with `cardrunner attach {status.run}`")
 
 
 def recorded_ending(folder: RunFolder) -> Ending | None:

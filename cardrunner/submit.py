@@ -14,7 +14,7 @@ from types import FrameType
 from cardrunner import registry
 from cardrunner.contracts import Executor, FarExecutor, Job, Progress
 from cardrunner.errors import CardrunnerError, Interrupted, NameTaken, Terminated
-from cardrunner.finish import Ending, finish_run, recorded_ending
+from cardrunner.finish import Ending, finish_run, recorded_ending, refuse_live
 from cardrunner.proof import StartProof
 from cardrunner.remote import job_elsewhere
 from cardrunner.runs.clock import utc_now
@@ -77,8 +77,7 @@ def finish(folder: RunFolder, *, progress: Progress) -> Ending:
         NameTaken: the run still lives.
     """
     refresh(folder)
-    if derive_status(folder).live:
-        return finish_run(folder, progress=progress)  # which says so
+    refuse_live(derive_status(folder))
     if is_supervised(folder):
         loaded = load_frozen(folder, registry.workload_spec)
         follow(loaded, folder, lambda: is_supervised(folder), progress)
@@ -86,6 +85,13 @@ def finish(folder: RunFolder, *, progress: Progress) -> Ending:
         record_loss(folder, elsewhere.wait())
     with Lease.supervise(folder):
         return finish_run(folder, progress=progress)
+
+
+def finish_if_left(folder: RunFolder, *, progress: Progress) -> None:
+    """Finish a run that ended without anybody to do so; one on a platform of its own waits for `cardrunner finish`."""
+    executor = registry.executor(read_record(folder.launch, LaunchRecord).executor)
+    if executor.finishes and not is_supervised(folder) and recorded_ending(folder) is None:
+        finish(folder, progress=progress)
 
 
 def job_of(folder: RunFolder) -> Job | None:

@@ -26,14 +26,12 @@ from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.lease import Lease
 from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.losses import MemoryKills, append_end, record_loss
-from cardrunner.runs.status import metered_seconds
+from cardrunner.runs.status import CRASHES, metered_seconds
 from cardrunner.tracking.progress import NullProgress
 
 if TYPE_CHECKING:
     from cardrunner.training.limits import Limits
 
-CRASHES = frozenset({CardrunnerError.exit_code, EnvironmentFailed.exit_code})
-"""Ends that another attempt may mend: a bug, the environment, a worker that was killed."""
 _SIGNALS: dict[int, CardrunnerError] = {
     signal.SIGINT: Interrupted("interrupted by Ctrl-C"),
     signal.SIGTERM: Terminated("ended by SIGTERM"),

@@ -123,6 +123,7 @@ def test_when_everything_was_killed_status_says_what_is_known_and_finish_does_wh
     assert "toy-run interrupted" in said
     assert "killed, or the machine went down" in said
     assert "next         cardrunner resume toy-run" in said
+    assert "results      missing; `cardrunner finish toy-run` makes the results card" in said
     assert main(["status", "toy-run", "--json", *at]) == 0
     seen = json.loads(capsys.readouterr().out)
     assert (seen["next"], seen["cost_usd"] > 0) == ("cardrunner resume toy-run", True)
@@ -157,7 +158,7 @@ def test_a_worker_that_hangs_is_killed_when_stop_is_forced(
     card = make_card(LOCAL | {"infra.retries": 3, "training.toy.hang_at": 6})
     assert zygote.command("launch", card, "--detach", cwd=tmp_path).wait() == 0
     assert main(["stop", "toy-run", "--wait", "0.2", *at]) == 0
-    assert "end it at once with --force" in capsys.readouterr().err
+    assert "end it at once with `cardrunner stop toy-run --force`" in capsys.readouterr().err
     assert main(["stop", "toy-run", "--wait", "0.2", "--force", *at]) == 0
     assert "the worker was killed by signal 9 (SIGKILL)" in capsys.readouterr().out
     folder = run_of(tmp_path)
@@ -248,3 +249,38 @@ from cardrunner.main import entry; entry()
     status = derive_status(run_of(tmp_path))
     ended = "the timeout of 2s (infra.timeout) is reached; the worker ended when its supervisor asked it to"
     assert (status.state, status.stage, status.reason) == ("timed_out", "load", ended)
+
+
+def test_a_stop_between_a_crash_and_its_retry_is_not_lost(
+    make_card: MakeCard, zygote: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Writing down how the worker ended takes long here, and so does the time until the next one."""
+    slow = "import time, cardrunner.runs.losses as r\nold = r.record_loss\n"
+    slow += "r.record_loss = lambda *a, **k: (time.sleep(0.5), old(*a, **k), time.sleep(0.5))\n"
+    slow += "from cardrunner.main import entry; entry()"
+    card = make_card(SLOW | {"infra.retries": 2})
+    assert zygote.code(slow, "launch", card, "--detach", cwd=tmp_path).wait() == 0
+    folder, at = run_of(tmp_path), ["--runs", str(tmp_path / "runs")]
+    os.kill(worker_of(folder), signal.SIGKILL)
+    until(lambda: not is_live(folder))
+    status = derive_status(folder)
+    assert (status.state, status.next) == ("starting", "cardrunner attach toy-run")
+    assert main(["resume", "toy-run", *at]) == 6
+    until(lambda: events(folder, "attempt_ended"))
+    assert main(["finish", "toy-run", *at]) == 6
+    assert main(["stop", "toy-run", *at]) == 0
+    assert "toy-run interrupted" in capsys.readouterr().out
+    assert (over(folder), events(folder, "retried"), derive_status(folder).attempts) == (True, [], 1)
+    assert folder.results.exists()
+
+
+def test_who_stops_a_run_that_lost_its_supervisor_gets_its_results_card_too(
+    make_card: MakeCard, zygote: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert zygote.command("launch", make_card(SLOW), "--detach", cwd=tmp_path).wait() == 0
+    folder = run_of(tmp_path)
+    os.kill(int(events(folder, "job")[0]["id"].split(":")[1]), signal.SIGKILL)
+    until(lambda: not is_supervised(folder))
+    assert main(["stop", "toy-run", "--runs", str(tmp_path / "runs")]) == 0
+    assert "toy-run stopped" in capsys.readouterr().out
+    assert (folder.results.exists(), over(folder)) == (True, True)

@@ -86,6 +86,8 @@ def _lines(folder: RunFolder, status: Status) -> Iterator[str]:
         yield f"  {tracker['name']:<12} {_tracker(tracker)}"
     if status.results:
         yield f"  results      {status.results}"
+    elif not status.live and status.attempts:
+        yield f"  results      missing; `cardrunner finish {status.run}` makes the results card"
     if status.next:
         yield f"  next         {status.next}"
 

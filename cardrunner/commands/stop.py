@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 
-from cardrunner.commands.run_arguments import add_run_argument, next_steps, run_of, summary
+from cardrunner.commands.run_arguments import add_run_argument, next_steps, progress_of, run_of, summary
 from cardrunner.runs.status import derive_status
-from cardrunner.submit import request_stop
+from cardrunner.submit import finish_if_left, request_stop
 
 HELP = "ask a run to save and end"
 
@@ -30,11 +30,15 @@ def run(options: argparse.Namespace) -> int:
     status = request_stop(folder, patience=options.wait, force=options.force)
     if status.live:
         print(
-            f"run {folder.name} was asked and has not ended yet; watch it with `cardrunner attach {folder.name}`, "
-            "or end it at once with --force",
+            f"run {folder.name} was asked and has not ended after {options.wait:g} s: it saves, is at a long step, or "
+            f"hangs; watch it with `cardrunner attach {folder.name}`, or end it at once with "
+            f"`cardrunner stop {folder.name} --force`, which keeps what it saved before",
             file=sys.stderr,
         )
+        if status.warning:
+            print(f"warning: {status.warning}", file=sys.stderr)
     else:
+        finish_if_left(folder, progress=progress_of(options))
         print(summary(status))
         next_steps(status, options)
     return 0

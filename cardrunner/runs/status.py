@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from cardrunner.errors import EnvironmentFailed, IntegrityError
+from cardrunner.errors import CardrunnerError, EnvironmentFailed, IntegrityError
 from cardrunner.runs.attempts import Attempt, read_attempts
 from cardrunner.runs.clock import utc_seconds
 from cardrunner.runs.folder import RunFolder
@@ -25,6 +25,8 @@ START_SECONDS = 60.0
 SUBMIT_SECONDS = 10.0
 """How long a run may take from its folder to its submission, which is a moment, before its launch counts as broken."""
 LIVE_STATES: frozenset[State] = frozenset({"starting", "running"})
+CRASHES = frozenset({CardrunnerError.exit_code, EnvironmentFailed.exit_code})
+"""Ends that another attempt may mend: a bug, the environment, a worker that was killed."""
 LOST_EXIT_CODE = EnvironmentFailed.exit_code
 """The exit code of a worker that died without a word."""
 
@@ -67,17 +69,18 @@ class Status(Record):
         return self.state in LIVE_STATES
 
 
-def derive_status(folder: RunFolder, *, now: float | None = None) -> Status:
+def derive_status(folder: RunFolder, *, now: float | None = None, supervising: bool = False) -> Status:
     """Read a run folder.
 
     Args:
         folder: the run.
         now: seconds since 1970; the present when absent.
+        supervising: the caller supervises the run and starts no worker any more.
 
     Raises:
         IntegrityError: ``launch.json`` is missing or broken.
     """
-    seen = _Seen(folder, time.time() if now is None else now)
+    seen = _Seen(folder, time.time() if now is None else now, supervising)
     state, reason = seen.state
     launch, train, row = seen.launch, seen.train, seen.newest
     validation = next((row for row in reversed(seen.rows) if row.kind == "validation"), None)
@@ -134,14 +137,23 @@ def metered_seconds(folder: RunFolder, *, now: float | None = None) -> float:
 
 def metered_cost(folder: RunFolder, seconds: float) -> float | None:
     """Dollars for that many seconds at the card's price; 0 on a local machine without one, None when nobody knows."""
-    try:
-        infra = json.loads(folder.card_json.read_bytes())["infra"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    infra = _infra(folder)
     price = infra.get("price")
     if price is None:
         return 0.0 if infra.get("platform") == "local" else None
     return float(price) * int(infra.get("gpus", 1)) * seconds / 3600
+
+
+def _infra(folder: RunFolder) -> dict[str, Any]:
+    try:
+        return dict(json.loads(folder.card_json.read_bytes())["infra"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _retries(folder: RunFolder) -> bool:
+    """Whether the card has crashed workers started again."""
+    return bool(_infra(folder).get("retries"))
 
 
 def last_exit_code(folder: RunFolder) -> int:
@@ -160,6 +172,7 @@ class _Seen:
 
     folder: RunFolder
     now: float
+    supervising: bool = False
 
     @cached_property
     def live(self) -> bool:
@@ -223,14 +236,14 @@ class _Seen:
         if latest is None:
             return "failed", "the launch broke off before anything began"
         if latest["event"] == "attempt_ended":
-            return self._between(latest) or (latest["state"], self._reason(latest))
+            return self._between(latest) or self._undecided(latest) or (latest["state"], self._reason(latest))
         if latest["event"] in ("created", "submitted"):
             return self._before_the_worker(latest)
         if self.live:
             return ("running" if self._stages_of(latest["attempt"]) else "starting"), None
         if self.elsewhere is not None and self.elsewhere.exit_code is not None:
             return "failed", self.elsewhere.ending
-        return "interrupted", self._lost()
+        return self._undecided(latest) or ("interrupted", self._lost())
 
     @property
     def seconds(self) -> float:
@@ -268,7 +281,7 @@ class _Seen:
         submitted = latest["event"] == "submitted"
         patience = float(latest.get("start_seconds") or START_SECONDS) if submitted else SUBMIT_SECONDS
         if self.live or is_supervised(self.folder) or self.now - utc_seconds(latest["at"]) < patience:
-            return "starting", None
+            return "starting", self._retry()
         if not submitted:
             return "failed", "the launch broke off before anything began"
         return "failed", f"the worker never started; see `cardrunner logs {self.folder.name}`"
@@ -285,6 +298,24 @@ class _Seen:
         if self.elsewhere is None or not self.live or ended["state"] not in ("interrupted", "timed_out", "failed"):
             return None
         return "starting", f"attempt {ended['attempt']} ended ({ended.get('reason')}), the next one is on its way"
+
+    def _undecided(self, latest: Event) -> tuple[State, str] | None:
+        """While the supervisor of a worker that crashed has not said whether another one follows."""
+        crashed = latest["event"] == "attempt_started" or latest.get("exit_code") in CRASHES
+        if not crashed or self.supervising or not is_supervised(self.folder) or not _retries(self.folder):
+            return None
+        turns = self._named("attempt_started", "attempt_ended", "finishing")
+        if self.elsewhere is not None or turns[-1]["event"] == "finishing":
+            return None
+        why = f" ({latest['reason']})" if latest.get("reason") else ""
+        return "starting", f"attempt {latest.get('attempt')} crashed{why}; its supervisor may start another one"
+
+    def _retry(self) -> str | None:
+        """Which retry was submitted last, if that was one."""
+        *_, before, last = (None, *self._named("retried", "submitted", "created"))
+        if last is None or before is None or (before["event"], last["event"]) != ("retried", "submitted"):
+            return None
+        return f"retry {before.get('retry')} of {before.get('of')}: {before.get('reason')}"
 
     def _lost(self) -> str:
         body = read_lease(self.folder)

@@ -301,3 +301,30 @@ def test_a_run_that_trains_without_a_step_for_long_is_a_warning(folder: RunFolde
         assert derive_status(folder, now=later).warning is None
         end(folder, "completed")
         assert derive_status(folder, now=later + 900).warning is None
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_between_a_crash_and_its_retry_a_supervised_run_is_live(make_run: MakeRun, recorded: bool) -> None:
+    infra = {"platform": "local", "price": None, "gpus": 1}
+    folder, other = make_run(infra=infra | {"retries": 2}), make_run("other", infra=infra | {"retries": 0})
+    for run in (folder, other):
+        begin(run)
+        if recorded:
+            end(run, "interrupted", reason="killed", code=7)
+    with Lease.supervise(folder), Lease.supervise(other):
+        status = derive_status(folder)
+        why = " (killed)" if recorded else ""
+        said = f"attempt 1 crashed{why}; its supervisor may start another one"
+        assert (status.state, status.reason, status.next) == ("starting", said, "cardrunner attach a-run")
+        assert derive_status(folder, supervising=True).state == "interrupted"
+        assert derive_status(other).state == "interrupted"
+        Ledger(folder.ledger).append("finishing")
+        assert derive_status(folder).state == "interrupted"
+        Ledger(folder.ledger).append("retried", attempt=1, retry=1, of=2, reason="killed")
+        Ledger(folder.ledger).append("submitted", executor="local", detach=True)
+        assert (derive_status(folder).state, derive_status(folder).reason) == ("starting", "retry 1 of 2: killed")
+        begin(folder, attempt=2)
+        assert derive_status(folder).live
+        end(folder, "stopped", attempt=2, code=5)
+        assert derive_status(folder).state == "stopped"
+    assert derive_status(folder).state == "stopped"
