@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cardrunner import registry
 from cardrunner.contracts import Progress
+from cardrunner.errors import CardrunnerError
 from cardrunner.finish import Ending
 from cardrunner.remote import find
 from cardrunner.runs.folder import RunFolder
@@ -69,6 +70,9 @@ def tell(ending: Ending) -> int:
             print(f"warning: {tracker['name']} {tracker['state']}: {tracker.get('message')}", file=sys.stderr)
     if ending.problem is not None:
         print(ending.problem, file=sys.stderr)
+    if ending.exit_code == CardrunnerError.exit_code and ending.folder.log.exists():
+        name, log = ending.folder.name, ending.folder.log
+        print(f"please send {log} to the maintainers; `cardrunner logs {name}` prints it", file=sys.stderr)
     if ending.status.results is not None:
         print(ending.status.results)
     return ending.exit_code
@@ -92,7 +96,7 @@ def _while_live(status: Status, options: argparse.Namespace) -> Iterator[tuple[s
 
 def _after(status: Status) -> Iterator[tuple[str, str]]:
     match (status.next or "").split():
-        case ["cardrunner", "resume", *_] if status.state == "investigate":
+        case ["cardrunner", "resume", _, "--acknowledge", *_]:
             yield "go on", "cardrunner resume {run} --acknowledge WHY"
         case ["cardrunner", verb, *_]:
             yield ("go on" if verb == "resume" else verb), f"cardrunner {verb} {{run}}"

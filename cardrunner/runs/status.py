@@ -19,6 +19,7 @@ from cardrunner.runs.ledger import Event, Ledger
 from cardrunner.runs.pulse import read_pulse
 from cardrunner.runs.records import STATE, Elsewhere, LaunchRecord, Manifest, R, Record, State, TrainRecord, find_record
 from cardrunner.runs.silence import silence_warning
+from cardrunner.runs.stopped import stopped_by_rule
 
 START_SECONDS = 60.0
 """How long a submitted worker may take to hold its lease before it counts as lost, where its executor says nothing."""
@@ -27,6 +28,8 @@ SUBMIT_SECONDS = 10.0
 LIVE_STATES: frozenset[State] = frozenset({"starting", "running"})
 CRASHES = frozenset({CardrunnerError.exit_code, EnvironmentFailed.exit_code})
 """Ends that another attempt may mend: a bug, the environment, a worker that was killed."""
+ACKNOWLEDGE = "--acknowledge"
+"""What the reason of an end names that waits for people, as checkpoints of something else do."""
 LOST_EXIT_CODE = EnvironmentFailed.exit_code
 """The exit code of a worker that died without a word."""
 
@@ -107,7 +110,7 @@ def derive_status(folder: RunFolder, *, now: float | None = None, supervising: b
         weights_sha256=train.weights_sha256 if train else None,
         results=str(folder.results) if folder.results.exists() else None,
         trackers=tracker_states(seen.events),
-        next=_next(folder.name, state, finished=seen.finished),
+        next=_next(folder.name, state, finished=seen.finished, asks=seen.asks),
         warning=silence_warning(folder.name, seen.silence),
     )
 
@@ -122,12 +125,12 @@ def tracker_states(events: Sequence[Event]) -> tuple[dict[str, Any], ...]:
     return tuple(found.values())
 
 
-def _next(run: str, state: State, *, finished: bool) -> str | None:
+def _next(run: str, state: State, *, finished: bool, asks: bool) -> str | None:
     if state in LIVE_STATES:
         return f"cardrunner attach {run}"
     if state == "completed":
         return None if finished else f"cardrunner finish {run}"
-    return f"cardrunner resume {run}" + (' --acknowledge "why it may go on"' if state == "investigate" else "")
+    return f"cardrunner resume {run}" + (f' {ACKNOWLEDGE} "why it may go on"' if asks else "")
 
 
 def metered_seconds(folder: RunFolder, *, now: float | None = None) -> float:
@@ -222,6 +225,12 @@ class _Seen:
         """Whether what is left after the worker was done since it ended."""
         turns = self._named("attempt_ended", "finished")
         return bool(turns) and turns[-1]["event"] == "finished" and turns[-1].get("problem") is None
+
+    @property
+    def asks(self) -> bool:
+        """Whether only an acknowledgement lets the run go on."""
+        state, reason = self.state
+        return state == "investigate" or stopped_by_rule(self.events) or ACKNOWLEDGE in (reason or "")
 
     @property
     def stage(self) -> str | None:

@@ -39,7 +39,6 @@ class Signs:
 
     def after_step(self) -> None:
         """To be called before anything resets the trainer's meters."""
-        cursor = self.trainer.cursor
         if self._steps is not None:
             if not self._steps:
                 self.pulse.restart()

@@ -276,3 +276,10 @@ def test_the_log_of_the_worker_tells_validations_and_verdicts_as_the_screen_does
         assert "epoch 1/1: val_loss/total " in text
         assert "warn: val_loss > 0.01: val_loss is " in text
         assert "; why: nothing is that good\n" in text
+
+
+def test_a_bug_names_the_log_to_send(make_card: MakeCard, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["launch", str(make_card({"training.toy.raise_at": 10})), "--quiet"]) == 1
+    log = tmp_path / "runs" / "toy-run" / "worker.log"
+    assert "Traceback" in log.read_text()
+    assert f"please send {log} to the maintainers; `cardrunner logs toy-run` prints it" in capsys.readouterr().err

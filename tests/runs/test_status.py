@@ -328,3 +328,18 @@ def test_between_a_crash_and_its_retry_a_supervised_run_is_live(make_run: MakeRu
         end(folder, "stopped", attempt=2, code=5)
         assert derive_status(folder).state == "stopped"
     assert derive_status(folder).state == "stopped"
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        ("investigate", "paused to investigate"),
+        ("failed", "s.pt belongs to something else; `cardrunner resume a-run --acknowledge TEXT` goes on all the same"),
+    ],
+)
+def test_an_end_that_asks_for_an_answer_names_the_command_that_gives_it(
+    folder: RunFolder, state: str, reason: str
+) -> None:
+    begin(folder)
+    end(folder, state, reason=reason, code=4)
+    assert derive_status(folder).next == 'cardrunner resume a-run --acknowledge "why it may go on"'

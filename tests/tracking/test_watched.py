@@ -154,14 +154,23 @@ def test_the_thresholds_nearest_to_firing_come_first(run: Watched, clock: list[f
         ({"event": "warning", "message": "hot"}, "warning: hot"),
         (
             {
-                "event": "verdict", "rule": 0, "action": "stop", "condition": "val_loss > 2",
+                "event": "verdict",
+                "rule": 0,
+                "action": "stop",
+                "condition": "val_loss > 2",
                 "message": "val_loss is 2.5 at step 8 in epoch 1",
             },
             "stop: val_loss > 2: val_loss is 2.5 at step 8 in epoch 1; why: it has learned nothing",
         ),
         (
-            {"event": "verdict", "rule": 1, "action": "warn", "condition": "out_of_memory", "message": "out_of_memory at 1"},
-            "warn: out_of_memory at 1",
+            {
+                "event": "verdict",
+                "rule": 1,
+                "action": "warn",
+                "condition": "out_of_memory",
+                "message": "out_of_memory at 1",
+            },
+            "warn: no memory at 1",
         ),
         (
             {"event": "resumed", "file": "checkpoints/s.pt", "epoch": 1, "step": 8},
