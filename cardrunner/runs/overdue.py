@@ -1,7 +1,7 @@
 """A worker that goes on beyond the timeout or the budget of its card, because it hangs or still loads.
 
-One that is well ends by itself and saves. Its supervisor ends any other: it writes down which limit was passed, asks the
-worker to save, and kills it. Whoever of the two records the end of the attempt says that the limit ended it.
+One that is well ends by itself and saves. Its supervisor ends any other: it writes down which limit was passed, asks
+the worker to save, and kills it. Whoever of the two records the end of the attempt says that the limit ended it.
 """
 
 from __future__ import annotations
