@@ -321,10 +321,10 @@ class _Seen:
 
     def _retry(self) -> str | None:
         """Which retry was submitted last, if that was one."""
-        *_, before, last = (None, *self._named("retried", "submitted", "created"))
-        if last is None or before is None or (before["event"], last["event"]) != ("retried", "submitted"):
+        turns = self._named("retried", "submitted")[-2:]
+        if [turn["event"] for turn in turns] != ["retried", "submitted"]:
             return None
-        return f"retry {before.get('retry')} of {before.get('of')}: {before.get('reason')}"
+        return f"retry {turns[0].get('retry')} of {turns[0].get('of')}: {turns[0].get('reason')}"
 
     def _lost(self) -> str:
         body = read_lease(self.folder)

@@ -10,7 +10,7 @@ from cardrunner.runs.ledger import Event
 
 def verdict_sentence(event: Event) -> str:
     """The condition, then what was seen."""
-    message, condition = str(event.get("message")), str(event.get("condition"))
+    message, condition = str(event.get("message")), str(event.get("condition") or "")
     return message if message.startswith(condition) else f"{condition}: {message}"  # an event's message says it all
 
 

@@ -77,7 +77,7 @@ class Watched:
                 self._spent, self._leaves = None, False
                 self._pace.clear()
             case "attempt_ended":
-                self._spent = self._before + float(event.get("seconds") or 0.0)
+                self._spent = metered_seconds(self.folder)
                 self._leaves, self._sign = True, None
             case "stage_started":
                 self.stage = str(event.get("stage"))

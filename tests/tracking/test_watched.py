@@ -96,7 +96,8 @@ def test_while_a_run_saves_and_after_its_end_the_last_figures_stay(run: Watched,
     assert (seen.stage, seen.seconds_left, seen.projected) == ("saving", None, None)
     assert seen.examples_per_second == pytest.approx(6.4)
     assert seen.spent == pytest.approx(0.5, abs=0.01)
-    run.note({"event": "attempt_ended", "attempt": 1, "state": "interrupted", "seconds": 50.0})
+    Ledger(run.folder.ledger).append("attempt_ended", attempt=1, state="interrupted", seconds=50.0)
+    run.note(Ledger(run.folder.ledger).events("attempt_ended")[-1])
     clock[0] += 600.0
     assert run.snapshot().spent == pytest.approx(0.5)
     assert run.snapshot().examples_per_second == pytest.approx(6.4)
@@ -170,7 +171,7 @@ def test_the_thresholds_nearest_to_firing_come_first(run: Watched, clock: list[f
                 "condition": "out_of_memory",
                 "message": "out_of_memory at 1",
             },
-            "warn: no memory at 1",
+            "warn: out_of_memory at 1",
         ),
         (
             {"event": "resumed", "file": "checkpoints/s.pt", "epoch": 1, "step": 8},
