@@ -33,6 +33,7 @@ from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.frozen import launched_workspace, load_frozen
 from cardrunner.runs.latest import latest_events
 from cardrunner.runs.ledger import Ledger
+from cardrunner.runs.money import spent_budget
 from cardrunner.runs.records import ChecksRecord, LaunchedCode, LaunchRecord, read_record
 from cardrunner.runs.status import Status, derive_status
 from cardrunner.runs.stopped import stopped_by_rule
@@ -180,12 +181,11 @@ def resume(folder: RunFolder, *, acknowledge: str | None, progress: Progress, de
 
 def _refuse_spent(folder: RunFolder, status: Status) -> None:
     """Another attempt would load its data, train a step and stop again, and that costs money too."""
-    card = load_frozen(folder, registry.workload_spec).card
-    budget = card.timing.budget
-    if budget is not None and status.cost_usd is not None and status.cost_usd >= budget:
+    if (budget := spent_budget(folder, status.cost_usd)) is not None:
         raise RunStopped(
-            f"run {folder.name} has spent {format_dollars(status.cost_usd)} of its budget of {format_dollars(budget)} "
-            f"(timing.budget); what it made is in {folder.root}; to train on, sign a card with a larger budget"
+            f"run {folder.name} has spent {format_dollars(status.cost_usd or 0.0)} of its budget of "
+            f"{format_dollars(budget)} (timing.budget); what it made is in {folder.root}; "
+            "to train on, sign a card with a larger budget"
         )
 
 
@@ -243,7 +243,8 @@ def _why_taken(folder: RunFolder, card: Card) -> str:
         return f"run {folder.name} is {status.state}; watch it with `cardrunner attach {folder.name}`"
     if status.state != "completed":
         reason = f" ({status.reason})" if status.reason else ""
-        return f"run {folder.name} ended before its plan did: {status.state}{reason}; go on with `{status.next}`"
+        on = f"go on with `{status.next}`" if status.next else "its budget is spent, so that it cannot go on"
+        return f"run {folder.name} ended before its plan did: {status.state}{reason}; {on}"
     again = (
         "launch it again under another --run-name"
         if card.repeat

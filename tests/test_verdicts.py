@@ -68,6 +68,7 @@ def test_a_run_that_a_rule_stopped_goes_on_only_when_somebody_says_why(make_card
 def test_a_run_whose_budget_is_spent_does_not_go_on(make_card: MakeCard) -> None:
     ending = run(make_card({"infra.price": "$3600/h", "timing.budget": "$1.10", "training.toy.step_ms": 60}))
     assert (ending.exit_code, ending.status.state) == (5, "stopped")
+    assert ending.status.next is None
     before = len(Ledger(ending.folder.ledger).events())
     with pytest.raises(errors.RunStopped, match=r"of its budget of \$1\.10 .*sign a card with a larger budget"):
         go_on(ending, acknowledge="all the same")

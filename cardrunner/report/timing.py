@@ -12,7 +12,7 @@ from cardrunner.report.format import count, rate, share, when
 from cardrunner.report.recorded import Recorded
 from cardrunner.report.table import Cell, Code, Strong, Table
 from cardrunner.runs.attempts import Attempt
-from cardrunner.runs.status import metered_cost
+from cardrunner.runs.money import metered_cost
 from cardrunner.units import format_bytes, format_dollars, format_duration, format_hourly_rate
 
 

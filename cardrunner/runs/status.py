@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.history import History, HistoryRow
 from cardrunner.runs.lease import is_live, is_supervised, read_lease
 from cardrunner.runs.ledger import Event, Ledger
+from cardrunner.runs.money import has_retries, metered_cost, spent_budget
 from cardrunner.runs.pulse import read_pulse
 from cardrunner.runs.records import STATE, Elsewhere, LaunchRecord, Manifest, R, Record, State, TrainRecord, find_record
 from cardrunner.runs.silence import silence_warning
@@ -87,6 +87,7 @@ def derive_status(folder: RunFolder, *, now: float | None = None, supervising: b
     state, reason = seen.state
     launch, train, row = seen.launch, seen.train, seen.newest
     validation = next((row for row in reversed(seen.rows) if row.kind == "validation"), None)
+    cost = metered_cost(folder, seen.seconds)
     return Status(
         run=folder.name,
         workload=launch.workload,
@@ -102,7 +103,7 @@ def derive_status(folder: RunFolder, *, now: float | None = None, supervising: b
         reason=reason,
         metrics=validation.metrics if validation else {},
         best=train.best.model_dump() if train and train.best else {},
-        cost_usd=metered_cost(folder, seen.seconds),
+        cost_usd=cost,
         projected_seconds=row.clock.projected_seconds if row and state != "completed" else None,
         projected_cost_usd=row.clock.projected_cost_usd if row and state != "completed" else None,
         started=launch.created,
@@ -110,7 +111,9 @@ def derive_status(folder: RunFolder, *, now: float | None = None, supervising: b
         weights_sha256=train.weights_sha256 if train else None,
         results=str(folder.results) if folder.results.exists() else None,
         trackers=tracker_states(seen.events),
-        next=_next(folder.name, state, finished=seen.finished, asks=seen.asks),
+        next=_next(
+            folder.name, state, finished=seen.finished, asks=seen.asks, spent=spent_budget(folder, cost) is not None
+        ),
         warning=silence_warning(folder.name, seen.silence),
     )
 
@@ -125,10 +128,10 @@ def tracker_states(events: Sequence[Event]) -> tuple[dict[str, Any], ...]:
     return tuple(found.values())
 
 
-def _next(run: str, state: State, *, finished: bool, asks: bool) -> str | None:
+def _next(run: str, state: State, *, finished: bool, asks: bool, spent: bool) -> str | None:
     if state in LIVE_STATES:
         return f"cardrunner attach {run}"
-    if state == "completed":
+    if state == "completed" or spent:
         return None if finished else f"cardrunner finish {run}"
     return f"cardrunner resume {run}" + (f' {ACKNOWLEDGE} "why it may go on"' if asks else "")
 
@@ -136,27 +139,6 @@ def _next(run: str, state: State, *, finished: bool, asks: bool) -> str | None:
 def metered_seconds(folder: RunFolder, *, now: float | None = None) -> float:
     """Seconds that all attempts took so far."""
     return _Seen(folder, time.time() if now is None else now).seconds
-
-
-def metered_cost(folder: RunFolder, seconds: float) -> float | None:
-    """Dollars for that many seconds at the card's price; 0 on a local machine without one, None when nobody knows."""
-    infra = _infra(folder)
-    price = infra.get("price")
-    if price is None:
-        return 0.0 if infra.get("platform") == "local" else None
-    return float(price) * int(infra.get("gpus", 1)) * seconds / 3600
-
-
-def _infra(folder: RunFolder) -> dict[str, Any]:
-    try:
-        return dict(json.loads(folder.card_json.read_bytes())["infra"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
-
-
-def _retries(folder: RunFolder) -> bool:
-    """Whether the card has crashed workers started again."""
-    return bool(_infra(folder).get("retries"))
 
 
 def last_exit_code(folder: RunFolder) -> int:
@@ -311,7 +293,7 @@ class _Seen:
     def _undecided(self, latest: Event) -> tuple[State, str] | None:
         """While the supervisor of a worker that crashed has not said whether another one follows."""
         crashed = latest["event"] == "attempt_started" or latest.get("exit_code") in CRASHES
-        if not crashed or self.supervising or not is_supervised(self.folder) or not _retries(self.folder):
+        if not crashed or self.supervising or not is_supervised(self.folder) or not has_retries(self.folder):
             return None
         turns = self._named("attempt_started", "attempt_ended", "finishing")
         if self.elsewhere is not None or turns[-1]["event"] == "finishing":

@@ -1,0 +1,35 @@
+"""What the launched card says about money and retries, read without checking it: for looking at a run."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from cardrunner.runs.folder import RunFolder
+
+
+def metered_cost(folder: RunFolder, seconds: float) -> float | None:
+    """Dollars for that many seconds at the card's price; 0 on a local machine without one, None when nobody knows."""
+    infra = _section(folder, "infra")
+    price = infra.get("price")
+    if price is None:
+        return 0.0 if infra.get("platform") == "local" else None
+    return float(price) * int(infra.get("gpus", 1)) * seconds / 3600
+
+
+def spent_budget(folder: RunFolder, cost: float | None) -> float | None:
+    """The budget, when a run has spent it; None while there is money left, and where there is no budget."""
+    budget = _section(folder, "timing").get("budget")
+    return None if budget is None or cost is None or not cost >= float(budget) else float(budget)
+
+
+def has_retries(folder: RunFolder) -> bool:
+    """Whether the card has crashed workers started again."""
+    return bool(_section(folder, "infra").get("retries"))
+
+
+def _section(folder: RunFolder, name: str) -> dict[str, Any]:
+    try:
+        return dict(json.loads(folder.card_json.read_bytes())[name])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
