@@ -38,6 +38,12 @@ os.environ["MODAL_CONFIG_PATH"] = "/nonexistent/modal.toml"
 for _name in ("MODAL_TOKEN_ID", "MODAL_TOKEN_SECRET", "MODAL_PROFILE"):
     os.environ.pop(_name, None)
 
+
+def pytest_xdist_auto_num_workers(config: object) -> int:
+    """More processes than processors, since many tests wait for processes of their own."""
+    return max(2, len(os.sched_getaffinity(0)) * 3 // 2)
+
+
 TOY: dict[str, Any] = {
     "card": 1,
     "name": "toy-run",

@@ -6,6 +6,7 @@ import datetime
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -127,8 +128,9 @@ def base_card(name: str, policy: Policy) -> str:
     return edited(loaded, Edit(("author",), ADA), Edit(("sign_off",), section), *done)
 
 
+@lru_cache(maxsize=512)
 def load(text: str) -> LoadedCard:
-    """Read a card."""
+    """Read a card; the same one is made and looked at several times."""
     return load_card_bytes(text.encode(), file="runcards/card.yaml", resolve=workload_spec)
 
 
