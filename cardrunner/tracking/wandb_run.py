@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import wandb
+
 from cardrunner.contracts import Tracked, TrackedRun
 from cardrunner.errors import EnvironmentFailed
 from cardrunner.runs.history import HistoryRow
