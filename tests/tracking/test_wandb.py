@@ -88,7 +88,7 @@ def test_a_killed_and_resumed_run_without_a_key_is_kept_offline_and_synced_later
     assert launch.wait() == 7
     code, _, err = zygote.command("resume", "toy-run", cwd=tmp_path, env=NO_KEY).finish()
     assert code == 0, err
-    until(lambda: tracker_events(folder)[-1]["state"] == "ended")
+    until(lambda: (tracker_events(folder)[-1]["attempt"], tracker_events(folder)[-1]["state"]) == (2, "ended"))
     assert tracker_events(folder)[0]["message"] == "there is no key: neither WANDB_API_KEY nor one in the netrc file"
     ids = {event["id"] for event in tracker_events(folder) if event["state"] == "on"}
     assert len(ids) == 1
