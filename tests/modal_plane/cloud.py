@@ -11,36 +11,21 @@ from typing import Any
 import yaml
 
 from cardrunner.workspace import DATA_VARIABLE
+from tests.conftest import TOY as HERE
 from tests.modal_plane.plane import Plane
 from tests.modal_plane.world import Call, Volume
 
 _NUMBERS = itertools.count(1)
 _SIGNED = {"policy": "boxes", "reviewers": [{"id": "mattie", "signed": True}]}
 TOY: dict[str, Any] = {
-    "card": 1,
-    "created": "2026-02-26",
-    "repeat": True,
+    **{key: value for key, value in HERE.items() if key != "name"},
     "goal": "Find out whether the machinery works far away.",
-    "workload": "toy",
-    "data": {"source": "synthetic", "split": {"train": "80%", "by": "example"}, "examples": 320},
-    "model": {"architecture": "ToyMLP"},
-    "training": {
-        "epochs": 3,
-        "batch_size": 32,
-        "learning_rate": 0.01,
-        "log_every": "3 steps",
-        "seed": 1,
-        "threads": 1,
-        "device": "cpu",
-        "checkpoint_every": "1 epoch",
-        "select": {"metric": "val_loss/total", "mode": "min"},
-    },
+    "training": {key: value for key, value in HERE["training"].items() if key != "gradient_clip"},
     "infra": {"platform": "modal", "gpu": "T4", "price": "$0.59/h", "timeout": "1h", "retries": 2},
-    "timing": {"calibration": [1], "epoch": "1s"},
-    "targets": [{"metric": "val_loss/total", "below": 0.9}],
     "after_training": {"download": {"checkpoint": "best", "to": "out/best.pt"}},
     "sign_off": _SIGNED,
 }
+"""The toy card of the other tests, for Modal."""
 
 
 def policy() -> dict[str, Any]:
