@@ -70,7 +70,6 @@ class WandbTracker:
         """Write the summary and end this attempt's part."""
         self._run.summary.update(dict(summary))
         self._run.finish(exit_code=int(summary.get("exit_code") or 0))
-        wandb.teardown()  # its service writes the last records of the file after that, and this waits for it
 
     def _begin(self, facts: TrackedRun, run_id: str, *, why_offline: str | None) -> Tracked:
         self._run = wandb.init(
