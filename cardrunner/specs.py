@@ -7,7 +7,9 @@ imports it at every start, and nothing else of the contracts.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
+
+from cardrunner.errors import UsageError
 
 if TYPE_CHECKING:  # types only: the rooms below import this one, never the other way round
     from pathlib import Path
@@ -21,6 +23,7 @@ Location = tuple[str | int, ...]
 """A place in a card: ``("targets", 0, "metric")``."""
 Severity = Literal["error", "warning"]
 Direction = Literal["min", "max"]
+S = TypeVar("S")
 
 
 class MetricSpec(NamedTuple):
@@ -112,6 +115,17 @@ class ForeseesMatch(Protocol):
     """A `WorkloadSpec` may also tell, before the launch, whether the models of the demo learned from the same data."""
 
     def data_match(self, card: Card, workspace: Path) -> DataMatch | None: ...  # None: the card asks for no demo
+
+
+def narrowed(section: object, kind: type[S], *, workload: str) -> S:
+    """A section of a card as the type that a workload gave it.
+
+    Raises:
+        UsageError: the card was read with the sections of another workload.
+    """
+    if not isinstance(section, kind):
+        raise UsageError(f"this is not a card of the workload {workload}; load it with that workload's sections")
+    return section
 
 
 class MetricNames:

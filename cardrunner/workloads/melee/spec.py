@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.data import DataSection
 from cardrunner.card.schema.model import ModelSection
 from cardrunner.card.schema.training import TrainingSection
-from cardrunner.errors import UsageError
-from cardrunner.specs import DataMatch, Derived, MetricSpec, Remark, TrivialBaseline, WorkloadSpec
+from cardrunner.specs import DataMatch, Derived, MetricSpec, Remark, TrivialBaseline, WorkloadSpec, narrowed
 from cardrunner.workloads.melee import spec_arithmetic, spec_checks, spec_page
 from cardrunner.workloads.melee.data_mode import foreseen_mode
 from cardrunner.workloads.melee.metric_names import METRICS, TRIVIAL_BASELINES
 from cardrunner.workloads.melee.spec_sections import MeleeData, PolicyModel
-
-S = TypeVar("S")
 
 
 class PolicySpec:
@@ -69,18 +65,12 @@ class PolicySpec:
 
 def data_of(card: Card) -> MeleeData:
     """The `data` section of a policy card."""
-    return _narrow(card.data, MeleeData)
+    return narrowed(card.data, MeleeData, workload=PolicySpec.name)
 
 
 def model_of(card: Card) -> PolicyModel:
     """The `model` section of a policy card."""
-    return _narrow(card.model, PolicyModel)
-
-
-def _narrow(section: object, kind: type[S]) -> S:
-    if not isinstance(section, kind):
-        raise UsageError(f"this is not a card of the workload {PolicySpec.name}; load it with that workload's sections")
-    return section
+    return narrowed(card.model, PolicyModel, workload=PolicySpec.name)
 
 
 SPEC: WorkloadSpec = PolicySpec()

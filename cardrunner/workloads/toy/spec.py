@@ -13,8 +13,7 @@ from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.data import DataSection
 from cardrunner.card.schema.model import ModelSection
 from cardrunner.card.schema.training import TrainingSection
-from cardrunner.errors import UsageError
-from cardrunner.specs import Derived, MetricSpec, Remark, TrivialBaseline, WorkloadSpec
+from cardrunner.specs import Derived, MetricSpec, Remark, TrivialBaseline, WorkloadSpec, narrowed
 from cardrunner.workloads.toy.sections import (
     CLASSES,
     LOSS_KIND,
@@ -125,16 +124,12 @@ class ToySpec:
 
 def data_of(card: Card) -> ToyData:
     """The `data` section of a toy card."""
-    if not isinstance(card.data, ToyData):
-        raise UsageError("this is not a card of the workload toy; load it with that workload's sections")
-    return card.data
+    return narrowed(card.data, ToyData, workload=ToySpec.name)
 
 
 def model_of(card: Card) -> ToyModel:
     """The `model` section of a toy card."""
-    if not isinstance(card.model, ToyModel):
-        raise UsageError("this is not a card of the workload toy; load it with that workload's sections")
-    return card.model
+    return narrowed(card.model, ToyModel, workload=ToySpec.name)
 
 
 def loss_weight(card: Card) -> float:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.data import DataSection
 from cardrunner.card.schema.model import ModelSection
 from cardrunner.card.schema.training import TrainingSection
-from cardrunner.errors import UsageError
-from cardrunner.specs import DataMatch, Derived, MetricSpec, Remark, TrivialBaseline, WorkloadSpec
+from cardrunner.specs import DataMatch, Derived, MetricSpec, Remark, TrivialBaseline, WorkloadSpec, narrowed
 from cardrunner.workloads.melee import spec_arithmetic, spec_checks
 from cardrunner.workloads.melee.data_mode import foreseen_mode
 from cardrunner.workloads.melee.spec_sections import GamesData
@@ -26,8 +24,6 @@ from cardrunner.workloads.melee.world_model.sections import (
     WorldModelSection,
     WorldModelTraining,
 )
-
-S = TypeVar("S")
 
 
 class WorldModelSpec:
@@ -78,17 +74,17 @@ class WorldModelSpec:
 
 def data_of(card: Card) -> GamesData:
     """The `data` section of a world-model card."""
-    return _narrow(card.data, GamesData)
+    return narrowed(card.data, GamesData, workload=WorldModelSpec.name)
 
 
 def model_of(card: Card) -> WorldModelSection:
     """The `model` section of a world-model card."""
-    return _narrow(card.model, WorldModelSection)
+    return narrowed(card.model, WorldModelSection, workload=WorldModelSpec.name)
 
 
 def sampling_of(card: Card) -> ScheduledSampling | None:
     """Its scheduled sampling."""
-    return _narrow(card.training, WorldModelTraining).scheduled_sampling
+    return narrowed(card.training, WorldModelTraining, workload=WorldModelSpec.name).scheduled_sampling
 
 
 def _check_model(model: WorldModelSection) -> Iterator[Remark]:
@@ -105,13 +101,6 @@ def _check_model(model: WorldModelSection) -> Iterator[Remark]:
     if model.architecture == MAMBA2 and EXPAND * model.d_model % model.headdim:
         text = f"is {model.headdim}, which does not divide {EXPAND} x d_model = {EXPAND * model.d_model}; choose one"
         yield Remark(loc=("model", "headdim"), message=f"{text} that does")
-
-
-def _narrow(section: object, kind: type[S]) -> S:
-    if not isinstance(section, kind):
-        text = f"this is not a card of the workload {WorldModelSpec.name}; load it with that workload's sections"
-        raise UsageError(text)
-    return section
 
 
 SPEC: WorkloadSpec = WorldModelSpec()
