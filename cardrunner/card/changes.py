@@ -39,9 +39,14 @@ def changed_card(value: Mapping[str, Any], model: type[Card], changes: Mapping[s
         raise UsageError(_why(error, model)) from None
 
 
+def changes_few(card: Card) -> bool:
+    """Whether the rules together change so few fields that each changed card can be checked whole, in bounded time."""
+    return sum(len(rule.set or ()) for rule in card.kill_thresholds) <= MAX_CHANGES
+
+
 def check_restarts(card: Card, value: Mapping[str, Any]) -> Iterator[Remark]:
     """A restart says what to change, and each changed value is one that the card may have."""
-    few = sum(len(rule.set or ()) for rule in card.kill_thresholds) <= MAX_CHANGES
+    few = changes_few(card)
     for index, rule in enumerate(card.kill_thresholds):
         loc: Location = ("kill_thresholds", index)
         if rule.action == "restart" and not rule.set:

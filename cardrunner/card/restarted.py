@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cardrunner.card.arithmetic import check_card
-from cardrunner.card.changes import CHANGEABLE, MAX_CHANGES, changed_card
+from cardrunner.card.changes import CHANGEABLE, changed_card, changes_few
 from cardrunner.card.schema.card import Card
 from cardrunner.errors import UsageError
 from cardrunner.specs import Location, Remark, WorkloadSpec
@@ -20,7 +20,7 @@ def check_restarted(card: Card, value: Mapping[str, Any], spec: WorkloadSpec) ->
         value: the same as read.
         spec: its workload.
     """
-    if sum(len(rule.set or ()) for rule in card.kill_thresholds) > MAX_CHANGES:
+    if not changes_few(card):
         return
     for index, rule in enumerate(card.kill_thresholds):
         loc: Location = ("kill_thresholds", index, "set")
