@@ -25,8 +25,8 @@ from benchmarks.timing import Ratio, interleaved, ratio
 from cardrunner.card.schema.card import Card
 from cardrunner.training.feed import Feed
 from cardrunner.training.numerics import Numerics, numerics
-from cardrunner.workloads.melee.frame_dataset import FrameDataset
-from cardrunner.workloads.melee.layout import BYTES_PER_FRAME
+from cardrunner.workloads.melee.encoding.frame_dataset import FrameDataset
+from cardrunner.workloads.melee.encoding.layout import BYTES_PER_FRAME
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -13,10 +13,10 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from cardrunner.workloads.melee.encoded_data import EncodedData, open_data
-from cardrunner.workloads.melee.encoding import EncoderRules
-from cardrunner.workloads.melee.layout import BYTES_PER_FRAME
-from cardrunner.workloads.melee.writer import EncodedWriter
+from cardrunner.workloads.melee.encoding.encoded_data import EncodedData, open_data
+from cardrunner.workloads.melee.encoding.layout import BYTES_PER_FRAME
+from cardrunner.workloads.melee.encoding.scheme import EncoderRules
+from cardrunner.workloads.melee.encoding.writer import EncodedWriter
 
 _PAGE = mmap.PAGESIZE
 

@@ -21,10 +21,10 @@ import torch
 from benchmarks.policy_run import card, dataset, games, steps, trainer
 from benchmarks.timing import interleaved, ratio
 from cardrunner.card.schema.card import Card
-from cardrunner.training.bus import Bus
+from cardrunner.training.device_copy import Bus
 from cardrunner.training.feed import Feed
 from cardrunner.training.numerics import numerics
-from cardrunner.workloads.melee.frame_dataset import FrameDataset
+from cardrunner.workloads.melee.encoding.frame_dataset import FrameDataset
 
 EPOCH = 185_648_963
 """Training examples of policy-22k."""

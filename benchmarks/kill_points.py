@@ -23,12 +23,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from cardrunner import registry
-from cardrunner.pipeline import WORKER_STAGES
+from cardrunner.launching.worker import run_worker
+from cardrunner.registry import WORKER_STAGES
 from cardrunner.runs.environment import code_sha256, collect_environment
 from cardrunner.runs.ledger import Ledger
 from cardrunner.tracking.progress import NullProgress, showing
 from cardrunner.training.loop import Trainer
-from cardrunner.worker import run_worker
 from tests.conftest import ToyRun, make_toy_run
 
 CARD: dict[str, Any] = {

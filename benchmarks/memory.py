@@ -24,7 +24,7 @@ from benchmarks.encoded_files import opened, repeated
 from benchmarks.policy_run import card, dataset, games, trainer
 from cardrunner.training.feed import Feed
 from cardrunner.training.numerics import numerics
-from cardrunner.workloads.melee.file_scan import scan_file
+from cardrunner.workloads.melee.encoding.file_scan import scan_file
 
 _LIMIT = 0.6e9
 

@@ -19,8 +19,8 @@ import torch
 
 from benchmarks.encoded_files import opened, short_games
 from benchmarks.timing import interleaved
-from cardrunner.workloads.melee.frame_dataset import FrameDataset, split_games
-from cardrunner.workloads.melee.windows import player_examples
+from cardrunner.workloads.melee.encoding.frame_dataset import FrameDataset, split_games
+from cardrunner.workloads.melee.encoding.windows import player_examples
 
 _CONTEXT = 10
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml12
 
-from cardrunner.card.document import Document, Node, Scalar, Sequence
-from cardrunner.card.reader import read_document
+from cardrunner.card.reading.document import Document, Node, Scalar, Sequence
+from cardrunner.card.reading.reader import read_document
 
 
 def disagreement(document: Document) -> str | None:

@@ -17,13 +17,13 @@ from cardrunner.training.feed import Feed
 from cardrunner.training.loop import Trainer
 from cardrunner.training.numerics import Numerics
 from cardrunner.training.optim import make_optimizer, make_schedule
-from cardrunner.workloads.melee.encoded_data import EncodedData, open_data
-from cardrunner.workloads.melee.frame_dataset import FrameDataset
-from cardrunner.workloads.melee.generator import generate
-from cardrunner.workloads.melee.objective import PolicyObjective
-from cardrunner.workloads.melee.policy_mlp import PolicyMLP, PolicySizes
-from cardrunner.workloads.melee.spec import model_of
-from cardrunner.workloads.melee.windows import player_examples
+from cardrunner.workloads.melee.encoding.encoded_data import EncodedData, open_data
+from cardrunner.workloads.melee.encoding.frame_dataset import FrameDataset
+from cardrunner.workloads.melee.encoding.windows import player_examples
+from cardrunner.workloads.melee.policy.mlp import PolicyMLP, PolicySizes
+from cardrunner.workloads.melee.policy.objective import PolicyObjective
+from cardrunner.workloads.melee.policy.spec import model_of
+from cardrunner.workloads.melee.simulator.generator import generate
 
 CARD = Path(__file__).parents[1] / "runcards" / "real-games.yaml"
 

@@ -29,17 +29,17 @@ from benchmarks.memory import Peak, anonymous_bytes
 from benchmarks.timing import interleaved, ratio
 from benchmarks.usual_match import usual_match
 from cardrunner.runs.files import write_durably
-from cardrunner.workloads.melee.agents import Agent
-from cardrunner.workloads.melee.encoding import EncodingConfig
-from cardrunner.workloads.melee.generator import play_scripted
-from cardrunner.workloads.melee.match import play_match
-from cardrunner.workloads.melee.match_json import MatchFile, MatchMeta
-from cardrunner.workloads.melee.play.learned_world import LearnedWorld
-from cardrunner.workloads.melee.play.policy_agent import PolicyAgent
-from cardrunner.workloads.melee.play.stacked_layers import as_read
-from cardrunner.workloads.melee.policy_mlp import PolicyMLP, PolicySizes
-from cardrunner.workloads.melee.world import Floats, Ints
+from cardrunner.workloads.melee.arena.agents import Agent
+from cardrunner.workloads.melee.arena.match import play_match
+from cardrunner.workloads.melee.arena.match_json import MatchFile, MatchMeta
+from cardrunner.workloads.melee.encoding.scheme import EncodingConfig
+from cardrunner.workloads.melee.game.world import Floats, Ints
+from cardrunner.workloads.melee.networks.stepwise import as_read
+from cardrunner.workloads.melee.policy.agent import PolicyAgent
+from cardrunner.workloads.melee.policy.mlp import PolicyMLP, PolicySizes
+from cardrunner.workloads.melee.simulator.generator import play_scripted
 from cardrunner.workloads.melee.world_model.frame_stack_mlp import FrameStackMLP, FrameStackSizes
+from cardrunner.workloads.melee.world_model.learned_world import LearnedWorld
 from cardrunner.workloads.melee.world_model.mamba2 import Mamba2, Mamba2Sizes
 from cardrunner.workloads.melee.world_model.prediction import WorldModel
 

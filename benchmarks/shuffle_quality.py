@@ -23,10 +23,10 @@ from cardrunner.training.evaluate import Evaluation
 from cardrunner.training.feed import Feed
 from cardrunner.training.numerics import Numerics, numerics
 from cardrunner.training.optim import make_schedule
-from cardrunner.workloads.melee.encoded_data import EncodedData
-from cardrunner.workloads.melee.frame_dataset import FrameDataset, split_games
-from cardrunner.workloads.melee.spec import model_of
-from cardrunner.workloads.melee.windows import player_examples
+from cardrunner.workloads.melee.encoding.encoded_data import EncodedData
+from cardrunner.workloads.melee.encoding.frame_dataset import FrameDataset, split_games
+from cardrunner.workloads.melee.encoding.windows import player_examples
+from cardrunner.workloads.melee.policy.spec import model_of
 
 _RESAMPLES = 10_000
 

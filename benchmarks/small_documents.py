@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from benchmarks.other_reader import disagreement
-from cardrunner.card.reader import read_document
+from cardrunner.card.reading.reader import read_document
 from cardrunner.errors import CardError
 
 PIECES = (

@@ -23,8 +23,8 @@ from benchmarks.usual_trainer import usual_step
 from cardrunner.card.schema.card import Card
 from cardrunner.training.loop import Trainer
 from cardrunner.training.numerics import Numerics, numerics
-from cardrunner.workloads.melee.encoded_data import EncodedData
-from cardrunner.workloads.melee.frame_dataset import FrameDataset
+from cardrunner.workloads.melee.encoding.encoded_data import EncodedData
+from cardrunner.workloads.melee.encoding.frame_dataset import FrameDataset
 
 _USUAL = "DataLoader trainer, {} workers"
 _COMPARISONS = (

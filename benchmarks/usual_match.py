@@ -13,12 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cardrunner.workloads.melee.encoding import EncodingConfig
-from cardrunner.workloads.melee.game_units import scales_of
-from cardrunner.workloads.melee.layout import BINARY, CONTINUOUS, CONTROLLER, PLAYER_FLOATS, PLAYER_INTS
-from cardrunner.workloads.melee.names import action_name
-from cardrunner.workloads.melee.perspective import swap_floats, swap_ints
-from cardrunner.workloads.melee.policy_mlp import PolicyMLP
+from cardrunner.workloads.melee.encoding.layout import BINARY, CONTINUOUS, CONTROLLER, PLAYER_FLOATS, PLAYER_INTS
+from cardrunner.workloads.melee.encoding.scheme import EncodingConfig
+from cardrunner.workloads.melee.encoding.windows import swap_floats, swap_ints
+from cardrunner.workloads.melee.game.names import action_name
+from cardrunner.workloads.melee.game.plausible import scales_of
+from cardrunner.workloads.melee.policy.mlp import PolicyMLP
 from cardrunner.workloads.melee.world_model.advance import advance
 from cardrunner.workloads.melee.world_model.prediction import Prediction, WorldModel
 

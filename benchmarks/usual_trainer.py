@@ -11,10 +11,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from cardrunner.card.schema.card import Card
 from cardrunner.contracts import Batch
-from cardrunner.workloads.melee.encoded_data import EncodedData
-from cardrunner.workloads.melee.layout import controller_slice
-from cardrunner.workloads.melee.objective import PolicyObjective
-from cardrunner.workloads.melee.policy_mlp import PolicyMLP
+from cardrunner.workloads.melee.encoding.encoded_data import EncodedData
+from cardrunner.workloads.melee.encoding.layout import controller_slice
+from cardrunner.workloads.melee.policy.mlp import PolicyMLP
+from cardrunner.workloads.melee.policy.objective import PolicyObjective
 
 
 class SlicedFrames(Dataset[tuple[Tensor, Tensor, Tensor]]):

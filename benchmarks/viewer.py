@@ -17,15 +17,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cardrunner.workloads.melee.encoding import EncodingConfig
-from cardrunner.workloads.melee.generator import play_scripted
-from cardrunner.workloads.melee.match import MatchEnd
-from cardrunner.workloads.melee.match_columns import read_match
-from cardrunner.workloads.melee.match_json import MatchFile, MatchMeta
-from cardrunner.workloads.melee.play.game_rules import Events
-from cardrunner.workloads.melee.viewer.pack import pack_match
-from cardrunner.workloads.melee.viewer.page import write_page
-from cardrunner.workloads.melee.world import Frame
+from cardrunner.workloads.melee.arena.match import MatchEnd
+from cardrunner.workloads.melee.arena.match_columns import read_match
+from cardrunner.workloads.melee.arena.match_json import MatchFile, MatchMeta
+from cardrunner.workloads.melee.encoding.scheme import EncodingConfig
+from cardrunner.workloads.melee.game.rules import Events
+from cardrunner.workloads.melee.game.world import Frame
+from cardrunner.workloads.melee.simulator.generator import play_scripted
+from cardrunner.workloads.melee.viewer.page import pack_match, write_page
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -28,9 +28,9 @@ from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.history import History
 from cardrunner.runs.lease import read_lease
 from cardrunner.runs.ledger import Ledger
+from cardrunner.training.first_steps import Signs
 from cardrunner.training.group import Group
 from cardrunner.training.numerics import numerics
-from cardrunner.training.signs import Signs
 
 _LIMIT = 0.01
 _TICK = os.sysconf("SC_CLK_TCK")
@@ -105,7 +105,7 @@ def _name(pid: int) -> str:
         words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
     except OSError:
         return "gone"
-    return f"{words[3]} station" if "cardrunner.station" in words else Path(words[0]).name
+    return f"{words[3]} station" if "cardrunner.launching.tracker_process" in words else Path(words[0]).name
 
 
 def _below(pid: int) -> Iterator[int]:

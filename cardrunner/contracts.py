@@ -37,7 +37,7 @@ if TYPE_CHECKING:  # types only: the rooms below import this one, never the othe
     from cardrunner.runs.context import RunContext
     from cardrunner.runs.folder import RunFolder
     from cardrunner.runs.history import HistoryRow
-    from cardrunner.training.bus import Bus
+    from cardrunner.training.device_copy import Bus
 
 # ---------------------------------------------------------------- what a workload computes, with torch
 
@@ -395,8 +395,8 @@ class Tracked:
 class Tracker(Protocol):
     """Shows a run to people somewhere else; the run's own history is always written besides.
 
-    A tracker lives in a process of its own (`cardrunner.tracking.station`), which reads the run folder: it can be slow,
-    fail or die without the training noticing. Nothing it is given holds a secret of the environment.
+    A tracker lives in a process of its own (`cardrunner.launching.tracker_process`), which reads the run folder: it can
+    be slow, fail or die without the training noticing. Nothing it is given holds a secret of the environment.
     """
 
     def open(self, facts: TrackedRun) -> Tracked: ...  # raises EnvironmentFailed: it cannot track; may take long

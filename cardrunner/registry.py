@@ -47,7 +47,7 @@ class ToolEntry(NamedTuple):
 WORKLOADS: dict[str, WorkloadEntry] = {
     "toy": WorkloadEntry("cardrunner.workloads.toy.spec:SPEC", "cardrunner.workloads.toy.workload:WORKLOAD"),
     "melee-policy": WorkloadEntry(
-        "cardrunner.workloads.melee.spec:SPEC", "cardrunner.workloads.melee.workload:WORKLOAD"
+        "cardrunner.workloads.melee.policy.spec:SPEC", "cardrunner.workloads.melee.policy.workload:WORKLOAD"
     ),
     "melee-world-model": WorkloadEntry(
         "cardrunner.workloads.melee.world_model.spec:SPEC", "cardrunner.workloads.melee.world_model.workload:WORKLOAD"
@@ -55,9 +55,11 @@ WORKLOADS: dict[str, WorkloadEntry] = {
 }
 DEFAULT_WORKLOAD = "melee-policy"
 """What `cardrunner new` begins with."""
-STAGES: dict[str, str] = {
-    name: f"cardrunner.stages.{name}:STAGE" for name in ("load", "train", "checkpoint", "download", "demo")
-}
+WORKER_STAGES = ("load", "train", "checkpoint")
+"""In their order, on the machine with the data."""
+LAUNCHER_STAGES = ("download", "demo")
+"""In their order, on the machine with the people."""
+STAGES: dict[str, str] = {name: f"cardrunner.stages.{name}:STAGE" for name in (*WORKER_STAGES, *LAUNCHER_STAGES)}
 EXECUTORS: dict[str, str] = {
     "inline": "cardrunner.executors.inline:InlineExecutor",
     "local": "cardrunner.executors.local:LocalExecutor",
@@ -71,9 +73,11 @@ TRACKERS: dict[str, ToolEntry] = {
 }
 TOOLS: dict[str, ToolEntry] = {
     "encode-parts": ToolEntry(
-        "cardrunner.workloads.melee.encode_parts:PARTS", ("peppi_py", "torch", "numpy"), "encode replays"
+        "cardrunner.workloads.melee.encoding.encode_parts:PARTS", ("peppi_py", "torch", "numpy"), "encode replays"
     ),
-    "encode": ToolEntry("cardrunner.workloads.melee.encode:encode", ("peppi_py", "torch", "numpy"), "encode replays"),
+    "encode": ToolEntry(
+        "cardrunner.workloads.melee.encoding.encode:encode", ("peppi_py", "torch", "numpy"), "encode replays"
+    ),
 }
 
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeVar, runtim
 
 from cardrunner.errors import UsageError
 
-if TYPE_CHECKING:  # types only: the rooms below import this one, never the other way round
+if TYPE_CHECKING:
     from pathlib import Path
 
     from cardrunner.card.schema.card import Card
     from cardrunner.card.schema.data import DataSection
-    from cardrunner.card.schema.model import ModelSection
-    from cardrunner.card.schema.training import TrainingSection
+    from cardrunner.card.schema.training import ModelSection, TrainingSection
+
 
 Location = tuple[str | int, ...]
 """A place in a card: ``("targets", 0, "metric")``."""
@@ -158,3 +158,14 @@ class MetricNames:
         """The same values under every name people use."""
         names = {alias: values[key] for alias, spec in self._index.items() if (key := f"val_{spec.name}") in values}
         return {**values, **names}
+
+
+class Later:
+    """Marks a field that `card: 1` got after cards of it were signed.
+
+    Such a field is part of the signed content only where it says something else than its default, so that a card that
+    was signed before keeps its digest, and means what it meant.
+    """
+
+
+LATER = Later()

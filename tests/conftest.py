@@ -21,7 +21,7 @@ from cardrunner import registry
 from cardrunner.card.load import LoadedCard, load_card_bytes
 from cardrunner.errors import CardrunnerError
 from cardrunner.gate import examine_gate
-from cardrunner.pipeline import open_context
+from cardrunner.launching.pipeline import open_context
 from cardrunner.runs.context import RunContext
 from cardrunner.runs.create import create_run
 from cardrunner.runs.folder import RunFolder

@@ -13,7 +13,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "cardrunner"
 
 ROWS = (
-    ("errors", "units", "prices", "redaction", "later"),
+    ("errors", "units", "clock", "redaction"),
     ("workspace",),
     ("specs",),
     ("contracts",),
@@ -23,11 +23,8 @@ ROWS = (
     ("training",),
     ("stages", "executors", "tracking", "report", "histories", "workloads"),
     ("registry",),
-    ("pipeline", "remote"),
-    ("plan", "worker", "rank", "finish", "evidence", "station"),
-    ("supervisor", "proof"),
-    ("submit",),
-    ("launch",),
+    ("plan",),
+    ("launching",),
     ("commands",),
     ("main",),
     ("__main__", "__init__"),
@@ -46,7 +43,7 @@ HEAVY = {
     "jinja2": ("card/markdown", "report", "workloads/melee/viewer"),
     "peppi_py": ("workloads/melee",),
     "rich": ("tracking", "commands"),
-    "cryptography": ("gate/ssh/cryptographic",),
+    "cryptography": ("gate/ssh/verify",),
 }
 
 

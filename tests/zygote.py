@@ -30,15 +30,16 @@ from types import SimpleNamespace
 from typing import Any
 
 PRELOADED = (
-    "torch", "torch._dynamo", "torch.distributed.run", "matplotlib.pyplot", "cardrunner.main", "cardrunner.worker",
-    "cardrunner.supervisor", "cardrunner.station", "cardrunner.executors.local", "cardrunner.report.plots",
-    "cardrunner.rank", "cardrunner.stages.load", "cardrunner.stages.checkpoint", "cardrunner.stages.download",
-    "cardrunner.stages.demo", "cardrunner.workloads.toy.workload",
+    "torch", "torch._dynamo", "torch.distributed.run", "matplotlib.pyplot", "cardrunner.main",
+    "cardrunner.executors.local", "cardrunner.launching.worker", "cardrunner.launching.supervisor",
+    "cardrunner.launching.tracker_process", "cardrunner.launching.rank", "cardrunner.report.plots",
+    "cardrunner.stages.load", "cardrunner.stages.checkpoint", "cardrunner.stages.download", "cardrunner.stages.demo",
+    "cardrunner.workloads.toy.workload",
 )  # fmt: skip
 FAR = ("modal._container_entrypoint", "cardrunner.executors.modal_cloud.executor")
 """Imported too where Modal's SDK is installed."""
 STARTERS = (
-    "cardrunner.executors.local", "cardrunner.stages.processes", "cardrunner.tracking.stations",
+    "cardrunner.executors.local", "cardrunner.stages.processes", "cardrunner.tracking.tracker_processes",
     "cardrunner.executors.modal_cloud.attempt",
 )  # fmt: skip
 """Modules that start interpreters."""

@@ -7,9 +7,9 @@ import random
 from collections.abc import Iterator, Sequence
 
 from benchmarks.forgeries.office import ADA, EVE, LEE, NOW, REVIEWERS, Case, Office, edited, load, mark_of, place_of
-from cardrunner.card.edit import Edit, Removal
 from cardrunner.card.load import LoadedCard
-from cardrunner.card.one_line import PlainValue
+from cardrunner.card.reading.edit import Edit, Removal
+from cardrunner.card.reading.one_line import PlainValue
 from cardrunner.gate.case import timestamp
 
 

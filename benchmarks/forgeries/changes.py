@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from benchmarks.forgeries.office import MARKS, Case, edited, load
-from cardrunner.card.document import Document, Loc, Mapping as MappingNode, Scalar, Sequence as ListNode
-from cardrunner.card.edit import Edit, Removal
 from cardrunner.card.load import LoadedCard
-from cardrunner.card.one_line import PlainValue
+from cardrunner.card.reading.document import Document, Loc, Mapping as MappingNode, Scalar, Sequence as ListNode
+from cardrunner.card.reading.edit import Edit, Removal
+from cardrunner.card.reading.one_line import PlainValue
 from cardrunner.errors import CardError, UsageError
 
 

@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator
 
 from benchmarks.forgeries.office import ADA, LEE, NOW, Case, Office, edited, load, place_of
-from cardrunner.card.document import Mapping as MappingNode, Scalar, Sequence as ListNode
-from cardrunner.card.edit import Edit
-from cardrunner.card.one_line import PlainValue
+from cardrunner.card.reading.document import Mapping as MappingNode, Scalar, Sequence as ListNode
+from cardrunner.card.reading.edit import Edit
+from cardrunner.card.reading.one_line import PlainValue
 from cardrunner.gate.case import timestamp
 
 

@@ -10,10 +10,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from cardrunner.card.document import Loc
-from cardrunner.card.edit import Edit, Removal, edit_document
 from cardrunner.card.load import LoadedCard, load_card_bytes
-from cardrunner.card.one_line import PlainValue
+from cardrunner.card.reading.document import Loc
+from cardrunner.card.reading.edit import Edit, Removal, edit_document
+from cardrunner.card.reading.one_line import PlainValue
 from cardrunner.card.schema.sign_off import Signature
 from cardrunner.errors import CardError
 from cardrunner.gate import examine_gate

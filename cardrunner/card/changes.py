@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from cardrunner.card.document import format_path
+from cardrunner.card.reading.document import format_path
 from cardrunner.card.schema.card import Card
 from cardrunner.errors import UsageError
 from cardrunner.specs import Location, Remark

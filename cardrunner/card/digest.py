@@ -15,7 +15,7 @@ from typing import Any
 import rfc8785
 from pydantic import BaseModel
 
-from cardrunner.card.document import Loc, format_path, printable
+from cardrunner.card.reading.document import Loc, format_path, printable
 from cardrunner.card.schema.base import LATER
 from cardrunner.card.schema.card import Card
 

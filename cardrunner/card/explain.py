@@ -10,8 +10,8 @@ from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel, Tag, ValidationError
 
-from cardrunner.card.document import Document, Fault, Loc, Mapping as MappingNode, child
 from cardrunner.card.guessing import guess
+from cardrunner.card.reading.document import Document, Fault, Loc, Mapping as MappingNode, child
 from cardrunner.card.schema.base import FieldError
 from cardrunner.kill_rules.table import Kinds
 

@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from cardrunner.card.explain import sections_below
-from cardrunner.card.extends import KEY as EXTENDS, OWN
 from cardrunner.card.load import card_model
+from cardrunner.card.reading.extends import KEY as EXTENDS, OWN
 from cardrunner.card.schema_texts import Examples, described, field_texts
 from cardrunner.specs import WorkloadSpec
 

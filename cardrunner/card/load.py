@@ -13,16 +13,14 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError, create_model
 
-from cardrunner.card.arithmetic import check_card
 from cardrunner.card.changes import changed_card, check_restarts, section_validator
-from cardrunner.card.document import Document, Fault
-from cardrunner.card.reader import MAX_FAULTS, read_bytes, read_document
-from cardrunner.card.restarted import check_restarted
+from cardrunner.card.checks.table import check_card, check_restarted
+from cardrunner.card.reading.document import Document, Fault
+from cardrunner.card.reading.reader import MAX_FAULTS, read_bytes, read_document
 from cardrunner.card.schema.base import Section
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.data import DataSection
-from cardrunner.card.schema.model import ModelSection
-from cardrunner.card.schema.training import TrainingSection
+from cardrunner.card.schema.training import ModelSection, TrainingSection
 from cardrunner.errors import CardError, UsageError
 from cardrunner.specs import Remark, WorkloadSpec
 
@@ -68,7 +66,7 @@ class LoadedCard:
         """The effective card as read."""
         if not self.bases:
             return self.document.value()
-        from cardrunner.card.extends import Chain
+        from cardrunner.card.reading.extends import Chain
 
         return Chain(self.document, self.bases).effective.value()
 
@@ -152,7 +150,7 @@ def _effective(own: Document, sources: Path | Sequence[bytes]) -> tuple[Document
     """
     if own.root.entry("extends") is None:
         return own, (), []
-    from cardrunner.card.extends import from_bytes, from_workspace, read_chain  # most cards extend none
+    from cardrunner.card.reading.extends import from_bytes, from_workspace, read_chain  # most cards extend none
 
     chain = read_chain(own, from_workspace(sources) if isinstance(sources, Path) else from_bytes(sources))
     return chain.effective, chain.bases, list(chain.faults())

@@ -14,9 +14,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from cardrunner.card.document import Document
 from cardrunner.card.explain import sections_below
-from cardrunner.card.reader import read_document
+from cardrunner.card.reading.document import Document
+from cardrunner.card.reading.reader import read_document
 from cardrunner.kill_rules import Rule
 from cardrunner.kill_rules.table import kind_of, rule_class
 from cardrunner.specs import OffersStarter, WorkloadSpec

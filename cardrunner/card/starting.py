@@ -7,10 +7,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from cardrunner.card.document import Document, Mapping, Sequence as ListNode
-from cardrunner.card.edit import Edit, Removal, edit_document
 from cardrunner.card.load import LoadedCard
-from cardrunner.card.reader import read_document
+from cardrunner.card.reading.document import Document, Mapping, Sequence as ListNode
+from cardrunner.card.reading.edit import Edit, Removal, edit_document
+from cardrunner.card.reading.reader import read_document
 
 STARTER_NAME = "my-run"
 """What every starter calls its run."""

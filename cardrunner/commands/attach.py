@@ -7,8 +7,8 @@ import sys
 
 from cardrunner.commands.run_arguments import add_run_argument, next_steps, progress_of, run_of, tell
 from cardrunner.errors import Interrupted
+from cardrunner.launching.submit import attach
 from cardrunner.runs.status import derive_status
-from cardrunner.submit import attach
 
 HELP = "watch a run to its end; leaving does not affect it"
 

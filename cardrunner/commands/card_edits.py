@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from cardrunner import registry
-from cardrunner.card.edit import Edit, Removal, edit_document
 from cardrunner.card.load import LoadedCard, load_card_bytes
-from cardrunner.card.reader import read_bytes
+from cardrunner.card.reading.edit import Edit, Removal, edit_document
+from cardrunner.card.reading.reader import read_bytes
 from cardrunner.errors import EnvironmentFailed, IntegrityError, UsageError
 from cardrunner.redaction import found_in
 from cardrunner.runs.files import explained, write_durably

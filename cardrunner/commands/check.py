@@ -8,19 +8,27 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cardrunner import registry
-from cardrunner.card.edit import Edit, Removal
 from cardrunner.card.load import LoadedCard, load_card
+from cardrunner.card.reading.edit import Edit, Removal
 from cardrunner.card.schema.sign_off import check_text
 from cardrunner.commands.card_edits import save_edits
 from cardrunner.errors import GateClosed, UsageError
-from cardrunner.evidence import prove
 from cardrunner.gate.case import Case, timestamp, utc_now
 from cardrunner.gate.check_run import CheckResult
-from cardrunner.gate.checklist import has_check, open_box
+from cardrunner.gate.checklist import (
+    ItemPlace,
+    Place,
+    check_person,
+    checklist_places,
+    find_place,
+    has_check,
+    open_box,
+    tick,
+    untick,
+)
 from cardrunner.gate.examine import gate_case
 from cardrunner.gate.findings import Finding
-from cardrunner.gate.places import ItemPlace, Place, checklist_places, find_place
-from cardrunner.gate.ticks import check_person, tick, untick
+from cardrunner.launching.checks import prove
 from cardrunner.redaction import hidden_lines
 from cardrunner.workspace import Workspace
 

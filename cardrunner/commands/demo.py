@@ -7,7 +7,7 @@ import webbrowser
 
 from cardrunner.commands.run_arguments import add_run_argument, progress_of, run_of
 from cardrunner.errors import UsageError
-from cardrunner.finish import demo
+from cardrunner.launching.finish import demo
 
 HELP = "make the demo of a run"
 

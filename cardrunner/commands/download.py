@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from cardrunner.commands.run_arguments import add_run_argument, progress_of, run_of
-from cardrunner.finish import download
+from cardrunner.launching.finish import download
 
 HELP = "copy a checkpoint to where the card says, verified"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from cardrunner.commands.run_arguments import add_run_argument, next_steps, progress_of, run_of, tell
-from cardrunner.submit import finish
+from cardrunner.launching.submit import finish
 
 HELP = "download, demo and results card of a run that ended; safe to repeat"
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from cardrunner.commands.run_arguments import add_runs_argument, next_steps, progress_of, tell
-from cardrunner.launch import LaunchOptions, admit, launch, prepare
+from cardrunner.launching.launch import LaunchOptions, admit, launch, prepare
 from cardrunner.plan import describe
 
 HELP = "run a card once its gate is open"

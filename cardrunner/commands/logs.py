@@ -7,12 +7,12 @@ import sys
 import time
 
 from cardrunner.commands.run_arguments import add_run_argument, run_of
+from cardrunner.launching.submit import refresh
 from cardrunner.redaction import hide
 from cardrunner.runs.files import explained
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.lease import is_supervised
 from cardrunner.runs.status import derive_status
-from cardrunner.submit import refresh
 
 HELP = "print what the worker of a run printed"
 _LOOK_SECONDS = 0.2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from cardrunner.commands.run_arguments import add_run_argument, next_steps, progress_of, run_of, tell
-from cardrunner.launch import resume
+from cardrunner.launching.launch import resume
 
 HELP = "go on with a run that ended before its plan did"
 

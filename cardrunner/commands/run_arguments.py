@@ -11,8 +11,8 @@ from pathlib import Path
 from cardrunner import registry
 from cardrunner.contracts import Progress
 from cardrunner.errors import CardrunnerError
-from cardrunner.finish import Ending
-from cardrunner.remote import find
+from cardrunner.launching.finish import Ending
+from cardrunner.launching.remote_runs import find
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.records import LaunchRecord, read_record
 from cardrunner.runs.status import Status

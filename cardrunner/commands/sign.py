@@ -9,18 +9,17 @@ from pathlib import Path
 from typing import BinaryIO
 
 from cardrunner import registry
-from cardrunner.card.edit import Edit
 from cardrunner.card.load import LoadedCard, load_card
+from cardrunner.card.reading.edit import Edit
 from cardrunner.card.schema.sign_off import Reviewer, Signature
 from cardrunner.commands.card_edits import alone_in, save_edits
 from cardrunner.errors import GateClosed, UsageError
-from cardrunner.gate.blocks import block_path, encode_block
 from cardrunner.gate.case import Case, reviewer_label
 from cardrunner.gate.clock import late_clock
 from cardrunner.gate.examine import examine_gate, gate_case
 from cardrunner.gate.findings import Finding
 from cardrunner.gate.policies import POLICIES, Hand, Policy
-from cardrunner.gate.signed_content import changes_since, encode_signed_content, signed_content_path
+from cardrunner.gate.records import block_path, changes_since, encode_block, encode_signed_content, signed_content_path
 from cardrunner.gate.statement import find_reviewer, make_statement
 from cardrunner.redaction import secret_in
 from cardrunner.runs.files import explained, write_together

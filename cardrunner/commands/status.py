@@ -9,14 +9,14 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from cardrunner.clock import utc_seconds
 from cardrunner.commands.run_arguments import add_runs_argument, run_of, runs_of, summary
 from cardrunner.errors import IntegrityError
-from cardrunner.runs.clock import utc_seconds
+from cardrunner.launching.submit import refresh
 from cardrunner.runs.folder import RunFolder
+from cardrunner.runs.heartbeat import read_pulse
 from cardrunner.runs.lease import is_live
-from cardrunner.runs.pulse import read_pulse
 from cardrunner.runs.status import Status, derive_status
-from cardrunner.submit import refresh
 from cardrunner.units import format_dollars, format_duration
 
 HELP = "show the state of one run, or of all"

@@ -6,8 +6,8 @@ import argparse
 import sys
 
 from cardrunner.commands.run_arguments import add_run_argument, next_steps, progress_of, run_of, summary
+from cardrunner.launching.submit import finish_if_left, request_stop
 from cardrunner.runs.status import derive_status
-from cardrunner.submit import finish_if_left, request_stop
 
 HELP = "ask a run to save and end"
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cardrunner import registry
-from cardrunner.card.document import Fault
 from cardrunner.card.load import examine_card
+from cardrunner.card.reading.document import Fault
 
 HELP = "find every fault of one or more cards"
 

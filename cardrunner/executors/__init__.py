@@ -4,5 +4,5 @@ from __future__ import annotations
 
 from typing import Final
 
-WORKER: Final = "cardrunner.worker"
-SUPERVISOR: Final = "cardrunner.supervisor"
+WORKER: Final = "cardrunner.launching.worker"
+SUPERVISOR: Final = "cardrunner.launching.supervisor"

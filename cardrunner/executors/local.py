@@ -1,7 +1,7 @@
 """local: the worker runs in a process of its own, under a supervisor that outlives the shell that started it.
 
-The supervisor (`cardrunner.supervisor`) starts the worker, waits for it, and does what is left for this side. This
-module is all that knows how these processes are started and found again.
+The supervisor (`cardrunner.launching.supervisor`) starts the worker, waits for it, and does what is left for this
+side. This module is all that knows how these processes are started and found again.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class LocalExecutor:
 
 
 def start_worker(folder: RunFolder) -> subprocess.Popen[bytes]:
-    """Start ``python -m cardrunner.worker`` on a run, for its supervisor.
+    """Start ``python -m cardrunner.launching.worker`` on a run, for its supervisor.
 
     Raises:
         EnvironmentFailed: the log cannot be written, or no process can be started.

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
-from cardrunner.card import characters
+from cardrunner.card.reading import characters
 from cardrunner.gate.case import timestamp, utc_now
 from cardrunner.redaction import hide
 from cardrunner.workspace import Workspace

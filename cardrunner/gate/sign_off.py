@@ -2,17 +2,126 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from cardrunner.card.schema.sign_off import Reviewer
-from cardrunner.gate.blocks import standing_blocks
+from cardrunner.card.estimate import estimate
+from cardrunner.card.prices import dearest_hour
+from cardrunner.card.schema.card import Card
+from cardrunner.card.schema.sign_off import Reviewer, Rule
 from cardrunner.gate.case import Case, reviewer_label
 from cardrunner.gate.checklist import open_conditions
 from cardrunner.gate.findings import Approval, Finding
-from cardrunner.gate.floor import FILE_NAME, POLICIES as STRICTNESS
 from cardrunner.gate.policies import POLICIES, Judgement, Refused
-from cardrunner.gate.rules import Demand, demands, unmet
+from cardrunner.gate.records import standing_blocks
+from cardrunner.gate.trust import FILE_NAME, POLICIES as STRICTNESS
+from cardrunner.units import format_dollars
+
+_WORD = re.compile(r"[a-z0-9]+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demand:
+    """So many approvals of different people.
+
+    Args:
+        where: what asks for them, such as ``sign_off.rules[0]``.
+        people: whose approvals count.
+        whose: the same in words, such as ``of role infra``.
+        because: why it applies here; empty where it always does.
+    """
+
+    where: str
+    need: int
+    people: tuple[str, ...]
+    whose: str
+    because: str = ""
+
+    def met_by(self, approvals: Sequence[Approval]) -> int:
+        """How many different people of the demand have approved; one key is one person, whatever its names."""
+        return len({approval.person for approval in approvals if approval.id in self.people})
+
+
+def demands(case: Case) -> Iterator[Demand]:
+    """Everything that counts approvals: `need` where it is a number, and every rule that applies to this card."""
+    card, floor = case.card, case.trust.floor.sign_off
+    required = tuple(reviewer.id for reviewer in card.sign_off.reviewers if reviewer.required)
+    if card.sign_off.need != "all":
+        whose = f"of {_listed(required)}"
+        yield Demand(where="sign_off.need", need=card.sign_off.need, people=required, whose=whose)
+    roles = {reviewer.id: reviewer.roles for reviewer in card.sign_off.reviewers}
+    yield from _of_rules("sign_off.rules", card.sign_off.rules, roles, case)
+    given = {reviewer: tuple(role for role, people in floor.roles.items() if reviewer in people) for reviewer in roles}
+    yield from _of_rules(f"{FILE_NAME}: sign_off.rules", floor.rules, given, case)
+
+
+def unmet(demand: Demand, approvals: Sequence[Approval], case: Case) -> Finding | None:
+    """What is missing, and who can still give it; None when nothing is."""
+    have = demand.met_by(approvals)
+    if have >= demand.need:
+        return None
+    signed = {approval.id for approval in approvals}
+    silent = [name for name in demand.people if name not in signed]
+    counted = f"{demand.need} approval{'s' if demand.need > 1 else ''} {demand.whose}{demand.because}"
+    why = f"needs {counted}, and has {have}"
+    if have + len(silent) < demand.need:
+        return Finding(demand.where, f"{why}; the card does not ask enough of them: add them to sign_off.reviewers")
+    commands = case.command("sign", "--as", silent[0]) if silent else None
+    return Finding(demand.where, f"{why}; {_listed(silent)} can give {'it' if len(silent) == 1 else 'them'}", commands)
+
+
+def predicted_cost(card: Card) -> float | None:
+    """Dollars at the slowest calibration that the card states, CPU and memory included; None where it cannot be told.
+
+    A run on this machine without a GPU costs nothing.
+    """
+    rate = dearest_hour(card.infra)
+    if rate is not None:
+        return max(column.total for column in estimate(card)) / 3600 * rate
+    return 0.0 if card.infra.platform == "local" and card.infra.gpu is None else None
+
+
+def _of_rules(where: str, rules: Sequence[Rule], roles: Mapping[str, tuple[str, ...]], case: Case) -> Iterator[Demand]:
+    for number, rule in enumerate(rules):
+        because = _applies(rule, case.card)
+        if because is not None:
+            people = tuple(name for name, own in roles.items() if _counts(rule, name, own))
+            yield Demand(where=f"{where}[{number}]", need=rule.need, people=people, whose=_whose(rule), because=because)
+
+
+def _counts(rule: Rule, name: str, roles: tuple[str, ...]) -> bool:
+    if rule.of:
+        return name in rule.of
+    return rule.role is None or rule.role in roles
+
+
+def _whose(rule: Rule) -> str:
+    if rule.of:
+        return f"of {_listed(rule.of)}"
+    return f"of role {rule.role}" if rule.role else "of different people"
+
+
+def _applies(rule: Rule, card: Card) -> str | None:
+    """Why a rule applies to a card, empty when it always does; None when it does not."""
+    if rule.over is not None:
+        cost = predicted_cost(card)
+        if cost is None:
+            return f" (over {format_dollars(rule.over)}; what the run costs is unknown without infra.price)"
+        return f" (it may cost {format_dollars(cost)}, over {format_dollars(rule.over)})" if cost > rule.over else None
+    if rule.gpu:
+        used = set(_words(card.infra.gpu or ""))
+        named = next((gpu for gpu in rule.gpu if set(_words(gpu)) <= used), None)
+        return None if named is None else f" (it uses a {named})"
+    return ""
+
+
+def _words(text: str) -> list[str]:
+    return _WORD.findall(text.casefold())
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:-1]) + f" or {names[-1]}" if len(names) > 1 else "".join(names)
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,12 @@ from typing import Any, NamedTuple, TextIO
 from pydantic import ValidationError
 
 from cardrunner.errors import UsageError
-from cardrunner.histories.cells import Line
-from cardrunner.histories.columns import find_columns
-from cardrunner.histories.lines import csv_lines, json_lines
-from cardrunner.histories.rows import EpochCounting, RowsOf
+from cardrunner.histories.columns import Line, find_columns
+from cardrunner.histories.rows import EpochCounting, RowsOf, csv_lines, json_lines
 from cardrunner.kill_rules import Row
 from cardrunner.runs.history import HistoryRow
 from cardrunner.runs.jsonl import parse_line
-from cardrunner.runs.watched import RuleRows
+from cardrunner.runs.rule_rows import RuleRows
 from cardrunner.specs import WorkloadSpec
 
 

@@ -19,7 +19,7 @@ from pydantic_core import core_schema
 
 from cardrunner import units
 from cardrunner.kill_rules.history import Row, View, Watched, passed, reached
-from cardrunner.later import LATER
+from cardrunner.specs import LATER
 from cardrunner.units import Every
 
 Action = Literal["warn", "investigate", "stop", "restart"]

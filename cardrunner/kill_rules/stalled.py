@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from cardrunner.kill_rules.base import Observation, Rule, is_finite
+from cardrunner.kill_rules.base import Epochs, Observation, Rule, is_finite
 from cardrunner.kill_rules.history import Row, View, Watched
 
 
@@ -92,3 +92,33 @@ class Stalled(Rule):
 
 def _best(values: Sequence[float]) -> float:
     return min(filter(is_finite, values), default=float("inf"))
+
+
+class NotDecreasing(Stalled):
+    """Fires when none of the last N validations was below the best before them by more than `min_delta`."""
+
+    sign: ClassVar[Literal[1, -1]] = 1
+    movement: ClassVar[str] = "decreasing"
+
+    not_decreasing_for: Epochs
+    """How many validations in a row may pass without an improvement; of a metric that should fall."""
+
+    @property
+    def patience(self) -> int:
+        """N."""
+        return self.not_decreasing_for
+
+
+class NotIncreasing(Stalled):
+    """Fires when none of the last N validations was above the best before them by more than `min_delta`."""
+
+    sign: ClassVar[Literal[1, -1]] = -1
+    movement: ClassVar[str] = "increasing"
+
+    not_increasing_for: Epochs
+    """How many validations in a row may pass without an improvement; of a metric that should rise."""
+
+    @property
+    def patience(self) -> int:
+        """N."""
+        return self.not_increasing_for

@@ -20,14 +20,14 @@ from cardrunner.kill_rules.quantities import QUANTITIES
 
 KEYS = {
     "event": "event:EventRule",
-    "not_decreasing_for": "not_decreasing:NotDecreasing",
-    "not_increasing_for": "not_increasing:NotIncreasing",
+    "not_decreasing_for": "stalled:NotDecreasing",
+    "not_increasing_for": "stalled:NotIncreasing",
     "non_finite": "non_finite:NonFinite",
     "equals": "equals:Equals",
-    "relative_to": "relative_limit:RelativeLimit",
+    "relative_to": "relative:RelativeLimit",
 }
 """The key that tells a rule -> its class."""
-LIMITS = {"quantity": "quantity_limit:QuantityLimit", "limit": "metric_limit:MetricLimit"}
+LIMITS = {"quantity": "limits:QuantityLimit", "limit": "limits:MetricLimit"}
 """Rules without such a key, which have a limit."""
 KINDS = KEYS | LIMITS
 

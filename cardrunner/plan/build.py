@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,16 +12,32 @@ from cardrunner.card.estimate import batches_of, training_examples
 from cardrunner.card.load import LoadedCard, load_card
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.infra import ModalInfra
+from cardrunner.card.schema.plan import Demo
 from cardrunner.errors import MissingExtra
 from cardrunner.gate import GateReport, examine_gate
-from cardrunner.pipeline import LAUNCHER_STAGES, WORKER_STAGES
 from cardrunner.plan.configuration import settings
-from cardrunner.plan.data import data_match, data_mode, expected_facts, planned_data
+from cardrunner.plan.data import (
+    also_computed,
+    data_match,
+    data_mode,
+    expected_facts,
+    planned_data,
+    planned_metrics,
+    planned_rules,
+)
 from cardrunner.plan.learned import learn
-from cardrunner.plan.metrics import also_computed, planned_metrics, planned_rules
 from cardrunner.plan.money import planned_costs, planned_prices, timeout_cover, worst_case
-from cardrunner.plan.records import GateState, OpenBox, Plan, PlannedStage, Resources, Warned, Work
-from cardrunner.plan.unchecked import unchecked
+from cardrunner.plan.records import (
+    GateState,
+    OpenBox,
+    Plan,
+    PlannedData,
+    PlannedStage,
+    Resources,
+    Unchecked,
+    Warned,
+    Work,
+)
 from cardrunner.runs.environment import installed_packages
 from cardrunner.runs.folder import RunFolder
 from cardrunner.workspace import Workspace
@@ -114,8 +130,8 @@ def _gate(gate: GateReport) -> GateState:
 
 
 def _stages(executor: str) -> Iterator[PlannedStage]:
-    yield from (PlannedStage(name=name, side="worker", executor=executor) for name in WORKER_STAGES)
-    after = (*LAUNCHER_STAGES, "report")
+    yield from (PlannedStage(name=name, side="worker", executor=executor) for name in registry.WORKER_STAGES)
+    after = (*registry.LAUNCHER_STAGES, "report")
     yield from (PlannedStage(name=name, side="launcher", executor="here") for name in after)
 
 
@@ -155,3 +171,62 @@ def _work(loaded: LoadedCard, examples: int | None) -> Work:
         steps_per_epoch=steps,
         steps=None if steps is None else steps * training.epochs,
     )
+
+
+_OFFLINE = "a plan opens no connection"
+
+
+def unchecked(card: Card, data: Sequence[PlannedData], *, offline: str | None = _OFFLINE) -> Iterator[Unchecked]:
+    """Everything that this plan takes on trust.
+
+    Args:
+        card: the card.
+        data: its files, as far as they are here.
+        offline: why the platform was not asked; None when it was.
+    """
+    if not (offline is None and isinstance(card.infra, ModalInfra)):
+        yield from _data(card, data)
+    if isinstance(card.infra, ModalInfra):
+        yield from _on_modal(card.infra, offline)
+    elif card.infra.gpu or card.training.device == "cuda":
+        yield _because(f"whether {card.infra.gpu or 'a GPU'} is there and free", "a plan imports no torch")
+    if card.infra.tracking.wandb:
+        yield _because("whether Weights & Biases takes the run", _OFFLINE)
+    if checks := sum(item.check is not None for item in card.checklist):
+        what = f"what the {'check' if checks == 1 else f'{checks} checks'} of the checklist would say now"
+        yield _because(what, "a plan executes nothing of the card")
+    if card.code is not None:
+        yield _because(f"whether the code is commit {card.code.commit}", "the machine that runs it is not asked")
+    yield from _demo(card.after_training.demo)
+
+
+def _data(card: Card, data: Sequence[PlannedData]) -> Iterator[Unchecked]:
+    if card.data.is_synthetic:
+        yield _because("the data", "it is generated when the run begins")
+    elif isinstance(card.infra, ModalInfra):
+        yield _because("the data files, also whether they exist", f"they are on the volume {card.infra.volume}")
+    elif any(entry.found for entry in data):
+        yield _because("the content of the data files", "the load stage opens them")
+
+
+def _on_modal(infra: ModalInfra, offline: str | None) -> Iterator[Unchecked]:
+    later = "the launch finds out, in a container without a GPU"
+    if offline is not None:
+        yield _because(f"whether the volume {infra.volume} exists and {infra.checkpoints} can be written", offline)
+        yield _because("whether Modal still asks these prices", f"{offline}; the table that ships is dated")
+        if infra.secrets:
+            yield _because(f"whether the secrets {', '.join(infra.secrets)} exist", offline)
+    else:
+        yield _because(f"whether {infra.checkpoints} on the volume can be written, and what the data holds", later)
+    yield _because(f"whether {infra.gpu} is free, and how long the run waits for it", "nobody can say before")
+    if infra.packages or infra.system_packages:
+        yield _because("whether the image can be built with the card's packages", "it is built at the launch")
+
+
+def _demo(demo: Demo | None) -> Iterator[Unchecked]:
+    if demo is not None and demo.world_model != Demo.model_fields["world_model"].default:
+        yield _because(f"whether {demo.world_model} can be used", "the demo stage opens it")
+
+
+def _because(what: str, why: str) -> Unchecked:
+    return Unchecked(what=what, why=why)

@@ -12,8 +12,7 @@ from typing import Any
 from cardrunner.card.load import LoadedCard
 from cardrunner.card.schema.card import Card
 from cardrunner.errors import CardrunnerError
-from cardrunner.plan.money import cost_at, optimistic_epoch
-from cardrunner.plan.money_records import Learned, PastRun, Prices
+from cardrunner.plan.money import Learned, PastRun, Prices, cost_at, optimistic_epoch
 from cardrunner.runs.environment import collect_environment
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.history import History, HistoryRow

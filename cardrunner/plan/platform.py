@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from cardrunner import registry
 from cardrunner.contracts import FarExecutor
 from cardrunner.errors import CardrunnerError, MissingExtra, NameTaken
-from cardrunner.plan.build import Planned
+from cardrunner.plan.build import Planned, unchecked
 from cardrunner.plan.records import Answer, Plan
-from cardrunner.plan.unchecked import unchecked
 
 
 def ask_platform(planned: Planned) -> Plan:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from cardrunner.contracts import Direction, Severity
-from cardrunner.plan.money_records import Learned, PlannedCost, Prices, TimeoutCover, WorstCase
+from cardrunner.plan.money import Learned, PlannedCost, Prices, TimeoutCover, WorstCase
 from cardrunner.runs.records import Record
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cardrunner.plan.layout import block, paragraph
-from cardrunner.plan.money_text import estimates, learned, prices, timeout, worst_case
+from cardrunner.plan.money_text import block, estimates, learned, paragraph, prices, timeout, worst_case
 from cardrunner.plan.records import Answer, Plan, PlannedData, PlannedMetric
 from cardrunner.units import format_bytes
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cardrunner.report.format import measured, sentence
 from cardrunner.report.recorded import Recorded
-from cardrunner.report.table import Cell, Code, Strong, Table
+from cardrunner.report.table import Cell, Code, Strong, Table, measured, sentence
 from cardrunner.runs.records import CheckpointRecord, ManifestEntry
 from cardrunner.units import format_bytes
 

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cardrunner.contracts import MetricSpec
-from cardrunner.kill_rules.metric_limit import MetricLimit
-from cardrunner.report.format import joined, measured, rate, sentence, stated
+from cardrunner.kill_rules.limits import MetricLimit
 from cardrunner.report.recorded import Recorded
 from cardrunner.report.scores import comparisons
-from cardrunner.report.table import Table, table
+from cardrunner.report.table import Table, joined, measured, rate, sentence, stated, table
 from cardrunner.runs.history import HistoryRow
 from cardrunner.units import format_duration
 

@@ -8,9 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cardrunner.contracts import Chart, Exhibit, Reading
-from cardrunner.report.format import measured, sentence
 from cardrunner.report.recorded import Recorded
-from cardrunner.report.table import Cell, Table
+from cardrunner.report.table import Cell, Table, measured, sentence
 from cardrunner.units import format_percent
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cardrunner.report.format import count, sentence
 from cardrunner.report.recorded import Recorded
-from cardrunner.report.table import Cell, Strong, Table
+from cardrunner.report.table import Cell, Strong, Table, count, sentence
 from cardrunner.runs.records import FactRow
 from cardrunner.units import format_duration
 

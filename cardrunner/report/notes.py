@@ -9,12 +9,12 @@ from typing import Literal
 
 from cardrunner.report.checkpoints import agreement
 from cardrunner.report.expected import facts_of, failed_facts
-from cardrunner.report.format import joined, plural
+from cardrunner.report.happenings import untracked
 from cardrunner.report.recorded import Recorded
 from cardrunner.report.surroundings import environments
+from cardrunner.report.table import joined, plural
 from cardrunner.report.targets import target_results
 from cardrunner.report.thresholds import unrecorded
-from cardrunner.report.watching import untracked
 
 Mark = Literal["✓", "⚠", "✗"]
 

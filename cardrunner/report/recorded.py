@@ -13,10 +13,10 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from cardrunner.card.digest import card_digest
-from cardrunner.card.document import Fault
-from cardrunner.card.extends import from_bytes, read_chain
 from cardrunner.card.load import LoadedCard, SpecResolver, card_model, load_card_bytes
-from cardrunner.card.reader import read_document
+from cardrunner.card.reading.document import Fault
+from cardrunner.card.reading.extends import from_bytes, read_chain
+from cardrunner.card.reading.reader import read_document
 from cardrunner.card.schema.card import Card
 from cardrunner.contracts import MetricNames, MetricSpec
 from cardrunner.errors import CardError, IntegrityError, UsageError
@@ -40,8 +40,8 @@ from cardrunner.runs.records import (
     TrainRecord,
     find_record,
 )
+from cardrunner.runs.rule_rows import RuleRows, baselines_of
 from cardrunner.runs.status import Status, derive_status
-from cardrunner.runs.watched import RuleRows, baselines_of
 
 R = TypeVar("R", bound=Record)
 

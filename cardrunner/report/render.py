@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from functools import lru_cache
 from pathlib import Path
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from cardrunner.card.escaping import code, escape
 from cardrunner.card.load import SpecResolver
 from cardrunner.redaction import hide
 from cardrunner.report.curves import figures
 from cardrunner.report.exhibits import sheets
 from cardrunner.report.recorded import Recorded, read_run
 from cardrunner.report.sections import SECTIONS
-from cardrunner.report.templating import environment
+from cardrunner.report.table import Code, Strong
 from cardrunner.runs.files import write_durably, write_text
 from cardrunner.runs.folder import RunFolder
 
@@ -52,10 +57,39 @@ def render_page(run: Recorded) -> str:
 
 
 def _draw(run: Recorded) -> None:
-    from cardrunner.report.charts import draw_charts
-    from cardrunner.report.plots import draw
+    from cardrunner.report.plots import draw, draw_charts
 
     images = {figure.file: draw(figure) for figure in figures(run)}
     images |= {sheet.file: draw_charts(sheet.charts) for sheet in sheets(run)}
     for file, image in images.items():
         write_durably(run.folder.results_folder / file, lambda stream, image=image: stream.write(image))  # type: ignore[misc]
+
+
+ABSENT = "–"
+
+
+@lru_cache(maxsize=1)
+def environment() -> Environment:
+    """The Jinja environment of the results card."""
+    return Environment(
+        loader=PackageLoader("cardrunner.report"),
+        undefined=StrictUndefined,
+        autoescape=True,  # `finalize` escapes first and marks its result; what it did not see would still be escaped
+        finalize=to_markdown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def to_markdown(value: object) -> Markup:
+    """A value as markdown on one line: None is a dash, `Code` a code span, `Strong` bold, text is only ever text."""
+    if isinstance(value, Markup):  # the output of a macro, whose own values came through here
+        return value
+    if value is None:
+        return Markup(ABSENT)
+    if isinstance(value, Code):
+        return Markup(code(value.text))
+    if isinstance(value, Strong):
+        return Markup(f"**{escape(value.text)}**")
+    return Markup(escape(value))

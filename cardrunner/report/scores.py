@@ -6,9 +6,8 @@ import math
 from dataclasses import dataclass
 
 from cardrunner.contracts import MetricSpec
-from cardrunner.report.format import count, joined, measured, sentence
 from cardrunner.report.recorded import Recorded
-from cardrunner.report.table import Cell, Code, Strong, Table
+from cardrunner.report.table import Cell, Code, Strong, Table, count, joined, measured, sentence
 from cardrunner.runs.history import HistoryRow
 
 MODEL = "model"

@@ -7,23 +7,18 @@ from dataclasses import dataclass
 
 from cardrunner.report.checkpoints import checkpoint_facts
 from cardrunner.report.curves import curve_facts
-from cardrunner.report.data_match import data_match_facts
-from cardrunner.report.delivery import delivery_facts
+from cardrunner.report.delivery import data_match_facts, delivery_facts
 from cardrunner.report.exhibits import exhibit_facts
 from cardrunner.report.expected import expected_facts
-from cardrunner.report.happenings import event_facts
-from cardrunner.report.judgement import judgement_facts
-from cardrunner.report.priors import prior_facts
-from cardrunner.report.provenance import provenance_facts
+from cardrunner.report.happenings import event_facts, tracking_facts
 from cardrunner.report.recorded import Recorded
 from cardrunner.report.scores import metric_facts
 from cardrunner.report.signoff import sign_off_facts
-from cardrunner.report.surroundings import environment_facts
-from cardrunner.report.targets import target_facts
+from cardrunner.report.surroundings import environment_facts, provenance_facts
+from cardrunner.report.targets import judgement_facts, prior_facts, target_facts
 from cardrunner.report.thresholds import threshold_facts
 from cardrunner.report.timing import timing_facts
 from cardrunner.report.verdict import verdict_facts
-from cardrunner.report.watching import tracking_facts
 
 
 @dataclass(frozen=True)

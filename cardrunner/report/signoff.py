@@ -8,9 +8,8 @@ from typing import Any
 
 from cardrunner.card.schema.sign_off import ChecklistItem
 from cardrunner.gate.policies import POLICIES
-from cardrunner.report.format import sentence, when
 from cardrunner.report.recorded import Recorded
-from cardrunner.report.table import Cell, Code, Strong, Table
+from cardrunner.report.table import Cell, Code, Strong, Table, sentence, when
 from cardrunner.runs.records import CheckRow
 
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cardrunner.report.format import joined, sentence
 from cardrunner.report.recorded import Recorded
-from cardrunner.report.table import Cell, Code, Strong, Table
+from cardrunner.report.table import Cell, Code, Strong, Table, joined, sentence
+from cardrunner.runs.environment import own_version
 from cardrunner.runs.records import Environment
 from cardrunner.units import format_bytes
 
@@ -153,3 +153,39 @@ def _value(name: str, value: object) -> Cell:
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
     return json.dumps(value, ensure_ascii=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProvenanceFacts:
+    """The section."""
+
+    command: Code
+    files: tuple[Code, ...]
+    absent: tuple[Code, ...]
+    unreadable: tuple[str, ...]
+    version: str
+
+
+def provenance_facts(run: Recorded) -> ProvenanceFacts:
+    """The files of the run folder that the page was rendered from, and those that it could not use."""
+    folder = run.folder
+    stages = [folder.record(stage) for stage in ("load", "train", "checkpoint", "download", "demo")]
+    sources = [
+        folder.card_yaml,
+        folder.launch,
+        folder.approvals,
+        folder.checks,
+        folder.ledger,
+        folder.history,
+        *stages,
+        folder.manifest,
+        folder.lease,
+    ]
+    names = {path.relative_to(folder.root).as_posix(): path.exists() for path in sources}
+    return ProvenanceFacts(
+        command=Code(f"cardrunner report {folder.name}"),
+        files=tuple(Code(name) for name, exists in names.items() if exists),
+        absent=tuple(Code(name) for name, exists in names.items() if not exists),
+        unreadable=run.unreadable,
+        version=own_version(),
+    )

@@ -2,8 +2,96 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+from cardrunner.contracts import MetricSpec
+from cardrunner.units import format_percent
+
+_UTC = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?Z")
+_TINY, _HUGE = 1e-4, 1e7
+
+
+def measured(value: float | None, spec: MetricSpec | None = None) -> str | None:
+    """A value that was measured: 4 significant digits, or a percentage with 2 decimals; None stays None."""
+    if value is None or not math.isfinite(value):
+        return None if value is None else _non_finite(value)
+    return format_percent(value, decimals=2) if _percent(spec) else _significant(value, 4)
+
+
+def stated(value: float | None, spec: MetricSpec | None = None) -> str | None:
+    """A value that people wrote down: with the digits they gave it."""
+    if value is None or not math.isfinite(value):
+        return None if value is None else _non_finite(value)
+    return format_percent(value) if _percent(spec) else f"{value:.6g}"
+
+
+def difference(value: float, reference: float, spec: MetricSpec | None = None) -> str:
+    """``value - reference`` with its sign, in percentage points for percentages."""
+    change = value - reference
+    if not math.isfinite(change):
+        return _non_finite(change)
+    sign = "+" if change > 0 else "−" if change < 0 else "±"
+    return f"{sign}{abs(change) * 100:.2f} pp" if _percent(spec) else f"{sign}{abs(change):.3g}"
+
+
+def count(value: int | None) -> str | None:
+    """A whole number with thousands separators."""
+    return None if value is None else f"{value:,}"
+
+
+def share(part: float, whole: float) -> str | None:
+    """A part of a whole as a percentage; None where there is no whole."""
+    return format_percent(part / whole, decimals=1) if whole > 0 else None
+
+
+def rate(value: float | None) -> str | None:
+    """A rate with 3 significant digits and thousands separators."""
+    if value is None or not math.isfinite(value):
+        return None
+    digits = max(0, 2 - math.floor(math.log10(value))) if value > 0 else 0
+    return f"{round(value, 2 - math.floor(math.log10(value))) if value > 0 else 0:,.{digits}f}"
+
+
+def when(text: str | None) -> str | None:
+    """A recorded time without its milliseconds: ``2026-02-26 09:30:00 UTC``; other text stays as it is."""
+    found = _UTC.fullmatch(text) if text else None
+    return f"{found[1]} {found[2]} UTC" if found else text
+
+
+def sentence(text: str) -> str:
+    """A clause as a sentence: capitalised, with a full stop."""
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '!', '?')) else '.'}"
+
+
+def joined(words: Iterable[str], conjunction: str = "and") -> str:
+    """``a, b and c``."""
+    *first, last = [*words] or [""]
+    return f"{', '.join(first)} {conjunction} {last}" if first else last
+
+
+def plural(number: int, noun: str, many: str | None = None) -> str:
+    """``1 epoch``, ``2 epochs``."""
+    return f"{number:,} {noun if number == 1 else many or noun + 's'}"
+
+
+def _percent(spec: MetricSpec | None) -> bool:
+    return spec is not None and spec.percent
+
+
+def _significant(value: float, digits: int) -> str:
+    if value == 0:
+        return "0"
+    if not _TINY <= abs(value) < _HUGE:
+        return f"{value:.{digits - 1}e}"
+    return f"{value:,.0f}" if abs(value) >= 10**digits else f"{value:#.{digits}g}".rstrip(".")
+
+
+def _non_finite(value: float) -> str:
+    return "NaN" if math.isnan(value) else "∞" if value > 0 else "−∞"
+
 
 LONGEST_TABLE = 40
 

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from cardrunner.card.schema.metrics import Target
+from cardrunner.card.schema.metrics import Baseline, Target
 from cardrunner.contracts import Direction
-from cardrunner.report.format import difference, joined, measured, stated
 from cardrunner.report.recorded import Recorded
-from cardrunner.report.table import Cell, Code, Strong, Table
+from cardrunner.report.table import Cell, Code, Strong, Table, difference, joined, measured, stated
 
 Outcome = Literal["met", "not met", "not measured", "to be judged by people"]
 
@@ -139,3 +138,86 @@ def _change(result: TargetResult, direction: Direction | None, run: Recorded) ->
     if direction is None or result.value == result.reference:
         return text
     return f"{text} ({'better' if (result.value < result.reference) == (direction == 'min') else 'worse'})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PriorFacts:
+    """The section."""
+
+    table: Table | None
+
+
+def prior_facts(run: Recorded) -> PriorFacts:
+    """One row per earlier run and one for this run at its best checkpoint."""
+    baselines = run.card.baselines
+    if not baselines:
+        return PriorFacts(table=None)
+    facts = list(dict.fromkeys(name for baseline in baselines for name in baseline.facts))
+    metrics = list(dict.fromkeys(run.names.canonical(name) for baseline in baselines for name in baseline.metrics))
+    rows = [_prior_row(run, baseline, facts, metrics) for baseline in baselines]
+    own = (measured(run.value(name, run.best_row), run.spec(name)) for name in metrics)
+    epoch = f"measured, epoch {run.best.epoch}" if run.best else run.absent("train")
+    rows.append((Strong(f"this run, {run.folder.name}"), *(None for _ in facts), *own, epoch))
+    columns = ("Run", *facts, *metrics, "Notes")
+    return PriorFacts(table=Table(columns, f"l{'r' * (len(facts) + len(metrics))}l", tuple(rows)))
+
+
+def _prior_row(run: Recorded, baseline: Baseline, facts: list[str], metrics: list[str]) -> tuple[Cell, ...]:
+    values = {run.names.canonical(name): value for name, value in baseline.metrics.items()}
+    known = (str(baseline.facts[name]) if name in baseline.facts else None for name in facts)
+    scores = (stated(values.get(name), run.spec(name)) for name in metrics)
+    return (Code(baseline.run), *known, *scores, "; ".join(baseline.notes) or None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgementFacts:
+    """The section; tables that the card has nothing for are None."""
+
+    tiers: Table | None
+    readings: Table | None
+    risks: Table | None
+    fallbacks: Table | None
+    free_metrics: Table | None
+
+    @property
+    def empty(self) -> bool:
+        """True when the card leaves nothing to judge."""
+        return not any((self.tiers, self.readings, self.risks, self.fallbacks, self.free_metrics))
+
+
+def judgement_facts(run: Recorded) -> JudgementFacts:
+    """The rows of the section."""
+    card, results = run.card, target_results(run)
+    return JudgementFacts(
+        tiers=_table(
+            ("Tier", "Means", "Its targets"),
+            [(tier.tier, tier.means, _of_tier(tier.tier, results)) for tier in card.success],
+        ),
+        readings=_table(("If", "Then"), [(reading.when, reading.then) for reading in card.readings]),
+        risks=_table(
+            ("Risk", "Likelihood", "Mitigation"), [(risk.risk, risk.likelihood, risk.mitigation) for risk in card.risks]
+        ),
+        fallbacks=_table(("When", "Then"), [(fallback.when, fallback.then) for fallback in card.fallbacks]),
+        free_metrics=_table(
+            ("Metric", "Better", "Unit", "Horizon", "Meaning"),
+            [
+                (
+                    Code(metric.name),
+                    "lower" if metric.direction == "min" else "higher",
+                    metric.unit,
+                    metric.horizon,
+                    metric.meaning,
+                )
+                for metric in card.metrics
+            ],
+        ),
+    )
+
+
+def _of_tier(tier: str, results: tuple[TargetResult, ...]) -> str | None:
+    own = [result for result in results if result.target.tier == tier]
+    return f"{sum(result.outcome == 'met' for result in own)} of {len(own)} met" if own else None
+
+
+def _table(columns: tuple[str, ...], rows: list[tuple[str | Code | int | None, ...]]) -> Table | None:
+    return Table(columns, "l" * len(columns), tuple(rows)) if rows else None

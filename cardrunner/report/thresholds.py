@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 from cardrunner.kill_rules import QUANTITIES, Observation, Rule
 from cardrunner.kill_rules.quantities import number_text
-from cardrunner.report.format import joined, measured, stated
 from cardrunner.report.recorded import Recorded
-from cardrunner.report.table import Cell, Strong, Table, table
+from cardrunner.report.table import Cell, Strong, Table, joined, measured, stated, table
 from cardrunner.runs.ledger import Event
 
 _IDLE = "validations in a row without improvement"

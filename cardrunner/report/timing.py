@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from cardrunner.card.estimate import Estimate, estimate
-from cardrunner.report.format import count, rate, share, when
 from cardrunner.report.recorded import Recorded
-from cardrunner.report.table import Cell, Code, Strong, Table
+from cardrunner.report.table import Cell, Code, Strong, Table, count, rate, share, when
 from cardrunner.runs.attempts import Attempt
 from cardrunner.runs.money import metered_cost
 from cardrunner.units import format_bytes, format_dollars, format_duration, format_hourly_rate

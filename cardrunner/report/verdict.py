@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cardrunner.report.format import joined, measured, plural, when
 from cardrunner.report.notes import Note, notes_of
 from cardrunner.report.recorded import Recorded
 from cardrunner.report.scores import MODEL, Comparison, comparisons
-from cardrunner.report.table import Cell, Code, Table
+from cardrunner.report.table import Cell, Code, Table, joined, measured, plural, when
 from cardrunner.report.targets import TargetResult, target_results
 from cardrunner.report.thresholds import rules_summary
 from cardrunner.report.timing import spent_by

@@ -24,8 +24,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from cardrunner.errors import EnvironmentFailed, IntegrityError
-from cardrunner.runs.files import explained, write_text
-from cardrunner.runs.hashing import sha256_file
+from cardrunner.runs.files import explained, sha256_file, write_text
 from cardrunner.runs.records import Record
 
 SUFFIX = ".cardrunner.json"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import fcntl
+import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -125,3 +127,54 @@ def flush_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock, waiting for whoever has it.
+
+    Args:
+        path: a file that is nothing but the lock; made when absent.
+
+    Raises:
+        EnvironmentFailed: it cannot be made.
+    """
+    with explained(path, "write"):
+        stream = path.open("ab")
+    with stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+def is_locked(path: Path) -> bool:
+    """Whether some process holds it now."""
+    if not path.exists():
+        return False
+    with path.open("rb") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+_BLOCK = 4 << 20
+
+
+def sha256_file(path: Path, progress: Callable[[int], object] | None = None) -> str:
+    """The sha256 of a file's bytes as 64 hexadecimal digits.
+
+    Args:
+        path: the file.
+        progress: called with the number of bytes of each block that was read.
+
+    Raises:
+        EnvironmentFailed: the file is absent or cannot be read.
+    """
+    digest = hashlib.sha256()
+    with explained(path, "read"), path.open("rb") as stream:
+        while block := stream.read(_BLOCK):
+            digest.update(block)
+            if progress is not None:
+                progress(len(block))
+    return digest.hexdigest()

@@ -6,10 +6,14 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Literal, Self
 
+from cardrunner.contracts import Progress, Task
 from cardrunner.errors import CardrunnerError, Interrupted, RunStopped, Terminated
 
 Reason = Literal["interrupted", "terminated", "stopped"]
@@ -78,3 +82,40 @@ def _error(reason: Reason) -> CardrunnerError:
     if reason == "interrupted":
         return Interrupted("interrupted by Ctrl-C")
     return Terminated("ended by SIGTERM") if reason == "terminated" else RunStopped("stopped by `cardrunner stop`")
+
+
+@dataclass(frozen=True)
+class LeavableProgress:
+    """Shows what another one shows. For work that has nothing to save.
+
+    Args:
+        shown: the other one.
+        stop: looked at with every advance; what it raises leaves the work.
+    """
+
+    shown: Progress
+    stop: StopRequest
+
+    def stage(self, name: str) -> None:
+        """See `Progress`."""
+        self.shown.stage(name)
+
+    @contextmanager
+    def task(self, label: str, total: int | None = None, *, unit: str = "") -> Iterator[Task]:
+        """See `Progress`."""
+        with self.shown.task(label, total, unit=unit) as task:
+            yield _LeavableTask(task, self.stop)
+
+    def note(self, text: str) -> None:
+        """See `Progress`."""
+        self.shown.note(text)
+
+
+@dataclass(frozen=True)
+class _LeavableTask:
+    task: Task
+    stop: StopRequest
+
+    def advance(self, amount: int = 1, *, info: str = "") -> None:
+        self.task.advance(amount, info=info)
+        self.stop.raise_if_requested()

@@ -20,8 +20,8 @@ from typing import Self
 
 from pydantic import ValidationError
 
+from cardrunner.clock import utc_now, utc_seconds
 from cardrunner.errors import NameTaken
-from cardrunner.runs.clock import utc_now, utc_seconds
 from cardrunner.runs.files import explained
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.records import Elsewhere, Record, read_record

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cardrunner.runs.clock import utc_now
-from cardrunner.runs.jsonl import append_line, read_lines
+from cardrunner.clock import utc_now
+from cardrunner.runs.files import explained
+from cardrunner.runs.folder import RunFolder
+from cardrunner.runs.jsonl import append_line, parse_line, read_lines
 
 Event = dict[str, Any]
 """An event: ``at``, ``event``, and the event's own fields."""
@@ -42,3 +46,27 @@ class Ledger:
     def attempts(self) -> int:
         """How many attempts were started."""
         return len(self.events("attempt_started"))
+
+
+_TAIL = 1 << 16
+_OF_THIS_SIDE = frozenset({"created", "submitted", "job", "acknowledged", "finished"})
+
+
+def latest_events(runs: Path) -> Iterator[tuple[str, str]]:
+    """What each run of a folder has recorded last, and when; its ledger is read only at the end.
+
+    What another machine has recorded of a run that lives there says nothing about the clock of this one.
+
+    Raises:
+        EnvironmentFailed: a ledger cannot be read.
+    """
+    for folder in RunFolder.all(runs):
+        with explained(folder.ledger, "read"), folder.ledger.open("rb") as stream:
+            stream.seek(max(0, stream.seek(0, os.SEEK_END) - _TAIL))
+            lines = stream.read().split(b"\n")
+        far = folder.elsewhere.exists()
+        events = (event for line in reversed(lines) if line and (event := parse_line(line)))
+        own = (event.get("at") for event in events if not far or event.get("event") in _OF_THIS_SIDE)
+        at = next((text for text in own if isinstance(text, str)), None)
+        if at is not None:
+            yield f"the last event of run {folder.name}", at

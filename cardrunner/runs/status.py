@@ -8,18 +8,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from cardrunner.clock import utc_seconds
 from cardrunner.errors import CardrunnerError, EnvironmentFailed, IntegrityError
-from cardrunner.runs.attempts import Attempt, read_attempts
-from cardrunner.runs.clock import utc_seconds
+from cardrunner.runs.attempts import Attempt, read_attempts, stopped_by_rule
 from cardrunner.runs.folder import RunFolder
+from cardrunner.runs.heartbeat import read_pulse, silence_warning
 from cardrunner.runs.history import History, HistoryRow
 from cardrunner.runs.lease import is_live, is_supervised, read_lease
 from cardrunner.runs.ledger import Event, Ledger
 from cardrunner.runs.money import has_retries, metered_cost, spent_budget
-from cardrunner.runs.pulse import read_pulse
 from cardrunner.runs.records import STATE, Elsewhere, LaunchRecord, Manifest, R, Record, State, TrainRecord, find_record
-from cardrunner.runs.silence import silence_warning
-from cardrunner.runs.stopped import stopped_by_rule
 
 START_SECONDS = 60.0
 """How long a submitted worker may take to hold its lease before it counts as lost, where its executor says nothing."""

@@ -15,7 +15,7 @@ from cardrunner.errors import IntegrityError
 from cardrunner.runs.context import RunContext
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.records import CheckpointRecord, write_record
-from cardrunner.stages.opening import open_run_data
+from cardrunner.stages.run_data import open_run_data
 from cardrunner.stages.verified import manifest_entry, verified_checkpoint
 from cardrunner.training.checkpoint import load_checkpoint
 from cardrunner.training.evaluate import Evaluation

@@ -13,7 +13,7 @@ from cardrunner.contracts import DemoResult
 from cardrunner.runs.context import RunContext
 from cardrunner.runs.files import explained, write_durably
 from cardrunner.runs.records import DataMatchRecord, DemoRecord, write_record
-from cardrunner.stages.opening import open_run_data
+from cardrunner.stages.run_data import open_run_data
 from cardrunner.stages.verified import verified_checkpoint
 
 

@@ -8,8 +8,8 @@ from typing import ClassVar, Literal
 
 from cardrunner.runs.context import RunContext
 from cardrunner.runs.records import Split
-from cardrunner.stages.opening import open_run_data
 from cardrunner.stages.processes import checked_processes, train_in_processes
+from cardrunner.stages.run_data import open_run_data
 from cardrunner.training.group import joined
 from cardrunner.training.numerics import numerics
 from cardrunner.training.session import Session

@@ -9,9 +9,8 @@ from pathlib import Path
 from cardrunner.contracts import Progress
 from cardrunner.errors import IntegrityError
 from cardrunner.runs.context import RunContext
-from cardrunner.runs.files import explained, flush_folder
+from cardrunner.runs.files import explained, flush_folder, sha256_file
 from cardrunner.runs.folder import RunFolder
-from cardrunner.runs.hashing import sha256_file
 from cardrunner.runs.records import Manifest, ManifestEntry, find_record
 
 _BLOCK = 4 << 20

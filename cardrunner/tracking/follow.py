@@ -16,8 +16,8 @@ from cardrunner.contracts import Board, Progress, ShowsRuns
 from cardrunner.errors import EnvironmentFailed
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.history import HistoryRow
-from cardrunner.runs.tail import Tail
-from cardrunner.tracking.watched import Watched
+from cardrunner.runs.jsonl import Tail
+from cardrunner.tracking.run_view import Watched
 
 _LOOK_SECONDS = 0.5
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from cardrunner.contracts import Board, Progress, Snapshot, Task
 from cardrunner.redaction import hide
-from cardrunner.tracking.words import described
+from cardrunner.tracking.screen import described
 
 if TYPE_CHECKING:
     from rich.console import Console

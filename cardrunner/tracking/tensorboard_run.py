@@ -9,9 +9,9 @@ from typing import Any
 
 from tensorboardX import SummaryWriter
 
+from cardrunner.clock import utc_seconds
 from cardrunner.contracts import Tracked, TrackedRun
 from cardrunner.errors import EnvironmentFailed
-from cardrunner.runs.clock import utc_seconds
 from cardrunner.runs.history import HistoryRow
 from cardrunner.tracking.values import values_of
 

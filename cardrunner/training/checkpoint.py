@@ -19,9 +19,8 @@ from typing import Any, BinaryIO, Literal
 import torch
 
 from cardrunner.errors import IntegrityError
-from cardrunner.runs.files import Writer, explained, flush_folder, name_file, write_together
+from cardrunner.runs.files import Writer, explained, flush_folder, name_file, sha256_file, write_together
 from cardrunner.runs.folder import RunFolder
-from cardrunner.runs.hashing import sha256_file
 from cardrunner.runs.records import STATE, Manifest, ManifestEntry, read_record, write_record
 
 _STATES, _EXPORTS = "state-e*-s*.pt", "export-e*-s*.pt"

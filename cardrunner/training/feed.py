@@ -21,11 +21,10 @@ import torch
 from torch import Tensor
 
 from cardrunner.contracts import Batch, BatchDataset, GroupedDataset, PackedDataset, Span
-from cardrunner.training.ahead import copied_ahead, in_threads, one_ahead
-from cardrunner.training.block_feed import block_batches
-from cardrunner.training.block_shuffle import BlockOrder
-from cardrunner.training.bus import Bus
+from cardrunner.training.block_shuffle import BlockOrder, block_batches
+from cardrunner.training.device_copy import Bus
 from cardrunner.training.order import Shard, batch_sizes, epoch_batches, part_of, sequential_batches
+from cardrunner.training.prefetch import copied_ahead, in_threads, one_ahead
 
 _RESIDENT_SHARE = 0.5
 _SENT_TOGETHER = 16  # batches

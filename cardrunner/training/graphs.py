@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import chain
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,7 @@ from torch.amp import GradScaler
 from torch.optim import Optimizer
 
 from cardrunner.contracts import Batch, Outcome
+from cardrunner.errors import EnvironmentFailed
 
 _WARM_UPS = 3  # what is set up at first use (workspaces, algorithms, the optimizer's state) must be there to record
 
@@ -128,3 +130,26 @@ def _renew_generator(device: torch.device) -> None:
 def shape_of(batch: Batch) -> tuple[tuple[torch.Size, torch.dtype], ...]:
     """What batches must have in common to go through one graph."""
     return tuple((tensor.shape, tensor.dtype) for tensor in batch)
+
+
+def compiled(module: nn.Module) -> Callable[..., Any]:
+    """The module, compiled at its first call, which takes from seconds to minutes.
+
+    Raises:
+        EnvironmentFailed: when called, where torch cannot compile, such as without a C++ compiler.
+    """
+    from torch._dynamo.exc import TorchDynamoException  # a second of import, for whoever wants it
+
+    function = torch.compile(module)
+
+    def call(*arguments: Any) -> Any:
+        try:
+            return function(*arguments)
+        except TorchDynamoException as error:
+            reason = str(error).strip().split("\n")[0]
+            raise EnvironmentFailed(
+                f"training.compile: torch could not compile the step ({type(error).__name__}: {reason}); "
+                "install a C++ compiler, or set training.compile: false"
+            ) from error
+
+    return call

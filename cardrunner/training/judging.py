@@ -15,11 +15,10 @@ from cardrunner.kill_rules import Row, Verdict, Watched, judge, judge_event
 from cardrunner.runs.context import RunContext
 from cardrunner.runs.history import HistoryRow
 from cardrunner.runs.ledger import Event
-from cardrunner.runs.verdicts import verdict_line, verdict_sentence
-from cardrunner.runs.watched import RuleRows, baselines_of
+from cardrunner.runs.rule_rows import RuleRows, baselines_of, verdict_line, verdict_sentence
+from cardrunner.training.budget import Overruns
 from cardrunner.training.group import GroupOutOfMemory
 from cardrunner.training.loop import Cursor
-from cardrunner.training.overrun import Overruns
 
 Place = tuple[object, object, object]
 """Of a verdict: which rule, at what kind of row, at which step."""

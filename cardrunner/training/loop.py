@@ -20,9 +20,8 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from cardrunner.card.schema.training import TrainingSection
 from cardrunner.contracts import Batch, Objective, Outcome
-from cardrunner.training.compiling import compiled
 from cardrunner.training.feed import Feed
-from cardrunner.training.graphs import GraphedStep, shape_of
+from cardrunner.training.graphs import GraphedStep, compiled, shape_of
 from cardrunner.training.group import Group
 from cardrunner.training.metrics import Meter, row_of
 from cardrunner.training.numerics import Numerics

@@ -8,9 +8,12 @@ Any position can be entered directly, so a resumed epoch costs nothing to find.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
+from typing import Final, Literal
 
 import numpy as np
 import torch
@@ -18,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cardrunner.errors import UsageError
+from cardrunner.units import format_bytes
 
 Words = NDArray[np.uint64]
 _ROUNDS = 6
@@ -198,3 +202,31 @@ def _mixed(word: int) -> int:
     word = ((word ^ (word >> 30)) * _MIX_1) & _MASK
     word = ((word ^ (word >> 27)) * _MIX_2) & _MASK
     return word ^ (word >> 31)
+
+
+Shuffle = Literal["full", "block"]
+FULL_MODE: Final = "memory-mapped, full shuffle"
+RESERVE: Final = 2 << 30
+"""Bytes of a machine that are not counted on for data: the process, the model, a checkpoint being written."""
+_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+
+
+def choose_shuffle(wanted: Literal["auto", "full", "block"], *, data_bytes: int, memory_bytes: int) -> Shuffle:
+    """What `auto` means for so much data on so large a machine."""
+    if wanted != "auto":
+        return wanted
+    return "full" if data_bytes <= memory_bytes - RESERVE else "block"
+
+
+def describe_shuffle(shuffle: Shuffle, *, block_bytes: int) -> str:
+    """The words for plan and records."""
+    if shuffle == "full":
+        return FULL_MODE
+    return f"read in sequence, shuffled in blocks of {format_bytes(block_bytes)}"
+
+
+def machine_memory() -> int:
+    """Bytes of memory that this process may use: the machine's, or less where its control group has a limit."""
+    installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limits = (path.read_text().strip() for path in _LIMITS if path.is_file())
+    return min([installed, *(int(limit) for limit in limits if limit.isdigit())])

@@ -15,27 +15,25 @@ import math
 import time
 from collections.abc import Callable, Sequence
 
+from cardrunner.clock import utc_seconds
 from cardrunner.contracts import Data
 from cardrunner.errors import CardrunnerError, EnvironmentFailed, RunStopped
 from cardrunner.kill_rules import Row
-from cardrunner.runs.clock import utc_seconds
 from cardrunner.runs.context import RunContext
 from cardrunner.runs.history import HistoryRow
 from cardrunner.runs.records import Split, TrainRecord, write_record
 from cardrunner.runs.status import metered_seconds
 from cardrunner.training.assembly import make_trainer, origin_of, steps_per_epoch, trained_examples
+from cardrunner.training.budget import Limits, Spending
 from cardrunner.training.evaluate import Evaluation
+from cardrunner.training.first_steps import Signs
 from cardrunner.training.group import Followed, Group, GroupOutOfMemory
 from cardrunner.training.judging import Judge
-from cardrunner.training.limits import Limits
 from cardrunner.training.metrics import Figures
 from cardrunner.training.numerics import Numerics, random_state, restore_random_state
 from cardrunner.training.order import batches_of
-from cardrunner.training.pace import Pace
-from cardrunner.training.rows import RowWriter
+from cardrunner.training.rows import Pace, RowWriter
 from cardrunner.training.saving import Saver, due_by_clock, due_by_count
-from cardrunner.training.signs import Signs
-from cardrunner.training.spending import Spending
 from cardrunner.training.splitting import halved, split_sentence
 from cardrunner.training.state import Findings
 from cardrunner.training.watch import Asked, Watch

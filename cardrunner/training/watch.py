@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import get_args
 
 from cardrunner.runs.interrupts import Reason, StopRequest
+from cardrunner.training.budget import Limits
 from cardrunner.training.group import Group
-from cardrunner.training.limits import Limits
 
 _REASONS: tuple[Reason, ...] = get_args(Reason)
 _EVERY_SECONDS = 0.25

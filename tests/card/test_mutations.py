@@ -10,7 +10,7 @@ import yaml12
 from benchmarks import small_documents
 from benchmarks.card_mutations import OTHER, SAME
 from benchmarks.mutated_cards import MAX_LIMIT, MEDIAN_LIMIT, make_case, run, seeds
-from cardrunner.card.reader import read_document
+from cardrunner.card.reading.reader import read_document
 from cardrunner.errors import CardError
 
 

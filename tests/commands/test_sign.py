@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from cardrunner import main as command, registry
-from cardrunner.card.edit import Edit
 from cardrunner.card.load import load_card
+from cardrunner.card.reading.edit import Edit
 from cardrunner.commands.card_edits import save_edits
 from cardrunner.errors import UsageError
 

@@ -11,18 +11,17 @@ from pathlib import Path
 import pytest
 
 from cardrunner.card.digest import card_digest
-from cardrunner.card.edit import Edit, edit_document
 from cardrunner.card.load import LoadedCard, load_card_bytes
+from cardrunner.card.reading.edit import Edit, edit_document
 from cardrunner.card.schema.data import DataSection
-from cardrunner.card.schema.model import ModelSection
-from cardrunner.card.schema.training import TrainingSection
+from cardrunner.card.schema.training import ModelSection, TrainingSection
 from cardrunner.contracts import MetricSpec, TrivialBaseline, WorkloadSpec
 from cardrunner.errors import UsageError
 from cardrunner.gate import examine_gate
 from cardrunner.gate.examine import gate_case
 from cardrunner.gate.findings import GateReport
 from cardrunner.gate.policies import POLICIES, Hand
-from cardrunner.gate.signed_content import encode_signed_content, signed_content_path
+from cardrunner.gate.records import encode_signed_content, signed_content_path
 from cardrunner.gate.statement import find_reviewer, make_statement
 from cardrunner.workspace import Workspace
 

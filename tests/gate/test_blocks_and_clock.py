@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cardrunner.card.schema.sign_off import Signature
-from cardrunner.gate.blocks import block_path, encode_block, recorded_blocks
 from cardrunner.gate.clock import behind
+from cardrunner.gate.records import block_path, encode_block, recorded_blocks
 
 if TYPE_CHECKING:
     from tests.gate.conftest import Desk

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cardrunner.card.document import Loc, format_path
-from cardrunner.card.edit import Edit, Removal, edit_document
+from cardrunner.card.reading.document import Loc, format_path
+from cardrunner.card.reading.edit import Edit, Removal, edit_document
 from cardrunner.errors import CardError, UsageError
 
 if TYPE_CHECKING:

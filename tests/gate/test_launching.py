@@ -11,16 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from cardrunner import errors, launch as launching, main as command, registry
+from cardrunner import errors, main as command, registry
 from cardrunner.card.load import load_card
-from cardrunner.finish import Ending
 from cardrunner.gate.case import timestamp
-from cardrunner.launch import LaunchOptions, admit, launch, prepare, resume
+from cardrunner.launching import launch as launching
+from cardrunner.launching.finish import Ending
+from cardrunner.launching.launch import LaunchOptions, admit, launch, prepare, resume
+from cardrunner.launching.worker import check_launched
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.records import ChecksRecord, LaunchRecord, read_record, write_record
 from cardrunner.tracking.progress import NullProgress
-from cardrunner.worker import check_launched
 
 MakeCard = Callable[..., Path]
 ALL_DONE = {"done": True, "by": "ada", "at": "2026-02-27T09:00:00Z"}

@@ -10,7 +10,7 @@ import pytest
 from cardrunner import registry
 from cardrunner.card.load import load_card_bytes
 from cardrunner.errors import CardError, GateClosed
-from cardrunner.gate.rules import predicted_cost
+from cardrunner.gate.sign_off import predicted_cost
 
 if TYPE_CHECKING:
     from tests.gate.conftest import Desk

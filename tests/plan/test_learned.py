@@ -11,8 +11,7 @@ from cardrunner.card.load import LoadedCard
 from cardrunner.main import main
 from cardrunner.plan import plan_card
 from cardrunner.plan.learned import learn
-from cardrunner.plan.money import planned_prices
-from cardrunner.plan.money_records import Learned
+from cardrunner.plan.money import Learned, planned_prices
 from cardrunner.runs.environment import collect_environment
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.history import Clock, History, HistoryRow

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from cardrunner import registry
 from cardrunner.card.load import load_card
-from cardrunner.plan.metrics import planned_metrics, planned_rules
+from cardrunner.plan.data import planned_metrics, planned_rules
 
 ROOT = Path(__file__).parents[2]
 POLICY = load_card(ROOT / "runcards" / "policy-22k.yaml", registry.workload_spec)

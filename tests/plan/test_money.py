@@ -9,8 +9,8 @@ import pytest
 
 from cardrunner import registry
 from cardrunner.card.load import LoadedCard, load_card_bytes
+from cardrunner.card.prices import read_prices
 from cardrunner.plan.money import planned_costs, planned_prices, timeout_cover, worst_case
-from cardrunner.prices import read_prices
 
 POLICY = Path(__file__).parents[2] / "runcards" / "policy-22k.yaml"
 ToyCard = Callable[[Mapping[str, Any]], LoadedCard]

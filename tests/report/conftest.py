@@ -17,8 +17,8 @@ from markdown_it import MarkdownIt
 
 from cardrunner.card.load import load_card_bytes
 from cardrunner.card.schema.data import DataSection
-from cardrunner.card.schema.model import ModelSection
-from cardrunner.card.schema.training import TrainingSection
+from cardrunner.card.schema.training import ModelSection, TrainingSection
+from cardrunner.clock import utc_seconds, utc_text
 from cardrunner.contracts import (
     Chart,
     Direction,
@@ -32,7 +32,6 @@ from cardrunner.contracts import (
 from cardrunner.errors import UsageError
 from cardrunner.report.recorded import read_run
 from cardrunner.report.render import render_page
-from cardrunner.runs.clock import utc_seconds, utc_text
 from cardrunner.runs.files import write_text
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.history import Clock, History, HistoryRow

@@ -12,7 +12,7 @@ import pytest
 
 from cardrunner.contracts import Chart, Exhibit, Reading, Series, WorkloadSpec
 from cardrunner.report import render_report
-from cardrunner.report.charts import draw_charts
+from cardrunner.report.plots import draw_charts
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.records import DemoRecord, read_record, write_record
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from cardrunner.contracts import MetricSpec
-from cardrunner.report.format import difference, joined, measured, plural, rate, sentence, share, stated, when
+from cardrunner.report.table import difference, joined, measured, plural, rate, sentence, share, stated, when
 
 SHARE = MetricSpec(name="metric/right", direction="max", unit="share", meaning="", percent=True)
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from cardrunner import registry
+from cardrunner.report.happenings import tracking_facts, untracked
 from cardrunner.report.recorded import Recorded, read_run
-from cardrunner.report.watching import tracking_facts, untracked
 from cardrunner.runs.ledger import Ledger
 
 TRACKED = {"infra.tracking": {"wandb": {"project": "p"}, "tensorboard": True}}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cardrunner.errors import EnvironmentFailed
-from cardrunner.runs.hashing import sha256_file
+from cardrunner.runs.files import sha256_file
 
 
 def test_the_digest_is_that_of_all_bytes_and_progress_adds_up(tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from cardrunner.runs.pulse import Pulse, read_pulse
-from cardrunner.runs.tail import Tail
+from cardrunner.runs.heartbeat import Pulse, read_pulse
+from cardrunner.runs.jsonl import Tail
 
 
 def beat(writer: Pulse, step: int) -> None:
@@ -15,7 +15,7 @@ def beat(writer: Pulse, step: int) -> None:
 
 def test_a_pulse_says_where_training_is_about_once_a_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr("cardrunner.runs.pulse.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("cardrunner.runs.heartbeat.time.monotonic", lambda: now[0])
     path = tmp_path / "pulse.json"
     writer = Pulse(path, attempt=2)
     for step in range(1, 1000):

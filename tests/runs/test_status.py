@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from cardrunner.clock import utc_seconds, utc_text
 from cardrunner.errors import IntegrityError, UsageError
 from cardrunner.runs.attempts import read_attempts
-from cardrunner.runs.clock import utc_seconds, utc_text
 from cardrunner.runs.folder import RunFolder
+from cardrunner.runs.heartbeat import Pulse
 from cardrunner.runs.history import History, HistoryRow
 from cardrunner.runs.lease import Lease, read_lease
 from cardrunner.runs.ledger import Ledger
-from cardrunner.runs.pulse import Pulse
 from cardrunner.runs.records import (
     BestRecord,
     Manifest,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cardrunner.card.schema.after_training import AfterTraining, Demo, Download
+from cardrunner.card.schema.plan import AfterTraining, Demo, Download
 from cardrunner.contracts import DemoResult
 from cardrunner.errors import EnvironmentFailed, IntegrityError, UsageError
 from cardrunner.runs.context import RunContext

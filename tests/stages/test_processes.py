@@ -13,8 +13,7 @@ import torch
 
 from cardrunner.errors import EnvironmentFailed, RestartWanted, RunStopped, UsageError
 from cardrunner.executors.local import start_time
-from cardrunner.stages.endings import Ending, outcome, read_endings
-from cardrunner.stages.processes import checked_processes
+from cardrunner.stages.processes import Ending, checked_processes, outcome, read_endings
 from cardrunner.training.group import GroupOutOfMemory
 
 MakeRun = Callable[..., Any]
@@ -29,7 +28,7 @@ TWO = {
 SLOW = {"training.toy": {"step_ms": 120}}
 
 
-WORKER = "import sys; from cardrunner.worker import _entry; sys.exit(_entry(sys.argv[1:]))"
+WORKER = "import sys; from cardrunner.launching.worker import _entry; sys.exit(_entry(sys.argv[1:]))"
 Start = Callable[[Any], Any]
 
 

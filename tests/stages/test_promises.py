@@ -9,7 +9,7 @@ import pytest
 
 from cardrunner.runs.context import RunContext
 from cardrunner.runs.environment import collect_environment
-from cardrunner.stages.promises import promise_facts
+from cardrunner.stages.load import promise_facts
 
 Runs = Callable[..., Any]
 

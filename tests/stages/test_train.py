@@ -156,7 +156,7 @@ import sys
 from pathlib import Path
 from cardrunner import registry
 from cardrunner.errors import EnvironmentFailed
-from cardrunner.pipeline import open_context
+from cardrunner.launching.pipeline import open_context
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.interrupts import StopRequest
 from cardrunner.training import assembly

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from cardrunner.clock import utc_now
 from cardrunner.contracts import Progress, Task
-from cardrunner.runs.clock import utc_now
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.history import Clock, History, HistoryRow
 from cardrunner.runs.ledger import Ledger

@@ -17,12 +17,12 @@ import pytest
 from cardrunner import registry
 from cardrunner.contracts import Tracked, TrackedRun
 from cardrunner.errors import EnvironmentFailed
+from cardrunner.launching.tracker_process import Station
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.history import Clock, History, HistoryRow
 from cardrunner.runs.ledger import Ledger
-from cardrunner.station import Station
-from cardrunner.tracking import stations
-from cardrunner.tracking.stations import Stations, read_memory
+from cardrunner.tracking import tracker_processes as stations
+from cardrunner.tracking.tracker_processes import Stations, read_memory
 
 TRACKING = {"infra.tracking": {"wandb": {"project": "p"}}}
 

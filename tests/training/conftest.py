@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from cardrunner.contracts import Batch, BatchDataset, Span
-from cardrunner.training.bus import Bus
+from cardrunner.training.device_copy import Bus
 
 
 class Resident:

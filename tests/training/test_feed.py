@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from cardrunner.contracts import Batch
-from cardrunner.training.bus import Bus
+from cardrunner.training.device_copy import Bus
 from cardrunner.training.feed import Feed
 from cardrunner.training.order import Shard, epoch_batches
 

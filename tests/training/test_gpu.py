@@ -13,12 +13,12 @@ from torch import Tensor
 from benchmarks.policy_run import card, dataset, games, steps, trainer
 from cardrunner.contracts import Batch
 from cardrunner.errors import Terminated
-from cardrunner.training.bus import Bus
+from cardrunner.training.device_copy import Bus
 from cardrunner.training.feed import Feed
 from cardrunner.training.loop import Trainer
 from cardrunner.training.numerics import numerics
-from cardrunner.workloads.melee.frame_dataset import FrameDataset
-from cardrunner.workloads.melee.layout import BYTES_PER_FRAME
+from cardrunner.workloads.melee.encoding.frame_dataset import FrameDataset
+from cardrunner.workloads.melee.encoding.layout import BYTES_PER_FRAME
 from tests.stopping import StopAfter
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device here")

@@ -13,7 +13,7 @@ import pytest
 from cardrunner.errors import RestartWanted, RunPaused, RunStopped, Terminated
 from cardrunner.kill_rules import judge_all
 from cardrunner.runs.ledger import Ledger
-from cardrunner.runs.watched import RuleRows, baselines_of
+from cardrunner.runs.rule_rows import RuleRows, baselines_of
 from cardrunner.training.checkpoint import CheckpointStore
 from cardrunner.workloads.toy.spec import METRICS
 from tests.stopping import StopAfter

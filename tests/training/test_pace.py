@@ -11,9 +11,9 @@ import pytest
 
 from cardrunner.card.load import LoadedCard
 from cardrunner.errors import RunPaused, RunStopped
+from cardrunner.training.budget import Spending
 from cardrunner.training.loop import Cursor
-from cardrunner.training.pace import FORWARD_SHARE, Pace
-from cardrunner.training.spending import Spending
+from cardrunner.training.rows import FORWARD_SHARE, Pace
 
 MakeRun = Callable[..., Any]
 ToyCard = Callable[..., LoadedCard]
@@ -23,7 +23,7 @@ ToyCard = Callable[..., LoadedCard]
 def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """Sets the time of this process."""
     now = [0.0]
-    monkeypatch.setattr("cardrunner.training.pace.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("cardrunner.training.rows.time.monotonic", lambda: now[0])
     return lambda seconds: now.__setitem__(0, seconds)
 
 

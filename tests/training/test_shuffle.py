@@ -4,7 +4,7 @@ from typing import Literal
 
 import pytest
 
-from cardrunner.training.shuffle import RESERVE, choose_shuffle, describe_shuffle, machine_memory
+from cardrunner.training.order import RESERVE, choose_shuffle, describe_shuffle, machine_memory
 
 GB = 10**9
 

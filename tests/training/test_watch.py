@@ -6,8 +6,8 @@ import time
 from collections.abc import Sequence
 
 from cardrunner.runs.interrupts import StopRequest
+from cardrunner.training.budget import Limits
 from cardrunner.training.group import Group
-from cardrunner.training.limits import Limits
 from cardrunner.training.watch import NOTHING, Asked, Watch
 
 NO_LIMITS = Limits(None, None, ("", ""))

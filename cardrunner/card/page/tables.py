@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from cardrunner import units
+from cardrunner.card.checks.metrics import side_of
 from cardrunner.card.estimate import Estimate, covered_labels, estimate
 from cardrunner.card.load import LoadedCard
-from cardrunner.card.metric_checks import side_of
-from cardrunner.card.page.wording import minutes, money, shown, written
+from cardrunner.card.page.fields import minutes, money, shown, written
 from cardrunner.kill_rules.base import Rule
-from cardrunner.kill_rules.metric_limit import MetricLimit
+from cardrunner.kill_rules.limits import MetricLimit
 from cardrunner.specs import MetricNames
 
 _SIGNS = {"below": "<", "above": ">"}

@@ -22,7 +22,7 @@ from pydantic import (
 from pydantic_core import core_schema
 
 from cardrunner import units
-from cardrunner.later import LATER as LATER
+from cardrunner.specs import LATER as LATER
 
 
 class Section(BaseModel):

@@ -4,13 +4,12 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from cardrunner.card.schema.after_training import AfterTraining
 from cardrunner.card.schema.base import Date, FieldError, Identifier, Line, RunName, Section, Text
 from cardrunner.card.schema.data import DataSection
 from cardrunner.card.schema.infra import Infra
 from cardrunner.card.schema.metrics import Baseline, FreeMetric, Target
-from cardrunner.card.schema.model import ModelSection
 from cardrunner.card.schema.plan import (
+    AfterTraining,
     CodePin,
     DistributionPart,
     Fallback,
@@ -23,7 +22,7 @@ from cardrunner.card.schema.plan import (
 )
 from cardrunner.card.schema.sign_off import ChecklistItem, SignOff
 from cardrunner.card.schema.timing import Timing
-from cardrunner.card.schema.training import TrainingSection
+from cardrunner.card.schema.training import ModelSection, TrainingSection
 from cardrunner.kill_rules import KillRule
 
 FORMAT_VERSION = 1

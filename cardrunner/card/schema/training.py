@@ -100,3 +100,12 @@ class TrainingSection(Section):
                 f"a warm-up of {self.warmup} epochs leaves none of the {self.epochs} epochs for training", "warmup"
             )
         return self
+
+
+class ModelSection(Section):
+    """The part of `model` that every workload has."""
+
+    architecture: Line
+    """One of the workload's architectures."""
+    parameters: PositiveCount | None = None
+    """Trainable parameters; when stated it must be the model that the other fields describe."""

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cardrunner.clock import utc_seconds
 from cardrunner.errors import CardrunnerError, EnvironmentFailed, NameTaken
 from cardrunner.executors import WORKER
 from cardrunner.executors.modal_cloud.orders import (
@@ -32,7 +33,6 @@ from cardrunner.executors.modal_cloud.orders import (
 from cardrunner.executors.modal_cloud.publishing import Publisher
 from cardrunner.executors.modal_cloud.signals import Hearing, deaf
 from cardrunner.runs.attempts import BEGAN_VARIABLE
-from cardrunner.runs.clock import utc_seconds
 from cardrunner.runs.environment import child_environment
 from cardrunner.runs.files import explained, write_text
 from cardrunner.runs.folder import RunFolder

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 import modal
 
 from cardrunner.card.schema.card import Card
+from cardrunner.clock import utc_now
 from cardrunner.contracts import Archive, Fact, Job, Progress
 from cardrunner.errors import EnvironmentFailed, IntegrityError, UsageError
 from cardrunner.executors import WORKER
@@ -26,16 +27,13 @@ from cardrunner.executors.modal_cloud.app import Built, built, check_recorded, i
 from cardrunner.executors.modal_cloud.archives import encode_archive
 from cardrunner.executors.modal_cloud.job import ModalJob, update_record
 from cardrunner.executors.modal_cloud.later_stages import run_there
-from cardrunner.executors.modal_cloud.mirror import Mirror, inside
 from cardrunner.executors.modal_cloud.orders import Order, order_of
 from cardrunner.executors.modal_cloud.preflight import find_volume, look, reach, why_mute
 from cardrunner.executors.modal_cloud.uploads import put
-from cardrunner.executors.modal_cloud.volumes import Shelf
-from cardrunner.runs.clock import utc_now
-from cardrunner.runs.files import explained, write_durably
+from cardrunner.executors.modal_cloud.volumes import Mirror, Shelf, inside
+from cardrunner.runs.files import explained, sha256_file, write_durably
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.frozen import launched_workspace
-from cardrunner.runs.hashing import sha256_file
 from cardrunner.runs.jsonl import parse_line
 from cardrunner.runs.records import Elsewhere, Manifest, find_record, write_record
 from cardrunner.workspace import Workspace

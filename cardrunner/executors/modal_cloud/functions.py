@@ -24,7 +24,7 @@ from cardrunner.runs.files import write_text
 from cardrunner.runs.folder import RunFolder
 from cardrunner.workspace import VOLUME_VARIABLE, WORKSPACE_VARIABLE
 
-_FINISH: Final = "cardrunner.finish"
+_FINISH: Final = "cardrunner.launching.finish"
 
 
 def train(submitted: dict[str, Any]) -> dict[str, Any]:

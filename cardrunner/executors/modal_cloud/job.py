@@ -15,16 +15,15 @@ import modal
 from modal import exception
 from pydantic import ValidationError
 
+from cardrunner.clock import utc_now
 from cardrunner.errors import EnvironmentFailed
 from cardrunner.executors.modal_cloud import NAME
 from cardrunner.executors.modal_cloud.advice import advised, words
 from cardrunner.executors.modal_cloud.attempt import Outcome
-from cardrunner.executors.modal_cloud.mirror import Mirror
-from cardrunner.executors.modal_cloud.volumes import Shelf
-from cardrunner.runs.clock import utc_now
+from cardrunner.executors.modal_cloud.volumes import Mirror, Shelf
+from cardrunner.runs.files import is_locked, locked
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.ledger import Event, Ledger
-from cardrunner.runs.lock import is_locked, locked
 from cardrunner.runs.records import Elsewhere, read_record, write_record
 
 _FIRST_PACE, _SLOWEST_PACE = 0.3, 5.0

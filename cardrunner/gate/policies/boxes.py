@@ -8,8 +8,7 @@ from cardrunner.card.schema.sign_off import Reviewer, Signature
 from cardrunner.errors import UsageError
 from cardrunner.gate.case import Case, reviewer_label
 from cardrunner.gate.findings import Approval, Finding
-from cardrunner.gate.policies.base import Hand, Judgement, Refused
-from cardrunner.gate.policies.statement import judge_statement
+from cardrunner.gate.policies.base import Hand, Judgement, Refused, judge_statement
 
 
 class BoxesPolicy:

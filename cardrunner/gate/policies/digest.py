@@ -7,8 +7,7 @@ from typing import Any
 from cardrunner.card.schema.sign_off import Reviewer, Signature
 from cardrunner.gate.case import Case, reviewer_label
 from cardrunner.gate.findings import Finding
-from cardrunner.gate.policies.base import Hand, Judgement, Refused
-from cardrunner.gate.policies.statement import judge_statement, statement_json
+from cardrunner.gate.policies.base import Hand, Judgement, Refused, judge_statement, statement_json
 
 
 class DigestPolicy:

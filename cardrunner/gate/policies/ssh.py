@@ -9,8 +9,7 @@ from cardrunner.card.schema.sign_off import Reviewer, Signature
 from cardrunner.errors import GateClosed
 from cardrunner.gate.case import Case, reviewer_label
 from cardrunner.gate.findings import Approval, Finding
-from cardrunner.gate.policies.base import Hand, Judgement, Refused
-from cardrunner.gate.policies.statement import judge_statement, said, statement_json
+from cardrunner.gate.policies.base import Hand, Judgement, Refused, judge_statement, said, statement_json
 from cardrunner.gate.ssh import parse_signature, sign_statement, verify_statement
 from cardrunner.gate.ssh.allowed_signers import FILE_NAME, HOW_TO_LIST
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from cardrunner.gate.ssh.allowed_signers import AllowedSigners, parse_allowed_signers, read_allowed_signers
 from cardrunner.gate.ssh.sign import sign_statement
-from cardrunner.gate.ssh.signature import NAMESPACE, SshSignature, parse_signature
-from cardrunner.gate.ssh.statement import statement_bytes
+from cardrunner.gate.ssh.signature import NAMESPACE, SshSignature, parse_signature, statement_bytes
 from cardrunner.gate.ssh.verify import verify_statement
 
 __all__ = [

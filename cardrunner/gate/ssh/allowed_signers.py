@@ -6,16 +6,136 @@ Read more strictly than ssh-keygen does: what it accepts here, ssh-keygen accept
 from __future__ import annotations
 
 import datetime
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from cardrunner.card.reader import Fault
-from cardrunner.gate.ssh.keys import PublicKey
+from cardrunner.card.reading.reader import Fault
+from cardrunner.gate.ssh.keys import MalformedError, PublicKey, is_key_kind, parse_key_text
 from cardrunner.gate.ssh.revoked_keys import RevokedKeys, parse_revoked_keys, read_revoked_keys
 from cardrunner.gate.ssh.signature import NAMESPACE
-from cardrunner.gate.ssh.signer_line import Signer, parse_signer
 from cardrunner.gate.ssh.trust_files import UnreadableError, read_trust_file, text_lines, trust_fault
-from cardrunner.gate.ssh.wire import MalformedError
+
+_PRINCIPAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,127}")
+_REVIEWER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_NAMESPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+/:-]{0,127}")
+_OPTIONS = re.compile(r'(?:[^\s"]|"[^"]*")+')
+_OPTION = re.compile(r'([A-Za-z-]+)(?:="([^"\\]*)")?(,|$)')
+_TIME = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})(?:([0-9]{2})([0-9]{2})([0-9]{2})?)?Z")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signer:
+    """A key, whose it is, and when it counts (both ends included)."""
+
+    line: int
+    principals: tuple[str, ...]
+    key: PublicKey
+    valid_after: datetime.datetime | None = None
+    valid_before: datetime.datetime | None = None
+
+
+def parse_signer(line: str, *, number: int) -> Signer:
+    """Read a line that is no comment.
+
+    Raises:
+        MalformedError: ssh-keygen would not read it either, or it trusts more than one key for one person and this use.
+    """
+    first, _, rest = line.replace("\t", " ").partition(" ")
+    principals = _principals(first)
+    options, words = _split_options(rest.strip(" "))
+    if len(words) < 2:
+        raise MalformedError("has no key; after the options follow the type and base64 of the .pub file")
+    key = parse_key_text(words[0], words[1])
+    after, before = _window(options)
+    return Signer(line=number, principals=principals, key=key, valid_after=after, valid_before=before)
+
+
+def _principals(field: str) -> tuple[str, ...]:
+    principals = tuple(field.split(","))
+    for principal in principals:
+        if any(mark in principal for mark in "*?!"):
+            raise MalformedError(
+                f"names {principal[:60]!r}: patterns would trust a key for more than one person; write the plain id"
+            )
+        if not _PRINCIPAL.fullmatch(principal):
+            raise MalformedError(
+                f"does not begin with the id of a person: {principal[:60]!r}; write it as in the cards"
+            )
+    ids = list(dict.fromkeys(name for name in principals if _REVIEWER_ID.fullmatch(name)))
+    if len(ids) > 1:
+        raise MalformedError(f"gives one key to {' and '.join(ids)}; distinct keys count, so each key has one owner")
+    return principals
+
+
+def _split_options(rest: str) -> tuple[dict[str, str | None], list[str]]:
+    words = rest.split()
+    if words and is_key_kind(words[0]):
+        raise MalformedError(f'has no namespaces, which trusts the key for everything; add namespaces="{NAMESPACE}"')
+    if not (found := _OPTIONS.match(rest)):
+        raise MalformedError("ends after the id, or has an open quote; write ID namespaces=... and the key")
+    options = dict(_options(found[0]))
+    if NAMESPACE not in (options.get("namespaces") or "").split(","):
+        raise MalformedError(f'does not trust the key for this use; add namespaces="{NAMESPACE}"')
+    return options, rest[found.end() :].split()
+
+
+def _options(text: str) -> Iterator[tuple[str, str | None]]:
+    seen: set[str] = set()
+    position = 0
+    while position < len(text):
+        found = _OPTION.match(text, position)
+        if not found or (found[3] and found.end() == len(text)):
+            raise MalformedError(
+                f"has options that cannot be read: {text[position : position + 60]!r}; quote each value"
+            )
+        name, value = found[1].lower(), found[2]
+        _check_option(name, value)
+        if name in seen:
+            raise MalformedError(f"has the option {name} twice; keep one")
+        seen.add(name)
+        yield name, value
+        position = found.end()
+
+
+def _check_option(name: str, value: str | None) -> None:
+    if name == "cert-authority":
+        raise MalformedError(
+            "trusts a certificate authority, and so keys that nobody has seen; list the keys themselves"
+        )
+    if name not in ("namespaces", "valid-after", "valid-before"):
+        raise MalformedError(f"has the option {name[:40]}; known are namespaces, valid-after and valid-before")
+    if not value:
+        raise MalformedError(f'has the option {name} without a value; write {name}="..."')
+    if name == "namespaces":
+        for namespace in value.split(","):
+            if not _NAMESPACE.fullmatch(namespace):
+                raise MalformedError(f"has the namespace {namespace[:60]!r}; write plain names, without patterns")
+
+
+def _window(options: dict[str, str | None]) -> tuple[datetime.datetime | None, datetime.datetime | None]:
+    after, before = (_moment(name, options.get(name)) for name in ("valid-after", "valid-before"))
+    if after and before and before <= after:
+        raise MalformedError("has a valid-before that is not later than its valid-after, so the key never counts")
+    return after, before
+
+
+def _moment(name: str, text: str | None) -> datetime.datetime | None:
+    if text is None:
+        return None
+    found = _TIME.fullmatch(text)
+    if not found:
+        hint = "; the Z at its end makes it UTC, so that it means the same on every machine"
+        raise MalformedError(f"has {name}={text[:40]!r}; write YYYYMMDDZ or YYYYMMDDHHMMSSZ{hint}")
+    try:
+        moment = datetime.datetime(*(int(part or 0) for part in found.groups()), tzinfo=datetime.UTC)  # type: ignore[arg-type,misc]
+    except ValueError:
+        raise MalformedError(f"has {name}={text[:40]!r}, which is no time") from None
+    if moment.year < 2000:
+        raise MalformedError(f"has {name}={text[:40]!r}, which is before any SSH key; correct the year")
+    return moment
+
 
 FILE_NAME = "allowed_signers"
 

@@ -11,10 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from cardrunner.card.reader import Fault
-from cardrunner.gate.ssh.keys import is_key_kind, parse_key_text
+from cardrunner.card.reading.reader import Fault
+from cardrunner.gate.ssh.keys import MalformedError, is_key_kind, parse_key_text
 from cardrunner.gate.ssh.trust_files import UnreadableError, read_trust_file, text_lines, trust_fault
-from cardrunner.gate.ssh.wire import MalformedError
 
 FILE_NAME = "revoked_keys"
 _FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")

@@ -34,7 +34,7 @@ def sign_statement(
     """Sign a statement, and hand the signature out only if it counts.
 
     Args:
-        statement: see `cardrunner.gate.ssh.statement.statement_bytes`.
+        statement: see `cardrunner.gate.ssh.signature.statement_bytes`.
         at: the current time with its zone.
         key: a private key, or a public key whose private half an agent holds; where not given, the agent is asked for
             any key that `allowed_signers` lists for the reviewer.

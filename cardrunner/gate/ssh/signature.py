@@ -6,8 +6,10 @@ import hashlib
 import re
 from dataclasses import dataclass
 
-from cardrunner.gate.ssh.keys import PublicKey, decode_base64, parse_key
-from cardrunner.gate.ssh.wire import MalformedError, Reader, encode_string
+import rfc8785
+
+from cardrunner.card.schema.sign_off import Signature
+from cardrunner.gate.ssh.keys import MalformedError, PublicKey, Reader, decode_base64, encode_string, parse_key
 
 NAMESPACE = "cardrunner"
 LARGEST_ARMOR = 16384
@@ -107,3 +109,31 @@ def _armor_fault(armored: str) -> str:
     if not armored.rstrip("\r\n").endswith(_END):
         return f"has something after {_END}"
     return "is not an armored SSH signature: its lines must be base64, at most 76 characters each"
+
+
+DOMAIN = b"cardrunner sign-off 1\0"
+"""Keeps a sign-off apart from anything else the same key may sign in this namespace."""
+
+
+def statement_bytes(signature: Signature, *, run: str, reviewer: str, card_format: int) -> bytes:
+    """A reviewer's statement in its only form: the domain, then canonical JSON (RFC 8785).
+
+    Who ticked a condition later (`met`) is not part of it.
+
+    Args:
+        run: the card's name, so that an approval cannot be copied to another run.
+        reviewer: the reviewer's id.
+        card_format: the number after ``card:``.
+    """
+    return DOMAIN + rfc8785.dumps(
+        {
+            "at": signature.at,
+            "card": card_format,
+            "conditions": list(signature.conditions),
+            "digest": signature.digest,
+            "note": signature.note,
+            "reviewer": reviewer,
+            "run": run,
+            "verdict": signature.verdict,
+        }
+    )

@@ -7,8 +7,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from cardrunner.card import characters
-from cardrunner.card.reader import Fault
+from cardrunner.card.reading import characters
+from cardrunner.card.reading.reader import Fault
 
 LARGEST_FILE = 256 << 10
 

@@ -8,8 +8,7 @@ from pydantic import Field
 
 from cardrunner.card.schema.base import Count, PositiveCount, Section
 from cardrunner.card.schema.data import DataSection
-from cardrunner.card.schema.model import ModelSection
-from cardrunner.card.schema.training import TrainingSection
+from cardrunner.card.schema.training import ModelSection, TrainingSection
 
 MLP = "ToyMLP"
 CLASSES = 3

@@ -11,8 +11,7 @@ from pathlib import Path
 
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.data import DataSection
-from cardrunner.card.schema.model import ModelSection
-from cardrunner.card.schema.training import TrainingSection
+from cardrunner.card.schema.training import ModelSection, TrainingSection
 from cardrunner.specs import Derived, MetricSpec, Remark, TrivialBaseline, WorkloadSpec, narrowed
 from cardrunner.workloads.toy.sections import (
     CLASSES,

@@ -15,9 +15,17 @@ from cardrunner.card.load import load_card_bytes
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.infra import ModalInfra
 from cardrunner.errors import EnvironmentFailed
-from cardrunner.executors.modal_cloud import image
-from cardrunner.executors.modal_cloud.app import built, check_recorded, gpu_of, infra_of, memory_of
-from cardrunner.executors.modal_cloud.image import Requirement, declared, requirements
+from cardrunner.executors.modal_cloud import app as image
+from cardrunner.executors.modal_cloud.app import (
+    Requirement,
+    built,
+    check_recorded,
+    declared,
+    gpu_of,
+    infra_of,
+    memory_of,
+    requirements,
+)
 
 FAR = {
     "platform": "modal", "gpu": "T4", "timeout": "12h", "retries": 3, "cpu": 4, "memory": "16 GB",

@@ -81,7 +81,7 @@ def test_an_archive_is_encoded_in_parts_and_what_is_done_is_not_done_again(cloud
     pytest.importorskip("peppi_py")
     import torch
 
-    from cardrunner.workloads.melee.encode import encode
+    from cardrunner.workloads.melee.encoding.encode import encode
 
     card = cloud.card()
     replays = sorted(REPLAYS.glob("*.slp"), key=lambda path: path.stat().st_size)[:2]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from cardrunner.runs.hashing import sha256_file
+from cardrunner.runs.files import sha256_file
 from tests.modal_plane.cloud import Cloud, policy
 from tests.modal_plane.containers import executed
 
 
 def test_a_policy_is_trained_far_away_as_it_is_here(cloud: Cloud) -> None:
-    from cardrunner.workloads.melee.generator import generate
+    from cardrunner.workloads.melee.simulator.generator import generate
 
     games = cloud.volume.folder / "games.pt"
     generate(games, games=4, frames_per_game=300)

@@ -17,15 +17,15 @@ from cardrunner import registry
 from cardrunner.card.load import load_card_bytes
 from cardrunner.card.schema.card import Card
 from cardrunner.runs.files import write_durably
-from cardrunner.workloads.melee.agents import Agent
-from cardrunner.workloads.melee.encoding import EncoderRules, EncodingConfig
-from cardrunner.workloads.melee.layout import FLOATS, INTS
-from cardrunner.workloads.melee.match import play_match
-from cardrunner.workloads.melee.match_json import MatchFile, MatchMeta
-from cardrunner.workloads.melee.play.game_rules import Events
-from cardrunner.workloads.melee.simulator import Simulator
-from cardrunner.workloads.melee.world import Floats, Frame, Ints
-from cardrunner.workloads.melee.writer import save_encoded
+from cardrunner.workloads.melee.arena.agents import Agent
+from cardrunner.workloads.melee.arena.match import play_match
+from cardrunner.workloads.melee.arena.match_json import MatchFile, MatchMeta
+from cardrunner.workloads.melee.encoding.layout import FLOATS, INTS
+from cardrunner.workloads.melee.encoding.scheme import EncoderRules, EncodingConfig
+from cardrunner.workloads.melee.encoding.writer import save_encoded
+from cardrunner.workloads.melee.game.rules import Events
+from cardrunner.workloads.melee.game.world import Floats, Frame, Ints
+from cardrunner.workloads.melee.simulator.simulator import Simulator
 
 Game = tuple[NDArray[np.float32], NDArray[np.int64]]
 

@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from cardrunner.errors import CardrunnerError
-from cardrunner.finish import Ending
-from cardrunner.launch import LaunchOptions, launch, resume
+from cardrunner.launching.finish import Ending
+from cardrunner.launching.launch import LaunchOptions, launch, resume
 from cardrunner.main import main
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.history import History
@@ -23,11 +23,12 @@ from cardrunner.runs.interrupts import StopRequest
 from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.records import LoadRecord, TrainRecord, read_record
 from cardrunner.tracking.progress import NullProgress
-from cardrunner.workloads.melee import game_data, policy_data
-from cardrunner.workloads.melee.encoding import EncoderRules
-from cardrunner.workloads.melee.layout import STAGE_COLUMN, float_index, int_index
-from cardrunner.workloads.melee.stages import BATTLEFIELD
-from cardrunner.workloads.melee.writer import save_encoded
+from cardrunner.workloads.melee.encoding import game_data
+from cardrunner.workloads.melee.encoding.layout import STAGE_COLUMN, float_index, int_index
+from cardrunner.workloads.melee.encoding.scheme import EncoderRules
+from cardrunner.workloads.melee.encoding.writer import save_encoded
+from cardrunner.workloads.melee.game.stage_table import BATTLEFIELD
+from cardrunner.workloads.melee.policy import workload as policy_workload
 
 CARD: dict[str, Any] = {
     "card": 1,
@@ -106,7 +107,7 @@ def test_two_files_are_trained_as_one_in_either_mode(files: Callable[..., None],
 
 def stopped_at(step: int, patch: pytest.MonkeyPatch) -> None:
     """Have the next attempt asked to stop once at this step."""
-    on_batch = policy_data.PolicyData.__dict__.get("on_batch")
+    on_batch = policy_workload.PolicyData.__dict__.get("on_batch")
     assert on_batch is None
 
     def ask(self: object, now: int, batch: Any) -> Any:
@@ -114,7 +115,7 @@ def stopped_at(step: int, patch: pytest.MonkeyPatch) -> None:
             os.kill(os.getpid(), 15)
         return batch
 
-    patch.setattr(policy_data.PolicyData, "on_batch", ask, raising=False)
+    patch.setattr(policy_workload.PolicyData, "on_batch", ask, raising=False)
 
 
 @pytest.mark.parametrize(("mode", "step"), [("full", 17), ("block", 3), ("block", 8), ("block", 23)])
@@ -146,7 +147,7 @@ def test_no_attempt_reads_what_is_known(
     def never(*_: object, **__: object) -> None:
         raise AssertionError("read again")
 
-    monkeypatch.setattr("cardrunner.workloads.melee.checked_files.scan_file", never)
+    monkeypatch.setattr("cardrunner.workloads.melee.encoding.game_data.scan_file", never)
     monkeypatch.setattr("cardrunner.runs.file_memo.sha256_file", never)
     assert run(tmp_path, "second", shuffle="block").exit_code == 0
 

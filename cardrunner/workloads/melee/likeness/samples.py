@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from cardrunner.workloads.melee.encoding import EncodingConfig
-from cardrunner.workloads.melee.layout import PLAYERS
+from cardrunner.workloads.melee.encoding.layout import PLAYERS
+from cardrunner.workloads.melee.encoding.scheme import EncodingConfig
+from cardrunner.workloads.melee.game.world import Floats, Ints
 from cardrunner.workloads.melee.likeness.stretch import Play, Stretch, cut, encoded_stretch, frames_of
-from cardrunner.workloads.melee.world import Floats, Ints
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,8 +13,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cardrunner.workloads.melee.encoding import EncodingConfig
-from cardrunner.workloads.melee.layout import (
+from cardrunner.workloads.melee.arena.match_columns import MatchColumns
+from cardrunner.workloads.melee.encoding.layout import (
     ANALOG,
     BUTTONS,
     CONTROLLER,
@@ -27,10 +27,10 @@ from cardrunner.workloads.melee.layout import (
     float_index,
     int_index,
 )
-from cardrunner.workloads.melee.match_columns import MatchColumns
-from cardrunner.workloads.melee.names import ACTION_IDS
-from cardrunner.workloads.melee.stages import stage_geometry
-from cardrunner.workloads.melee.world import Floats, Ints
+from cardrunner.workloads.melee.encoding.scheme import EncodingConfig
+from cardrunner.workloads.melee.game.names import ACTION_IDS
+from cardrunner.workloads.melee.game.stage_table import stage_geometry
+from cardrunner.workloads.melee.game.world import Floats, Ints
 
 Mask = NDArray[np.bool_]
 

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cardrunner.workloads.melee.encoding import EncodingConfig
-from cardrunner.workloads.melee.layout import PLAYERS, STAGE_COLUMN, int_index
-from cardrunner.workloads.melee.plausible import float_limits
-from cardrunner.workloads.melee.stages import stage_geometry
+from cardrunner.workloads.melee.encoding.layout import PLAYERS, STAGE_COLUMN, int_index
+from cardrunner.workloads.melee.encoding.scheme import EncodingConfig
+from cardrunner.workloads.melee.game.plausible import float_limits
+from cardrunner.workloads.melee.game.stage_table import stage_geometry
 from cardrunner.workloads.melee.world_model.columns import (
     CATEGORIES,
     CONTINUOUS,

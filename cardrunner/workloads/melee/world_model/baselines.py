@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from cardrunner.contracts import Batch
-from cardrunner.workloads.melee.encoded_data import EncodedData
-from cardrunner.workloads.melee.game_pairs import pairs_of_games
+from cardrunner.workloads.melee.encoding.encoded_data import EncodedData, pairs_of_games
 from cardrunner.workloads.melee.world_model.columns import (
     BINARIES,
     BINARY_COLUMNS,

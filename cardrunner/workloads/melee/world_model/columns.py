@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from cardrunner.workloads.melee.encoding import EncodingConfig
-from cardrunner.workloads.melee.layout import BINARY, PLAYERS, controller_slice, float_index, int_index
+from cardrunner.workloads.melee.encoding.layout import BINARY, PLAYERS, controller_slice, float_index, int_index
+from cardrunner.workloads.melee.encoding.scheme import EncodingConfig
 
 CONTINUOUS_FIELDS: Final = ("percent", "x", "y", "shield")
 VELOCITY_FIELDS: Final = ("speed_air_x", "speed_y", "speed_ground_x", "speed_attack_x", "speed_attack_y")

@@ -10,8 +10,8 @@ import torch
 from cardrunner.card.estimate import batches_of, processes_of
 from cardrunner.card.schema.card import Card
 from cardrunner.contracts import Batch, Progress
-from cardrunner.workloads.melee.encoded_data import open_data
-from cardrunner.workloads.melee.game_data import GameData, GameExamples, game_files
+from cardrunner.workloads.melee.encoding.encoded_data import open_data
+from cardrunner.workloads.melee.encoding.game_data import GameData, GameExamples, game_files
 from cardrunner.workloads.melee.world_model.examples import WorldBatch, world_examples
 from cardrunner.workloads.melee.world_model.metric_names import ROLLOUT_HORIZONS
 from cardrunner.workloads.melee.world_model.sections import ScheduledSampling

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from cardrunner.workloads.melee.windows import Examples, Where, Windows
+from cardrunner.workloads.melee.encoding.windows import Examples, Where, Windows
 
 
 class WorldBatch(NamedTuple):

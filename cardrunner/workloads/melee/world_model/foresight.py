@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from cardrunner.workloads.melee.encoding import EncodingConfig
+from cardrunner.workloads.melee.encoding.scheme import EncodingConfig
 from cardrunner.workloads.melee.world_model.advance import advance
 from cardrunner.workloads.melee.world_model.columns import CONTROLLERS, POSITION
 from cardrunner.workloads.melee.world_model.examples import WorldBatch

@@ -11,8 +11,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from cardrunner.workloads.melee.encoding import EncodingConfig
-from cardrunner.workloads.melee.fast_trunk import can_go_fast, fast_trunk
+from cardrunner.workloads.melee.encoding.scheme import EncodingConfig
+from cardrunner.workloads.melee.networks.fast_trunk import can_go_fast, fast_trunk
 from cardrunner.workloads.melee.world_model.columns import CONTROLS
 from cardrunner.workloads.melee.world_model.prediction import WorldModel
 
@@ -35,8 +35,8 @@ class FrameStackMLP(WorldModel):
         encoding: vocabularies and embedding widths.
 
     Attributes:
-        fast: a training step on a CPU may take `cardrunner.workloads.melee.fast_trunk`; False keeps to the plain trunk,
-            which defines the model.
+        fast: a training step on a CPU may take `cardrunner.workloads.melee.networks.fast_trunk`; False keeps to the
+            plain trunk, which defines the model.
     """
 
     fast = True

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from cardrunner.workloads.melee.layout import FLOATS_PER_PLAYER, INTS_PER_PLAYER, PLAYERS
+from cardrunner.workloads.melee.encoding.layout import FLOATS_PER_PLAYER, INTS_PER_PLAYER, PLAYERS
 
 _PLAYERS = len(PLAYERS)
 

@@ -1,19 +1,109 @@
 """Mamba-2 as a world model: each of K frames is projected, passed through the blocks, and the last one is read.
 
-Shapes: as `cardrunner.workloads.melee.world_model.mamba_block`; K frames of context.
+Shapes: as `cardrunner.workloads.melee.world_model.mamba2`; K frames of context.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import ClassVar, cast
+from typing import ClassVar, Final, cast
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from cardrunner.workloads.melee.encoding import EncodingConfig
+from cardrunner.workloads.melee.encoding.scheme import EncodingConfig
 from cardrunner.workloads.melee.world_model.columns import CONTROLS
-from cardrunner.workloads.melee.world_model.mamba_block import Mamba2Block, RMSNorm
 from cardrunner.workloads.melee.world_model.prediction import WorldModel
+from cardrunner.workloads.melee.world_model.sections import CONV_WIDTH, EXPAND
+from cardrunner.workloads.melee.world_model.ssd import scan_in_chunks, scan_last, scan_sequentially
+
+EPSILON: Final = 1e-5
+_SHORTEST_STEP, _LONGEST_STEP = 0.001, 0.1  # dt at the start, as in the paper's code
+_SLOWEST, _FASTEST = 1.0, 16.0  # -A at the start, likewise
+
+
+class RMSNorm(nn.Module):
+    """``weight * x / rms(x)`` over the last axis."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Same shape."""
+        return functional.rms_norm(x, self.weight.shape, self.weight, EPSILON)
+
+
+class Mamba2Block(nn.Module):
+    """One block, without the residual around it.
+
+    Args:
+        d_model: D.
+        d_state: N.
+        headdim: numbers per head; I is a multiple of it.
+        chunk_size: frames per chunk of the scan; None: frame by frame.
+    """
+
+    def __init__(self, d_model: int, *, d_state: int, headdim: int, chunk_size: int | None) -> None:
+        super().__init__()
+        self.d_inner, self.d_state, self.headdim, self.chunk_size = EXPAND * d_model, d_state, headdim, chunk_size
+        heads, convolved = self.d_inner // headdim, self.d_inner + 2 * d_state
+        step = torch.exp(torch.empty(heads).uniform_(math.log(_SHORTEST_STEP), math.log(_LONGEST_STEP)))
+        self.dt_bias = nn.Parameter(step + torch.log(-torch.expm1(-step)))  # softplus turns it into the step again
+        self.A_log = nn.Parameter(torch.empty(heads).uniform_(_SLOWEST, _FASTEST).log())
+        self.D = nn.Parameter(torch.ones(heads))
+        self.in_proj = nn.Linear(d_model, self.d_inner + convolved + heads, bias=False)
+        self.conv1d = nn.Conv1d(convolved, convolved, CONV_WIDTH, groups=convolved, padding=CONV_WIDTH - 1)
+        self.norm = RMSNorm(self.d_inner)
+        self.out_proj = nn.Linear(self.d_inner, d_model, bias=False)
+
+    def forward(self, u: Tensor, *, last_only: bool = False) -> Tensor:
+        """(B, T, D) to (B, T, D), from a zero state on.
+
+        Args:
+            u: the frames.
+            last_only: only the last frame is wanted: (B, 1, D), for about half the work.
+        """
+        own = u[:, -1:] if last_only else u
+        into_gate, into_scan = torch.split(self.in_proj.weight, [self.d_inner, len(self.in_proj.weight) - self.d_inner])
+        z, scanned = functional.linear(own, into_gate), functional.linear(u, into_scan)
+        convolved, dt = torch.split(scanned, [self.d_inner + 2 * self.d_state, len(self.A_log)], -1)
+        convolved = functional.silu(self._convolve(convolved))
+        x, b, c = torch.split(convolved, [self.d_inner, self.d_state, self.d_state], -1)
+        x = x.reshape(*x.shape[:2], -1, self.headdim)
+        dt = functional.softplus(dt + self.dt_bias)
+        if last_only:
+            y = scan_last(x, dt, self.rate, b, c[:, -1]) + x[:, -1:] * self.D[:, None]
+        else:
+            y = self._scan(x, dt, b, c) + x * self.D[:, None]
+        output: Tensor = self.out_proj(self.norm(y.flatten(2) * functional.silu(z)))
+        return output
+
+    @property
+    def conv_bias(self) -> Tensor:
+        """Of each channel: (S,)."""
+        return self.get_parameter("conv1d.bias")
+
+    @property
+    def rate(self) -> Tensor:
+        """A of each head, negative: (H,)."""
+        return -torch.exp(self.A_log)
+
+    def _convolve(self, x: Tensor) -> Tensor:
+        """The causal convolution over time, (B, T, S) to (B, T, S); each channel has four weights of its own."""
+        weights, frames = self.conv1d.weight[:, 0].t().contiguous(), x.shape[1]
+        padded = functional.pad(x, (0, 0, CONV_WIDTH - 1, 0))
+        total = self.conv_bias + padded[:, CONV_WIDTH - 1 :] * weights[-1]
+        for place in range(CONV_WIDTH - 1):
+            total = torch.addcmul(total, padded[:, place : place + frames], weights[place])
+        return total
+
+    def _scan(self, x: Tensor, dt: Tensor, b: Tensor, c: Tensor) -> Tensor:
+        if self.chunk_size is None:
+            return scan_sequentially(x, dt, self.rate, b, c)
+        return scan_in_chunks(x, dt, self.rate, b, c, chunk=min(self.chunk_size, x.shape[1]))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from cardrunner.specs import MetricSpec, TrivialBaseline
-from cardrunner.workloads.melee.metric_names import named_metric
-from cardrunner.workloads.melee.spec_checks import Term
+from cardrunner.workloads.melee.policy.checks import Term
+from cardrunner.workloads.melee.policy.metric_names import named_metric
 
 LOSS_TERMS: Final = {
     "continuous": Term("mse", 1.0),

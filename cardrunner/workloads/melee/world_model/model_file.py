@@ -14,10 +14,9 @@ from typing import Any, Final
 from torch import Tensor
 
 from cardrunner.errors import IntegrityError
-from cardrunner.workloads.melee.checkpoint_file import load_file, weights_of
-from cardrunner.workloads.melee.encoding import EncodingConfig
-from cardrunner.workloads.melee.layout import INTS
-from cardrunner.workloads.melee.weight_checks import check_weights
+from cardrunner.workloads.melee.encoding.layout import INTS
+from cardrunner.workloads.melee.encoding.scheme import EncodingConfig
+from cardrunner.workloads.melee.networks.checkpoint_file import check_weights, load_file, weights_of
 from cardrunner.workloads.melee.world_model.columns import CONTROLS
 from cardrunner.workloads.melee.world_model.frame_stack_mlp import FrameStackMLP, FrameStackSizes
 from cardrunner.workloads.melee.world_model.mamba2 import Mamba2, Mamba2Sizes

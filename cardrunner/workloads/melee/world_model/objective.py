@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from cardrunner.card.schema.training import TrainingSection
 from cardrunner.contracts import Batch, Outcome
-from cardrunner.workloads.melee.encoding import EncodingConfig
+from cardrunner.workloads.melee.encoding.scheme import EncodingConfig
 from cardrunner.workloads.melee.world_model.columns import (
     BINARIES,
     CATEGORIES,

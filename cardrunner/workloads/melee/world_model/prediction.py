@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cardrunner.workloads.melee.encoding import EncodingConfig
-from cardrunner.workloads.melee.frame_embedding import FrameEmbedding
-from cardrunner.workloads.melee.layout import PLAYERS
+from cardrunner.workloads.melee.encoding.layout import PLAYERS
+from cardrunner.workloads.melee.encoding.scheme import EncodingConfig
+from cardrunner.workloads.melee.networks.frame_embedding import FrameEmbedding
 from cardrunner.workloads.melee.world_model.columns import CATEGORIES, NUMBERS
 
 

@@ -7,14 +7,12 @@ from pathlib import Path
 
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.data import DataSection
-from cardrunner.card.schema.model import ModelSection
-from cardrunner.card.schema.training import TrainingSection
+from cardrunner.card.schema.training import ModelSection, TrainingSection
 from cardrunner.specs import DataMatch, Derived, MetricSpec, Remark, TrivialBaseline, WorkloadSpec, narrowed
-from cardrunner.workloads.melee import spec_arithmetic, spec_checks
-from cardrunner.workloads.melee.data_mode import foreseen_mode
-from cardrunner.workloads.melee.spec_sections import GamesData
-from cardrunner.workloads.melee.world_model import page
-from cardrunner.workloads.melee.world_model.arithmetic import parameter_formula, world_model_parameters
+from cardrunner.workloads.melee.policy import arithmetic as spec_arithmetic, checks as spec_checks
+from cardrunner.workloads.melee.policy.arithmetic import foreseen_mode
+from cardrunner.workloads.melee.policy.sections import GamesData
+from cardrunner.workloads.melee.world_model import sections as page
 from cardrunner.workloads.melee.world_model.metric_names import LOSS_TERMS, METRICS, TRIVIAL_BASELINES
 from cardrunner.workloads.melee.world_model.sections import (
     EXPAND,
@@ -23,6 +21,8 @@ from cardrunner.workloads.melee.world_model.sections import (
     ScheduledSampling,
     WorldModelSection,
     WorldModelTraining,
+    parameter_formula,
+    world_model_parameters,
 )
 
 
@@ -67,7 +67,7 @@ class WorldModelSpec:
 
     def data_match(self, card: Card, workspace: Path) -> DataMatch | None:
         """Whether policies and world model of the demo learn from the same data."""
-        from cardrunner.workloads.melee.demo_match import planned_match  # only plans ask
+        from cardrunner.workloads.melee.demo.data_match import planned_match  # only plans ask
 
         return planned_match(card, data_of(card), workspace)
 

@@ -11,8 +11,8 @@ from torch import nn
 from cardrunner.card.schema.card import Card
 from cardrunner.contracts import Batch, Data, DemoResult, Objective, Progress, Workload, WorkloadSpec
 from cardrunner.errors import UsageError
-from cardrunner.workloads.melee.demo import DemoRun, play_demo
-from cardrunner.workloads.melee.encoding import EncodingConfig
+from cardrunner.workloads.melee.demo.play import DemoRun, play_demo
+from cardrunner.workloads.melee.encoding.scheme import EncodingConfig
 from cardrunner.workloads.melee.world_model.baselines import count_staying, make_baselines
 from cardrunner.workloads.melee.world_model.data import WorldModelData, frames_before, open_world_model_data
 from cardrunner.workloads.melee.world_model.foresight import Foreseer

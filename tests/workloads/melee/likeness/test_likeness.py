@@ -9,21 +9,23 @@ import pytest
 from hypothesis import given, strategies as st
 from hypothesis.extra.numpy import arrays
 
-from cardrunner.workloads.melee.agents import RandomAgent
-from cardrunner.workloads.melee.encoded_data import open_data
-from cardrunner.workloads.melee.encoding import EncodingConfig
-from cardrunner.workloads.melee.generator import play_scripted
-from cardrunner.workloads.melee.layout import BUTTONS, CONTROLLER, NEUTRAL_CONTROL
+from cardrunner.workloads.melee.arena.agents import RandomAgent
+from cardrunner.workloads.melee.arena.match_columns import read_match
+from cardrunner.workloads.melee.encoding.encoded_data import open_data
+from cardrunner.workloads.melee.encoding.layout import BUTTONS, CONTROLLER, NEUTRAL_CONTROL
+from cardrunner.workloads.melee.encoding.scheme import EncodingConfig
+from cardrunner.workloads.melee.game.names import ACTION_IDS
+from cardrunner.workloads.melee.game.world import Frame
 from cardrunner.workloads.melee.likeness.comparison import LEAST_FRAMES, compare
-from cardrunner.workloads.melee.likeness.counts import (
+from cardrunner.workloads.melee.likeness.measures import (
     DISTRIBUTIONS,
+    MEASURES,
     action_counts,
     axis_counts,
     button_counts,
     distance_counts,
     jensen_shannon,
 )
-from cardrunner.workloads.melee.likeness.measures import MEASURES
 from cardrunner.workloads.melee.likeness.samples import Samples, halves
 from cardrunner.workloads.melee.likeness.stretch import (
     Play,
@@ -33,9 +35,7 @@ from cardrunner.workloads.melee.likeness.stretch import (
     frames_of,
     played_stretch,
 )
-from cardrunner.workloads.melee.match_columns import read_match
-from cardrunner.workloads.melee.names import ACTION_IDS
-from cardrunner.workloads.melee.world import Frame
+from cardrunner.workloads.melee.simulator.generator import play_scripted
 
 ENCODING = EncodingConfig()
 WritePlayed = Callable[..., list[Frame]]

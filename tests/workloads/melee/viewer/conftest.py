@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cardrunner.workloads.melee.layout import CONTROLLER, NEUTRAL_CONTROL
-from cardrunner.workloads.melee.match_columns import read_match
-from cardrunner.workloads.melee.names import action_name
-from cardrunner.workloads.melee.viewer.pack import pack_match
-from cardrunner.workloads.melee.viewer.page import write_page
+from cardrunner.workloads.melee.arena.match_columns import read_match
+from cardrunner.workloads.melee.encoding.layout import CONTROLLER, NEUTRAL_CONTROL
+from cardrunner.workloads.melee.game.names import action_name
+from cardrunner.workloads.melee.viewer.page import pack_match, write_page
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, strategies as st
 from hypothesis.extra.numpy import arrays
 
-from cardrunner.workloads.melee.match_columns import PLAYER_COLUMNS, Column, read_match
-from cardrunner.workloads.melee.viewer.pack import pack_column, pack_match
+from cardrunner.workloads.melee.arena.match_columns import PLAYER_COLUMNS, Column, read_match
+from cardrunner.workloads.melee.viewer.page import pack_column, pack_match
 
 TYPES = {"u8": "u1", "u16": "<u2", "i16": "<i2", "f32": "<f4"}
 

@@ -12,9 +12,8 @@ from typing import Any
 
 import pytest
 
-from cardrunner.workloads.melee.match_columns import read_match
-from cardrunner.workloads.melee.viewer.pack import pack_match
-from cardrunner.workloads.melee.viewer.page import json_for_html, page_text, write_page
+from cardrunner.workloads.melee.arena.match_columns import read_match
+from cardrunner.workloads.melee.viewer.page import json_for_html, pack_match, page_text, write_page
 
 HOSTILE = [
     "</script><script>alert(1)</script>",

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from cardrunner.contracts import Span
-from cardrunner.training.bus import Bus
+from cardrunner.training.device_copy import Bus
 from cardrunner.training.feed import Feed
-from cardrunner.workloads.melee.encoded_data import EncodedData, open_data
-from cardrunner.workloads.melee.frame_dataset import FrameDataset
-from cardrunner.workloads.melee.layout import BYTES_PER_FRAME
+from cardrunner.workloads.melee.encoding.encoded_data import EncodedData, open_data
+from cardrunner.workloads.melee.encoding.frame_dataset import FrameDataset
+from cardrunner.workloads.melee.encoding.layout import BYTES_PER_FRAME
 from cardrunner.workloads.melee.world_model.examples import WorldBatch, world_examples
 
 K = 4

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cardrunner.workloads.melee.encoded_data import EncodedData, open_data
-from cardrunner.workloads.melee.encoding import EncodingConfig
-from cardrunner.workloads.melee.frame_dataset import FrameDataset
-from cardrunner.workloads.melee.layout import PLAYERS, float_index, int_index
+from cardrunner.workloads.melee.encoding.encoded_data import EncodedData, open_data
+from cardrunner.workloads.melee.encoding.frame_dataset import FrameDataset
+from cardrunner.workloads.melee.encoding.layout import PLAYERS, float_index, int_index
+from cardrunner.workloads.melee.encoding.scheme import EncodingConfig
 from cardrunner.workloads.melee.world_model.advance import advance
 from cardrunner.workloads.melee.world_model.baselines import count_staying, make_baselines
 from cardrunner.workloads.melee.world_model.columns import (

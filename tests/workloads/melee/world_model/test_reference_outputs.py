@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from cardrunner.errors import EnvironmentFailed, IntegrityError
-from cardrunner.workloads.melee.encoding import EncodingConfig
-from cardrunner.workloads.melee.policy_mlp import PolicyMLP, PolicySizes
+from cardrunner.workloads.melee.encoding.scheme import EncodingConfig
+from cardrunner.workloads.melee.policy.mlp import PolicyMLP, PolicySizes
 from cardrunner.workloads.melee.world_model.columns import CATEGORIES
 from cardrunner.workloads.melee.world_model.frame_stack_mlp import FrameStackMLP, FrameStackSizes
 from cardrunner.workloads.melee.world_model.mamba2 import Mamba2, Mamba2Layer, Mamba2Sizes

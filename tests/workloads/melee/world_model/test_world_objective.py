@@ -11,9 +11,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from cardrunner.contracts import Outcome
-from cardrunner.workloads.melee.encoded_data import open_data
-from cardrunner.workloads.melee.encoding import EncodingConfig
-from cardrunner.workloads.melee.frame_dataset import FrameDataset
+from cardrunner.workloads.melee.encoding.encoded_data import open_data
+from cardrunner.workloads.melee.encoding.frame_dataset import FrameDataset
+from cardrunner.workloads.melee.encoding.scheme import EncodingConfig
 from cardrunner.workloads.melee.world_model.columns import (
     BINARY_COLUMNS,
     CATEGORIES,

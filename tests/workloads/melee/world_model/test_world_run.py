@@ -12,18 +12,18 @@ from typing import Any
 import pytest
 import torch
 
-from cardrunner.finish import Ending
-from cardrunner.launch import LaunchOptions, launch, resume
+from cardrunner.launching.finish import Ending
+from cardrunner.launching.launch import LaunchOptions, launch, resume
 from cardrunner.plan import plan_card
 from cardrunner.runs.history import History
 from cardrunner.runs.records import CheckpointRecord, DemoRecord, TrainRecord, read_record
 from cardrunner.tracking.progress import NullProgress
-from cardrunner.workloads.melee.encoding import EncoderRules, EncodingConfig
-from cardrunner.workloads.melee.policy_mlp import PolicyMLP, PolicySizes
+from cardrunner.workloads.melee.encoding.scheme import EncoderRules, EncodingConfig
+from cardrunner.workloads.melee.encoding.writer import save_encoded
+from cardrunner.workloads.melee.policy.mlp import PolicyMLP, PolicySizes
 from cardrunner.workloads.melee.world_model.data import WorldModelData
 from cardrunner.workloads.melee.world_model.mamba2 import Mamba2
 from cardrunner.workloads.melee.world_model.model_file import load_world_model
-from cardrunner.workloads.melee.writer import save_encoded
 
 CARD: dict[str, Any] = {
     "card": 1,

@@ -1,0 +1,169 @@
+"""Do the card's numbers agree with each other? One function per check; `CHECKS` is the table of them.
+
+This room knows no domain: formulas come from the workload's torch-free half (`cardrunner.specs.WorkloadSpec`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import Any
+
+from cardrunner import units
+from cardrunner.card.changes import CHANGEABLE, changed_card, changes_few
+from cardrunner.card.checks import (
+    infra as modal_checks,
+    infra as place_checks,
+    infra as price_checks,
+    metrics as metric_checks,
+    restarts as restart_checks,
+    rules as rule_checks,
+    scopes as scope_checks,
+    timing as timing_checks,
+)
+from cardrunner.card.estimate import batches_of, processes_of, training_examples
+from cardrunner.card.schema.card import Card
+from cardrunner.errors import UsageError
+from cardrunner.specs import Derived, Location, Remark, WorkloadSpec
+
+MOST_ERRORS = 100
+"""Of one check. Warnings are not counted: an error behind them still makes the card invalid."""
+Check = Callable[[Card, WorkloadSpec], Iterable[Remark]]
+
+
+def check_card(card: Card, spec: WorkloadSpec, *, without: Collection[str] = ()) -> list[Remark]:
+    """Everything that is wrong or odd about the numbers and names of a card.
+
+    Args:
+        card: the card.
+        spec: its workload.
+        without: sections that have faults of their own and are absent from `card`; a check that comes to need one of
+            them ends there, and the others still run.
+    """
+    return [remark for check in CHECKS for remark in _enough(_as_far_as_possible(check, card, spec, without))]
+
+
+def _enough(remarks: Iterable[Remark]) -> Iterator[Remark]:
+    """No more errors of one check than people read: each may take a guess at a typo."""
+    errors = 0
+    for remark in remarks:
+        yield remark
+        errors += remark.severity == "error"
+        if errors > MOST_ERRORS:
+            return
+
+
+def _as_far_as_possible(check: Check, card: Card, spec: WorkloadSpec, without: Collection[str]) -> Iterator[Remark]:
+    try:
+        yield from check(card, spec)
+    except AttributeError as error:
+        if error.obj is not card or error.name not in without:
+            raise
+
+
+def derived_numbers(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
+    """Stated numbers that follow from others, by the workload's formulas."""
+    for number in spec.derive(card):
+        if not abs(number.stated - number.derived) <= number.tolerance:
+            yield Remark(loc=number.loc, message=_disagreement(number))
+
+
+def workload_remarks(card: Card, spec: WorkloadSpec) -> Iterable[Remark]:
+    """What the workload itself finds."""
+    return spec.check(card)
+
+
+def batches(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
+    """Stated batches per epoch, and whether there is a batch at all."""
+    examples = training_examples(card, spec)
+    if examples is None:
+        return
+    count = batches_of(examples, card.training, processes=processes_of(card))
+    together = f"{card.training.batch_size}" + (f" x {processes_of(card)} processes" if processes_of(card) > 1 else "")
+    if count == 0:
+        yield Remark(
+            loc=("training", "batch_size"),
+            message=f"{together} is more than the {examples} training examples; no batch is left",
+        )
+    stated = card.timing.stated.batches_per_epoch
+    if stated is not None and stated != count:
+        rounding = "rounded down" if card.training.drop_last else "rounded up"
+        formula = f"{examples} examples / {together}, {rounding} = {count}"
+        yield Remark(loc=("timing", "stated", "batches_per_epoch"), message=f"states {stated}, but {formula}")
+
+
+def _disagreement(number: Derived) -> str:
+    return (
+        f"states {_number(number.stated, number.unit)}, but {number.formula} = {_number(number.derived, number.unit)}"
+    )
+
+
+def _number(value: float, unit: str) -> str:
+    """A number as people compare it: sizes with their unit as well as to the byte."""
+    written = f"{value:.0f}" if float(value).is_integer() else f"{value:.6g}"
+    if unit == "bytes":
+        return f"{units.format_bytes(int(value))} ({written} bytes)"
+    return f"{written} {unit}".strip()
+
+
+CHECKS: tuple[Check, ...] = (
+    derived_numbers,
+    workload_remarks,
+    place_checks.local_data,
+    batches,
+    timing_checks.stated_columns,
+    timing_checks.timeout,
+    timing_checks.log_interval,
+    timing_checks.budget,
+    timing_checks.overrun,
+    modal_checks.one_machine,
+    modal_checks.data_on_the_volume,
+    price_checks.known_gpu,
+    price_checks.price_of_the_table,
+    metric_checks.free_metrics,
+    metric_checks.known_to_people,
+    metric_checks.known_to_the_workload,
+    metric_checks.selection,
+    metric_checks.listed_baselines,
+    metric_checks.targets,
+    metric_checks.tiers,
+    metric_checks.readings,
+    rule_checks.directions,
+    rule_checks.quantities,
+    rule_checks.out_of_reach,
+    rule_checks.tighter_than_baseline,
+    rule_checks.references,
+    scope_checks.scopes,
+    rule_checks.contradictions,
+    rule_checks.against_targets,
+    restart_checks.restarts,
+)
+
+
+def check_restarted(card: Card, value: Mapping[str, Any], spec: WorkloadSpec) -> Iterator[Remark]:
+    """Faults of the training that a restart would go on with. What the card states is about the card as signed.
+
+    Args:
+        card: a card without faults.
+        value: the same as read.
+        spec: its workload.
+    """
+    if not changes_few(card):
+        return
+    for index, rule in enumerate(card.kill_thresholds):
+        loc: Location = ("kill_thresholds", index, "set")
+        if not rule.set:
+            continue
+        try:
+            changed = changed_card(value, type(card), rule.set)
+        except UsageError as error:
+            yield Remark(loc=loc, message=f"together: {error}")
+            continue
+        for remark in check_card(changed, spec):
+            if remark.severity == "error" and remark.loc[0] in CHANGEABLE:
+                yield Remark(loc=(*loc, *_place(remark.loc, rule.set)), message=remark.message)
+
+
+def _place(loc: Location, changes: Mapping[str, Any]) -> Location:
+    """The key of a change that a finding is about; none where it is about several, or about what stayed."""
+    path = ".".join(str(step) for step in loc)
+    return (path,) if path in changes else ()

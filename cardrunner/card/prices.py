@@ -1,0 +1,146 @@
+"""What Modal asks for an hour: the dated table `prices.csv` that ships, one row a resource.
+
+The table is also the list of GPU names that Modal takes; a resource whose price nobody here knows has an empty `usd`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+from cardrunner.card.schema.infra import InfraBase, LocalInfra
+
+TABLE = Path(__file__).with_name("prices.csv")
+CPU = "CPU"
+"""Priced per core and hour."""
+MEMORY = "memory"
+"""Priced per GiB and hour."""
+_GPU_UNIT = "GPU hour"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Price:
+    """One resource. `usd` is for one `unit`; None where the price is not known."""
+
+    resource: str
+    unit: str
+    usd: float | None
+    as_of: str
+    """The month it was read, such as 2026-05; empty where there is no price."""
+    source: str
+
+    @property
+    def is_gpu(self) -> bool:
+        """True for a GPU, whose `resource` is the name that Modal takes."""
+        return self.unit == _GPU_UNIT
+
+
+@lru_cache(maxsize=8)
+def read_prices(table: Path = TABLE) -> Mapping[str, Price]:
+    """The prices by resource, in the table's order.
+
+    Args:
+        table: a CSV file with the columns resource, unit, usd, as_of, source.
+    """
+    import csv  # only cards for Modal look at prices
+
+    with table.open(encoding="utf-8", newline="") as stream:
+        rows = [_price(row) for row in csv.DictReader(stream)]
+    return {row.resource: row for row in rows}
+
+
+def gpu_names() -> tuple[str, ...]:
+    """Every GPU that Modal offers, as Modal spells it."""
+    return tuple(name for name, price in read_prices().items() if price.is_gpu)
+
+
+def _price(row: Mapping[str, str]) -> Price:
+    return Price(
+        resource=row["resource"],
+        unit=row["unit"],
+        usd=float(row["usd"]) if row["usd"] else None,
+        as_of=row["as_of"],
+        source=row["source"],
+    )
+
+
+GIB = 2**30
+
+
+class Billed(NamedTuple):
+    """One resource of the bill."""
+
+    resource: str
+    amount: float
+    unit: str
+    usd: float
+    """For one unit."""
+    as_of: str | None
+    """The month of the table's price; None for the card's own."""
+
+
+class Hour(NamedTuple):
+    """The bill of one hour."""
+
+    lines: tuple[Billed, ...]
+    gpu_priced: bool
+    """False: an hour without the GPU would look cheaper than it is."""
+    not_included: tuple[str, ...]
+    """What is billed too and has no known price or amount."""
+
+    @property
+    def usd(self) -> float | None:
+        """All lines together; None where nobody knows the price of the GPU."""
+        return sum(line.amount * line.usd for line in self.lines) if self.gpu_priced else None
+
+
+def hour_of(infra: InfraBase, table: Mapping[str, Price] | None = None) -> Hour:
+    """The bill of an hour. A machine of one's own costs what the card says, or nothing.
+
+    Args:
+        infra: the machine that the card asks for.
+        table: prices by resource; those that ship when absent.
+    """
+    table = {} if isinstance(infra, LocalInfra) else read_prices() if table is None else table
+    gpu, besides = tuple(_gpu(infra, table)), tuple(_besides(infra, table))
+    missing = tuple(_not_included(infra, table, {line.resource for line in besides}))
+    return Hour(lines=(*gpu, *besides), gpu_priced=bool(gpu), not_included=missing)
+
+
+def dearest_hour(infra: InfraBase) -> float | None:
+    """Dollars an hour for rules that a card must not talk itself out of: no price below the table's counts."""
+    hour = hour_of(infra)
+    listed = None if isinstance(infra, LocalInfra) else read_prices().get(infra.gpu or "")
+    if hour.usd is None or infra.price is None or listed is None or listed.usd is None:
+        return hour.usd
+    return hour.usd + max(0.0, listed.usd - infra.price) * infra.gpus
+
+
+def _gpu(infra: InfraBase, table: Mapping[str, Price]) -> Iterator[Billed]:
+    listed = table.get(infra.gpu or "")
+    if infra.price is not None:
+        unit = "GPU hour" if infra.gpu else "hour"
+        yield Billed(infra.gpu or "this machine", infra.gpus, unit, infra.price, None)
+    elif listed is not None and listed.usd is not None:
+        yield Billed(listed.resource, infra.gpus, listed.unit, listed.usd, listed.as_of)
+
+
+def _besides(infra: InfraBase, table: Mapping[str, Price]) -> Iterator[Billed]:
+    for name, amount in _asked_for(infra).items():
+        known = table.get(name)
+        if amount is not None and known is not None and known.usd is not None:
+            yield Billed(name, amount, known.unit, known.usd, known.as_of)
+
+
+def _not_included(infra: InfraBase, table: Mapping[str, Price], lines: set[str]) -> Iterator[str]:
+    for name in _asked_for(infra):
+        if name in table and name not in lines:
+            yield f"{name} ({'price not known' if table[name].usd is None else 'the card does not say how much'})"
+
+
+def _asked_for(infra: InfraBase) -> dict[str, float | None]:
+    """What is billed beside the GPU, in the table's units."""
+    return {CPU: infra.cpu, MEMORY: None if infra.memory is None else infra.memory / GIB}

@@ -1,0 +1,122 @@
+"""``relative_to``: a metric against the best so far, or against what an earlier run reached."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any
+
+from pydantic import GetPydanticSchema, WithJsonSchema
+from pydantic_core import core_schema
+
+from cardrunner import units
+from cardrunner.kill_rules.base import Observation, is_finite
+from cardrunner.kill_rules.history import View
+from cardrunner.kill_rules.limits import Sided
+from cardrunner.kill_rules.quantities import QUANTITIES, number_text
+
+BEST = "best"
+_HOW = "write a factor such as 1.1x, or a difference such as 0.02"
+
+
+@dataclass(frozen=True)
+class Shift:
+    """How far from a reference a limit lies: a factor of it, or a difference from it."""
+
+    factor: float = 1.0
+    difference: float = 0.0
+
+    def limit(self, reference: float) -> float:
+        """The limit. A factor moves a negative reference the same way as a positive one: 1.1x makes it 10 % larger."""
+        factor = self.factor if reference >= 0 else 2 - self.factor
+        return factor * reference + self.difference
+
+    def describe(self, reference: str) -> str:
+        """``1.1x the best so far``, ``the best so far + 0.02``."""
+        if self.factor != 1:
+            return f"{self.factor:g}x {reference}"
+        if self.difference == 0:
+            return reference
+        return f"{reference} {'-' if self.difference < 0 else '+'} {abs(self.difference):g}"
+
+
+def _shift(value: Any) -> Shift:
+    if isinstance(value, str) and value.endswith("x"):
+        return Shift(factor=units.parse_factor(value))
+    if isinstance(value, str) and value.endswith("%"):
+        raise ValueError(f"a percentage could be read in two ways; {_HOW}")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(_HOW)
+    return Shift(difference=float(value))
+
+
+Shifted = Annotated[
+    Shift,
+    GetPydanticSchema(
+        lambda _type, _handler: core_schema.no_info_plain_validator_function(
+            _shift, serialization=core_schema.plain_serializer_function_ser_schema(asdict)
+        )
+    ),
+    WithJsonSchema({"type": ["number", "string"], "pattern": units.FACTOR_PATTERN, "examples": ["1.1x", -0.02]}),
+]
+
+
+class RelativeLimit(Sided):
+    """Fires when the newest value is beyond the reference by a factor or a difference.
+
+    The best so far is the smallest earlier value for `above`, the largest for `below`; until there is one, only a NaN
+    fires.
+    """
+
+    relative_to: str
+    """What it is compared with: best for the best value so far, or the name of a baseline."""
+    above: Shifted | None = None
+    """Fire when the value is above this many times the reference (1.1x), or above it by a difference (0.02)."""
+    below: Shifted | None = None
+    """Fire when the value is below this many times the reference (0.9x), or below it by a difference (-0.02)."""
+
+    @property
+    def moot_when_trained(self) -> bool:
+        """Where it is about the pace of the run."""
+        return self.metric in QUANTITIES
+
+    @property
+    def shift(self) -> Shift:
+        """The stated limit, whichever side it is on."""
+        return self.above if self.above is not None else self.below  # type: ignore[return-value]
+
+    def baselines(self) -> Iterator[tuple[str, str]]:
+        """The one that it is compared with."""
+        yield from () if self.relative_to == BEST else [("relative_to", self.relative_to)]
+
+    @property
+    def needs_before(self) -> int:
+        """The best so far needs one."""
+        return 1 if self.relative_to == BEST else 0
+
+    def on_the_best(self) -> bool | None:
+        """Whether the limit lies on the better side of the reference."""
+        if self.relative_to != BEST:
+            return None
+        limit = self.shift.limit(1.0)
+        return limit < 1.0 if self.over else limit > 1.0
+
+    def condition(self, limit: str = "") -> str:  # noqa: ARG002
+        """For example ``val_loss/total > 1.1x the best so far``."""
+        reference = "the best so far" if self.relative_to == BEST else self.relative_to
+        return f"{self.metric} {'>' if self.over else '<'} {self.shift.describe(reference)}"
+
+    def look(self, view: View) -> Observation | None:
+        """The value against the reference."""
+        reference = self._reference(view)
+        if reference is None:  # so that no limit can be passed, save by what is no number
+            return None if is_finite(view.row.metrics[self.metric]) else self.against(view.row, math.nan)
+        whose = "the best before" if self.relative_to == BEST else self.relative_to
+        note = f"; {whose} has {number_text(self.metric)(reference)}"
+        return self.against(view.row, self.shift.limit(reference), note=note)
+
+    def _reference(self, view: View) -> float | None:
+        if self.relative_to != BEST:
+            return view.watched.baselines.get(self.relative_to, {}).get(self.metric)
+        return view.watched.best(self.metric, view.first, view.at, largest=not self.over)

@@ -1,0 +1,216 @@
+"""What is left for this side once the worker ended: download, demo, results card. Safe to repeat."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from cardrunner import registry
+from cardrunner.card.schema.card import Card
+from cardrunner.contracts import Progress
+from cardrunner.errors import CardrunnerError, EnvironmentFailed, IntegrityError, NameTaken, UsageError
+from cardrunner.launching.pipeline import open_context, run_stage
+from cardrunner.launching.remote_runs import bring, played_there
+from cardrunner.report import render_report
+from cardrunner.runs.context import RunContext
+from cardrunner.runs.files import explained, sha256_file
+from cardrunner.runs.folder import RunFolder
+from cardrunner.runs.frozen import load_frozen
+from cardrunner.runs.interrupts import StopRequest
+from cardrunner.runs.ledger import Ledger
+from cardrunner.runs.records import DemoRecord, DownloadRecord, find_record
+from cardrunner.runs.status import Status, derive_status, last_exit_code
+from cardrunner.stages.demo import copy_out
+from cardrunner.stages.download import fetch
+from cardrunner.tracking.progress import shown
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a run ended for the one who waited for it."""
+
+    folder: RunFolder
+    status: Status
+    exit_code: int
+    problem: str | None
+    """What went wrong on this side, after the worker."""
+    log: str | None = None
+    """The end of the worker's log, where it ended before anything was trained."""
+
+
+def finish_run(folder: RunFolder, *, progress: Progress) -> Ending:
+    """Do what is left after the worker ended. The results card is written however the run ended.
+
+    A later stage that fails does not hide how the run ended: a completed run ends with the stage's exit code, any other
+    with its own. Whoever calls this holds the run's supervision (`cardrunner.runs.lease.Lease.supervise`), so that no
+    two write the same files.
+
+    Raises:
+        NameTaken: the run still lives.
+    """
+    status = derive_status(folder, supervising=True)
+    refuse_live(status)
+    with contextlib.suppress(EnvironmentFailed):
+        Ledger(folder.ledger).append("finishing")
+    problem: CardrunnerError | None = None
+    try:
+        if status.state == "completed":
+            run_launcher_stages(folder, progress=progress)
+    except CardrunnerError as error:
+        problem = error
+    finally:
+        failed = _report(folder, progress)
+    problem = problem or failed
+    code = last_exit_code(folder) or (problem.exit_code if problem else 0)
+    text = None if problem is None else str(problem)
+    with contextlib.suppress(EnvironmentFailed):  # a full disk must not hide how the run ended
+        Ledger(folder.ledger).append("finished", problem=text, exit_code=code)
+    return Ending(folder, derive_status(folder), code, text)
+
+
+def refuse_live(status: Status) -> None:
+    """Leave a run alone that still lives.
+
+    Raises:
+        NameTaken: it does.
+    """
+    if status.live:
+        raise NameTaken(f"run {status.run} is still {status.state}; watch it with `cardrunner attach {status.run}`")
+
+
+def recorded_ending(folder: RunFolder) -> Ending | None:
+    """How a run ended that was finished since its worker ended; None for one that was not."""
+    event = Ledger(folder.ledger).last("submitted", "attempt_started", "attempt_ended", "finished")
+    if event is None or event["event"] != "finished":
+        return None
+    code = int(event.get("exit_code") or 0) or last_exit_code(folder)
+    return Ending(folder, derive_status(folder), code, event.get("problem"))
+
+
+def run_launcher_stages(folder: RunFolder, *, progress: Progress) -> None:
+    """Run the stages of this side that have not left their results yet."""
+    ctx = launcher_context(folder, progress=progress)
+    bring(folder, _needed(ctx.card), progress=progress)
+    for name in registry.LAUNCHER_STAGES:
+        if not _done(ctx, name):
+            with explained(folder.root, f"run the stage {name} of"):
+                if not (name == "demo" and _played_there(ctx)):
+                    run_stage(ctx, name)
+
+
+def run_launcher_stage(path: Path, name: str) -> None:
+    """Run one of these stages on its own, on a machine that has the data.
+
+    Args:
+        path: the run folder.
+        name: the stage.
+
+    Raises:
+        CardrunnerError: what the stage raises.
+    """
+    run_stage(launcher_context(RunFolder(path), progress=shown()), name)
+
+
+def _played_there(ctx: RunContext) -> bool:
+    """Make the demo where the data is, if it is not here; then it is copied to where the card wants it."""
+    if not played_there(ctx.folder, ctx.card, ctx.workspace, progress=ctx.progress):
+        return False
+    record = find_record(ctx.folder.record("demo"), DemoRecord)
+    copy_out(ctx, [ctx.folder.root / file for file in (record.files if record else ())])
+    return True
+
+
+def download(folder: RunFolder, *, checkpoint: str | None, progress: Progress) -> Path:
+    """Copy one checkpoint on its own.
+
+    Args:
+        folder: the run.
+        checkpoint: ``best``, ``latest`` or a file of the manifest; None for the one the card names.
+        progress: where to show it.
+
+    Returns:
+        the copy: where the card says for the checkpoint that it names, else under ``checkpoints/`` of the workspace.
+
+    Raises:
+        IntegrityError: there is no such checkpoint, or its bytes are not what the manifest says.
+    """
+    ctx = launcher_context(folder, progress=progress)
+    planned = ctx.card.after_training.download
+    name = checkpoint or (planned.checkpoint if planned else "best")
+    file = f"{name}.pt" if name in ("best", "latest") else name
+    to = planned.to if planned and planned.checkpoint == name else f"checkpoints/{folder.name}/{Path(file).name}"
+    bring(folder, [file], progress=progress)
+    return ctx.workspace.root / fetch(ctx, checkpoint=file, to=to).to
+
+
+def demo(folder: RunFolder, *, progress: Progress) -> tuple[Path, ...]:
+    """Make the demo on its own; its files.
+
+    Raises:
+        UsageError: the card or its workload has none.
+        IntegrityError: the best checkpoint is not what the manifest says.
+    """
+    ctx = launcher_context(folder, progress=progress)
+    bring(folder, [folder.best.name], progress=progress)
+    if not _played_there(ctx):
+        registry.stage("demo").run(ctx)
+    record = find_record(folder.record("demo"), DemoRecord)
+    if record is None:
+        raise UsageError(f"the card of {folder.name} asks for no demo, or its workload has none")
+    return tuple(folder.root / file for file in record.files)
+
+
+def launcher_context(folder: RunFolder, *, progress: Progress) -> RunContext:
+    """What a stage of this side is given."""
+    attempt = Ledger(folder.ledger).attempts()
+    return open_context(folder, stop=StopRequest(), progress=progress, attempt=attempt)
+
+
+def _needed(card: Card) -> list[str]:
+    """The checkpoints that the stages of this side read."""
+    wanted = [f"{card.after_training.download.checkpoint}.pt"] if card.after_training.download else []
+    return [*wanted, "best.pt"] if card.after_training.demo else wanted
+
+
+def frozen_card(folder: RunFolder) -> Card:
+    """The card that was launched.
+
+    Raises:
+        IntegrityError: it is not there any more, or was changed.
+    """
+    return load_frozen(folder, registry.workload_spec).card
+
+
+def _report(folder: RunFolder, progress: Progress) -> CardrunnerError | None:
+    progress.stage("report")
+    try:
+        render_report(folder, resolve=registry.workload_spec)
+    except CardrunnerError as error:
+        return error
+    return None
+
+
+def _done(ctx: RunContext, name: str) -> bool:
+    """True when the stage ended well and what it left is still there."""
+    ended = any(event["ok"] for event in ctx.ledger.events("stage_ended") if event.get("stage") == name)
+    return ended and (_downloaded(ctx) if name == "download" else _shown(ctx))
+
+
+def _downloaded(ctx: RunContext) -> bool:
+    try:
+        record = find_record(ctx.folder.record("download"), DownloadRecord)
+        if record is None:  # the card asks for none
+            return True
+        target = ctx.workspace.inside(record.to, field="after_training.download.to")
+        return target.is_file() and sha256_file(target) == record.sha256
+    except (IntegrityError, EnvironmentFailed):
+        return False
+
+
+def _shown(ctx: RunContext) -> bool:
+    try:
+        record = find_record(ctx.folder.record("demo"), DemoRecord)
+    except IntegrityError:
+        return False
+    return record is None or all((ctx.folder.root / file).is_file() for file in record.files)

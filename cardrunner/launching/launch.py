@@ -1,0 +1,274 @@
+"""The facade: card → gate → plan → run folder → submit → follow → what is left for this side."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cardrunner import registry
+from cardrunner.card.load import load_card
+from cardrunner.card.schema.card import Card
+from cardrunner.card.schema.infra import ModalInfra
+from cardrunner.card.schema.sign_off import Signature
+from cardrunner.clock import utc_now
+from cardrunner.contracts import FarExecutor, Progress
+from cardrunner.errors import CardError, EnvironmentFailed, GateClosed, NameTaken, RunPaused, RunStopped, UsageError
+from cardrunner.gate.case import utc_now as now
+from cardrunner.gate.clock import behind
+from cardrunner.gate.records import recorded_blocks
+from cardrunner.gate.ssh.revoked_keys import revoked_since
+from cardrunner.launching.checks import as_row, prove_all
+from cardrunner.launching.finish import Ending
+from cardrunner.launching.remote_runs import discard_unstarted
+from cardrunner.launching.submit import refresh, run_attempt
+from cardrunner.launching.worker import check_launched
+from cardrunner.plan import Planned, executor_of, plan_card
+from cardrunner.plan.money_text import worst_case
+from cardrunner.redaction import secret_in
+from cardrunner.runs.attempts import stopped_by_rule
+from cardrunner.runs.create import create_run
+from cardrunner.runs.environment import collect_environment
+from cardrunner.runs.folder import RunFolder
+from cardrunner.runs.frozen import launched_workspace, load_frozen
+from cardrunner.runs.ledger import Ledger, latest_events
+from cardrunner.runs.money import spent_budget
+from cardrunner.runs.records import ChecksRecord, LaunchedCode, LaunchRecord, read_record
+from cardrunner.runs.status import Status, derive_status
+from cardrunner.units import format_dollars
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaunchOptions:
+    """What the command line may say beside the card; none of it changes what was signed."""
+
+    executor: str | None = None
+    detach: bool = False
+    run_name: str | None = None
+    runs: Path | None = None
+
+
+def prepare(path: Path, options: LaunchOptions) -> Planned:
+    """Read a card once and plan its launch.
+
+    Raises:
+        CardError: the card has faults.
+        UsageError: an option does not fit the card.
+    """
+    planned = plan_card(path, executor=options.executor, run_name=options.run_name, runs=options.runs)
+    card = planned.loaded.card
+    if options.run_name is not None and not card.repeat:
+        raise UsageError(
+            f"{path}: --run-name needs `repeat: true` in the card: an approval is for one run, named after the card"
+        )
+    if options.executor is not None and card.infra.platform != "local":
+        raise UsageError(
+            f"{path}: --executor would change what was signed: the card's platform is {card.infra.platform}, not local"
+        )
+    if options.detach:
+        _check_detachable(planned.plan.executor)
+    return planned
+
+
+def _check_detachable(name: str) -> None:
+    if name in registry.EXECUTORS and not registry.executor(name).outlives:
+        raise UsageError(f"--detach: the {name} executor runs in this process and ends with it; use --executor local")
+
+
+def admit(planned: Planned, options: LaunchOptions) -> RunFolder:
+    """The folder of a run that may begin. Refuses without leaving a trace.
+
+    Raises:
+        GateClosed: boxes are open; carries all of them.
+        EnvironmentFailed: there is no executor for the card's platform, or a data file is nowhere.
+        NameTaken: a run of this name exists.
+    """
+    late = behind(now(), latest_events(options.runs or planned.workspace.runs))
+    if findings := (*late, *planned.gate.findings):
+        raise GateClosed(findings)
+    if executor_of(planned.loaded.card) not in registry.EXECUTORS:
+        raise EnvironmentFailed(f"the {planned.plan.executor} executor is not part of this version")
+    folder = RunFolder.of(options.runs or planned.workspace.runs, planned.plan.run)
+    if os.path.lexists(folder.root):
+        raise NameTaken(_why_taken(folder, planned.loaded.card))
+    if (problem := secret_in(planned.loaded.files)) is not None:
+        raise UsageError(problem)
+    executor = registry.executor(planned.plan.executor)
+    if isinstance(executor, FarExecutor):
+        for _ in executor.look(planned.loaded.card, folder.name):
+            pass  # what it finds is for the plan; what stops a launch is raised
+        return folder
+    registry.check_installed(planned.loaded.card.workload)
+    registry.check_trackers(planned.loaded.card.infra.tracking.wanted)
+    for data in planned.plan.data:
+        if data.found is None:
+            raise EnvironmentFailed(str(data.problem))
+    return folder
+
+
+def launch(path: Path, options: LaunchOptions, *, progress: Progress) -> Ending:
+    """Launch a card and wait for its end, or with `detach` until it trains.
+
+    Raises:
+        GateClosed: a check of the checklist failed now; the card stays as it is.
+        CardrunnerError: the launch was refused; see `prepare` and `admit`.
+    """
+    planned = prepare(path, options)
+    folder = admit(planned, options)
+    checks = _checks(planned, progress)
+    if planned.loaded.card.infra.platform != "local":
+        progress.note(f"at the worst: {' '.join(worst_case(planned.plan))}")
+    create_run(
+        folder,
+        launch=_launch_record(planned),
+        card=planned.loaded.data,
+        effective=planned.plan.configuration,
+        approvals=planned.gate.approvals,
+        plan=planned.plan.model_dump(mode="json"),
+        checks=checks,
+        trust=planned.gate.trust_files,
+        sources=[(base.file, base.data) for base in planned.loaded.bases],
+    )
+    detach = options.detach or _goes_on_alone(planned.loaded.card)
+    try:
+        return run_attempt(folder, detach=detach, progress=progress)
+    except BaseException:
+        discard_unstarted(folder)
+        raise
+
+
+def resume(folder: RunFolder, *, acknowledge: str | None, progress: Progress, detach: bool = False) -> Ending:
+    """Go on with a run that ended before its plan did, from its newest valid checkpoint.
+
+    Args:
+        folder: the run.
+        acknowledge: why a run that was paused for investigation, or stopped by a kill threshold, may go on.
+        progress: where to show it.
+        detach: return once it is proved that it trains.
+
+    Raises:
+        NameTaken: the run lives, or is completed.
+        RunPaused: it was paused and waits for an acknowledgement.
+        RunStopped: a kill threshold stopped it, which is to be acknowledged, or its budget is spent.
+        GateClosed: a reviewer has blocked it since, or a key that signed it was revoked, or the clock runs behind.
+        IntegrityError: the frozen card is not the one that was launched.
+    """
+    refresh(folder)
+    status = derive_status(folder)
+    if status.live or status.state == "completed":
+        raise NameTaken(f"run {folder.name} is {status.state}; there is nothing to resume")
+    if not acknowledge and status.state == "investigate":
+        raise RunPaused(f"run {folder.name} is {status.reason}")
+    if not acknowledge and stopped_by_rule(Ledger(folder.ledger).events()):
+        command = f'`cardrunner resume {folder.name} --acknowledge "why it may go on"`'
+        raise RunStopped(f"run {folder.name} was {status.reason}; {command} goes on all the same")
+    if detach:
+        _check_detachable(read_record(folder.launch, LaunchRecord).executor)
+    if findings := (*behind(now(), latest_events(folder.root.parent)), *_objections(folder, progress)):
+        raise GateClosed(findings)
+    check_launched(folder)
+    _refuse_spent(folder, status)
+    folder.stop_request.unlink(missing_ok=True)
+    if acknowledge:
+        Ledger(folder.ledger).append("acknowledged", text=acknowledge)
+    detach = detach or _goes_on_alone(load_frozen(folder, registry.workload_spec).card)
+    return run_attempt(folder, detach=detach, progress=progress)
+
+
+def _refuse_spent(folder: RunFolder, status: Status) -> None:
+    """Another attempt would load its data, train a step and stop again, and that costs money too."""
+    if (budget := spent_budget(folder, status.cost_usd)) is not None:
+        raise RunStopped(
+            f"run {folder.name} has spent {format_dollars(status.cost_usd or 0.0)} of its budget of "
+            f"{format_dollars(budget)} (timing.budget); what it made is in {folder.root}; "
+            "to train on, sign a card with a larger budget"
+        )
+
+
+def _goes_on_alone(card: Card) -> bool:
+    """Whether the card says that nobody stays with the run once it trains."""
+    return isinstance(card.infra, ModalInfra) and card.infra.detach
+
+
+def _checks(planned: Planned, progress: Progress) -> ChecksRecord:
+    """Run the card's checks, now that people have agreed to what they execute.
+
+    Raises:
+        GateClosed: one failed; carries every one that did.
+    """
+    results = tuple(prove_all(planned.loaded, planned.workspace, progress=progress))
+    failed = [
+        f"{place}: its check failed at the launch: {result.ending}; run: "
+        f"{shlex.join(['cardrunner', 'check', str(planned.loaded.path), place.address])}"
+        for place, result in results
+        if not result.ok
+    ]
+    if failed:
+        raise GateClosed(failed)
+    return ChecksRecord(rows=tuple(as_row(place, result) for place, result in results))
+
+
+def _launch_record(planned: Planned) -> LaunchRecord:
+    plan, loaded, root = planned.plan, planned.loaded, planned.workspace.root
+    path = loaded.path.absolute()
+    return LaunchRecord(
+        run=plan.run,
+        workload=plan.workload,
+        workspace=str(root),
+        executor=plan.executor,
+        card_file=str(path.relative_to(root)) if path.is_relative_to(root) else str(path),
+        card_digest=loaded.digest,
+        signed_by=planned.gate.signed_by,
+        repeat_of=loaded.card.name if plan.run != loaded.card.name else None,
+        created=utc_now(),
+        code=None if loaded.card.infra.platform == "local" else _launched_code(root),
+    )
+
+
+def _launched_code(workspace: Path) -> LaunchedCode:
+    here = collect_environment(workspace)
+    return LaunchedCode(git_commit=here.git_commit, git_dirty=here.git_dirty, code_sha256=here.code_sha256)
+
+
+def _why_taken(folder: RunFolder, card: Card) -> str:
+    if not folder.ledger.is_file():
+        return f"{folder.root} exists and is not a run; move it away"
+    refresh(folder)
+    status = derive_status(folder)
+    if status.live:
+        return f"run {folder.name} is {status.state}; watch it with `cardrunner attach {folder.name}`"
+    if status.state != "completed":
+        reason = f" ({status.reason})" if status.reason else ""
+        on = f"go on with `{status.next}`" if status.next else "its budget is spent, so that it cannot go on"
+        return f"run {folder.name} ended before its plan did: {status.state}{reason}; {on}"
+    again = (
+        "launch it again under another --run-name"
+        if card.repeat
+        else "an approval is for one run: give the card a new name and have it signed"
+    )
+    return f"run {folder.name} is completed; {again}"
+
+
+def _objections(folder: RunFolder, progress: Progress) -> Iterator[str]:
+    """What became in the workspace of the card and the keys since the launch."""
+    record = read_record(folder.launch, LaunchRecord)
+    workspace = launched_workspace(folder)
+    path = workspace.root / record.card_file
+    yield from (f"{finding}" for finding in revoked_since(folder.approvals, workspace.root))
+    name = record.repeat_of or record.run
+    recorded = {block.reviewer: str(block) for block in recorded_blocks(workspace.records, name)}
+    with contextlib.suppress(CardError, UsageError):  # the file may be gone or half edited; the run has its own copy
+        loaded = load_card(path, registry.workload_spec)
+        recorded |= {
+            reviewer.id: f"has blocked this card on {reviewer.signed.at}"
+            for reviewer in loaded.card.sign_off.reviewers
+            if isinstance(reviewer.signed, Signature) and reviewer.signed.verdict == "block"
+        }
+        if loaded.digest != record.card_digest:
+            progress.note(
+                f"{record.card_file} was edited since the launch; the run goes on with the card that was launched"
+            )
+    yield from (f"reviewer {name}: {what}; only {name} can lift it" for name, what in recorded.items())

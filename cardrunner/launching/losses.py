@@ -1,0 +1,111 @@
+"""How a worker ended that could not say so itself: what its exit code and the kernel's counters tell."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from cardrunner.errors import EnvironmentFailed, NameTaken
+from cardrunner.runs.folder import RunFolder
+from cardrunner.runs.ledger import Ledger
+from cardrunner.runs.outcome import overdue_outcome
+from cardrunner.runs.records import Elsewhere, State, find_record
+from cardrunner.runs.status import LOST_EXIT_CODE, metered_seconds
+
+ASKED_CODES = frozenset({128 + signal.SIGINT, 128 + signal.SIGTERM})
+"""What a worker ends with that was asked to, by people or by a machine that goes down."""
+_OWN_CODES = range(1, 9)
+"""What a worker of ours ends with when it cannot write the end down; anything else came from elsewhere."""
+
+
+def record_loss(folder: RunFolder, code: int, *, out_of_memory: bool = False) -> None:
+    """Write down how a worker ended, unless it did so itself.
+
+    Args:
+        folder: the run.
+        code: its exit code, 128 + n for one that signal n ended.
+        out_of_memory: the kernel killed something for want of memory while it ran.
+
+    Raises:
+        NameTaken: it gave way to another worker.
+    """
+    last = Ledger(folder.ledger).last("submitted", "attempt_started", "attempt_ended")
+    if last is not None and last["event"] == "attempt_ended":
+        return
+    if code == NameTaken.exit_code:
+        raise NameTaken(f"run {folder.name} is live; watch it with `cardrunner attach {folder.name}`")
+    if (elsewhere := find_record(folder.elsewhere, Elsewhere)) is not None:
+        state: State = "interrupted" if elsewhere.exit_code is None else "failed"
+        append_end(folder, state, elsewhere.ending or "nothing more is known of it", code)
+    elif (ended := overdue_outcome(folder, killed=True)) is not None:
+        append_end(folder, ended.state, str(ended.reason), ended.exit_code)
+    elif code in ASKED_CODES:
+        append_end(folder, "interrupted", "ended at once by a signal, without saving", code)
+    elif code > 128:
+        append_end(folder, "interrupted", _killed(code - 128, out_of_memory=out_of_memory), LOST_EXIT_CODE)
+    else:
+        reason = f"the worker ended with {code} and no word; see `cardrunner logs {folder.name}`"
+        append_end(folder, "failed", reason, code if code in _OWN_CODES else LOST_EXIT_CODE)
+
+
+def append_end(folder: RunFolder, state: State, reason: str, exit_code: int) -> None:
+    """End the newest attempt in its place; its time is what the ledger and the history tell."""
+    ledger = Ledger(folder.ledger)
+    seconds = metered_seconds(folder) - sum(event["seconds"] for event in ledger.events("attempt_ended"))
+    with contextlib.suppress(EnvironmentFailed):  # a full disk must not hide how the run ended
+        ledger.append(
+            "attempt_ended",
+            attempt=ledger.attempts(),
+            state=state,
+            reason=reason,
+            exit_code=exit_code,
+            seconds=round(max(seconds, 0.0), 3),
+        )
+
+
+class MemoryKills:
+    """Whether the kernel killed a process for want of memory since this was made: in this group, or on the machine.
+
+    Args:
+        files: files with a line ``oom_kill N``; the kernel's own by default.
+    """
+
+    def __init__(self, files: tuple[Path, ...] | None = None) -> None:
+        self._files = files if files is not None else tuple(_counters())
+        self._before = self._counts()
+
+    @property
+    def happened(self) -> bool:
+        """True when a counter has grown."""
+        return any(count > self._before.get(path, count) for path, count in self._counts().items())
+
+    def _counts(self) -> Mapping[Path, int]:
+        found = {}
+        for path in self._files:
+            with contextlib.suppress(OSError, ValueError):
+                words = dict(line.split()[:2] for line in path.read_text().splitlines() if len(line.split()) > 1)
+                found[path] = int(words.get("oom_kill", 0))
+        return found
+
+
+def _counters() -> Iterator[Path]:
+    """Of the control group of this process (version 2), and of the whole machine."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/cgroup").read_text().splitlines():
+            number, _, path = line.partition("::")
+            if number == "0":
+                yield Path(f"/sys/fs/cgroup{path}", "memory.events")
+    yield Path("/proc/vmstat")
+
+
+def _killed(number: int, *, out_of_memory: bool) -> str:
+    if number == signal.SIGKILL and out_of_memory:
+        return (
+            "the worker was killed by signal 9 when the machine ran out of memory (the kernel counted an oom_kill); "
+            "give it more memory, or lower training.batch_size or training.workers"
+        )
+    with contextlib.suppress(ValueError):
+        return f"the worker was killed by signal {number} ({signal.Signals(number).name})"
+    return f"the worker was killed by signal {number}"

@@ -1,0 +1,124 @@
+"""The order of stages: run each, record it, and answer restarts that the card pre-registered.
+
+worker      load → train → checkpoint      (on the machine with the data)
+launcher    download → demo → report       (on the machine with the people; see `cardrunner.launching.finish`)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+from cardrunner import registry
+from cardrunner.contracts import Progress, Workload
+from cardrunner.errors import EnvironmentFailed, RestartWanted, RunStopped
+from cardrunner.runs.context import RunContext
+from cardrunner.runs.folder import RunFolder
+from cardrunner.runs.frozen import launched_workspace, load_frozen, restart_changes, with_changes
+from cardrunner.runs.history import History
+from cardrunner.runs.interrupts import StopRequest
+from cardrunner.runs.ledger import Ledger
+from cardrunner.runs.outcome import outcome_of
+
+MOST_RESTARTS = 3
+"""How often one rule of a card may restart a run."""
+
+
+def open_context(
+    folder: RunFolder, *, stop: StopRequest, progress: Progress, attempt: int, digest: str | None = None
+) -> RunContext:
+    """What the stages of a run are given, from its folder alone; torch is not imported before a stage asks for it.
+
+    Args:
+        digest: the one that the gate was opened for; see `cardrunner.runs.frozen.load_frozen`.
+
+    Raises:
+        IntegrityError: the frozen card is not the one that was launched, or was restarted as it does not say.
+        UsageError: no installed workload has the card's name.
+    """
+    loaded = load_frozen(folder, registry.workload_spec, digest=digest)
+    ledger = Ledger(folder.ledger)
+    return RunContext(
+        folder=folder,
+        workspace=launched_workspace(folder),
+        card=with_changes(loaded, restart_changes(ledger, loaded.card)),
+        digest=loaded.digest,
+        workload=cast("Workload", _OnUse(loaded.card.workload)),
+        ledger=ledger,
+        history=History(folder.history),
+        stop=stop,
+        progress=progress,
+        attempt=attempt,
+    )
+
+
+def run_worker_stages(ctx: RunContext) -> None:
+    """Load, train and verify; whatever a stage raises leaves from here."""
+    for name in registry.WORKER_STAGES:
+        ctx = _until_done(ctx, name)
+        ctx.stop.raise_if_requested()
+
+
+def run_stage(ctx: RunContext, name: str) -> None:
+    """Run one stage and record that it ran."""
+    ctx.progress.stage(name)
+    ctx.ledger.append("stage_started", attempt=ctx.attempt, stage=name)
+    began = time.monotonic()
+
+    def ended(error: BaseException | None) -> None:
+        seconds = round(time.monotonic() - began, 3)
+        sentence = None if error is None else outcome_of(error).reason
+        ctx.ledger.append(
+            "stage_ended", attempt=ctx.attempt, stage=name, seconds=seconds, ok=error is None, error=sentence
+        )
+
+    try:
+        registry.stage(name).run(ctx)
+    except BaseException as error:
+        with contextlib.suppress(EnvironmentFailed):  # a full disk must not hide what went wrong
+            ended(error)
+        raise
+    ended(None)
+
+
+def _until_done(ctx: RunContext, name: str) -> RunContext:
+    while True:
+        try:
+            run_stage(ctx, name)
+        except RestartWanted as wanted:
+            ctx = _restarted(ctx, wanted)
+        else:
+            return ctx
+
+
+def _restarted(ctx: RunContext, wanted: RestartWanted) -> RunContext:
+    """The context with the values that a rule of the card asks for.
+
+    Raises:
+        RunStopped: the same restart was tried often enough.
+        UsageError: the card's schema forbids a value.
+    """
+    loaded = load_frozen(ctx.folder, registry.workload_spec, digest=ctx.digest)
+    earlier = restart_changes(ctx.ledger, loaded.card)
+    if earlier.count(wanted.changes) >= MOST_RESTARTS:
+        raise RunStopped(f"{wanted}; {MOST_RESTARTS} restarts with {_assignments(wanted.changes)} did not help")
+    card = with_changes(loaded, [*earlier, wanted.changes])
+    ctx.ledger.append("restarted", attempt=ctx.attempt, reason=str(wanted), set=wanted.changes)
+    ctx.progress.note(f"restart with {_assignments(wanted.changes)}: {wanted}")
+    return replace(ctx, card=card)
+
+
+def _assignments(changes: dict[str, Any]) -> str:
+    return ", ".join(f"{path} = {value}" for path, value in changes.items())
+
+
+@dataclass(frozen=True)
+class _OnUse:
+    """A workload that is imported when something of it is used, so that a launcher without torch can still download."""
+
+    name: str
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(registry.workload(self.name), attribute)

@@ -1,0 +1,83 @@
+"""One of several training processes of torchrun: ``cardrunner.launching.rank FOLDER DIGEST ATTEMPT SPLITS``.
+
+The worker that waits for them holds the other end of their standard input: requests come in through it, and when it
+closes, the worker is gone and they end at once, so that no run is ever written by two.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import sys
+import threading
+import traceback
+from pathlib import Path
+from typing import get_args
+
+from cardrunner.clock import utc_now
+from cardrunner.launching.pipeline import open_context
+from cardrunner.redaction import hiding_streams
+from cardrunner.runs.folder import RunFolder
+from cardrunner.runs.interrupts import Reason, StopRequest
+from cardrunner.runs.records import Split
+from cardrunner.stages.processes import AGREED, record_beginning, record_ending
+from cardrunner.stages.train import train_as_one_of
+from cardrunner.tracking.progress import NullProgress
+from cardrunner.training.group import Followed
+
+_STDIN = 0
+
+
+def run_rank(folder: RunFolder, *, digest: str, attempt: int, splits: list[Split], rank: int, world: int) -> int:
+    """Train as one of several; the exit code is 0 when all of them leave together."""
+    with StopRequest(folder.stop_request) as stop:
+        threading.Thread(target=_hold_on, args=(stop, rank), daemon=True).start()
+        record_beginning(folder.process_endings, rank)
+        error = _ended(folder, digest, stop, attempt, splits, rank, world)
+    if isinstance(error, Followed):
+        return 0
+    record_ending(folder.process_endings, rank, error)
+    return 0 if error is None or isinstance(error, AGREED) else 1
+
+
+def _ended(
+    folder: RunFolder, digest: str, stop: StopRequest, attempt: int, splits: list[Split], rank: int, world: int
+) -> BaseException | None:
+    try:
+        progress = NullProgress(None if rank else sys.stderr)
+        ctx = open_context(folder, stop=stop, progress=progress, attempt=attempt, digest=digest)
+        train_as_one_of(ctx, rank=rank, world=world, splits=splits)
+    except BaseException as error:
+        if not isinstance(error, (Followed, *AGREED)):
+            sys.stderr.write(f"{utc_now()} process {rank + 1} of {world}\n{traceback.format_exc()}")
+        return error
+    return None
+
+
+def _hold_on(stop: StopRequest, rank: int) -> None:
+    """End with the worker. Only the leader reads, or another process would swallow a request that it cannot share."""
+    if rank:
+        poll = select.poll()
+        poll.register(_STDIN, 0)
+        poll.poll()
+        os._exit(1)
+    while word := os.read(_STDIN, 64).decode(errors="replace").strip():
+        if word in get_args(Reason):
+            stop.request(word)  # type: ignore[arg-type]
+    os._exit(1)
+
+
+def _main(arguments: list[str]) -> int:
+    path, digest, attempt, told = arguments
+    splits = [Split.model_validate(split) for split in json.loads(told)]
+    rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    folder = RunFolder(Path(path))
+    return run_rank(folder, digest=digest, attempt=int(attempt), splits=splits, rank=rank, world=world)
+
+
+if __name__ == "__main__":
+    with hiding_streams():
+        code = _main(sys.argv[1:])
+        sys.stderr.flush()
+    os._exit(code)  # an orderly exit could wait for processes that are gone

@@ -1,0 +1,270 @@
+"""One attempt of a run from this side: hand its folder to an executor, watch it, and see that it is finished."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from cardrunner import registry
+from cardrunner.clock import utc_now
+from cardrunner.contracts import Executor, FarExecutor, Job, Progress
+from cardrunner.errors import CardrunnerError, Interrupted, NameTaken, Terminated
+from cardrunner.launching.finish import Ending, finish_run, recorded_ending, refuse_live
+from cardrunner.launching.losses import append_end, record_loss
+from cardrunner.launching.remote_runs import job_elsewhere
+from cardrunner.launching.start_proof import StartProof
+from cardrunner.runs.files import explained, write_text
+from cardrunner.runs.folder import RunFolder
+from cardrunner.runs.frozen import load_frozen
+from cardrunner.runs.lease import Lease, is_live, is_supervised
+from cardrunner.runs.ledger import Ledger
+from cardrunner.runs.records import LaunchRecord, read_record
+from cardrunner.runs.status import Status, derive_status, last_exit_code
+from cardrunner.tracking.follow import follow, following
+from cardrunner.tracking.progress import NullProgress, showing
+
+_LOOK_SECONDS = 0.1
+_FINISHING_SECONDS = 120.0
+
+
+def run_attempt(folder: RunFolder, *, detach: bool, progress: Progress) -> Ending:
+    """Submit a worker, watch it to its end and see that what is left for this side is done.
+
+    Args:
+        folder: the run.
+        detach: return once it is proved that it trains.
+        progress: where to show it.
+
+    Raises:
+        NameTaken: another worker was faster.
+        EnvironmentFailed: the worker cannot be started.
+    """
+    executor = registry.executor(read_record(folder.launch, LaunchRecord).executor)
+    far = isinstance(executor, FarExecutor)
+    proof = StartProof(folder, load_frozen(folder, registry.workload_spec))
+    with _terminable():
+        if not executor.outlives:
+            return proof.with_log(_run_here(folder, executor, proof, progress))
+        job = _submitted(folder, executor, detach=detach, progress=progress)
+        with _leaving(folder) if far else _forwarding(job, progress) as asked:
+            enough = proof.given if detach else _never
+            follow(proof.loaded, folder, job.running, progress, since=proof.since, sync=job.sync, seen_enough=enough)
+            if job.running() and derive_status(folder).live:
+                proof.complain(progress)
+                return Ending(folder, derive_status(folder), 0, None)
+            code = job.wait()
+        return proof.with_log(_ended(folder, code, asked=asked(), progress=progress))
+
+
+def attach(folder: RunFolder, *, progress: Progress) -> Ending:
+    """Watch a run to its end, and finish it on this side if nobody else does."""
+    job, loaded = job_of(folder), load_frozen(folder, registry.workload_spec)
+    sync = _never if job is None else job.sync
+    follow(loaded, folder, lambda: _going(folder, job), progress, sync=sync)
+    return recorded_ending(folder) or finish(folder, progress=progress)
+
+
+def finish(folder: RunFolder, *, progress: Progress) -> Ending:
+    """Do what is left for this side, once nobody else is at it.
+
+    Raises:
+        NameTaken: the run still lives.
+    """
+    refresh(folder)
+    refuse_live(derive_status(folder))
+    if is_supervised(folder):
+        loaded = load_frozen(folder, registry.workload_spec)
+        follow(loaded, folder, lambda: is_supervised(folder), progress)
+    if (elsewhere := job_elsewhere(folder)) is not None:
+        record_loss(folder, elsewhere.wait())
+    with Lease.supervise(folder):
+        return finish_run(folder, progress=progress)
+
+
+def finish_if_left(folder: RunFolder, *, progress: Progress) -> None:
+    """Finish a run that ended without anybody to do so; one on a platform of its own waits for `cardrunner finish`."""
+    executor = registry.executor(read_record(folder.launch, LaunchRecord).executor)
+    if executor.finishes and not is_supervised(folder) and recorded_ending(folder) is None:
+        finish(folder, progress=progress)
+
+
+def job_of(folder: RunFolder) -> Job | None:
+    """The newest job of a run, from any shell; None for a run that was never submitted."""
+    event = Ledger(folder.ledger).last("job")
+    if event is None:  # whoever submitted it may have died before the job was recorded
+        return job_elsewhere(folder)
+    return registry.executor(read_record(folder.launch, LaunchRecord).executor).attach(folder, str(event["id"]))
+
+
+def refresh(folder: RunFolder) -> str | None:
+    """Bring the run folder up to date with the one its worker writes; why not, when it cannot be reached."""
+    try:
+        if (job := job_of(folder)) is not None:
+            job.sync()
+    except CardrunnerError as error:
+        return f"run {folder.name} is shown as it was last heard of: {error}"
+    return None
+
+
+def request_stop(folder: RunFolder, *, patience: float, force: bool = False) -> Status:
+    """Ask a run to save and end.
+
+    Args:
+        folder: the run.
+        patience: seconds to wait for its end.
+        force: kill the worker when it has not ended by then; what it saved before stays valid.
+
+    Returns:
+        its status then.
+    """
+    write_text(folder.stop_request, f'{{"at": "{utc_now()}"}}\n')
+    if (elsewhere := job_elsewhere(folder)) is not None:
+        elsewhere.stop()
+    status = _waited_for(folder, patience)
+    job = job_of(folder)
+    if status.live and force and job is not None:
+        job.stop(signal.SIGKILL)
+        status = _waited_for(folder, max(patience, 10.0))
+    until = time.monotonic() + _FINISHING_SECONDS
+    while not status.live and is_supervised(folder) and time.monotonic() < until:
+        time.sleep(_LOOK_SECONDS)
+    return derive_status(folder)
+
+
+def _waited_for(folder: RunFolder, patience: float) -> Status:
+    until = time.monotonic() + patience
+    while (is_live(folder) or derive_status(folder).live) and time.monotonic() < until:
+        time.sleep(_LOOK_SECONDS)
+        refresh(folder)
+    return derive_status(folder)
+
+
+def _submitted(folder: RunFolder, executor: Executor, *, detach: bool, progress: Progress) -> Job:
+    ledger = Ledger(folder.ledger)
+    with _alone(folder):
+        if executor.outlives:
+            _refuse_a_live_one(folder, progress)
+        # before the worker's own events
+        ledger.append("submitted", executor=executor.name, detach=detach, start_seconds=executor.start_seconds)
+        try:
+            job = executor.submit(folder)
+        except CardrunnerError as error:
+            append_end(folder, "failed", str(error), error.exit_code)
+            raise
+        ledger.append("job", id=job.id)
+    return job
+
+
+def _refuse_a_live_one(folder: RunFolder, progress: Progress) -> None:
+    until = time.monotonic() + _FINISHING_SECONDS
+    if is_supervised(folder) and not is_live(folder):
+        progress.note("waiting until the attempt before this one has its results card")
+    while is_supervised(folder) and not is_live(folder) and time.monotonic() < until:
+        time.sleep(_LOOK_SECONDS)
+    if is_supervised(folder) or is_live(folder):
+        raise NameTaken(f"run {folder.name} is live; watch it with `cardrunner attach {folder.name}`")
+
+
+def _run_here(folder: RunFolder, executor: Executor, proof: StartProof, progress: Progress) -> Ending:
+    """The worker runs in this process, and is watched from beside as any other."""
+    with Lease.supervise(folder):
+        job = _submitted(folder, executor, detach=False, progress=progress)
+        # the worker's own words go where those of a worker in a process of its own go
+        with explained(folder.log, "write"):
+            log = folder.log.open("a")
+        with log, showing(NullProgress(log)), following(proof.loaded, folder, progress, since=proof.since):
+            code = job.wait()
+        record_loss(folder, code)
+        return finish_run(folder, progress=progress)
+
+
+def _ended(folder: RunFolder, code: int, *, asked: bool, progress: Progress) -> Ending:
+    """How a job ended, after whoever supervised it; what nobody did is done here."""
+    if code == NameTaken.exit_code:
+        raise NameTaken(f"run {folder.name} is live; watch it with `cardrunner attach {folder.name}`")
+    if (ending := recorded_ending(folder)) is not None:
+        return ending
+    record_loss(folder, code)
+    if asked:
+        problem = f"what is left on this side was interrupted; `cardrunner finish {folder.name}` does it"
+        return Ending(folder, derive_status(folder), last_exit_code(folder) or code, problem)
+    with Lease.supervise(folder):
+        return finish_run(folder, progress=progress)
+
+
+def _never() -> bool:
+    return False
+
+
+def _going(folder: RunFolder, job: Job | None) -> bool:
+    return derive_status(folder).live if job is None else job.running()
+
+
+@contextmanager
+def _alone(folder: RunFolder) -> Iterator[None]:
+    """Keep two shells from submitting the same run at the same time."""
+    with explained(folder.submitting, "write"):
+        descriptor = os.open(folder.submitting, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _forwarding(job: Job, progress: Progress) -> Iterator[Callable[[], bool]]:
+    """Pass SIGINT and SIGTERM on to the run, which saves and ends; whoever waits goes on waiting."""
+    seen = 0
+
+    def forward(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        nonlocal seen
+        seen += 1
+        job.stop(number)
+        if seen == 1:
+            progress.note("asked the run to save and end; once more ends it at once")
+
+    with _handling(forward, signal.SIGINT, signal.SIGTERM):
+        yield lambda: seen > 0
+
+
+@contextmanager
+def _leaving(folder: RunFolder) -> Iterator[Callable[[], bool]]:
+    """Whoever watches a run on a platform of its own may go; the run goes on."""
+    try:
+        yield _never
+    except KeyboardInterrupt:
+        name = folder.name
+        raise Interrupted(
+            f"left; run {name} goes on: watch it with `cardrunner attach {name}`, end it with `cardrunner stop {name}`"
+        ) from None
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM unwind this side as Ctrl-C does."""
+
+    def leave(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        raise Terminated("ended by SIGTERM")
+
+    with _handling(leave, signal.SIGTERM):
+        yield
+
+
+@contextmanager
+def _handling(handler: Callable[[int, FrameType | None], None], *numbers: int) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)

@@ -1,0 +1,210 @@
+"""The entry inside a process or container: a run folder in, a run folder out.
+
+``python -m cardrunner.launching.worker FOLDER`` runs one attempt and ends with its exit code.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import os
+import socket
+import sys
+import time
+import traceback
+from pathlib import Path
+
+from cardrunner import registry
+from cardrunner.card.schema.card import Card
+from cardrunner.clock import utc_now, utc_text
+from cardrunner.errors import CardrunnerError, EnvironmentFailed, GateClosed, IntegrityError
+from cardrunner.gate import examine_gate
+from cardrunner.gate.case import parse_timestamp
+from cardrunner.launching.pipeline import open_context, run_stage, run_worker_stages
+from cardrunner.redaction import hide, hiding_streams
+from cardrunner.runs.attempts import BEGAN_VARIABLE
+from cardrunner.runs.environment import collect_environment, peak_memory
+from cardrunner.runs.files import explained
+from cardrunner.runs.folder import RunFolder
+from cardrunner.runs.frozen import launched_workspace, load_frozen
+from cardrunner.runs.interrupts import StopRequest
+from cardrunner.runs.lease import Lease
+from cardrunner.runs.ledger import Ledger
+from cardrunner.runs.outcome import COMPLETED, Outcome, outcome_of, overdue_outcome
+from cardrunner.runs.records import STATE, Environment, LaunchRecord, LoadRecord, Manifest, find_record, read_record
+from cardrunner.tracking.progress import shown
+from cardrunner.tracking.tracker_processes import Stations
+
+
+def run_worker(path: Path) -> int:
+    """Run one attempt of a run; a completed run returns at once.
+
+    Args:
+        path: the run folder.
+
+    Returns:
+        the attempt's exit code, which the ledger has too.
+
+    Raises:
+        NameTaken: another worker is at it.
+        IntegrityError: ``launch.json`` is missing or broken.
+        EnvironmentFailed: the folder cannot be written.
+    """
+    folder = RunFolder(path.absolute())
+    ledger = Ledger(folder.ledger)
+    with StopRequest(folder.stop_request) as stop, Lease.acquire(folder):
+        last = ledger.last("attempt_ended")
+        if last is not None and last["state"] == COMPLETED.state:
+            return COMPLETED.exit_code
+        return _attempt(folder, ledger, stop)
+
+
+def _attempt(folder: RunFolder, ledger: Ledger, stop: StopRequest) -> int:
+    number = ledger.attempts() + 1
+    began = time.monotonic() - _made_ready()
+    _record_start(folder, ledger, number)
+    with Stations(folder, number) as stations:  # they read the end in the ledger before they are closed
+        outcome = _run(folder, stop, number, stations)
+        with contextlib.suppress(EnvironmentFailed):  # on a full disk the launcher records the end
+            ledger.append(
+                "attempt_ended",
+                attempt=number,
+                state=outcome.state,
+                reason=outcome.reason,
+                exit_code=outcome.exit_code,
+                seconds=round(time.monotonic() - began, 3),
+                peak_memory_bytes=peak_memory(),
+            )
+    return outcome.exit_code
+
+
+def _run(folder: RunFolder, stop: StopRequest, number: int, stations: Stations) -> Outcome:
+    try:
+        digest = check_launched(folder)
+        ctx = open_context(folder, stop=stop, progress=shown(), attempt=number, digest=digest)
+        stations.start(ctx.card.infra.tracking.wanted)  # they connect while the data is loaded
+        run_worker_stages(ctx)
+    except BaseException as error:
+        outcome = outcome_of(error)
+        if outcome.state == "interrupted":
+            outcome = overdue_outcome(folder, killed=False) or outcome
+        _log(folder, traceback.format_exc() if outcome.bug else f"{outcome.state}: {outcome.reason}\n")
+        return outcome
+    return COMPLETED
+
+
+def rehearse(path: Path) -> list[str]:
+    """What a first attempt would find before it trains: gate, imports, and the data held against the card.
+
+    Args:
+        path: a run folder of its own that is thrown away.
+
+    Returns:
+        a line for each thing that was compared.
+
+    Raises:
+        CardrunnerError: an attempt would end before it began.
+    """
+    folder = RunFolder(path.absolute())
+    digest = check_launched(folder)
+    _record_start(folder, Ledger(folder.ledger), 1)
+    ctx = open_context(folder, stop=StopRequest(), progress=shown(), attempt=1, digest=digest)
+    registry.workload(ctx.card.workload)
+    run_stage(ctx, registry.WORKER_STAGES[0])
+    found = find_record(folder.record(registry.WORKER_STAGES[0]), LoadRecord)
+    return [f"{fact.name}: {fact.actual}" for fact in (found.facts if found else ())]
+
+
+def launched_card(folder: RunFolder) -> Card:
+    """The card that was launched, for an executor that has to know what it asks for.
+
+    Raises:
+        IntegrityError: it is not the card that was launched.
+    """
+    return load_frozen(folder, registry.workload_spec).card
+
+
+def check_launched(folder: RunFolder) -> str:
+    """Hold the frozen card against its digest and its sign-off once more, where it is about to run.
+
+    The rules and keys are those of the launch, and so is the time: an approval that counted then does not expire later.
+
+    Returns:
+        the digest that the gate is open for.
+
+    Raises:
+        IntegrityError: it is not the card that was launched, or not the run that it was launched as.
+        GateClosed: its own content does not open the gate.
+    """
+    launch = read_record(folder.launch, LaunchRecord)
+    if launch.run != folder.name:
+        raise IntegrityError(f"{folder.root} is a copy of the run {launch.run}; an approval is for one run")
+    loaded = load_frozen(folder, registry.workload_spec)
+    launched = _launched_at(launch)
+    report = examine_gate(loaded, launched_workspace(folder), now=launched, trust=folder.trust)
+    if not report.open:
+        raise GateClosed(report.findings)
+    return loaded.digest
+
+
+def _launched_at(launch: LaunchRecord) -> datetime.datetime:
+    with contextlib.suppress(ValueError):
+        return parse_timestamp(launch.created)
+    raise IntegrityError(f"launch.json: created: {launch.created!r} is no time; put the launched record back")
+
+
+def _record_start(folder: RunFolder, ledger: Ledger, number: int) -> None:
+    launch = read_record(folder.launch, LaunchRecord)
+    ledger.append(
+        "attempt_started",
+        attempt=number,
+        executor=launch.executor,
+        pid=os.getpid(),
+        host=socket.gethostname(),
+        resumed_from=_resume_point(folder),
+        began=utc_text(time.time() - _made_ready()),
+        environment=_environment(launch).model_dump(),
+    )
+
+
+def _environment(launch: LaunchRecord) -> Environment:
+    """Where this attempt runs. The commit is the one of the launch, where the same code runs without its repository."""
+    here, launched = collect_environment(Path(launch.workspace)), launch.code
+    if launched is None or here.git_commit is not None or here.code_sha256 != launched.code_sha256:
+        return here
+    return here.model_copy(update={"git_commit": launched.git_commit, "git_dirty": launched.git_dirty})
+
+
+def _made_ready() -> float:
+    """How many seconds ago something began to make this worker ready; 0 where nothing did."""
+    with contextlib.suppress(KeyError, ValueError):
+        return max(0.0, time.time() - float(os.environ[BEGAN_VARIABLE]))
+    return 0.0
+
+
+def _resume_point(folder: RunFolder) -> dict[str, object] | None:
+    """The newest full state of the manifest; the train stage says so in the ledger when it must use an older one."""
+    with contextlib.suppress(CardrunnerError):
+        manifest = find_record(folder.manifest, Manifest) or Manifest()
+        states = [entry for entry in manifest.entries if STATE in entry.roles]
+        newest = max(states, key=lambda entry: entry.step, default=None)
+        return {"file": newest.file, "epoch": newest.epoch, "step": newest.step} if newest else None
+    return None
+
+
+def _log(folder: RunFolder, text: str) -> None:
+    with contextlib.suppress(EnvironmentFailed), explained(folder.log, "write"), folder.log.open("a") as log:
+        log.write(hide(f"{utc_now()} {text}"))
+
+
+def _entry(arguments: list[str]) -> int:
+    with hiding_streams():
+        try:
+            return run_worker(Path(arguments[0]))
+        except CardrunnerError as error:
+            sys.stderr.write(f"{error}\n")  # an executor keeps it in the log
+            return error.exit_code
+
+
+if __name__ == "__main__":
+    raise SystemExit(_entry(sys.argv[1:]))

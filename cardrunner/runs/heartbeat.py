@@ -1,0 +1,91 @@
+"""How far training has come, for people who watch: written about once a second, in place, and never waited for.
+
+It is no record: nothing is derived from it but what is shown while a run lives.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from cardrunner.clock import utc_now
+from cardrunner.runs.records import Record
+from cardrunner.units import format_duration
+
+_BYTES = 256
+_EVERY_SECONDS = 1.0
+
+
+class PulseBody(Record):
+    """``pulse.json``."""
+
+    at: str
+    attempt: int
+    epoch: int
+    step: int
+    examples: int
+    """Trained on so far, in all attempts."""
+    train_seconds: float
+    """Spent training so far, in all attempts."""
+
+
+class Pulse:
+    """The writer's side.
+
+    Args:
+        path: the file; None to write nothing.
+        attempt: which one writes.
+    """
+
+    def __init__(self, path: Path | None, *, attempt: int) -> None:
+        self._path, self._attempt, self._due = path, attempt, 0.0
+
+    def restart(self) -> None:
+        """Let the next beat be written, however short ago the last one was."""
+        self._due = 0.0
+
+    def beat(self, *, epoch: int, step: int, examples: int, train_seconds: float) -> None:
+        """Say where training is, if it is time again."""
+        now = time.monotonic()
+        if now < self._due or self._path is None:
+            return
+        self._due = now + _EVERY_SECONDS
+        body = PulseBody.model_construct(
+            at=utc_now(),
+            attempt=self._attempt,
+            epoch=epoch,
+            step=step,
+            examples=examples,
+            train_seconds=round(train_seconds, 3),
+        )
+        with contextlib.suppress(OSError):  # a full disk must not end a run that still computes
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT, 0o644)
+            try:
+                os.pwrite(descriptor, body.model_dump_json().encode().ljust(_BYTES - 1) + b"\n", 0)
+            finally:
+                os.close(descriptor)
+
+
+def read_pulse(path: Path) -> PulseBody | None:
+    """The last beat; None when there was none, or half of one."""
+    try:
+        return PulseBody.model_validate(json.loads(path.read_bytes()))
+    except (OSError, ValueError, ValidationError):
+        return None
+
+
+SILENCE_SECONDS = 300.0
+"""How long nothing may be heard before it is worth a warning. Every step and every batch of a validation is a sign."""
+
+
+def silence_warning(run: str, seconds: float) -> str | None:
+    """What people are told after so long a silence; None where it is none."""
+    if seconds < SILENCE_SECONDS:
+        return None
+    minutes = format_duration(seconds // 60 * 60)
+    return f"no step for {minutes}; if it hangs, `cardrunner stop {run} --force` ends it at once"

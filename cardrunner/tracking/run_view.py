@@ -1,0 +1,234 @@
+"""What people want to see of a run while it goes: derived from its ledger, its history and its pulse."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cardrunner.card.estimate import cost_of
+from cardrunner.card.load import LoadedCard
+from cardrunner.clock import utc_seconds
+from cardrunner.contracts import Snapshot
+from cardrunner.errors import IntegrityError
+from cardrunner.kill_rules import Observation, Watched as JudgedRows
+from cardrunner.kill_rules.quantities import QUANTITIES, number_text
+from cardrunner.runs.folder import RunFolder
+from cardrunner.runs.heartbeat import PulseBody, read_pulse, silence_warning
+from cardrunner.runs.history import HistoryRow
+from cardrunner.runs.outcome import overdue_sentence
+from cardrunner.runs.records import LoadRecord, find_record
+from cardrunner.runs.rule_rows import RuleRows, baselines_of, verdict_line
+from cardrunner.runs.status import metered_seconds
+
+_WINDOW_SECONDS = 60.0
+"""Over how long the pace is measured."""
+_PACE_SECONDS = 1.0
+"""The pulse beats no faster."""
+_MOST_THRESHOLDS = 2
+_WORD: Mapping[str, str] = {"failed": "does not track", "lost": "stopped tracking", "cut": "was cut off"}
+
+
+@dataclass
+class Watched:
+    """A run as far as it was followed.
+
+    Args:
+        loaded: its card.
+        folder: the run.
+    """
+
+    loaded: LoadedCard
+    folder: RunFolder
+    stage: str = ""
+    attempt: int = 0
+    row: HistoryRow | None = None
+    _began: float | None = None
+    _before: float = 0.0
+    _spent: float | None = None
+    """Seconds of all attempts, once this one has ended."""
+    _leaves: bool = False
+    _sign: float | None = None
+    """When training was last heard of, while it trains."""
+    _examples: int | None = None
+    _pulse: PulseBody | None = None
+    _looked: float = 0.0
+    _pace: deque[tuple[float, int]] = field(default_factory=deque)
+    _seen: dict[int, Observation] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        metrics = self.loaded.spec.metrics
+        self._rows = RuleRows(metrics)
+        self._judged = JudgedRows(baselines=baselines_of(self.loaded.card, metrics))
+
+    def note(self, event: Mapping[str, Any]) -> str | None:
+        """Take an event in; what people are told of it."""
+        match event.get("event"):
+            case "attempt_started":
+                self.attempt = int(event.get("attempt", 0))
+                self._began = utc_seconds(str(event["at"]))
+                self._before = metered_seconds(self.folder, now=self._began)
+                self._spent, self._leaves = None, False
+                self._pace.clear()
+            case "attempt_ended":
+                self._spent = metered_seconds(self.folder)
+                self._leaves, self._sign = True, None
+            case "stage_started":
+                self.stage = str(event.get("stage"))
+                self._sign = utc_seconds(str(event["at"])) if self.stage == "train" and "at" in event else None
+            case "leaving":
+                self._leaves, self.stage = True, "saving"
+                return "it saves and ends"
+            case "training":
+                return f"trains: step {event.get('step')}, {_figures(event)}"
+            case "tracker":
+                return _tracker(event)
+            case "verdict":
+                return verdict_line(dict(event), self.loaded.card.kill_thresholds)
+            case "warning" | "projected_overrun":
+                return f"{event.get('action', 'warning')}: {event.get('message')}"
+            case "overdue":
+                return f"warning: {overdue_sentence(dict(event))}"
+            case "restarted":
+                return f"restarted with {event.get('set')}: {event.get('reason')}"
+            case "resumed":
+                return f"goes on from {event.get('file')}, epoch {event.get('epoch')}, step {event.get('step')}"
+            case "retried":
+                return f"starts again, {event.get('retry')} of {event.get('of')} retries: {event.get('reason')}"
+        return None
+
+    def take(self, row: HistoryRow) -> None:
+        """Take a metric row in."""
+        self.row = row
+        self._heard(row.clock.attempt, row.clock.at)
+        self._judged.add(self._rows.row(row))
+        for number, rule in enumerate(self.loaded.card.kill_thresholds):
+            if (seen := rule.observe(self._judged)) is not None:
+                self._seen[number] = seen
+
+    def pace(self) -> None:
+        """Look where training is; to be called every now and then."""
+        now = time.time()
+        if now - self._looked < _PACE_SECONDS:
+            return
+        self._looked, self._pulse = now, read_pulse(self.folder.pulse)
+        if self._leaves:  # what it does now says nothing about its pace
+            return
+        if self._pulse is not None and self._pulse.attempt == self.attempt:
+            self._heard(self._pulse.attempt, self._pulse.at)
+            self._pace.append((now, self._position(self._pulse)[0]))
+        while len(self._pace) > 2 and self._pace[1][0] < now - _WINDOW_SECONDS:
+            self._pace.popleft()
+
+    def snapshot(self) -> Snapshot:
+        """What to show now."""
+        now = time.time()
+        examples, epoch, step = self._position(self._pulse)
+        total = self._total()
+        seconds = self._seconds(now)
+        left = None if self._leaves else self._left(examples, total)
+        return Snapshot(
+            run=self.folder.name,
+            stage=self.stage or "starting",
+            attempt=self.attempt,
+            epoch=epoch,
+            epochs=self.loaded.card.training.epochs,
+            step=step,
+            examples=examples,
+            total=total,
+            metrics=self.row.summary(2) if self.row else "",
+            examples_per_second=self._speed(),
+            seconds_left=left,
+            spent=None if seconds is None else cost_of(self.loaded.card, seconds),
+            projected=None if seconds is None or left is None else cost_of(self.loaded.card, seconds + left),
+            budget=self.loaded.card.timing.budget,
+            thresholds=tuple(self._nearest()),
+            warning=None if self._sign is None else silence_warning(self.folder.name, now - self._sign),
+        )
+
+    def _seconds(self, now: float) -> float | None:
+        """Of all attempts so far."""
+        if self._spent is not None or self._began is None:
+            return self._spent
+        return self._before + now - self._began
+
+    def _heard(self, attempt: int | None, at: str) -> None:
+        if self._sign is not None and attempt == self.attempt:
+            self._sign = max(self._sign, utc_seconds(at))
+
+    def _position(self, pulse: PulseBody | None) -> tuple[int, int, int]:
+        row = self.row
+        if pulse is not None and pulse.attempt == self.attempt and (row is None or pulse.step >= row.step):
+            return pulse.examples, pulse.epoch, pulse.step
+        return (row.examples, row.epoch, row.step) if row else (0, 0, 0)
+
+    def _speed(self) -> float | None:
+        """Examples per second of wall time, validation and saving included."""
+        if not self._pace:
+            return None
+        (first, before), (last, after) = self._pace[0], self._pace[-1]
+        return (after - before) / (last - first) if last > first and after > before else None
+
+    def _left(self, examples: int, total: int | None) -> float | None:
+        speed = self._speed()
+        return (total - examples) / speed if total is not None and speed and total > examples else None
+
+    def _total(self) -> int | None:
+        if self._examples is None:
+            try:
+                load = find_record(self.folder.record("load"), LoadRecord)
+            except IntegrityError:
+                return None
+            self._examples = load.train_examples * self.loaded.card.training.epochs if load else None
+        return self._examples or None
+
+    def _nearest(self) -> Iterator[str]:
+        """The kill thresholds that are nearest to firing, relative to their limits."""
+        rules = self.loaded.card.kill_thresholds
+        nearest = sorted(self._seen, key=lambda number: _share(self._seen[number]))[:_MOST_THRESHOLDS]
+        yield from (f"{rules[number].describe()}: {_distance(self._seen[number])}" for number in nearest)
+
+
+def _share(seen: Observation) -> float:
+    """How much of the way to the limit is left; nothing where the value is no number."""
+    if math.isnan(seen.room):
+        return -math.inf
+    whole = seen.idle[1] if seen.idle else abs(seen.limit or 1.0)
+    return seen.room / whole
+
+
+def _distance(seen: Observation) -> str:
+    if seen.idle:
+        return f"{seen.idle[0]} of {seen.idle[1]} without improvement"
+    if seen.metric in QUANTITIES:
+        show = number_text(seen.metric)
+        return f"at {show(seen.value)}, room {show(seen.room)}"
+    return f"at {seen.value:.4g}" + (f", room {seen.room:.3g}" if math.isfinite(seen.room) else "")
+
+
+def _figures(event: Mapping[str, Any]) -> str:
+    loss, speed = event.get("loss"), event.get("examples_per_second")
+    parts = [f"loss {loss:.4g}" if isinstance(loss, float) else "no loss yet"]
+    if isinstance(speed, int | float):
+        parts.append(f"{speed:,.0f} examples/s")
+    return ", ".join([*parts, f"{event.get('seconds', 0):.1f} s after the attempt began"])
+
+
+def _tracker(event: Mapping[str, Any]) -> str | None:
+    name, state = event.get("name"), str(event.get("state"))
+    if state == "on":
+        later = f"; send it later with: {event['later']}" if event.get("later") else ""
+        why = f" ({event['message']})" if event.get("message") else ""
+        return _from_here(f"{name}: {event.get('mode')}{why}, id {event.get('id')}, {event.get('where')}{later}")
+    if state in _WORD:
+        return f"warning: {name} {_WORD[state]}: {event.get('message')}; history.jsonl has everything"
+    return None
+
+
+def _from_here(text: str) -> str:
+    """With paths below the current folder as one would type them."""
+    return text.replace(f"{Path.cwd()}/", "")

@@ -1,0 +1,124 @@
+"""What the cards of this package say about their data and their models. Torch-free."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from cardrunner.card.schema.base import NO_TRUTH, Count, PositiveCount, Section
+from cardrunner.card.schema.data import DataSection
+from cardrunner.card.schema.training import ModelSection
+from cardrunner.workloads.melee.encoding.layout import ANALOG, BUTTONS, MINIMUM_ROWS, PlayerIndex
+from cardrunner.workloads.melee.encoding.scheme import EncodingConfig
+
+POLICY_MLP = "PolicyMLP"
+ARCHITECTURES = (POLICY_MLP,)
+
+
+class RuleExpectations(Section):
+    """Encoder rules the file must follow; files of one shape can differ in them. What is not stated is not checked."""
+
+    percent: Literal["truncated", "exact"] | None = None
+    """Percent without or with its fraction."""
+    shoulder: Literal["physical", "processed"] | None = None
+    """The trigger as the hand held it, or behind the dead zone."""
+    buttons: Literal["physical", "processed"] | None = None
+    """The buttons as the hand held them, or as the game took them."""
+    rollback: Literal["kept", "dropped"] | None = None
+    """Whether a frame that was sent twice is two rows."""
+
+
+class EncodingExpectations(Section):
+    """How the file must be encoded. What is not stated is not checked."""
+
+    projectiles: bool | None = None
+    """Whether rows hold the items in play."""
+    state_flags: bool | None = None
+    """Whether rows hold the flags of a character's state."""
+    hitstun: bool | None = None
+    """Whether rows hold the frames of hitstun left."""
+    state_age_as_embed: bool | None = None
+    """Whether the age of the action is embedded as a category."""
+    press_events: bool | None = None
+    """Whether rows hold which buttons went down in the frame."""
+    lookahead: Count | None = None
+    """In frames, as the file's encoder had it; 0 as a rule."""
+    focal_offset: int | None = None
+    """In frames, as the file's encoder had it; 0 as a rule."""
+    rules: RuleExpectations = Field(default_factory=RuleExpectations.model_construct)
+
+    def stated(self) -> dict[str, bool | int]:
+        """The encoding fields that the card states."""
+        return self.model_dump(exclude={"rules"}, exclude_none=True)
+
+    def resolved(self) -> EncodingConfig:
+        """The encoding with every field the card leaves open at its usual value."""
+        return EncodingConfig.model_construct(**self.stated())  # type: ignore[arg-type]  # checked as fields above
+
+
+class Generator(Section):
+    """The built-in generator of games: two scripted fighters in the simulator."""
+
+    games: Annotated[PositiveCount, Field(le=100_000)]
+    """How many."""
+    frames_per_game: Annotated[int, Field(ge=MINIMUM_ROWS, le=30_000)]
+    """Every game has exactly so many rows."""
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    """The same seed makes the same games."""
+
+
+class GamesData(DataSection):
+    """Encoded games."""
+
+    games: PositiveCount | None = None
+    """Games in all files; checked against them."""
+    frames: PositiveCount | None = None
+    """Rows in all files; checked against them."""
+    encoding: EncodingExpectations = Field(default_factory=EncodingExpectations.model_construct)
+    synthetic: Generator | None = None
+    """For `source: synthetic`: how much the generator makes."""
+
+    @property
+    def known_games(self) -> int | None:
+        """Games as stated, or as the generator will make them."""
+        return self.games or (self.synthetic.games if self.synthetic else None)
+
+    @property
+    def known_frames(self) -> int | None:
+        """Frames as stated, or as the generator will make them."""
+        made = self.synthetic.games * self.synthetic.frames_per_game if self.synthetic else None
+        return self.frames or made
+
+
+class MeleeData(GamesData):
+    """The data of a policy: encoded games."""
+
+    predict_player: Annotated[PlayerIndex, NO_TRUTH] = 0
+    """Whose controller is learned; the other slot is played by swapping the halves of the context."""
+
+
+class Outputs(Section):
+    """What the policy returns for a frame."""
+
+    analog: PositiveCount = len(ANALOG)
+    """Stick axes and shoulder, 0 to 1."""
+    buttons: PositiveCount = len(BUTTONS)
+    """Button logits."""
+
+
+class FrameModel(ModelSection):
+    """A model of the last K frames."""
+
+    context_len: Annotated[PositiveCount, Field(le=1000)] = 10
+    """K, the frames that the model sees."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Share of the units that a training step leaves out."""
+
+
+class PolicyModel(FrameModel):
+    """An imitation policy: the last K frames in, a controller out."""
+
+    hidden_dim: PositiveCount = 512
+    """Units of the first layer."""
+    trunk_dim: PositiveCount = 256
+    """Units of the second layer."""
+    outputs: Outputs = Field(default_factory=Outputs.model_construct)
