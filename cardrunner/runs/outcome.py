@@ -14,6 +14,7 @@ from cardrunner.errors import (
     Terminated,
     TimedOut,
 )
+from cardrunner.plugins import blamed_plugin
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.ledger import Event, Ledger
 from cardrunner.runs.records import State
@@ -51,6 +52,8 @@ def outcome_of(error: BaseException) -> Outcome:
     sentence = f"{type(error).__name__}: {' '.join(str(error).split())}"
     if isinstance(error, OSError | MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return Outcome(state, sentence, EnvironmentFailed.exit_code, bug=True)
+    if (blamed := blamed_plugin(error)) is not None:
+        return Outcome(state, blamed, EnvironmentFailed.exit_code, bug=True)
     return Outcome(state, f"a bug in cardrunner or the workload: {sentence}", CardrunnerError.exit_code, bug=True)
 
 
