@@ -1,6 +1,6 @@
-"""The steps that a change passes: ``nox -s lint types`` runs two of them in the active environment, ``nox -l`` lists all.
+"""The steps that a change passes: ``nox -s lint types`` runs two of them, ``nox -l`` lists all.
 
-The environment is that of the README's test line; ``.ci/run`` makes a fresh one and runs every step there.
+They use the active environment, which is that of the README's test line; ``.ci/run`` makes a fresh one for them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import nox
 
-nox.options.default_venv_backend = "none"  # the environment that is active, since torch in one for each step is too much
+nox.options.default_venv_backend = "none"  # the active environment: one for each step would hold torch each
 nox.options.sessions = ["lint", "types", "tests"]
 nox.options.stop_on_first_error = True
 
@@ -35,7 +35,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Types, strictly."""
-    session.run("python", "-m", "mypy", *session.posargs)
+    session.run("python", "-m", "mypy", *session.posargs, env={"MYPY_NUM_WORKERS": "2"})
 
 
 @nox.session
@@ -78,7 +78,7 @@ def long(session: nox.Session) -> None:
 
 
 def built(session: nox.Session) -> dict[str, str]:
-    """The variable that says where wheel and sdist are, made once from what git tracks as it stands in the work tree."""
+    """Wheel and sdist of what git tracks, as it stands in the work tree, made once; the variable that says where."""
     if "CARDRUNNER_DIST" not in made:
         folder = Path(tempfile.mkdtemp(prefix="cardrunner-dist-"))
         atexit.register(shutil.rmtree, folder)

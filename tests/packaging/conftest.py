@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import distribution
+from importlib.metadata import Distribution, distribution
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,21 @@ def wheel(dist: Path) -> Path:
     return found
 
 
-def link(name: str, packages: Path) -> None:
-    """Lend an environment a distribution of this one, without what it requires: torch takes long to install."""
-    found = distribution(name)
-    for entry in {path.parts[0] for path in found.files or ()} - {".."}:
+def required(*names: str) -> Iterator[Distribution]:
+    """These distributions as they are installed here, and all that they require."""
+    seen, left = set[str](), list(names)
+    while left:
+        found = distribution(left.pop())
+        if found.name not in seen:
+            seen.add(found.name)
+            yield found
+            needs = map(Requirement, found.requires or ())
+            left += [need.name for need in needs if not need.marker or need.marker.evaluate({"extra": ""})]
+
+
+def lend(found: Distribution, packages: Path) -> None:
+    """Put links to a distribution of this environment into another one."""
+    for entry in {path.parts[0] for path in found.files or ()} - {"..", "__pycache__"}:
         (packages / entry).symlink_to(Path(str(found.locate_file(entry))))
 
 
@@ -68,13 +80,16 @@ MakeEnvironment = Callable[..., Environment]
 
 @pytest.fixture(scope="session")
 def make_environment(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> MakeEnvironment:
-    """An environment with the wheel alone: ``make_environment()``, or with an extra: ``make_environment("wandb")``."""
+    """An environment with the wheel alone: ``make_environment()``, or with an extra: ``make_environment("wandb")``.
 
-    def make(extra: str | None = None, *, lent: str | None = None) -> Environment:
+    `lent` distributions, and all that they require, are linked from this environment: installing them takes long.
+    """
+
+    def make(extra: str | None = None, *, lent: Iterable[str] = ()) -> Environment:
         made = Environment(tmp_path_factory.mktemp("environment"))
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", made.folder], check=True)
-        if lent:
-            link(lent, made.packages)
+        for found in required(*lent):
+            lend(found, made.packages)
         pip = [sys.executable, "-m", "pip", "--python", str(made.python), "install", "--quiet", "--no-compile"]
         installed = subprocess.run(
             [*pip, f"{wheel}[{extra}]" if extra else str(wheel)], capture_output=True, text=True, check=False

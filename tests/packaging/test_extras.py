@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from tests.packaging.conftest import MakeEnvironment
 
@@ -21,23 +22,34 @@ LOADS = {
     "tensorboard": "registry.tracker('tensorboard')",
 }
 """What each extra is for, as an expression that imports it."""
-NEEDS_TORCH = ("train", "melee")
+
+
+def requirements() -> dict[str, list[str]]:
+    """The names that each extra requires; those of the base under an empty name."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    groups = {"": project["dependencies"], **project["optional-dependencies"]}
+    return {extra: [Requirement(line).name for line in lines] for extra, lines in groups.items()}
 
 
 def test_every_extra_for_users_is_tried() -> None:
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    assert LOADS.keys() == extras.keys() - {"all", "test"}
+    assert LOADS.keys() == requirements().keys() - {"", "all", "test"}
 
 
 @pytest.mark.parametrize("extra", LOADS)
 def test_an_extra_installs_on_its_own_and_brings_what_it_is_for(
-    extra: str, make_environment: MakeEnvironment, toy_card_text: Callable[[], str], tmp_path: Path
+    extra: str, make_environment: MakeEnvironment, tmp_path: Path
 ) -> None:
-    alone = make_environment(extra, lent="torch" if extra in NEEDS_TORCH else None)
+    torch = ["torch"] if extra in ("train", "melee") else []
+    alone = make_environment(extra, lent=[*requirements()[""], *torch])
     loaded = alone.run("python", "-c", f"from cardrunner import registry; {LOADS[extra]}", cwd=tmp_path)
     assert (loaded.returncode, loaded.stderr) == (0, "")
-    if extra in NEEDS_TORCH:
-        (tmp_path / "toy-run.yaml").write_text(toy_card_text())
-        launched = alone.run("cardrunner", "launch", "toy-run.yaml", cwd=tmp_path)
-        assert launched.returncode == 0, launched.stdout + launched.stderr
-        assert (tmp_path / "runs" / "toy-run" / "results.md").exists()
+
+
+def test_a_card_trains_with_the_extra_for_it_alone(
+    make_environment: MakeEnvironment, toy_card_text: Callable[[], str], tmp_path: Path
+) -> None:
+    alone = make_environment("train", lent=[*requirements()[""], *requirements()["train"]])
+    (tmp_path / "toy-run.yaml").write_text(toy_card_text())
+    launched = alone.run("cardrunner", "launch", "toy-run.yaml", cwd=tmp_path)
+    assert launched.returncode == 0, launched.stdout + launched.stderr
+    assert (tmp_path / "runs" / "toy-run" / "results.md").exists()
