@@ -35,7 +35,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Types, strictly."""
-    session.run("python", "-m", "mypy", *session.posargs, env={"MYPY_NUM_WORKERS": "2"})
+    session.run("python", "-m", "mypy", *session.posargs)
 
 
 @nox.session
