@@ -12,8 +12,9 @@ are looked up only then, or when everything is listed: scanning what is installe
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -72,6 +73,16 @@ class Plugin:
                     raise PluginFailed(f"{self}: {_module_file(found)} has no attribute {part!r}, named by {target}")
                 found = getattr(found, part)
         return found
+
+    def need(self, modules: Iterable[str]) -> None:
+        """Look for the modules that it imports, without importing them.
+
+        Raises:
+            PluginFailed: some cannot be found; the sentence names all of them.
+        """
+        missing = [name for name in modules if importlib.util.find_spec(name) is None]
+        if missing:
+            raise PluginFailed(f"{self} needs {' and '.join(missing)}; install {'it' if len(missing) == 1 else 'them'}")
 
     def check(self, found: object, attributes: Mapping[str, str]) -> None:
         """Hold what was loaded against what its kind has to offer.

@@ -146,7 +146,7 @@ class Station:
         return TrackedRun(
             run=self.folder.name,
             folder=self.folder.root,
-            settings=getattr(loaded.card.infra.tracking, self.name, None),
+            settings=loaded.card.infra.tracking.settings_of(self.name),
             config=hide_in(config),
             previous=self.memory.tracked,
             first_step=int(origin.get("step") or 0),

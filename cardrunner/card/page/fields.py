@@ -89,12 +89,8 @@ def infrastructure(loaded: LoadedCard) -> Rows:
     if measured is not None:
         load = written(loaded, ("timing", "data_load_measured"), units.format_duration(measured))
         rows.append(("Data load time", f"{load} measured"))
-    wandb = infra.tracking.wandb
-    if wandb:
-        project = "/".join(part for part in (wandb.entity, wandb.project) if part)
-        rows.append(("wandb", project + (f", tags: {', '.join(wandb.tags)}" if wandb.tags else "")))
-    if infra.tracking.tensorboard:
-        rows.append(("TensorBoard", "event files in the run folder"))
+    for asked in infra.tracking.asked:
+        rows += asked.rows()
     return rows
 
 
