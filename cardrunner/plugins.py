@@ -64,8 +64,8 @@ class Plugin:
         Raises:
             PluginFailed: it cannot be imported, or its module has no such attribute.
         """
-        _LOADED[self.module] = self
         name, _, path = target.partition(":")
+        _LOADED[name.partition(".")[0]] = self
         with blamed(self, "cannot be imported"):
             found: Any = importlib.import_module(name)
             for part in filter(None, path.split(".")):
@@ -171,7 +171,8 @@ def _place(error: BaseException, plugin: Plugin) -> str:
     if isinstance(error, SyntaxError) and error.filename:
         return f" at {error.filename}:{error.lineno}"
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if _is_below(frame.filename, plugin.module)]
+    modules = [plugin.module, *(module for module, owner in _LOADED.items() if owner == plugin)]
+    own = [frame for frame in frames if any(_is_below(frame.filename, module) for module in modules)]
     return f" at {own[-1].filename}:{own[-1].lineno}" if own else ""
 
 
