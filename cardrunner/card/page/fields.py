@@ -129,7 +129,7 @@ def model(loaded: LoadedCard) -> Rows:
 def training(loaded: LoadedCard) -> Rows:
     """Every field that controls the run; the rarer ones only where the card states them."""
     section, own = loaded.card.training, _described(loaded, "training")
-    usual = {row.label: own.pop(row.label, None) or row.text(loaded, section) for row in _TRAINING if not row.rarer}
+    usual = {row.label: own.pop(row.label, "") or row.text(loaded, section) for row in _TRAINING if not row.rarer}
     rarer = [
         (row.label, row.text(loaded, section)) for row in _TRAINING if row.rarer and _is_stated(section, row.fields[0])
     ]
