@@ -12,8 +12,9 @@ are looked up only then, or when everything is listed: scanning what is installe
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -64,8 +65,8 @@ class Plugin:
         Raises:
             PluginFailed: it cannot be imported, or its module has no such attribute.
         """
-        _LOADED[self.module] = self
         name, _, path = target.partition(":")
+        _LOADED[name.partition(".")[0]] = self
         with blamed(self, "cannot be imported"):
             found: Any = importlib.import_module(name)
             for part in filter(None, path.split(".")):
@@ -73,6 +74,16 @@ class Plugin:
                     raise PluginFailed(f"{self}: {_module_file(found)} has no attribute {part!r}, named by {target}")
                 found = getattr(found, part)
         return found
+
+    def need(self, modules: Iterable[str]) -> None:
+        """Look for the modules that it imports, without importing them.
+
+        Raises:
+            PluginFailed: some cannot be found; the sentence names all of them.
+        """
+        missing = [name for name in modules if importlib.util.find_spec(name) is None]
+        if missing:
+            raise PluginFailed(f"{self} needs {' and '.join(missing)}; install {'it' if len(missing) == 1 else 'them'}")
 
     def check(self, found: object, attributes: Mapping[str, str]) -> None:
         """Hold what was loaded against what its kind has to offer.
@@ -161,7 +172,8 @@ def _place(error: BaseException, plugin: Plugin) -> str:
     if isinstance(error, SyntaxError) and error.filename:
         return f" at {error.filename}:{error.lineno}"
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if _is_below(frame.filename, plugin.module)]
+    modules = [plugin.module, *(module for module, owner in _LOADED.items() if owner == plugin)]
+    own = [frame for frame in frames if any(_is_below(frame.filename, module) for module in modules)]
     return f" at {own[-1].filename}:{own[-1].lineno}" if own else ""
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
+from cardrunner.card.trackers import FoundTracker, find_tracker, tracker_names
 from cardrunner.errors import MissingExtra, UsageError
 from cardrunner.text import did_you_mean, listed
 
@@ -66,11 +67,11 @@ EXECUTORS: dict[str, str] = {
     "local": "cardrunner.executors.local:LocalExecutor",
     "modal": "cardrunner.executors.modal_cloud.executor:ModalExecutor",
 }
-TRACKERS: dict[str, ToolEntry] = {
-    "wandb": ToolEntry("cardrunner.tracking.wandb_run:WandbTracker", ("wandb",), "track runs with wandb"),
-    "tensorboard": ToolEntry(
-        "cardrunner.tracking.tensorboard_run:TensorboardTracker", ("tensorboardX",), "write TensorBoard files"
-    ),
+_TRACKER_METHODS = {
+    "open": "begins or goes on with the run",
+    "log": "takes a row of the history",
+    "alert": "tells people",
+    "close": "ends it",
 }
 TOOLS: dict[str, ToolEntry] = {
     "encode-parts": ToolEntry(
@@ -139,13 +140,20 @@ def tool(name: str) -> Any:
 
 
 def check_trackers(names: Iterable[str]) -> None:
-    """Look for the packages of trackers without importing them: a run that was to be watched does not run unwatched.
+    """Look for the packages of trackers: a run that was to be watched does not run unwatched.
+
+    Those of cardrunner are not imported for it; what another package brings is, so that it fails before the launch.
 
     Raises:
-        MissingExtra: one is not installed.
+        MissingExtra: a package that a tracker of cardrunner needs is not installed.
+        PluginFailed: the same for one of another package, or it cannot be imported or lacks something.
     """
-    for name in names:
-        _need(TRACKERS[name].needs, purpose=TRACKERS[name].purpose)
+    for found in map(_tracker, names):
+        if found.plugin is None:
+            _need(found.spec.needs, purpose=found.spec.purpose)
+        else:
+            found.plugin.need(found.spec.needs)
+            tracker(found.name)
 
 
 def tracker(name: str) -> Callable[[], Tracker]:
@@ -153,9 +161,20 @@ def tracker(name: str) -> Callable[[], Tracker]:
 
     Raises:
         MissingExtra: its packages are not installed.
+        PluginFailed: it comes from another package, and cannot be imported or lacks something.
     """
-    entry = _known(TRACKERS, name, "tracker")
-    return cast("Callable[[], Tracker]", _resolve(entry.target, purpose=entry.purpose))
+    found = _tracker(name)
+    if found.plugin is None:
+        return cast("Callable[[], Tracker]", _resolve(found.spec.tracker, purpose=found.spec.purpose))
+    make = found.plugin.resolve(found.spec.tracker)
+    found.plugin.check(make, _TRACKER_METHODS)
+    return cast("Callable[[], Tracker]", make)
+
+
+def _tracker(name: str) -> FoundTracker:
+    if (found := find_tracker(name)) is None:
+        _known(dict.fromkeys(tracker_names()), name, "tracker")
+    return cast("FoundTracker", found)
 
 
 def _workload_entry(name: str) -> WorkloadEntry:

@@ -93,6 +93,14 @@ class OffersStarter(Protocol):
 
 
 @runtime_checkable
+class WordsFields(Protocol):
+    """A `WorkloadSpec` may also say which of its own fields `describe` has words for; the page shows the others under
+    their names."""
+
+    worded: Mapping[str, Sequence[str]]  # section -> its own fields, such as {"data": ("games", "frames")}
+
+
+@runtime_checkable
 class ForeseesData(Protocol):
     """A `WorkloadSpec` may also tell, before any file is open, how the data will be read; the plan shows it."""
 

@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from cardrunner.card.explain import sections_below
 from cardrunner.card.reading.document import Document
 from cardrunner.card.reading.reader import read_document
+from cardrunner.card.schema.base import Described
 from cardrunner.kill_rules import Rule
 from cardrunner.kill_rules.table import kind_of, rule_class
 from cardrunner.specs import OffersStarter, WorkloadSpec
@@ -170,6 +171,8 @@ def field_texts(section: type[BaseModel]) -> dict[str, str]:
     for owner in reversed(section.__mro__):
         if issubclass(owner, BaseModel) and owner is not BaseModel and owner.__module__ != "pydantic.main":
             found |= _texts_of(owner)
+    marks = ((name, mark) for name, inner in section.model_fields.items() for mark in inner.metadata)
+    found |= {name: mark.text for name, mark in marks if isinstance(mark, Described)}
     return {name: text for name, text in found.items() if name in section.model_fields}
 
 

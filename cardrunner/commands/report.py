@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from cardrunner import registry
 from cardrunner.commands.run_arguments import add_run_argument, run_of
@@ -18,5 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Render the page and print where it is."""
-    print(render_report(run_of(options), resolve=registry.workload_spec))
+    print(render_report(run_of(options), resolve=registry.workload_spec, warn=_warn))
     return 0
+
+
+def _warn(text: str) -> None:
+    print(f"warning: {text}", file=sys.stderr)

@@ -12,7 +12,7 @@ from functools import cache, partial
 from importlib import import_module
 from typing import Annotated, Any, cast
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from cardrunner.kill_rules.base import Rule
@@ -55,7 +55,7 @@ class Kinds:
         return _union({kind: _reader(kind) for kind in KINDS})
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return handler(_union({kind: _named(rule_class(kind)) for kind in KINDS}))
+        return handler(_union({kind: named_schema(rule_class(kind)) for kind in KINDS}))
 
     @staticmethod
     def members() -> Iterator[tuple[type[Rule], str]]:
@@ -81,7 +81,7 @@ def _read(kind: str, value: Any) -> Rule:
     return rule_class(kind).model_validate(value)
 
 
-def _named(found: type[Rule]) -> CoreSchema:
+def named_schema(found: type[BaseModel]) -> CoreSchema:
     """A class's schema under its name, so that it is described once and referred to."""
     found.model_rebuild()
     name = f"{found.__module__}.{found.__qualname__}:{id(found)}"

@@ -185,7 +185,7 @@ def frozen_card(folder: RunFolder) -> Card:
 def _report(folder: RunFolder, progress: Progress) -> CardrunnerError | None:
     progress.stage("report")
     try:
-        render_report(folder, resolve=registry.workload_spec)
+        render_report(folder, resolve=registry.workload_spec, warn=progress.note)
     except CardrunnerError as error:
         return error
     return None

@@ -24,6 +24,7 @@ from pydantic import ValidationError
 from cardrunner import registry
 from cardrunner.contracts import Tracked, TrackedRun, Tracker
 from cardrunner.errors import CardrunnerError, EnvironmentFailed
+from cardrunner.plugins import blamed_plugin
 from cardrunner.redaction import hide, hide_in, hiding_streams
 from cardrunner.runs.files import locked
 from cardrunner.runs.folder import RunFolder
@@ -146,7 +147,7 @@ class Station:
         return TrackedRun(
             run=self.folder.name,
             folder=self.folder.root,
-            settings=getattr(loaded.card.infra.tracking, self.name, None),
+            settings=loaded.card.infra.tracking.settings_of(self.name),
             config=hide_in(config),
             previous=self.memory.tracked,
             first_step=int(origin.get("step") or 0),
@@ -176,6 +177,8 @@ def _limited(station: Station, tracked: Tracked) -> Iterator[None]:
 
 
 def _sentence(error: BaseException) -> str:
+    if (blamed := blamed_plugin(error)) is not None and not isinstance(error, CardrunnerError):
+        return blamed
     text = " ".join(str(error).split())
     return text if isinstance(error, CardrunnerError) else f"{type(error).__name__}: {text}"
 

@@ -13,9 +13,9 @@ from cardrunner.card.load import LoadedCard, load_card
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.infra import ModalInfra
 from cardrunner.card.schema.plan import Demo
+from cardrunner.card.values import leaves, worded
 from cardrunner.errors import MissingExtra
 from cardrunner.gate import GateReport, examine_gate
-from cardrunner.plan.configuration import settings
 from cardrunner.plan.data import (
     also_computed,
     data_match,
@@ -34,6 +34,7 @@ from cardrunner.plan.records import (
     PlannedData,
     PlannedStage,
     Resources,
+    Setting,
     Unchecked,
     Warned,
     Work,
@@ -116,8 +117,13 @@ def _plan(loaded: LoadedCard, workspace: Workspace, gate: GateReport, *, executo
         warnings=tuple(Warned(**fault._asdict()) for fault in loaded.warnings),
         packages=installed_packages(),
         configuration=card.model_dump(mode="json", by_alias=True),
-        settings=tuple(settings(card)),
+        settings=tuple(_settings(card)),
+        tracked=tuple(asked.sentence() for asked in card.infra.tracking.asked),
     )
+
+
+def _settings(card: Card) -> Iterator[Setting]:
+    yield from (Setting(path=leaf.path, text=worded(leaf.value), stated=leaf.stated) for leaf in leaves(card))
 
 
 def _gate(gate: GateReport) -> GateState:
@@ -190,8 +196,8 @@ def unchecked(card: Card, data: Sequence[PlannedData], *, offline: str | None = 
         yield from _on_modal(card.infra, offline)
     elif card.infra.gpu or card.training.device == "cuda":
         yield _because(f"whether {card.infra.gpu or 'a GPU'} is there and free", "a plan imports no torch")
-    if card.infra.tracking.wandb:
-        yield _because("whether Weights & Biases takes the run", _OFFLINE)
+    for asked in card.infra.tracking.asked:
+        yield from (_because(what, why) for what, why in asked.unchecked())
     if checks := sum(item.check is not None for item in card.checklist):
         what = f"what the {'check' if checks == 1 else f'{checks} checks'} of the checklist would say now"
         yield _because(what, "a plan executes nothing of the card")

@@ -8,10 +8,10 @@ from cardrunner.card.checks.metrics import target_text
 from cardrunner.card.load import LoadedCard
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.data import SYNTHETIC, DataFile, DataSection
+from cardrunner.card.values import leaves, worded
 from cardrunner.contracts import Derived, ForeseesData, ForeseesMatch, MetricNames
 from cardrunner.errors import EnvironmentFailed
 from cardrunner.kill_rules import QUANTITIES
-from cardrunner.plan.configuration import leaves, worded
 from cardrunner.plan.records import MetricUse, PlannedData, PlannedFact, PlannedMetric, PlannedRule
 from cardrunner.runs.records import DataMatchRecord
 from cardrunner.units import format_bytes, rounding_of

@@ -194,3 +194,5 @@ class Plan(Record):
     """The effective card."""
     settings: tuple[Setting, ...]
     """Every value of `configuration` once more, as people write it, with who chose it."""
+    tracked: tuple[str, ...] = ()
+    """Where each tracker keeps the run, as the rest of a sentence that begins with "tracked"."""

@@ -77,12 +77,8 @@ def _where(plan: Plan) -> Iterator[str]:
         yield from paragraph(f"the {plan.executor} executor is not part of this version: a launch would refuse")
     if place.missing:
         yield from paragraph(f"a launch would refuse: {place.missing}")
-    tracking = plan.configuration["infra"]["tracking"]
-    if wandb := tracking["wandb"]:
-        project = "/".join(filter(None, (wandb["entity"], wandb["project"])))
-        yield from paragraph(f"tracked by Weights & Biases in {project}")
-    if tracking["tensorboard"]:
-        yield from paragraph("tracked in TensorBoard files of the run folder")
+    for sentence in plan.tracked:
+        yield from paragraph(f"tracked {sentence}")
 
 
 def _stages(plan: Plan) -> Iterator[str]:

@@ -33,6 +33,11 @@ def notes_of(run: Recorded) -> tuple[Note, ...]:
     return tuple(sorted(found, key=lambda note: "✗⚠✓".index(note.mark)))
 
 
+def _sections(run: Recorded) -> Iterator[Note]:
+    for why in run.missing_sections:
+        yield Note("⚠", f"A section of this page could not be made: {why}.")
+
+
 def _checkpoint(run: Recorded) -> Iterator[Note]:
     mark: Mark = "⚠" if run.checkpoint is None else "✓" if run.checkpoint.agrees else "✗"
     yield Note(mark, agreement(run))
@@ -155,6 +160,7 @@ def _records(run: Recorded) -> Iterator[Note]:
 
 
 _KINDS: tuple[Callable[[Recorded], Iterator[Note]], ...] = (
+    _sections,
     _records,
     _numbers,
     _checkpoint,

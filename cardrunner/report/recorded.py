@@ -69,6 +69,8 @@ class Recorded:
     manifest: Manifest | None
     unreadable: tuple[str, ...]
     """Records that are there and cannot be read, with why."""
+    missing_sections: tuple[str, ...] = ()
+    """Why sections that other packages add could not be made."""
 
     @property
     def card(self) -> Card:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from markupsafe import Markup
 from cardrunner.card.escaping import code, escape
 from cardrunner.card.load import SpecResolver
 from cardrunner.redaction import hide
+from cardrunner.report.added import AddedSection, added_sections
 from cardrunner.report.curves import figures
 from cardrunner.report.exhibits import sheets
 from cardrunner.report.recorded import Recorded, read_run
@@ -22,7 +25,7 @@ from cardrunner.runs.files import write_bytes, write_text
 from cardrunner.runs.folder import RunFolder
 
 
-def render_report(folder: RunFolder, *, resolve: SpecResolver) -> Path:
+def render_report(folder: RunFolder, *, resolve: SpecResolver, warn: Callable[[str], None] = lambda _: None) -> Path:
     """Write ``results.md`` and its plots from what the run folder recorded; the same folder gives the same bytes.
 
     Works for any run, also one that broke off: what was never recorded is said to be missing. Without matplotlib the
@@ -31,6 +34,7 @@ def render_report(folder: RunFolder, *, resolve: SpecResolver) -> Path:
     Args:
         folder: the run.
         resolve: finds the torch-free half of the card's workload.
+        warn: is told of each section of another package that could not be made.
 
     Returns:
         the path of the page.
@@ -43,17 +47,34 @@ def render_report(folder: RunFolder, *, resolve: SpecResolver) -> Path:
     run = read_run(folder, resolve)
     if importlib.util.find_spec("matplotlib") is not None:
         _draw(run)
-    write_text(folder.results, hide(render_page(run)))
+    added = _added(run)
+    write_text(folder.results, hide(_page(run, added)))
+    for failure in _failures(added):
+        warn(failure)
     return folder.results
 
 
 def render_page(run: Recorded) -> str:
     """The page as markdown."""
-    parts = [
-        environment().get_template(section.template).render(heading=section.name, facts=section.facts(run))
-        for section in SECTIONS
-    ]
+    return _page(run, _added(run))
+
+
+def _page(run: Recorded, added: Sequence[AddedSection]) -> str:
+    run = replace(run, missing_sections=_failures(added))
+    parts = []
+    for section in SECTIONS:
+        template = environment().get_template(section.template)
+        parts.append(template.render(heading=section.name, facts=section.facts(run)))
+        parts += [extra.text for extra in added if extra.after == section.name]
     return re.sub(r"\n{3,}", "\n\n", "\n\n".join(part.strip() for part in parts)) + "\n"
+
+
+def _added(run: Recorded) -> tuple[AddedSection, ...]:
+    return tuple(added_sections(run, environment(), [section.name for section in SECTIONS]))
+
+
+def _failures(added: Sequence[AddedSection]) -> tuple[str, ...]:
+    return tuple(section.failure for section in added if section.failure is not None)
 
 
 def _draw(run: Recorded) -> None:

@@ -171,3 +171,9 @@ def test_the_template_comes_from_the_package_alone(
     (tmp_path / "templates" / "card.md.j2").write_text("replaced")
     monkeypatch.chdir(tmp_path)
     assert render_card(policy_card).startswith("# Run Card: policy-22k\n")
+
+
+def test_a_field_without_words_of_its_own_stands_under_its_name(toy_card: Callable[..., LoadedCard]) -> None:
+    page = render_card(toy_card({"training.toy": {"nan_at": 5, "step_ms": 2.5}}))
+    assert "| toy.step_ms | 2.5 |\n| toy.nan_at | 5 |" in page
+    assert "toy." not in render_card(toy_card())

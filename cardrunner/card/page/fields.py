@@ -1,8 +1,14 @@
-"""The sections that are fields and values: data, model, training, infrastructure."""
+"""The sections that are fields and values: data, model, training, infrastructure.
+
+A field has a row with words of its own where this module or the workload has such words. Every other field that the
+card states has a row under its own name, so that no field is signed without being shown.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from cardrunner import units
 from cardrunner.card.load import LoadedCard
@@ -10,6 +16,8 @@ from cardrunner.card.reading.document import Loc, Scalar
 from cardrunner.card.schema.data import DataFile
 from cardrunner.card.schema.infra import ModalInfra
 from cardrunner.card.schema.training import TrainingSection
+from cardrunner.card.values import leaves, worded as worded_value
+from cardrunner.specs import WordsFields
 
 Rows = list[tuple[str, str]]
 _WORDS = {
@@ -20,23 +28,84 @@ _WORDS = {
     "cuda": "CUDA",
     "auto": "GPU if there is one, else CPU",
 }
-_RARER: dict[str, tuple[str, Callable[[TrainingSection], str]]] = {
-    "gradient_clip": ("Gradient clip", lambda training: f"{training.gradient_clip:g}"),
-    "gradient_accumulation": (
-        "Gradient accumulation",
-        lambda training: f"{training.gradient_accumulation} batches a step",
+_WORDED: dict[str, tuple[str, ...]] = {
+    "data": (
+        "source", "size", "sha256", "split", "train_examples", "val_examples", "shuffle", "shuffle_block",
+        "on_constant_columns", "notes",
     ),
-    "warmup": ("Warm-up", lambda training: f"{training.warmup} {training.schedule_unit}s"),
-    "schedule_unit": ("Schedule moves", lambda training: f"every {training.schedule_unit}"),
-    "drop_last": ("Last partial batch", lambda training: "left out" if training.drop_last else "used"),
-    "keep": ("Checkpoints kept", lambda training: str(training.keep)),
-    "keep_best": ("Best kept by", lambda training: ", ".join(training.keep_best)),
-    "processes": ("Processes", lambda training: str(training.processes)),
-    "cuda_graph": ("CUDA graph", lambda training: "the step is recorded once" if training.cuda_graph else "no"),
-    "compile": ("torch.compile", lambda training: "yes" if training.compile else "no"),
-    "threads": ("Threads", lambda training: str(training.threads)),
-    "workers": ("Workers", lambda training: str(training.workers)),
-}
+    "model": ("architecture", "parameters"),
+    "infra": (
+        "gpu", "gpus", "price", "cpu", "memory", "timeout", "retries", "tracking", "reason", "platform", "executor",
+        "detach", "volume", "checkpoints", "secrets", "packages", "system_packages",
+    ),
+}  # fmt: skip
+"""The fields that rows of this module are about, besides those of `_TRAINING`."""
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A row of the training section, which every card has unless it is a rarer one."""
+
+    label: str
+    fields: tuple[str, ...]
+    """Those that it is about; a rarer row is shown where the card states the first."""
+    text: Callable[[LoadedCard, TrainingSection], str]
+    rarer: bool = False
+
+
+_TRAINING: tuple[_Row, ...] = (
+    _Row("Epochs", ("epochs", "reason"), lambda _, training: with_reasons(str(training.epochs), training.reason)),
+    _Row("Batch size", ("batch_size",), lambda _, training: str(training.batch_size)),
+    _Row(
+        "Learning rate",
+        ("learning_rate",),
+        lambda loaded, training: written(loaded, ("training", "learning_rate"), f"{training.learning_rate:g}"),
+    ),
+    _Row(
+        "Weight decay",
+        ("weight_decay",),
+        lambda loaded, training: written(loaded, ("training", "weight_decay"), f"{training.weight_decay:g}"),
+    ),
+    _Row(
+        "Optimizer",
+        ("optimizer", "schedule"),
+        lambda _, training: f"{_WORDS[training.optimizer]} + {training.schedule} LR",
+    ),
+    _Row("Loss", ("loss",), lambda _, training: _loss(training)),
+    _Row("Device", ("device",), lambda loaded, _: _device(loaded)),
+    _Row("Precision", ("precision",), lambda _, training: training.precision),
+    _Row("Seed", ("seed",), lambda _, training: str(training.seed)),
+    _Row("Log every", ("log_every",), lambda _, training: units.format_every(training.log_every)),
+    _Row("Checkpoint every", ("checkpoint_every",), lambda _, training: units.format_every(training.checkpoint_every)),
+    _Row("Best checkpoint", ("select",), lambda _, training: f"{training.select.mode} {training.select.metric}"),
+    _Row("Gradient clip", ("gradient_clip",), lambda _, training: f"{training.gradient_clip:g}", rarer=True),
+    _Row(
+        "Gradient accumulation",
+        ("gradient_accumulation",),
+        lambda _, training: f"{training.gradient_accumulation} batches a step",
+        rarer=True,
+    ),
+    _Row("Warm-up", ("warmup",), lambda _, training: f"{training.warmup} {training.schedule_unit}s", rarer=True),
+    _Row("Schedule moves", ("schedule_unit",), lambda _, training: f"every {training.schedule_unit}", rarer=True),
+    _Row(
+        "Last partial batch",
+        ("drop_last",),
+        lambda _, training: "left out" if training.drop_last else "used",
+        rarer=True,
+    ),
+    _Row("Checkpoints kept", ("keep",), lambda _, training: str(training.keep), rarer=True),
+    _Row("Best kept by", ("keep_best",), lambda _, training: ", ".join(training.keep_best), rarer=True),
+    _Row("Processes", ("processes",), lambda _, training: str(training.processes), rarer=True),
+    _Row(
+        "CUDA graph",
+        ("cuda_graph",),
+        lambda _, training: "the step is recorded once" if training.cuda_graph else "no",
+        rarer=True,
+    ),
+    _Row("torch.compile", ("compile",), lambda _, training: "yes" if training.compile else "no", rarer=True),
+    _Row("Threads", ("threads",), lambda _, training: str(training.threads), rarer=True),
+    _Row("Workers", ("workers",), lambda _, training: str(training.workers), rarer=True),
+)
 
 
 def data(loaded: LoadedCard) -> Rows:
@@ -46,7 +115,7 @@ def data(loaded: LoadedCard) -> Rows:
     if not (section.is_synthetic and "Source" in own):
         own = {"Source": _source(loaded), **own} | {"Source": _source(loaded)}
     rows = own | {name: value for name, value in core.items() if name not in own}
-    return [*rows.items(), *(("Note", note) for note in section.notes)]
+    return [*rows.items(), *_others(loaded, "data", _WORDED["data"]), *(("Note", note) for note in section.notes)]
 
 
 def model(loaded: LoadedCard) -> Rows:
@@ -54,28 +123,19 @@ def model(loaded: LoadedCard) -> Rows:
     section = loaded.card.model
     core = {"Architecture": section.architecture}
     core |= {"Parameters": f"{section.parameters:,}"} if section.parameters else {}
-    return list((core | _described(loaded, "model")).items())
+    return [*(core | _described(loaded, "model")).items(), *_others(loaded, "model", _WORDED["model"])]
 
 
 def training(loaded: LoadedCard) -> Rows:
     """Every field that controls the run; the rarer ones only where the card states them."""
     section, own = loaded.card.training, _described(loaded, "training")
-    rows = {
-        "Epochs": with_reasons(str(section.epochs), section.reason),
-        "Batch size": str(section.batch_size),
-        "Learning rate": written(loaded, ("training", "learning_rate"), f"{section.learning_rate:g}"),
-        "Weight decay": written(loaded, ("training", "weight_decay"), f"{section.weight_decay:g}"),
-        "Optimizer": f"{_WORDS[section.optimizer]} + {section.schedule} LR",
-        "Loss": own.pop("Loss", None) or _loss(section),
-        "Device": _device(loaded),
-        "Precision": section.precision,
-        "Seed": str(section.seed),
-        "Log every": units.format_every(section.log_every),
-        "Checkpoint every": units.format_every(section.checkpoint_every),
-        "Best checkpoint": f"{section.select.mode} {section.select.metric}",
-    }
-    rarer = [(label, text(section)) for name, (label, text) in _RARER.items() if _is_stated(section, name)]
-    return [*((name, value) for name, value in rows.items() if value), *own.items(), *rarer]
+    usual = {row.label: own.pop(row.label, "") or row.text(loaded, section) for row in _TRAINING if not row.rarer}
+    rarer = [
+        (row.label, row.text(loaded, section)) for row in _TRAINING if row.rarer and _is_stated(section, row.fields[0])
+    ]
+    worded = [name for row in _TRAINING for name in row.fields]
+    others = _others(loaded, "training", worded)
+    return [*((name, value) for name, value in usual.items() if value), *own.items(), *rarer, *others]
 
 
 def infrastructure(loaded: LoadedCard) -> Rows:
@@ -89,13 +149,9 @@ def infrastructure(loaded: LoadedCard) -> Rows:
     if measured is not None:
         load = written(loaded, ("timing", "data_load_measured"), units.format_duration(measured))
         rows.append(("Data load time", f"{load} measured"))
-    wandb = infra.tracking.wandb
-    if wandb:
-        project = "/".join(part for part in (wandb.entity, wandb.project) if part)
-        rows.append(("wandb", project + (f", tags: {', '.join(wandb.tags)}" if wandb.tags else "")))
-    if infra.tracking.tensorboard:
-        rows.append(("TensorBoard", "event files in the run folder"))
-    return rows
+    for asked in infra.tracking.asked:
+        rows += asked.rows()
+    return [*rows, *_others(loaded, "infra", _WORDED["infra"])]
 
 
 def budget(loaded: LoadedCard) -> str | None:
@@ -106,6 +162,15 @@ def budget(loaded: LoadedCard) -> str | None:
 
 def _described(loaded: LoadedCard, section: str) -> dict[str, str]:
     return dict(loaded.spec.describe(loaded.card).get(section, ()))
+
+
+def _others(loaded: LoadedCard, section: str, worded: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The fields that the card states and no other row is about, each under its name."""
+    own = loaded.spec.worded.get(section, ()) if isinstance(loaded.spec, WordsFields) else ()
+    for leaf in leaves(getattr(loaded.card, section)):
+        steps = [int(step) if step.isdigit() else step for step in re.findall(r"[^.\[\]]+", leaf.path)]
+        if leaf.stated and leaf.value is not None and steps[0] not in (*worded, *own):
+            yield leaf.path, written(loaded, (section, *steps), worded_value(leaf.value))
 
 
 def _source(loaded: LoadedCard) -> str:

@@ -54,8 +54,8 @@ def _demand(rule: Rule) -> str:
 
 def _box(loaded: LoadedCard, reviewer: Reviewer) -> Box:
     name = f"{reviewer.name} ({reviewer.id})" if reviewer.name else reviewer.id
-    name = f"{name}, {', '.join(reviewer.roles)}," if reviewer.roles else name
-    name = name if reviewer.required else f"{name}, not required,"
+    apart = [*reviewer.roles, *([] if reviewer.required else ["not required"])]
+    name = f"{name}, {', '.join(apart)}," if apart else name
     if isinstance(reviewer.signed, Signature):
         return _signature(loaded.digest, name, reviewer.signed)
     ticked = loaded.card.sign_off.policy == "boxes" and reviewer.signed is True

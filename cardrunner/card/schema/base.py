@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import (
@@ -36,6 +37,14 @@ class Section(BaseModel):
         defer_build=True,
         allow_inf_nan=False,
     )
+
+
+@dataclass(frozen=True)
+class Described:
+    """Marks a field of a section that is put together at run time with what editors show; elsewhere that stands below
+    the field in the source."""
+
+    text: str
 
 
 class FieldError(ValueError):

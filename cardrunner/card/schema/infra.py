@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 
 from cardrunner.card.schema.base import (
-    LATER,
     ByteCount,
     Count,
     HourlyRate,
@@ -17,32 +16,9 @@ from cardrunner.card.schema.base import (
     Seconds,
     Section,
 )
+from cardrunner.card.trackers import Trackers, Tracking, untracked
 
 PLATFORMS = ("local", "modal")
-
-
-class WandbTracking(Section):
-    """A Weights & Biases project."""
-
-    entity: Line | None = None
-    """The team; the default one of whoever launches where nothing is stated."""
-    project: Line
-    """The project."""
-    tags: tuple[Line, ...] = ()
-    """Labels of the run."""
-
-
-class Tracking(Section):
-    """Trackers beside the run's own history."""
-
-    wandb: WandbTracking | None = None
-    tensorboard: Annotated[bool, LATER] = False
-    """Write TensorBoard event files into the run folder."""
-
-    @property
-    def wanted(self) -> tuple[str, ...]:
-        """The trackers that are asked for, by name."""
-        return tuple(name for name in type(self).model_fields if getattr(self, name))
 
 
 def _known_platform(value: Any) -> Any:
@@ -79,7 +55,7 @@ class InfraBase(Section):
     """The longest one attempt may take."""
     retries: Annotated[Count, Field(le=10)] = 0
     """How often the platform starts a failed attempt again."""
-    tracking: Tracking = Field(default_factory=Tracking.model_construct)
+    tracking: Annotated[Tracking, Trackers()] = Field(default_factory=untracked)
     reason: Lines = ()
     """Why this machine."""
 

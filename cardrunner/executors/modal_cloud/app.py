@@ -57,7 +57,7 @@ def requirements(infra: ModalInfra) -> tuple[str, ...]:
     Raises:
         EnvironmentFailed: this package is not installed here, so that nobody knows what it needs.
     """
-    without = _NOT_THERE if infra.tracking.wandb else _NOT_THERE | {"wandb"}
+    without = _NOT_THERE if infra.tracking.settings_of("wandb") else _NOT_THERE | {"wandb"}
     own = {each.name: each for each in declared() if each.extra not in without and each.name != _DISTRIBUTION}
     return (*(own[name].pinned for name in sorted(own)), *infra.packages)
 

@@ -192,7 +192,7 @@ def secret_facts(infra: ModalInfra) -> Iterator[Fact]:
         with advised(f"find the secret {name} (infra.secrets)"):
             modal.Secret.from_name(name).hydrate()
         yield Fact(name=f"secret {name}", expected="there", actual="there", ok=True)
-    if infra.tracking.wandb is not None and infra.secrets:
+    if infra.tracking.settings_of("wandb") and infra.secrets:
         yield _with_key(infra)
 
 

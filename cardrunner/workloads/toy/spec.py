@@ -64,6 +64,7 @@ class ToySpec:
     trivial_baselines: tuple[TrivialBaseline, ...] = (
         TrivialBaseline(name=MAJORITY, meaning="always the commonest class of the training examples"),
     )
+    worded: Mapping[str, Sequence[str]] = {"data": ("examples", "features", "seed"), "model": ("hidden_dim", "dropout")}
 
     def starter(self) -> str:
         """The card that a new one begins with."""

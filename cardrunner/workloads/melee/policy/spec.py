@@ -24,6 +24,10 @@ class PolicySpec:
     training_section: type[TrainingSection] = TrainingSection
     metrics: tuple[MetricSpec, ...] = METRICS
     trivial_baselines: tuple[TrivialBaseline, ...] = TRIVIAL_BASELINES
+    worded: Mapping[str, Sequence[str]] = {
+        "data": ("games", "frames", "encoding", "synthetic", "predict_player"),
+        "model": ("context_len", "hidden_dim", "trunk_dim", "dropout", "outputs"),
+    }
 
     def starter(self) -> str:
         """The card that a new one begins with."""

@@ -35,6 +35,11 @@ class WorldModelSpec:
     training_section: type[TrainingSection] = WorldModelTraining
     metrics: tuple[MetricSpec, ...] = METRICS
     trivial_baselines: tuple[TrivialBaseline, ...] = TRIVIAL_BASELINES
+    worded: Mapping[str, Sequence[str]] = {
+        "data": ("games", "frames", "encoding", "synthetic"),
+        "model": ("context_len", "dropout", *(name for sizes in SIZES_OF.values() for name in sizes)),
+        "training": ("scheduled_sampling",),
+    }
 
     def starter(self) -> str:
         """The card that a new one begins with."""

@@ -1,4 +1,4 @@
-"""The resolved configuration: every value of a card, and which of them are defaults."""
+"""Every value of a card or a section, with its path, and how people write it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from cardrunner.plan.records import Setting
 from cardrunner.units import Every, format_every
 
 _WORDS = {None: "not set", True: "true", False: "false"}
@@ -37,11 +36,6 @@ def leaves(value: object, path: str = "", *, stated: bool = True) -> Iterator[Le
     for step, item, written in inner:
         joined = f"{path}{step}" if step.startswith("[") or not path else f"{path}.{step}"
         yield from leaves(item, joined, stated=stated and written)
-
-
-def settings(card: BaseModel) -> Iterator[Setting]:
-    """Every value of a card, stated or not."""
-    yield from (Setting(path=leaf.path, text=worded(leaf.value), stated=leaf.stated) for leaf in leaves(card))
 
 
 def worded(value: object) -> str:
