@@ -18,5 +18,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Render the page and print where it is."""
-    print(render_report(run_of(options), resolve=registry.workload_spec))
+    print(render_report(run_of(options), resolve=registry.workload_spec, stages=registry.stages_of))
     return 0

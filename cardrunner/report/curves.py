@@ -14,6 +14,7 @@ from cardrunner.report.recorded import Recorded
 from cardrunner.report.scores import comparisons
 from cardrunner.report.table import Table, joined, measured, rate, sentence, stated, table
 from cardrunner.runs.history import HistoryRow
+from cardrunner.runs.records import TrainRecord
 from cardrunner.units import format_duration
 
 MOST_PANELS = 8
@@ -82,7 +83,7 @@ def curve_facts(run: Recorded) -> CurveFacts:
         folder=run.folder.results_folder.name,
         plots_possible=importlib.util.find_spec("matplotlib") is not None,
         epochs=_epochs(run) if run.validation_rows else None,
-        missing=sentence(run.absent("train")),
+        missing=sentence(run.lacks(TrainRecord)),
     )
 
 

@@ -15,14 +15,14 @@ from cardrunner.card.load import SpecResolver
 from cardrunner.redaction import hide
 from cardrunner.report.curves import figures
 from cardrunner.report.exhibits import sheets
-from cardrunner.report.recorded import Recorded, read_run
+from cardrunner.report.recorded import Recorded, StageFinder, read_run
 from cardrunner.report.sections import SECTIONS
 from cardrunner.report.table import Code, Strong
 from cardrunner.runs.files import write_durably, write_text
 from cardrunner.runs.folder import RunFolder
 
 
-def render_report(folder: RunFolder, *, resolve: SpecResolver) -> Path:
+def render_report(folder: RunFolder, *, resolve: SpecResolver, stages: StageFinder) -> Path:
     """Write ``results.md`` and its plots from what the run folder recorded; the same folder gives the same bytes.
 
     Works for any run, also one that broke off: what was never recorded is said to be missing. Without matplotlib the
@@ -31,6 +31,7 @@ def render_report(folder: RunFolder, *, resolve: SpecResolver) -> Path:
     Args:
         folder: the run.
         resolve: finds the torch-free half of the card's workload.
+        stages: finds the stages of the run; see `cardrunner.report.recorded.StageFinder`.
 
     Returns:
         the path of the page.
@@ -40,7 +41,7 @@ def render_report(folder: RunFolder, *, resolve: SpecResolver) -> Path:
         IntegrityError: it has no card or no launch record any more.
         EnvironmentFailed: the files cannot be written.
     """
-    run = read_run(folder, resolve)
+    run = read_run(folder, resolve, stages)
     if importlib.util.find_spec("matplotlib") is not None:
         _draw(run)
     write_text(folder.results, hide(render_page(run)))
