@@ -43,8 +43,8 @@ class TrainStage(BaseStage):
 
 
 def _is_there(folder: RunFolder, entry: ManifestEntry) -> bool:
-    path = folder.root / entry.file
-    return path.is_file() and path.stat().st_size == entry.bytes
+    paths = [folder.root / file for file in {entry.file, entry.source}]
+    return all(path.is_file() and path.stat().st_size == entry.bytes for path in paths)
 
 
 STAGE = TrainStage()
