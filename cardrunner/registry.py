@@ -16,10 +16,10 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from cardrunner.errors import MissingExtra, PluginFailed, UsageError
-from cardrunner.plugins import Blamed, Plugin, blamed, find_plugin
 
 if TYPE_CHECKING:
     from cardrunner.contracts import Executor, Side, Stage, Tracker, Workload, WorkloadSpec
+    from cardrunner.plugins import Plugin
 
 T = TypeVar("T")
 ENTRY_POINT_GROUP = "cardrunner.workloads"
@@ -183,7 +183,7 @@ def stage(name: str) -> Stage:
     for entry in STAGES:
         if entry.name == name:
             return cast("Stage", _resolve(entry.target, purpose=f"run the stage {name}"))
-    found = find_plugin("stage", name)
+    found = _stage_plugin(name)
     if found is None:
         raise PluginFailed(f"no installed package adds the stage {name}; install the one that does, also where it runs")
     return _stage_of(found)
@@ -191,24 +191,35 @@ def stage(name: str) -> Stage:
 
 def stage_package(name: str) -> str | None:
     """The package that adds a stage, and its version; None for a built-in one."""
-    found = None if any(entry.name == name for entry in STAGES) else find_plugin("stage", name)
+    found = None if _is_built_in(name) else _stage_plugin(name)
     return f"{found.package} {found.version}" if found else None
 
 
 def is_long_stage(name: str) -> bool:
     """Whether this is a stage that a request to end the run ends at once; the results card, which is none, is not."""
-    known = any(entry.name == name for entry in STAGES) or find_plugin("stage", name) is not None
-    return known and stage(name).long
+    return (_is_built_in(name) or _stage_plugin(name) is not None) and stage(name).long
 
 
 def _extra_stage(name: str) -> Stage:
-    if any(entry.name == name for entry in STAGES):
+    if _is_built_in(name):
         raise PluginFailed(f"extra_stages: the stage {name} is built in; leave it out, or rename the one you mean")
     return stage(name)
 
 
+def _is_built_in(name: str) -> bool:
+    return any(entry.name == name for entry in STAGES)
+
+
+def _stage_plugin(name: str) -> Plugin | None:
+    from cardrunner.plugins import find_plugin  # most runs have built-in stages alone
+
+    return find_plugin("stage", name)
+
+
 @cache
 def _stage_of(found: Plugin) -> Stage:
+    from cardrunner.plugins import Blamed, blamed
+
     made = found.load()
     with blamed(found, "cannot be made"):
         own = made() if isinstance(made, type) else made

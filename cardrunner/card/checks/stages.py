@@ -6,13 +6,16 @@ from collections.abc import Iterator
 
 from cardrunner.card.guessing import guess
 from cardrunner.card.schema.card import Card
-from cardrunner.plugins import find_plugin, group_of, plugins
 from cardrunner.specs import Remark, WorkloadSpec
 
 
 def installed_stages(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
     """Every name is that of an installed stage; entry points are looked up only for a card that lists some."""
     del spec
+    if not card.extra_stages:
+        return
+    from cardrunner.plugins import find_plugin  # most cards list none
+
     for index, name in enumerate(card.extra_stages):
         if name in card.extra_stages[:index]:
             yield Remark(loc=("extra_stages", index), message=f"{name} is listed twice")
@@ -21,6 +24,8 @@ def installed_stages(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
 
 
 def _unknown(name: str) -> str:
+    from cardrunner.plugins import group_of, plugins
+
     known = [plugin.name for plugin in plugins("stage")]
     near = guess(name, known)
     if near is not None:

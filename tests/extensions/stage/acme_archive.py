@@ -1,8 +1,13 @@
 """Two stages: one packs what came of a run, one looks at the run folder before anything is trained."""
 
-import tarfile
+from __future__ import annotations
 
+import tarfile
+from collections.abc import Sequence
+
+from cardrunner.card.schema.card import Card
 from cardrunner.contracts import Made
+from cardrunner.runs.context import RunContext
 from cardrunner.stages.base import BaseStage
 
 
@@ -12,10 +17,10 @@ class Archive(BaseStage):
     name = "archive"
     side = "launcher"
 
-    def checkpoints(self, card):
+    def checkpoints(self, card: Card) -> Sequence[str]:
         return ("best.pt",)
 
-    def run(self, ctx):
+    def run(self, ctx: RunContext) -> Made:
         root, path = ctx.folder.root, ctx.folder.root / "archive.tar"
         packed = [ctx.folder.best, *sorted((root / "stages").glob("*.json"))]
         with tarfile.open(path, "w") as tar:
@@ -31,6 +36,6 @@ class Audit(BaseStage):
     side = "worker"
     after = "load"
 
-    def run(self, ctx):
+    def run(self, ctx: RunContext) -> None:
         assert ctx.folder.record("load").exists()
         assert not ctx.folder.record("train").exists()
