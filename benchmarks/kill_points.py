@@ -24,7 +24,7 @@ from typing import Any
 
 from cardrunner import registry
 from cardrunner.launching.worker import run_worker
-from cardrunner.registry import WORKER_STAGES
+from cardrunner.registry import stage_names
 from cardrunner.runs.environment import code_sha256, collect_environment
 from cardrunner.runs.ledger import Ledger
 from cardrunner.tracking.progress import NullProgress, showing
@@ -108,7 +108,7 @@ def _live(run: ToyRun, strike: Strike, told: int) -> None:
 def warm() -> None:
     """Import and look up here what every attempt would otherwise import and look up for itself."""
     importlib.import_module("torch._dynamo")  # which the first optimizer imports
-    for name in WORKER_STAGES:
+    for name in stage_names("worker"):
         registry.stage(name)
     registry.workload("toy")
     collect_environment(Path.cwd())

@@ -8,9 +8,9 @@ itself without torch stands in `cardrunner.specs` and can be had from here too. 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:  # types only: the rooms below import this one, never the othe
     from cardrunner.runs.context import RunContext
     from cardrunner.runs.folder import RunFolder
     from cardrunner.runs.history import HistoryRow
+    from cardrunner.runs.records import Record
     from cardrunner.training.device_copy import Bus
 
 # ---------------------------------------------------------------- what a workload computes, with torch
@@ -299,13 +300,53 @@ class ShowsRuns(Protocol):
     def board(self) -> AbstractContextManager[Board]: ...
 
 
+Side = Literal["worker", "launcher"]
+"""Where a stage runs: on the machine with the data, or on the one with the people."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """What a stage made, for its record."""
+
+    files: tuple[Path, ...] = ()
+    """In the run folder."""
+    summary: Mapping[str, Any] = field(default_factory=dict)
+    """JSON figures, shown in the results card as they are."""
+
+
 class Stage(Protocol):
-    """A step of the pipeline. Stages speak to each other only through the run folder."""
+    """A step of the pipeline. Stages speak to each other only through the run folder.
 
-    name: str
-    side: Literal["worker", "launcher"]  # on the machine with the data, or with the people
+    `cardrunner.stages.base.BaseStage` has defaults for all but `name`, `side` and `run`.
+    """
 
-    def run(self, ctx: RunContext) -> None: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def side(self) -> Side: ...
+    @property
+    def after(self) -> str | None: ...  # the built-in stage of its side that it follows; None: the last one
+    @property
+    def long(self) -> bool: ...  # whether a request to end the run ends it at once, rather than after it
+    @property
+    def record(self) -> type[Record]: ...  # what it leaves in ``stages/NAME.json``
+    # None where it writes its record itself
+    def run(self, ctx: RunContext) -> Made | None: ...
+    # whether what it has to leave is there and whole; `finish` repeats a stage of the launcher's side that is not done
+    def done(self, folder: RunFolder, card: Card) -> bool: ...
+    # what the ledger and the results card say where the card leaves it out: "the card asks for no demo"
+    def absence(self, card: Card) -> str | None: ...
+    # what the results card shows of its record: label -> JSON figure
+    def outcome(self, record: Record) -> Mapping[str, Any]: ...
+    # The rest is asked only of stages of the launcher's side.
+    # the checkpoints that it reads, by their names in the manifest
+    def checkpoints(self, card: Card) -> Sequence[str]: ...
+    # whether it opens the run's data, and so runs where the data is
+    def needs_data(self, card: Card) -> bool: ...
+    # the files of the workspace that it may read, by their paths there
+    def reads(self, card: Card) -> Iterable[str]: ...
+    # what is left for this side once it has run where the data is
+    def bring_home(self, ctx: RunContext) -> None: ...
 
 
 @runtime_checkable

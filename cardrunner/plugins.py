@@ -11,10 +11,12 @@ are looked up only then, or when everything is listed: scanning what is installe
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
+import inspect
 import traceback
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -125,6 +127,25 @@ def find_plugin(kind: str, name: str) -> Plugin | None:
         packages = listed(f"{plugin.package} {plugin.version}" for plugin in found)
         raise PluginFailed(f"the {kind} {name} comes from {packages}; uninstall all but one")
     return found[0] if found else None
+
+
+class Blamed:
+    """An object of a plug-in: whatever a method of it raises is told as the plug-in's own failure."""
+
+    def __init__(self, plugin: Plugin, own: object) -> None:
+        self._plugin, self._own = plugin, own
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._own, name)
+        return self._told(found) if inspect.ismethod(found) else found
+
+    def _told(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(method)
+        def call(*arguments: Any, **named: Any) -> Any:
+            with blamed(self._plugin, "failed"):
+                return method(*arguments, **named)
+
+        return call
 
 
 @contextmanager

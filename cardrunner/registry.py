@@ -10,16 +10,18 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from cardrunner.card.trackers import FoundTracker, find_tracker, tracker_names
-from cardrunner.errors import MissingExtra, UsageError
+from cardrunner.errors import MissingExtra, PluginFailed, UsageError
 from cardrunner.text import did_you_mean, listed
 
 if TYPE_CHECKING:
-    from cardrunner.contracts import Executor, Stage, Tracker, Workload, WorkloadSpec
+    from cardrunner.contracts import Executor, Side, Stage, Tracker, Workload, WorkloadSpec
+    from cardrunner.plugins import Plugin
 
 T = TypeVar("T")
 ENTRY_POINT_GROUP = "cardrunner.workloads"
@@ -36,6 +38,14 @@ class WorkloadEntry(NamedTuple):
     workload: str
     needs: tuple[str, ...] = ("torch", "numpy")
     """Packages that its torch half imports."""
+
+
+class StageEntry(NamedTuple):
+    """A built-in stage: where it runs, and where it lives."""
+
+    name: str
+    side: Side
+    target: str
 
 
 class ToolEntry(NamedTuple):
@@ -57,11 +67,14 @@ WORKLOADS: dict[str, WorkloadEntry] = {
 }
 DEFAULT_WORKLOAD = "melee-policy"
 """What `cardrunner new` begins with."""
-WORKER_STAGES = ("load", "train", "checkpoint")
-"""In their order, on the machine with the data."""
-LAUNCHER_STAGES = ("download", "demo")
-"""In their order, on the machine with the people."""
-STAGES: dict[str, str] = {name: f"cardrunner.stages.{name}:STAGE" for name in (*WORKER_STAGES, *LAUNCHER_STAGES)}
+STAGES: tuple[StageEntry, ...] = (
+    StageEntry("load", "worker", "cardrunner.stages.load:STAGE"),
+    StageEntry("train", "worker", "cardrunner.stages.train:STAGE"),
+    StageEntry("checkpoint", "worker", "cardrunner.stages.checkpoint:STAGE"),
+    StageEntry("download", "launcher", "cardrunner.stages.download:STAGE"),
+    StageEntry("demo", "launcher", "cardrunner.stages.demo:STAGE"),
+)
+"""In their order. A card may list stages of other packages besides; see `stages`."""
 EXECUTORS: dict[str, str] = {
     "inline": "cardrunner.executors.inline:InlineExecutor",
     "local": "cardrunner.executors.local:LocalExecutor",
@@ -79,6 +92,17 @@ TOOLS: dict[str, ToolEntry] = {
     ),
     "encode": ToolEntry(
         "cardrunner.workloads.melee.encoding.encode:encode", ("peppi_py", "torch", "numpy"), "encode replays"
+    ),
+}
+
+
+_STAGE_PARTS = {
+    "name": "that of its entry point",
+    "side": "worker or launcher",
+    "run": "what it does",
+    **dict.fromkeys(
+        ("after", "long", "record", "done", "absence", "outcome", "checkpoints", "needs_data", "reads", "bring_home"),
+        "cardrunner.stages.base.BaseStage has it",
     ),
 }
 
@@ -117,9 +141,97 @@ def check_installed(name: str) -> None:
     _need(_workload_entry(name).needs, purpose=f"run the workload {name}")
 
 
+def stages(side: Side, extra: Sequence[str] = ()) -> tuple[Stage, ...]:
+    """The stages of a side in their order.
+
+    Args:
+        side: of the worker or of the launcher.
+        extra: the stages of other packages that the card lists; each comes after the one that it names, in the order
+            of the card.
+
+    Raises:
+        PluginFailed: one of those is not installed, cannot be loaded, or says where it belongs in no way that fits.
+    """
+    order = {entry.name: [stage(entry.name)] for entry in STAGES if entry.side == side}
+    for found in filter(lambda found: found.side == side, map(_extra_stage, extra)):
+        anchor = next(reversed(order)) if found.after is None else found.after
+        if anchor not in order:
+            raise PluginFailed(
+                f"the stage {found.name} of {stage_package(found.name)} comes after {anchor!r}, which is no stage of "
+                f"its side; there are {', '.join(order)}"
+            )
+        order[anchor].append(found)
+    return tuple(found for group in order.values() for found in group)
+
+
+def stage_names(side: Side, extra: Sequence[str] = ()) -> tuple[str, ...]:
+    """The names of those of `stages`."""
+    if not extra:
+        return tuple(entry.name for entry in STAGES if entry.side == side)
+    return tuple(found.name for found in stages(side, extra))
+
+
+def stages_of(extra: Sequence[str]) -> tuple[Stage, ...]:
+    """Every stage of a run, those of the worker first; see `stages`."""
+    return (*stages("worker", extra), *stages("launcher", extra))
+
+
 def stage(name: str) -> Stage:
-    """A stage of the pipeline."""
-    return cast("Stage", _resolve(STAGES[name], purpose=f"run the stage {name}"))
+    """A stage of the pipeline, built in or of another package.
+
+    Raises:
+        PluginFailed: no installed package adds it, or what it adds is no stage.
+    """
+    for entry in STAGES:
+        if entry.name == name:
+            return cast("Stage", _resolve(entry.target, purpose=f"run the stage {name}"))
+    found = _stage_plugin(name)
+    if found is None:
+        raise PluginFailed(f"no installed package adds the stage {name}; install the one that does, also where it runs")
+    return _stage_of(found)
+
+
+def stage_package(name: str) -> str | None:
+    """The package that adds a stage, and its version; None for a built-in one."""
+    found = None if _is_built_in(name) else _stage_plugin(name)
+    return f"{found.package} {found.version}" if found else None
+
+
+def is_long_stage(name: str) -> bool:
+    """Whether this is a stage that a request to end the run ends at once; the results card, which is none, is not."""
+    return (_is_built_in(name) or _stage_plugin(name) is not None) and stage(name).long
+
+
+def _extra_stage(name: str) -> Stage:
+    if _is_built_in(name):
+        raise PluginFailed(f"extra_stages: the stage {name} is built in; leave it out, or rename the one you mean")
+    return stage(name)
+
+
+def _is_built_in(name: str) -> bool:
+    return any(entry.name == name for entry in STAGES)
+
+
+def _stage_plugin(name: str) -> Plugin | None:
+    from cardrunner.plugins import find_plugin  # most runs have built-in stages alone
+
+    return find_plugin("stage", name)
+
+
+@cache
+def _stage_of(found: Plugin) -> Stage:
+    from cardrunner.plugins import Blamed, blamed
+
+    made = found.load()
+    with blamed(found, "cannot be made"):
+        own = made() if isinstance(made, type) else made
+    found.check(own, _STAGE_PARTS)
+    if own.name != found.name or own.side not in ("worker", "launcher"):
+        raise PluginFailed(
+            f"{found}: {found.target} has the name {own.name!r} and the side {own.side!r}; the name has to be that of "
+            'the entry point, and the side "worker" or "launcher"'
+        )
+    return cast("Stage", Blamed(found, own))
 
 
 def executor(name: str) -> Executor:

@@ -24,11 +24,15 @@ def test_metric_names_and_aliases_of_a_workload_are_its_own(name: str) -> None:
     assert len(names) == len(set(names))
 
 
-@pytest.mark.parametrize("name", sorted(registry.STAGES))
-def test_a_stage_is_what_its_row_says(name: str) -> None:
-    stage = registry.stage(name)
-    assert stage.name == name
-    assert stage.side in ("worker", "launcher")
+@pytest.mark.parametrize("row", registry.STAGES, ids=lambda row: row.name)
+def test_a_stage_is_what_its_row_says(row: registry.StageEntry) -> None:
+    stage = registry.stage(row.name)
+    assert (stage.name, stage.side) == (row.name, row.side)
+
+
+def test_the_built_in_stages_stand_in_their_order() -> None:
+    assert registry.stage_names("worker") == ("load", "train", "checkpoint")
+    assert registry.stage_names("launcher") == ("download", "demo")
 
 
 @pytest.mark.parametrize("name", sorted(registry.EXECUTORS))

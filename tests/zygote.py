@@ -34,6 +34,7 @@ PRELOADED = (
     "cardrunner.executors.local", "cardrunner.launching.worker", "cardrunner.launching.supervisor",
     "cardrunner.launching.tracker_process", "cardrunner.launching.rank", "cardrunner.report.plots",
     "cardrunner.stages.load", "cardrunner.stages.checkpoint", "cardrunner.stages.download", "cardrunner.stages.demo",
+    "cardrunner.stages.processes", "cardrunner.stages.revalidation",
     "cardrunner.workloads.toy.workload",
 )  # fmt: skip
 FAR = ("modal._container_entrypoint", "cardrunner.executors.modal_cloud.executor")

@@ -173,7 +173,7 @@ def _examine(data: bytes, file: str, sources: Path | Sequence[bytes], resolve: S
         faults += (fault for fault in explain(error, document, model) if fault.path not in told)
         part, faulty = _clean_part(value, model, error)
     if spec:
-        remarks += check_card(part, spec, without=faulty)
+        remarks += check_card(part, spec, without=faulty, here=isinstance(sources, Path))
         if card is not None and not any(remark.severity == "error" for remark in remarks):
             remarks += check_restarted(card, value, spec)
     faults += _as_faults(remarks, document)

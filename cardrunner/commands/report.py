@@ -19,7 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Render the page and print where it is."""
-    print(render_report(run_of(options), resolve=registry.workload_spec, warn=_warn))
+    page = render_report(run_of(options), resolve=registry.workload_spec, stages=registry.stages_of, warn=_warn)
+    print(page)
     return 0
 
 

@@ -8,20 +8,19 @@ from pathlib import Path
 
 from cardrunner import registry
 from cardrunner.card.schema.card import Card
-from cardrunner.contracts import Progress
-from cardrunner.errors import CardrunnerError, EnvironmentFailed, IntegrityError, NameTaken, UsageError
+from cardrunner.contracts import Progress, Stage
+from cardrunner.errors import CardrunnerError, EnvironmentFailed, NameTaken, UsageError
 from cardrunner.launching.pipeline import open_context, run_stage
-from cardrunner.launching.remote_runs import bring, played_there
+from cardrunner.launching.remote_runs import bring, ran_there
 from cardrunner.report import render_report
 from cardrunner.runs.context import RunContext
-from cardrunner.runs.files import explained, sha256_file
+from cardrunner.runs.files import explained
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.frozen import load_frozen
 from cardrunner.runs.interrupts import StopRequest
 from cardrunner.runs.ledger import Ledger
-from cardrunner.runs.records import DemoRecord, DownloadRecord, find_record
+from cardrunner.runs.records import DemoRecord, find_record
 from cardrunner.runs.status import Status, derive_status, last_exit_code
-from cardrunner.stages.demo import copy_out
 from cardrunner.stages.download import fetch
 from cardrunner.tracking.progress import shown
 
@@ -91,12 +90,23 @@ def recorded_ending(folder: RunFolder) -> Ending | None:
 def run_launcher_stages(folder: RunFolder, *, progress: Progress) -> None:
     """Run the stages of this side that have not left their results yet."""
     ctx = launcher_context(folder, progress=progress)
-    bring(folder, _needed(ctx.card), progress=progress)
-    for name in registry.LAUNCHER_STAGES:
-        if not _done(ctx, name):
-            with explained(folder.root, f"run the stage {name} of"):
-                if not (name == "demo" and _played_there(ctx)):
-                    run_stage(ctx, name)
+    stages = registry.stages("launcher", ctx.card.extra_stages)
+    _warn_of_lost_files(ctx)
+    bring(folder, [file for stage in stages for file in stage.checkpoints(ctx.card)], progress=progress)
+    for stage in stages:
+        if not _done(ctx, stage):
+            with explained(folder.root, f"run the stage {stage.name} of"):
+                if not _ran_there(ctx, stage):
+                    run_stage(ctx, stage.name)
+
+
+def _warn_of_lost_files(ctx: RunContext) -> None:
+    """Say which stages of the worker have lost what they left; only the machine with the data could make it again."""
+    for stage in registry.stages("worker", ctx.card.extra_stages):
+        if not stage.done(ctx.folder, ctx.card):
+            message = f"what the {stage.name} stage left is not all there any more, or not as it was"
+            ctx.ledger.append("warning", message=message)
+            ctx.progress.note(f"warning: {message}")
 
 
 def run_launcher_stage(path: Path, name: str) -> None:
@@ -112,13 +122,12 @@ def run_launcher_stage(path: Path, name: str) -> None:
     run_stage(launcher_context(RunFolder(path), progress=shown()), name)
 
 
-def _played_there(ctx: RunContext) -> bool:
-    """Make the demo where the data is, if it is not here; then it is copied to where the card wants it."""
-    if not played_there(ctx.folder, ctx.card, ctx.workspace, progress=ctx.progress):
-        return False
-    record = find_record(ctx.folder.record("demo"), DemoRecord)
-    copy_out(ctx, [ctx.folder.root / file for file in (record.files if record else ())])
-    return True
+def _ran_there(ctx: RunContext, stage: Stage) -> bool:
+    """Run a stage where the data is, if it needs data that is not here."""
+    there = ran_there(ctx.folder, ctx.card, ctx.workspace, stage, progress=ctx.progress)
+    if there:
+        stage.bring_home(ctx)
+    return there
 
 
 def download(folder: RunFolder, *, checkpoint: str | None, progress: Progress) -> Path:
@@ -152,10 +161,11 @@ def demo(folder: RunFolder, *, progress: Progress) -> tuple[Path, ...]:
         IntegrityError: the best checkpoint is not what the manifest says.
     """
     ctx = launcher_context(folder, progress=progress)
-    bring(folder, [folder.best.name], progress=progress)
-    if not _played_there(ctx):
-        registry.stage("demo").run(ctx)
-    record = find_record(folder.record("demo"), DemoRecord)
+    stage = registry.stage("demo")
+    bring(folder, stage.checkpoints(ctx.card), progress=progress)
+    if not _ran_there(ctx, stage):
+        stage.run(ctx)
+    record = find_record(folder.record(stage.name), DemoRecord)
     if record is None:
         raise UsageError(f"the card of {folder.name} asks for no demo, or its workload has none")
     return tuple(folder.root / file for file in record.files)
@@ -165,12 +175,6 @@ def launcher_context(folder: RunFolder, *, progress: Progress) -> RunContext:
     """What a stage of this side is given."""
     attempt = Ledger(folder.ledger).attempts()
     return open_context(folder, stop=StopRequest(), progress=progress, attempt=attempt)
-
-
-def _needed(card: Card) -> list[str]:
-    """The checkpoints that the stages of this side read."""
-    wanted = [f"{card.after_training.download.checkpoint}.pt"] if card.after_training.download else []
-    return [*wanted, "best.pt"] if card.after_training.demo else wanted
 
 
 def frozen_card(folder: RunFolder) -> Card:
@@ -185,32 +189,13 @@ def frozen_card(folder: RunFolder) -> Card:
 def _report(folder: RunFolder, progress: Progress) -> CardrunnerError | None:
     progress.stage("report")
     try:
-        render_report(folder, resolve=registry.workload_spec, warn=progress.note)
+        render_report(folder, resolve=registry.workload_spec, stages=registry.stages_of, warn=progress.note)
     except CardrunnerError as error:
         return error
     return None
 
 
-def _done(ctx: RunContext, name: str) -> bool:
+def _done(ctx: RunContext, stage: Stage) -> bool:
     """True when the stage ended well and what it left is still there."""
-    ended = any(event["ok"] for event in ctx.ledger.events("stage_ended") if event.get("stage") == name)
-    return ended and (_downloaded(ctx) if name == "download" else _shown(ctx))
-
-
-def _downloaded(ctx: RunContext) -> bool:
-    try:
-        record = find_record(ctx.folder.record("download"), DownloadRecord)
-        if record is None:  # the card asks for none
-            return True
-        target = ctx.workspace.inside(record.to, field="after_training.download.to")
-        return target.is_file() and sha256_file(target) == record.sha256
-    except (IntegrityError, EnvironmentFailed):
-        return False
-
-
-def _shown(ctx: RunContext) -> bool:
-    try:
-        record = find_record(ctx.folder.record("demo"), DemoRecord)
-    except IntegrityError:
-        return False
-    return record is None or all((ctx.folder.root / file).is_file() for file in record.files)
+    ended = any(event["ok"] for event in ctx.ledger.events("stage_ended") if event.get("stage") == stage.name)
+    return ended and stage.done(ctx.folder, ctx.card)

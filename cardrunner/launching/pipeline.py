@@ -2,6 +2,8 @@
 
 worker      load → train → checkpoint      (on the machine with the data)
 launcher    download → demo → report       (on the machine with the people; see `cardrunner.launching.finish`)
+
+Stages of other packages that the card lists come in between; `cardrunner.registry.stages` has the order.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from cardrunner import registry
-from cardrunner.contracts import Progress, Workload
+from cardrunner.contracts import Made, Progress, Workload
 from cardrunner.errors import EnvironmentFailed, RestartWanted, RunStopped
 from cardrunner.runs.context import RunContext
 from cardrunner.runs.folder import RunFolder
@@ -21,6 +23,8 @@ from cardrunner.runs.history import History
 from cardrunner.runs.interrupts import StopRequest
 from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.outcome import outcome_of
+from cardrunner.runs.records import StageRecord, write_record
+from cardrunner.stages.base import record_of
 
 MOST_RESTARTS = 3
 """How often one rule of a card may restart a run."""
@@ -56,7 +60,7 @@ def open_context(
 
 def run_worker_stages(ctx: RunContext) -> None:
     """Load, train and verify; whatever a stage raises leaves from here."""
-    for name in registry.WORKER_STAGES:
+    for name in registry.stage_names("worker", ctx.card.extra_stages):
         ctx = _until_done(ctx, name)
         ctx.stop.raise_if_requested()
 
@@ -75,7 +79,11 @@ def run_stage(ctx: RunContext, name: str) -> None:
         )
 
     try:
-        registry.stage(name).run(ctx)
+        stage = registry.stage(name)
+        made = stage.run(ctx)
+        if stage.record is StageRecord:
+            record = record_of(ctx.folder, name, made or Made(), time.monotonic() - began)
+            write_record(ctx.folder.record(name), record)
     except BaseException as error:
         with contextlib.suppress(EnvironmentFailed):  # a full disk must not hide what went wrong
             ended(error)

@@ -21,8 +21,7 @@ from cardrunner.redaction import hiding_streams
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.interrupts import Reason, StopRequest
 from cardrunner.runs.records import Split
-from cardrunner.stages.processes import AGREED, record_beginning, record_ending
-from cardrunner.stages.train import train_as_one_of
+from cardrunner.stages.processes import AGREED, record_beginning, record_ending, train_as_one_of
 from cardrunner.tracking.progress import NullProgress
 from cardrunner.training.group import Followed
 

@@ -12,7 +12,7 @@ from cardrunner.card.load import load_card
 from cardrunner.card.schema.base import leaves_workspace
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.infra import ModalInfra
-from cardrunner.contracts import FarExecutor, Job, Progress
+from cardrunner.contracts import FarExecutor, Job, Progress, Stage
 from cardrunner.errors import CardError, CardrunnerError, EnvironmentFailed, UsageError
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.records import Elsewhere, find_record
@@ -52,25 +52,25 @@ def bring(folder: RunFolder, files: Iterable[str], *, progress: Progress) -> Non
             executor.fetch(folder, file, progress=progress)
 
 
-def played_there(folder: RunFolder, card: Card, workspace: Workspace, *, progress: Progress) -> bool:
-    """Make the demo of a run where its data is, when the data is not here.
+def ran_there(folder: RunFolder, card: Card, workspace: Workspace, stage: Stage, *, progress: Progress) -> bool:
+    """Run a stage where the data of the run is, when the stage needs it and it is not here.
 
     Returns:
         False when there is no need: the run lives here, or its data can be had here.
 
     Raises:
-        CardrunnerError: what the demo raised, or the platform cannot be reached.
+        CardrunnerError: what the stage raised, or the platform cannot be reached.
     """
-    record, demo = find_record(folder.elsewhere, Elsewhere), card.after_training.demo
+    record = find_record(folder.elsewhere, Elsewhere)
     executor = None if record is None else registry.executor(record.executor)
-    if not isinstance(executor, FarExecutor) or demo is None or _is_here(card, workspace):
+    if not isinstance(executor, FarExecutor) or not stage.needs_data(card) or _is_here(card, workspace):
         return False
-    said = [value for value in demo.model_dump().values() if isinstance(value, str)]
-    named = {part for value in said for part in value.split(":")}  # policy:PATH, and games.pt:3
     files = {
-        name: path for name in sorted(named) if not leaves_workspace(name) and (path := workspace.root / name).is_file()
+        name: path
+        for name in stage.reads(card)
+        if not leaves_workspace(name) and (path := workspace.root / name).is_file()
     }
-    executor.run_there(folder, card, "demo", files, progress=progress)
+    executor.run_there(folder, card, stage.name, files, progress=progress)
     return True
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from cardrunner import registry
 from cardrunner.errors import CardrunnerError, EnvironmentFailed
 from cardrunner.executors.local import start_worker
 from cardrunner.launching.losses import MemoryKills, append_end, record_loss
@@ -33,7 +34,6 @@ from cardrunner.tracking.progress import NullProgress
 if TYPE_CHECKING:
     from cardrunner.training.budget import Limits
 
-_LONG_STAGES = frozenset({"download", "demo"})
 _PATIENCE = 3
 """Requests until the worker is killed without asking."""
 
@@ -158,23 +158,24 @@ class Supervisor:
 
 
 class _Finishing(NullProgress):
-    """Tells what is left, and ends it when asked to: download and demo at once, the results card if asked again."""
+    """Tells what is left, and ends it when asked to: a long stage at once, the results card if asked again."""
 
     def __init__(self) -> None:
         super().__init__(sys.stderr)
-        self._now, self._asked = "", 0
+        self._in_long, self._asked = False, 0
 
     def stage(self, name: str) -> None:
         """Say which stage began, unless somebody asked to end meanwhile."""
-        if name in _LONG_STAGES and self._asked:
+        long = registry.is_long_stage(name)
+        if long and self._asked:
             raise signal_error(self._asked)
         super().stage(name)
-        self._now = name
+        self._in_long = long
 
     def end(self, number: int) -> None:
         """Somebody asked."""
         again, self._asked = bool(self._asked), number
-        if again or self._now in _LONG_STAGES:
+        if again or self._in_long:
             raise signal_error(number)
 
 

@@ -109,8 +109,9 @@ def rehearse(path: Path) -> list[str]:
     _record_start(folder, Ledger(folder.ledger), 1)
     ctx = open_context(folder, stop=StopRequest(), progress=shown(), attempt=1, digest=digest)
     registry.workload(ctx.card.workload)
-    run_stage(ctx, registry.WORKER_STAGES[0])
-    found = find_record(folder.record(registry.WORKER_STAGES[0]), LoadRecord)
+    first, *_ = registry.stage_names("worker", ctx.card.extra_stages)  # all are looked up, also those of other packages
+    run_stage(ctx, first)
+    found = find_record(folder.record(first), LoadRecord)
     return [f"{fact.name}: {fact.actual}" for fact in (found.facts if found else ())]
 
 

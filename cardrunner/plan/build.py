@@ -99,7 +99,7 @@ def _plan(loaded: LoadedCard, workspace: Workspace, gate: GateReport, *, executo
         executor=executor,
         resources=_resources(card),
         gate=_gate(gate),
-        stages=tuple(_stages(executor)),
+        stages=tuple(_stages(card, executor)),
         work=_work(loaded, examples),
         data=data,
         data_mode=data_mode(loaded),
@@ -135,10 +135,12 @@ def _gate(gate: GateReport) -> GateState:
     )
 
 
-def _stages(executor: str) -> Iterator[PlannedStage]:
-    yield from (PlannedStage(name=name, side="worker", executor=executor) for name in registry.WORKER_STAGES)
-    after = (*registry.LAUNCHER_STAGES, "report")
-    yield from (PlannedStage(name=name, side="launcher", executor="here") for name in after)
+def _stages(card: Card, executor: str) -> Iterator[PlannedStage]:
+    for name in registry.stage_names("worker", card.extra_stages):
+        yield PlannedStage(name=name, side="worker", executor=executor, package=registry.stage_package(name))
+    for name in registry.stage_names("launcher", card.extra_stages):
+        yield PlannedStage(name=name, side="launcher", executor="here", package=registry.stage_package(name))
+    yield PlannedStage(name="report", side="launcher", executor="here")
 
 
 def _resources(card: Card) -> Resources:

@@ -38,6 +38,8 @@ class PlannedStage(Record):
     side: Literal["worker", "launcher"]
     executor: str
     """What runs it; ``here`` on the launcher's side."""
+    package: str | None = None
+    """What adds it, with its version; None for a built-in stage."""
 
 
 class Resources(Record):

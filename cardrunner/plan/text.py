@@ -86,6 +86,8 @@ def _stages(plan: Plan) -> Iterator[str]:
     there = ", ".join(stage.name for stage in plan.stages if stage.side == "worker")
     here = ", ".join(stage.name for stage in plan.stages if stage.side == "launcher")
     yield from paragraph(f"where the data is ({plan.executor}): {there}; on this side: {here}")
+    for stage in filter(lambda stage: stage.package, plan.stages):
+        yield from paragraph(f"{stage.name} is a stage of {stage.package}")
 
 
 def _afterwards(after: Mapping[str, Any]) -> Iterator[str]:

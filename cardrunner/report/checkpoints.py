@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cardrunner.report.recorded import Recorded
 from cardrunner.report.table import Cell, Code, Strong, Table, measured, sentence
-from cardrunner.runs.records import CheckpointRecord, ManifestEntry
+from cardrunner.runs.records import CheckpointRecord, ManifestEntry, TrainRecord
 from cardrunner.units import format_bytes
 
 
@@ -43,8 +43,8 @@ def checkpoint_facts(run: Recorded) -> CheckpointFacts:
         file=Code(record.file) if record else None,
         agrees=agreement(run),
         again=_again(run, record) if record else None,
-        missing=sentence(run.absent("checkpoint")),
-        missing_files=sentence(run.absent("train")),
+        missing=sentence(run.lacks(CheckpointRecord)),
+        missing_files=sentence(run.lacks(TrainRecord)),
     )
 
 
@@ -52,7 +52,7 @@ def agreement(run: Recorded) -> str:
     """The re-evaluation as a sentence."""
     record = run.checkpoint
     if record is None:
-        return f"The best checkpoint was not evaluated again ({run.absent('checkpoint')})."
+        return f"The best checkpoint was not evaluated again ({run.lacks(CheckpointRecord)})."
     found = "gives the recorded numbers" if record.agrees else "does NOT give the recorded numbers"
     limit = f"largest difference {record.largest_difference:.3g}, allowed {record.tolerance:.3g}"
     return f"The best checkpoint, reloaded into a fresh model and validated again, {found} ({limit})."

@@ -14,6 +14,7 @@ from cardrunner.report.recorded import Recorded
 from cardrunner.report.scores import comparisons
 from cardrunner.report.table import Table, measured, rate, sentence, stated, table
 from cardrunner.runs.history import HistoryRow
+from cardrunner.runs.records import TrainRecord
 from cardrunner.text import listed
 from cardrunner.units import format_duration
 
@@ -83,7 +84,7 @@ def curve_facts(run: Recorded) -> CurveFacts:
         folder=run.folder.results_folder.name,
         plots_possible=importlib.util.find_spec("matplotlib") is not None,
         epochs=_epochs(run) if run.validation_rows else None,
-        missing=sentence(run.absent("train")),
+        missing=sentence(run.lacks(TrainRecord)),
     )
 
 

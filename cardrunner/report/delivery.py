@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cardrunner.contracts import Stage
 from cardrunner.report.recorded import Recorded
 from cardrunner.report.table import Cell, Code, Strong, Table, measured, sentence
+from cardrunner.runs.records import DemoRecord, DownloadRecord, Record, StageRecord
 from cardrunner.units import format_bytes, format_duration
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtraStage:
+    """What a stage of another package left; a table is None where it left no record, and the text says why."""
+
+    table: Table | None
+    missing: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,20 +32,45 @@ class DeliveryFacts:
     no_demo: str
     files: tuple[Code, ...]
     look_for: str | None
+    extra: tuple[ExtraStage, ...]
 
 
 def delivery_facts(run: Recorded) -> DeliveryFacts:
     """The rows of the section."""
-    wanted = run.card.after_training
-    demo = wanted.demo
+    demo = run.card.after_training.demo
     return DeliveryFacts(
         download=_download(run),
-        no_download=sentence(run.absent("download")) if wanted.download else "The card asks for no download.",
+        no_download=sentence(run.lacks(DownloadRecord)),
         demo=_demo(run),
-        no_demo=sentence(run.absent("demo")) if demo else "The card asks for no demo.",
+        no_demo=sentence(run.lacks(DemoRecord)),
         files=tuple(Code(name) for name in run.demo.files) if run.demo else (),
         look_for=demo.look_for if demo else None,
+        extra=tuple(_extra_stages(run)),
     )
+
+
+def _extra_stages(run: Recorded) -> Iterator[ExtraStage]:
+    """The stages of other packages, in the order in which they run."""
+    for stage in run.stages:
+        if stage.name in run.card.extra_stages:
+            record = run.records.get(stage.name)
+            table = None if record is None else _extra_stage(run, stage, record)
+            yield ExtraStage(table=table, missing=sentence(run.absent(stage)))
+    for name, why in run.unknown_stages.items():
+        yield ExtraStage(table=None, missing=sentence(f"the {name} stage is not known here: {why}"))
+
+
+def _extra_stage(run: Recorded, stage: Stage, record: Record) -> Table:
+    rows: list[tuple[Cell, Cell]] = [
+        (name.replace("_", " "), _figure(value)) for name, value in _flat(stage.outcome(record))
+    ]
+    if isinstance(record, StageRecord):
+        rows += [(Code(file.path), format_bytes(file.bytes)) for file in record.files]
+        rows.append(("time", format_duration(record.seconds)))
+    if not stage.done(run.folder, run.card):
+        again = f"`cardrunner finish {run.folder.name}` makes it again" if stage.side == "launcher" else "look into it"
+        rows.append(("state", Strong(f"✗ not what it left any more; {again}")))
+    return Table((f"Stage {stage.name}", ""), "ll", tuple(rows))
 
 
 def _download(run: Recorded) -> Table | None:
@@ -107,4 +142,4 @@ def data_match_facts(run: Recorded) -> DataMatchFacts:
 def _missing(run: Recorded) -> str:
     if run.card.after_training.demo is None:
         return "The card asks for no demo, so no models meet."
-    return sentence(run.absent("demo")) if run.demo is None else "The demo of this workload compares no data."
+    return sentence(run.lacks(DemoRecord)) if run.demo is None else "The demo of this workload compares no data."

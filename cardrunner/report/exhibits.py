@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from cardrunner.contracts import Chart, Exhibit, Reading
 from cardrunner.report.recorded import Recorded
 from cardrunner.report.table import Cell, Table, measured, sentence
+from cardrunner.runs.records import DemoRecord
 from cardrunner.units import format_percent
 
 
@@ -71,9 +72,7 @@ def _file(number: int) -> str:
 
 
 def _missing(run: Recorded) -> str:
-    if run.card.after_training.demo is None:
-        return "The card asks for no demo."
-    return "The demo made no comparison." if run.demo else sentence(run.absent("demo"))
+    return "The demo made no comparison." if run.demo else sentence(run.lacks(DemoRecord))
 
 
 def _drawable(charts: Iterable[Chart]) -> Iterable[Chart]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from cardrunner.report.recorded import Recorded
 from cardrunner.report.table import Cell, Strong, Table, count, sentence
-from cardrunner.runs.records import FactRow
+from cardrunner.runs.records import FactRow, LoadRecord, TrainRecord
 from cardrunner.units import format_duration
 
 
@@ -23,10 +23,10 @@ class ExpectedFacts:
 def expected_facts(run: Recorded) -> ExpectedFacts:
     """The rows of the section."""
     rows = facts_of(run)
-    absent = [stage for stage, record in (("load", run.load), ("train", run.train)) if record is None]
+    absent = [kind for kind in (LoadRecord, TrainRecord) if run.left(kind) is None]
     return ExpectedFacts(
         table=Table(("What", "Expected", "Actual", "Result", "Note"), "lllll", tuple(_row(row) for row in rows)),
-        missing=tuple(sentence(run.absent(stage)) for stage in absent),
+        missing=tuple(sentence(run.lacks(kind)) for kind in absent),
         mode=run.load.mode if run.load else None,
         seconds=format_duration(run.load.seconds) if run.load else None,
     )

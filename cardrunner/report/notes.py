@@ -14,6 +14,7 @@ from cardrunner.report.recorded import Recorded
 from cardrunner.report.surroundings import environments
 from cardrunner.report.targets import target_results
 from cardrunner.report.thresholds import unrecorded
+from cardrunner.runs.records import LoadRecord
 from cardrunner.text import listed, plural
 
 Mark = Literal["✓", "⚠", "✗"]
@@ -52,7 +53,7 @@ def _facts(run: Recorded) -> Iterator[Note]:
             f"{row.name}: expected {row.expected or 'otherwise'}, found {row.actual}{note}.",
         )
     if run.load is None:
-        yield Note("⚠", f"Nothing is known of the data ({run.absent('load')}).")
+        yield Note("⚠", f"Nothing is known of the data ({run.lacks(LoadRecord)}).")
     elif not failed:
         yield Note("✓", f"All {plural(len(facts_of(run)), 'fact')} of data and model are as the card has them.")
 

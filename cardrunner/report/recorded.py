@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,8 +18,8 @@ from cardrunner.card.reading.document import Fault
 from cardrunner.card.reading.extends import from_bytes, read_chain
 from cardrunner.card.reading.reader import read_document
 from cardrunner.card.schema.card import Card
-from cardrunner.contracts import MetricNames, MetricSpec
-from cardrunner.errors import CardError, IntegrityError, UsageError
+from cardrunner.contracts import MetricNames, MetricSpec, Stage
+from cardrunner.errors import CardError, CardrunnerError, IntegrityError, UsageError
 from cardrunner.kill_rules import Moment, Row, judge_all
 from cardrunner.runs.attempts import Attempt, read_attempts
 from cardrunner.runs.folder import RunFolder
@@ -44,6 +44,9 @@ from cardrunner.runs.rule_rows import RuleRows, baselines_of
 from cardrunner.runs.status import Status, derive_status
 
 R = TypeVar("R", bound=Record)
+StageFinder = Callable[[Sequence[str]], tuple[Stage, ...]]
+"""The stages of other packages that a card lists to all stages of the run; raises CardrunnerError for one that cannot
+be loaded."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,16 +64,46 @@ class Recorded:
     """What the checks of the checklist said at the launch."""
     events: tuple[Event, ...]
     rows: tuple[HistoryRow, ...]
-    load: LoadRecord | None
-    train: TrainRecord | None
-    checkpoint: CheckpointRecord | None
-    download: DownloadRecord | None
-    demo: DemoRecord | None
+    stages: tuple[Stage, ...]
+    """All that the run goes through, in their order."""
+    unknown_stages: Mapping[str, str]
+    """Stages of other packages that the card lists and this machine cannot load, with why."""
+    records: Mapping[str, Record]
+    """What the stages left, by their names."""
     manifest: Manifest | None
     unreadable: tuple[str, ...]
     """Records that are there and cannot be read, with why."""
     missing_sections: tuple[str, ...] = ()
     """Why sections that other packages add could not be made."""
+
+    @property
+    def load(self) -> LoadRecord | None:
+        """What the load stage left."""
+        return self.left(LoadRecord)
+
+    @property
+    def train(self) -> TrainRecord | None:
+        """What the train stage left."""
+        return self.left(TrainRecord)
+
+    @property
+    def checkpoint(self) -> CheckpointRecord | None:
+        """What the checkpoint stage left."""
+        return self.left(CheckpointRecord)
+
+    @property
+    def download(self) -> DownloadRecord | None:
+        """What the download left."""
+        return self.left(DownloadRecord)
+
+    @property
+    def demo(self) -> DemoRecord | None:
+        """What the demo left."""
+        return self.left(DemoRecord)
+
+    def left(self, kind: type[R]) -> R | None:
+        """The record of a kind that one stage leaves."""
+        return next((record for record in self.records.values() if isinstance(record, kind)), None)
 
     @property
     def card(self) -> Card:
@@ -140,8 +173,15 @@ class Recorded:
             for name, scores in recorded.items()
         }
 
-    def absent(self, stage: str) -> str:
+    def lacks(self, kind: type[Record]) -> str:
+        """Why the stage that leaves this kind of record left none."""
+        return self.absent(next(stage for stage in self.stages if stage.record is kind))
+
+    def absent(self, of: Stage) -> str:
         """Why a stage left no record."""
+        if (left_out := of.absence(self.card)) is not None:
+            return left_out
+        stage = of.name
         if any(text.startswith(f"stages/{stage}.json") for text in self.unreadable):
             return f"not readable: stages/{stage}.json is damaged"
         if self.status.live:
@@ -170,14 +210,20 @@ class Recorded:
         return BestRecord(metric=name, mode=select.mode, value=value, epoch=row.epoch, step=row.step)
 
 
-def read_run(folder: RunFolder, resolve: SpecResolver) -> Recorded:
+def read_run(folder: RunFolder, resolve: SpecResolver, stages: StageFinder) -> Recorded:
     """Read a run folder; a record that is damaged is named and treated as missing, so that the rest is still shown.
+
+    Args:
+        folder: the run.
+        resolve: finds the torch-free half of the card's workload.
+        stages: finds the stages of a run by those of other packages that its card lists.
 
     Raises:
         UsageError: there is no such run.
         IntegrityError: the frozen card is missing or is not a card any more.
     """
     loaded = _card(folder, resolve)
+    known, unknown = _stages(loaded.card, stages)
     reader = _Reader(folder)
     return Recorded(
         folder=folder,
@@ -189,14 +235,23 @@ def read_run(folder: RunFolder, resolve: SpecResolver) -> Recorded:
         checks=reader.record(folder.checks, ChecksRecord),
         events=tuple(Ledger(folder.ledger).events()),
         rows=tuple(History(folder.history).rows()),
-        load=reader.record(folder.record("load"), LoadRecord),
-        train=reader.record(folder.record("train"), TrainRecord),
-        checkpoint=reader.record(folder.record("checkpoint"), CheckpointRecord),
-        download=reader.record(folder.record("download"), DownloadRecord),
-        demo=reader.record(folder.record("demo"), DemoRecord),
+        stages=known,
+        unknown_stages=unknown,
+        records=reader.records(known),
         manifest=reader.record(folder.manifest, Manifest),
         unreadable=tuple(reader.unreadable),
     )
+
+
+def _stages(card: Card, find: StageFinder) -> tuple[tuple[Stage, ...], dict[str, str]]:
+    """The stages of a run, and why those that cannot be loaded here are not among them."""
+    unknown: dict[str, str] = {}
+    for name in card.extra_stages:
+        try:
+            find((name,))
+        except CardrunnerError as error:
+            unknown[name] = str(error)
+    return find([name for name in card.extra_stages if name not in unknown]), unknown
 
 
 def _card(folder: RunFolder, resolve: SpecResolver) -> LoadedCard:
@@ -246,6 +301,10 @@ class _Reader:
         except IntegrityError as error:
             self._note(path, str(error))
             return None
+
+    def records(self, stages: Iterable[Stage]) -> dict[str, Record]:
+        found = {stage.name: self.record(self.folder.record(stage.name), stage.record) for stage in stages}
+        return {name: record for name, record in found.items() if record is not None}
 
     def approvals(self) -> tuple[Mapping[str, Any], ...]:
         path = self.folder.approvals

@@ -18,14 +18,16 @@ from cardrunner.redaction import hide
 from cardrunner.report.added import AddedSection, added_sections
 from cardrunner.report.curves import figures
 from cardrunner.report.exhibits import sheets
-from cardrunner.report.recorded import Recorded, read_run
+from cardrunner.report.recorded import Recorded, StageFinder, read_run
 from cardrunner.report.sections import SECTIONS
 from cardrunner.report.table import Code, Strong
 from cardrunner.runs.files import write_bytes, write_text
 from cardrunner.runs.folder import RunFolder
 
 
-def render_report(folder: RunFolder, *, resolve: SpecResolver, warn: Callable[[str], None] = lambda _: None) -> Path:
+def render_report(
+    folder: RunFolder, *, resolve: SpecResolver, stages: StageFinder, warn: Callable[[str], None] = lambda _: None
+) -> Path:
     """Write ``results.md`` and its plots from what the run folder recorded; the same folder gives the same bytes.
 
     Works for any run, also one that broke off: what was never recorded is said to be missing. Without matplotlib the
@@ -34,6 +36,7 @@ def render_report(folder: RunFolder, *, resolve: SpecResolver, warn: Callable[[s
     Args:
         folder: the run.
         resolve: finds the torch-free half of the card's workload.
+        stages: finds the stages of the run; see `cardrunner.report.recorded.StageFinder`.
         warn: is told of each section of another package that could not be made.
 
     Returns:
@@ -44,7 +47,7 @@ def render_report(folder: RunFolder, *, resolve: SpecResolver, warn: Callable[[s
         IntegrityError: it has no card or no launch record any more.
         EnvironmentFailed: the files cannot be written.
     """
-    run = read_run(folder, resolve)
+    run = read_run(folder, resolve, stages)
     if importlib.util.find_spec("matplotlib") is not None:
         _draw(run)
     added = _added(run)

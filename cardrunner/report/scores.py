@@ -9,6 +9,7 @@ from cardrunner.contracts import MetricSpec
 from cardrunner.report.recorded import Recorded
 from cardrunner.report.table import Cell, Code, Strong, Table, count, measured, sentence
 from cardrunner.runs.history import HistoryRow
+from cardrunner.runs.records import TrainRecord
 from cardrunner.text import listed
 
 MODEL = "model"
@@ -57,7 +58,7 @@ def metric_facts(run: Recorded) -> MetricFacts:
     recorded = tuple(run.trivial)
     return MetricFacts(
         table=_table(run, recorded) if run.best_row and run.final_row else None,
-        missing=sentence(run.absent("train")),
+        missing=sentence(run.lacks(TrainRecord)),
         epoch=run.best.epoch if run.best else None,
         final_epoch=run.epochs_done,
         examples=count(run.load.val_examples) if run.load else None,

@@ -10,7 +10,7 @@ from typing import Any
 from cardrunner.report.recorded import Recorded
 from cardrunner.report.table import Cell, Code, Strong, Table, sentence
 from cardrunner.runs.environment import own_version
-from cardrunner.runs.records import Environment
+from cardrunner.runs.records import Environment, LoadRecord
 from cardrunner.text import listed
 from cardrunner.units import format_bytes
 
@@ -36,7 +36,7 @@ def environment_facts(run: Recorded) -> EnvironmentFacts:
         training=_training(run),
         data=_identity(run.load.identity) if run.load else None,
         lists=_lists(run.load.identity) if run.load else (),
-        missing_load=sentence(run.absent("load")),
+        missing_load=sentence(run.lacks(LoadRecord)),
         notes=run.train.notes if run.train else (),
     )
 
@@ -170,7 +170,7 @@ class ProvenanceFacts:
 def provenance_facts(run: Recorded) -> ProvenanceFacts:
     """The files of the run folder that the page was rendered from, and those that it could not use."""
     folder = run.folder
-    stages = [folder.record(stage) for stage in ("load", "train", "checkpoint", "download", "demo")]
+    stages = [folder.record(stage.name) for stage in run.stages]
     sources = [
         folder.card_yaml,
         folder.launch,

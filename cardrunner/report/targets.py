@@ -11,6 +11,7 @@ from cardrunner.card.schema.metrics import Baseline, Target
 from cardrunner.contracts import Direction
 from cardrunner.report.recorded import Recorded
 from cardrunner.report.table import Cell, Code, Strong, Table, difference, measured, stated
+from cardrunner.runs.records import TrainRecord
 from cardrunner.text import listed
 
 Outcome = Literal["met", "not met", "not measured", "to be judged by people"]
@@ -72,7 +73,7 @@ def target_results(run: Recorded) -> tuple[TargetResult, ...]:
 def value_source(run: Recorded) -> str:
     """Which validation the values come from, as a sentence."""
     if run.best is None or run.best_row is None:
-        return f"No validation was recorded, so nothing was measured: {run.absent('train')}."
+        return f"No validation was recorded, so nothing was measured: {run.lacks(TrainRecord)}."
     how = "lowest" if run.best.mode == "min" else "highest"
     chosen = f"chosen by the {how} {run.best.metric}, {measured(run.best.value, run.spec(run.best.metric))}"
     where = "" if run.train else "; the train stage left no record, so the choice was made again from history.jsonl"
@@ -157,7 +158,7 @@ def prior_facts(run: Recorded) -> PriorFacts:
     metrics = list(dict.fromkeys(run.names.canonical(name) for baseline in baselines for name in baseline.metrics))
     rows = [_prior_row(run, baseline, facts, metrics) for baseline in baselines]
     own = (measured(run.value(name, run.best_row), run.spec(name)) for name in metrics)
-    epoch = f"measured, epoch {run.best.epoch}" if run.best else run.absent("train")
+    epoch = f"measured, epoch {run.best.epoch}" if run.best else run.lacks(TrainRecord)
     rows.append((Strong(f"this run, {run.folder.name}"), *(None for _ in facts), *own, epoch))
     columns = ("Run", *facts, *metrics, "Notes")
     return PriorFacts(table=Table(columns, f"l{'r' * (len(facts) + len(metrics))}l", tuple(rows)))

@@ -223,7 +223,11 @@ class RunFolder:
     @property
     def demo(self) -> Path:
         """What the demo made."""
-        return self.root / "demo"
+        return self.made("demo")
+
+    def made(self, stage: str) -> Path:
+        """The folder for what a stage makes; one that runs elsewhere brings back only what is in here."""
+        return self.root / stage
 
     @property
     def process_endings(self) -> Path:

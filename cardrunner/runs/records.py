@@ -237,6 +237,23 @@ class DemoRecord(Record):
     seconds: float
 
 
+class MadeFile(Record):
+    """A file that a stage made, as it was then."""
+
+    path: str
+    """Relative to the run folder."""
+    bytes: int
+    sha256: str
+
+
+class StageRecord(Record):
+    """``stages/NAME.json`` of a stage without a kind of record of its own."""
+
+    files: tuple[MadeFile, ...] = ()
+    summary: dict[str, Any] = Field(default_factory=dict)
+    seconds: float
+
+
 class ManifestEntry(Record):
     """One file of the checkpoint manifest."""
 
@@ -286,6 +303,14 @@ def read_record(path: Path, kind: type[R]) -> R:
         raise IntegrityError(f"{path} is missing; the run never got that far, or the file was removed") from None
     except (OSError, ValidationError, UnicodeDecodeError) as error:
         raise IntegrityError(f"{path} is not a readable {kind.__name__}: {_first(error)}") from None
+
+
+def readable_record(path: Path, kind: type[R]) -> R | None:
+    """The record, or None where it is absent or damaged."""
+    try:
+        return find_record(path, kind)
+    except IntegrityError:
+        return None
 
 
 def find_record(path: Path, kind: type[R]) -> R | None:

@@ -6,21 +6,16 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar
 
-from torch import nn
-
-from cardrunner.contracts import Data
+from cardrunner.card.schema.card import Card
+from cardrunner.contracts import Side
 from cardrunner.errors import IntegrityError
 from cardrunner.runs.context import RunContext
 from cardrunner.runs.folder import RunFolder
-from cardrunner.runs.records import CheckpointRecord, write_record
-from cardrunner.stages.run_data import open_run_data
-from cardrunner.stages.verified import manifest_entry, verified_checkpoint
-from cardrunner.training.checkpoint import load_checkpoint
-from cardrunner.training.evaluate import Evaluation
-from cardrunner.training.numerics import Numerics, numerics
-from cardrunner.training.weights import difference, weights_sha256
+from cardrunner.runs.records import CheckpointRecord, readable_record, write_record
+from cardrunner.stages.base import BaseStage
+from cardrunner.stages.verified import manifest_entry
 
 TOLERANCE = 1e-5
 """Largest difference that still agrees, relative to values above 1. On the same machine it is 0; another order of
@@ -28,11 +23,12 @@ summation, as other threads or another GPU have, moves float32 metrics by about 
 
 
 @dataclass(frozen=True)
-class CheckpointStage:
+class CheckpointStage(BaseStage):
     """Leaves ``stages/checkpoint.json``, also when the numbers disagree."""
 
     name: ClassVar[str] = "checkpoint"
-    side: ClassVar[Literal["worker"]] = "worker"
+    side: ClassVar[Side] = "worker"
+    record: ClassVar[type[CheckpointRecord]] = CheckpointRecord
 
     def run(self, ctx: RunContext) -> None:
         """Reload and validate again.
@@ -40,18 +36,17 @@ class CheckpointStage:
         Raises:
             IntegrityError: there is no best checkpoint, it is not what the manifest says, or it validates differently.
         """
+        from cardrunner.stages.revalidation import revalidate  # it imports torch, which a results card does without
+
         began = time.monotonic()
         entry = manifest_entry(ctx.folder, ctx.folder.best.name)
-        content = load_checkpoint(verified_checkpoint(ctx, entry.file))
-        with numerics(ctx.card.training) as found:
-            model = _fresh_model(ctx, content, found)
-            measured = _measured(ctx, model, open_run_data(ctx), found)
+        weights, measured = revalidate(ctx, entry.file)
         recorded = {name: value for name, value in entry.metrics.items() if name in measured}
         largest = largest_difference(recorded, measured)
         record = CheckpointRecord(
             file=entry.file,
             sha256=entry.sha256,
-            weights_sha256=weights_sha256(model.state_dict()),
+            weights_sha256=weights,
             epoch=entry.epoch,
             recorded=recorded,
             measured=measured,
@@ -62,6 +57,11 @@ class CheckpointStage:
         )
         write_record(ctx.folder.record(self.name), record)
         _check(record, expected_weights=entry.weights_sha256, folder=ctx.folder)
+
+    def done(self, folder: RunFolder, card: Card) -> bool:  # noqa: ARG002
+        """Whether the best weights were validated again and agree."""
+        record = readable_record(folder.record(self.name), CheckpointRecord)
+        return record is not None and record.agrees
 
 
 def largest_difference(recorded: Mapping[str, float], measured: Mapping[str, float]) -> float:
@@ -76,37 +76,6 @@ def _difference(before: float, after: float) -> float:
         return 0.0
     found = abs(before - after) / max(1.0, abs(before))
     return found if math.isfinite(found) else math.inf
-
-
-def _fresh_model(ctx: RunContext, content: Mapping[str, Any], found: Numerics) -> nn.Module:
-    model = ctx.workload.build_model(ctx.card)
-    weights = content.get("model_state_dict")
-    if not isinstance(weights, Mapping):
-        raise IntegrityError(f"{ctx.folder.best} has no model_state_dict; it is not a checkpoint of this tool")
-    if (wrong := difference(weights, model.state_dict())) is not None:
-        raise IntegrityError(f"{ctx.folder.best} holds another model than the card describes: {wrong}")
-    model.load_state_dict(dict(weights))
-    return model.to(found.device)
-
-
-def _measured(ctx: RunContext, model: nn.Module, data: Data, found: Numerics) -> dict[str, float]:
-    training = ctx.card.training
-    with ctx.progress.task("validating the best checkpoint", len(data.validation), unit="example") as task:
-
-        def on_batch(examples: int) -> None:
-            task.advance(examples)
-            ctx.stop.raise_if_requested()
-
-        objective = ctx.workload.objective(ctx.card)
-        evaluation = Evaluation(
-            data.validation,
-            objective,
-            found,
-            batch_size=training.batch_size,
-            workers=training.workers,
-            on_batch=on_batch,
-        )
-        return evaluation.model(model).prefixed("val_").weighted
 
 
 def _check(record: CheckpointRecord, *, expected_weights: str, folder: RunFolder) -> None:

@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-from cardrunner.contracts import DemoResult
+from cardrunner.card.schema.card import Card
+from cardrunner.contracts import DemoResult, Side
+from cardrunner.errors import UsageError
 from cardrunner.runs.context import RunContext
 from cardrunner.runs.files import explained, write_durably
-from cardrunner.runs.records import DataMatchRecord, DemoRecord, write_record
+from cardrunner.runs.folder import RunFolder
+from cardrunner.runs.frozen import launched_workspace
+from cardrunner.runs.ledger import Ledger
+from cardrunner.runs.records import DataMatchRecord, DemoRecord, find_record, readable_record, write_record
+from cardrunner.stages.base import BaseStage
 from cardrunner.stages.run_data import open_run_data
 from cardrunner.stages.verified import verified_checkpoint
 
 
 @dataclass(frozen=True)
-class DemoStage:
+class DemoStage(BaseStage):
     """Leaves ``demo/`` and ``stages/demo.json``; a card without a demo leaves a note."""
 
     name: ClassVar[str] = "demo"
-    side: ClassVar[Literal["launcher"]] = "launcher"
+    side: ClassVar[Side] = "launcher"
+    record: ClassVar[type[DemoRecord]] = DemoRecord
 
     def run(self, ctx: RunContext) -> None:
         """Let the workload show what was trained.
@@ -32,14 +39,46 @@ class DemoStage:
             EnvironmentFailed: the data is not here, or the demo cannot be written.
         """
         if ctx.card.after_training.demo is None:
-            ctx.ledger.append("note", message="the card asks for no demo")
+            ctx.ledger.append("note", message=self.absence(ctx.card))
             return
         began = time.monotonic()
         result = _play(ctx)
         if result is None:
-            ctx.ledger.append("note", message=f"the workload {ctx.card.workload} has no demo")
+            ctx.ledger.append("note", message=_no_demo(ctx.card))
             return
         write_record(ctx.folder.record(self.name), _record(ctx, result, time.monotonic() - began))
+
+    def done(self, folder: RunFolder, card: Card) -> bool:
+        """Whether its files and the copy in the workspace are there, or its workload was found to have no demo."""
+        if card.after_training.demo is None:
+            return True
+        if not folder.record(self.name).exists():
+            return any(event.get("message") == _no_demo(card) for event in Ledger(folder.ledger).events("note"))
+        record = readable_record(folder.record(self.name), DemoRecord)
+        return record is not None and _is_there(folder, record)
+
+    def absence(self, card: Card) -> str | None:
+        """What is said where the card has no demo."""
+        return "the card asks for no demo" if card.after_training.demo is None else None
+
+    def checkpoints(self, card: Card) -> Sequence[str]:
+        """The best one plays."""
+        return () if card.after_training.demo is None else ("best.pt",)
+
+    def needs_data(self, card: Card) -> bool:
+        """It begins in the run's own data."""
+        return card.after_training.demo is not None
+
+    def reads(self, card: Card) -> Iterable[str]:
+        """Whatever its fields may name: ``policy:PATH``, ``games.pt:3``."""
+        demo = card.after_training.demo
+        said = [] if demo is None else [value for value in demo.model_dump().values() if isinstance(value, str)]
+        return sorted({part for value in said for part in value.split(":")})
+
+    def bring_home(self, ctx: RunContext) -> None:
+        """Put the copy where the card wants it."""
+        record = find_record(ctx.folder.record(self.name), DemoRecord)
+        copy_out(ctx, [ctx.folder.root / file for file in (record.files if record else ())])
 
 
 def _play(ctx: RunContext) -> DemoResult | None:
@@ -60,6 +99,19 @@ def _record(ctx: RunContext, result: DemoResult, seconds: float) -> DemoRecord:
         exhibits=result.exhibits,
         seconds=seconds,
     )
+
+
+def _no_demo(card: Card) -> str:
+    return f"the workload {card.workload} has no demo"
+
+
+def _is_there(folder: RunFolder, record: DemoRecord) -> bool:
+    try:
+        copies = [record.copied_to] if record.copied_to else []
+        copied = [launched_workspace(folder).inside(path, field="after_training.demo.output") for path in copies]
+    except UsageError:
+        return False
+    return all(path.is_file() for path in (*(folder.root / file for file in record.files), *copied))
 
 
 def copy_out(ctx: RunContext, files: Sequence[Path]) -> str | None:

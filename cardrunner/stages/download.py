@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
+from cardrunner.card.schema.card import Card
+from cardrunner.contracts import Side
+from cardrunner.errors import UsageError
 from cardrunner.runs.context import RunContext
-from cardrunner.runs.records import DownloadRecord, write_record
+from cardrunner.runs.folder import RunFolder
+from cardrunner.runs.frozen import launched_workspace
+from cardrunner.runs.records import DownloadRecord, readable_record, write_record
+from cardrunner.stages.base import BaseStage, is_whole
 from cardrunner.stages.verified import copy_verified, manifest_entry
 
 
 @dataclass(frozen=True)
-class DownloadStage:
+class DownloadStage(BaseStage):
     """Leaves ``stages/download.json``; a card without a download leaves a note."""
 
     name: ClassVar[str] = "download"
-    side: ClassVar[Literal["launcher"]] = "launcher"
+    side: ClassVar[Side] = "launcher"
+    record: ClassVar[type[DownloadRecord]] = DownloadRecord
 
     def run(self, ctx: RunContext) -> None:
         """Copy what the card names.
@@ -28,9 +36,32 @@ class DownloadStage:
         """
         wanted = ctx.card.after_training.download
         if wanted is None:
-            ctx.ledger.append("note", message="the card asks for no download")
+            ctx.ledger.append("note", message=self.absence(ctx.card))
             return
         fetch(ctx, checkpoint=f"{wanted.checkpoint}.pt", to=wanted.to)
+
+    def done(self, folder: RunFolder, card: Card) -> bool:
+        """Whether the copy that the card names is there with the bytes that were copied."""
+        wanted = card.after_training.download
+        if wanted is None:
+            return True
+        record = readable_record(folder.record(self.name), DownloadRecord)
+        if record is None or (record.checkpoint, record.to) != (f"{wanted.checkpoint}.pt", wanted.to):
+            return False  # the newest download was another one, asked for by hand
+        try:
+            target = launched_workspace(folder).inside(record.to, field="after_training.download.to")
+        except UsageError:
+            return False
+        return is_whole(target, record.sha256)
+
+    def absence(self, card: Card) -> str | None:
+        """What is said where the card has no download."""
+        return "the card asks for no download" if card.after_training.download is None else None
+
+    def checkpoints(self, card: Card) -> Sequence[str]:
+        """The one that the card names."""
+        wanted = card.after_training.download
+        return () if wanted is None else (f"{wanted.checkpoint}.pt",)
 
 
 def fetch(ctx: RunContext, *, checkpoint: str, to: str) -> DownloadRecord:
@@ -53,7 +84,7 @@ def fetch(ctx: RunContext, *, checkpoint: str, to: str) -> DownloadRecord:
         sha256=entry.sha256,
         seconds=time.monotonic() - began,
     )
-    write_record(ctx.folder.record("download"), record)
+    write_record(ctx.folder.record(DownloadStage.name), record)
     return record
 
 

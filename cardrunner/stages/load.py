@@ -8,26 +8,30 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
+from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.data import DataFile
-from cardrunner.contracts import Data, Fact
+from cardrunner.contracts import Data, Fact, Side
 from cardrunner.errors import IntegrityError
 from cardrunner.runs.context import RunContext
 from cardrunner.runs.file_memo import MemoPlace
 from cardrunner.runs.files import explained
+from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.interrupts import LeavableProgress
-from cardrunner.runs.records import Environment, FactRow, LoadRecord, write_record
+from cardrunner.runs.records import Environment, FactRow, LoadRecord, readable_record, write_record
+from cardrunner.stages.base import BaseStage
 from cardrunner.stages.run_data import data_files, open_run_data
 from cardrunner.units import format_bytes, rounding_of
 
 
 @dataclass(frozen=True)
-class LoadStage:
+class LoadStage(BaseStage):
     """Leaves ``stages/load.json``, also when it fails."""
 
     name: ClassVar[str] = "load"
-    side: ClassVar[Literal["worker"]] = "worker"
+    side: ClassVar[Side] = "worker"
+    record: ClassVar[type[LoadRecord]] = LoadRecord
 
     def run(self, ctx: RunContext) -> None:
         """Open and compare.
@@ -53,6 +57,11 @@ class LoadStage:
             raise IntegrityError(
                 "what was found is not what the card says: " + "; ".join(_sentence(fact) for fact in failed)
             )
+
+    def done(self, folder: RunFolder, card: Card) -> bool:  # noqa: ARG002
+        """Whether the data was held against the card and agrees."""
+        record = readable_record(folder.record(self.name), LoadRecord)
+        return record is not None and all(fact.ok or fact.severity == "warning" for fact in record.facts)
 
 
 def file_facts(ctx: RunContext, files: Sequence[Path]) -> Iterator[Fact]:

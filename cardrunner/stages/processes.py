@@ -24,8 +24,11 @@ from cardrunner.runs.environment import child_environment, usable_cores
 from cardrunner.runs.files import explained
 from cardrunner.runs.jsonl import append_line, read_lines
 from cardrunner.runs.records import Record, Split
-from cardrunner.training.group import PATIENCE, GroupOutOfMemory, is_lost
+from cardrunner.stages.run_data import open_run_data
+from cardrunner.training.group import PATIENCE, GroupOutOfMemory, is_lost, joined
 from cardrunner.training.judging import judge_out_of_memory
+from cardrunner.training.numerics import numerics
+from cardrunner.training.session import Session
 from cardrunner.training.splitting import halved, split_sentence
 from cardrunner.units import format_duration
 
@@ -53,6 +56,21 @@ def checked_processes(card: Card) -> int:
     if training.processes > 1 and visible:
         raise UsageError("training.processes is for the CPU; add training.device: cpu, or write infra.gpus")
     return processes_of(card)
+
+
+def train(ctx: RunContext) -> None:
+    """Train in this process, or in as many as the card asks for; see `Session.run` for how it can end."""
+    if (processes := checked_processes(ctx.card)) > 1:
+        train_in_processes(ctx, processes)
+        return
+    with numerics(ctx.card.training) as found:
+        Session(ctx, open_run_data(ctx), found).run()
+
+
+def train_as_one_of(ctx: RunContext, *, rank: int, world: int, splits: Sequence[Split]) -> None:
+    """One process's part of `train_in_processes`."""
+    with joined(rank=rank, world=world, gpu=ctx.card.infra.gpus > 1) as group, numerics(ctx.card.training) as found:
+        Session(ctx, open_run_data(ctx), found, group=group, splits=splits).run()
 
 
 def train_in_processes(ctx: RunContext, processes: int) -> None:

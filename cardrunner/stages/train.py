@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
+from cardrunner.card.schema.card import Card
+from cardrunner.contracts import Side
 from cardrunner.runs.context import RunContext
-from cardrunner.runs.records import Split
-from cardrunner.stages.processes import checked_processes, train_in_processes
-from cardrunner.stages.run_data import open_run_data
-from cardrunner.training.group import joined
-from cardrunner.training.numerics import numerics
-from cardrunner.training.session import Session
+from cardrunner.runs.folder import RunFolder
+from cardrunner.runs.records import Manifest, ManifestEntry, TrainRecord, readable_record
+from cardrunner.stages.base import BaseStage
 
 
 @dataclass(frozen=True)
-class TrainStage:
+class TrainStage(BaseStage):
     """Leaves history, checkpoints, ``best.pt``, ``latest.pt`` and ``stages/train.json``."""
 
     name: ClassVar[str] = "train"
-    side: ClassVar[Literal["worker"]] = "worker"
+    side: ClassVar[Side] = "worker"
+    record: ClassVar[type[TrainRecord]] = TrainRecord
 
     def run(self, ctx: RunContext) -> None:
         """Train; see `Session.run` for how it can end.
@@ -30,17 +29,22 @@ class TrainStage:
             EnvironmentFailed: a file, the device, memory or the disk failed, or a process died.
             IntegrityError: data or checkpoints are not what they should be.
         """
-        if (processes := checked_processes(ctx.card)) > 1:
-            train_in_processes(ctx, processes)
-            return
-        with numerics(ctx.card.training) as found:
-            Session(ctx, open_run_data(ctx), found).run()
+        from cardrunner.stages.processes import train  # it imports torch, which a results card does without
+
+        train(ctx)
+
+    def done(self, folder: RunFolder, card: Card) -> bool:  # noqa: ARG002
+        """Whether all epochs are trained and the files of the manifest have their sizes, where the run lives here."""
+        record = readable_record(folder.record(self.name), TrainRecord)
+        manifest = readable_record(folder.manifest, Manifest)
+        if record is None or manifest is None or record.epochs_done < record.epochs_planned:
+            return False
+        return folder.elsewhere.exists() or all(_is_there(folder, entry) for entry in manifest.entries)
 
 
-def train_as_one_of(ctx: RunContext, *, rank: int, world: int, splits: Sequence[Split]) -> None:
-    """One process's part of `train_in_processes`."""
-    with joined(rank=rank, world=world, gpu=ctx.card.infra.gpus > 1) as group, numerics(ctx.card.training) as found:
-        Session(ctx, open_run_data(ctx), found, group=group, splits=splits).run()
+def _is_there(folder: RunFolder, entry: ManifestEntry) -> bool:
+    paths = [folder.root / file for file in {entry.file, entry.source}]
+    return all(path.is_file() and path.stat().st_size == entry.bytes for path in paths)
 
 
 STAGE = TrainStage()

@@ -104,12 +104,12 @@ class Saver:
         findings.metrics, findings.validations = dict(row.metrics), len(self.ctx.history.validations())
         findings.weights_sha256 = digest
         names = {self.ctx.folder.latest.name: "latest"}
-        if (best := _better(findings.best, row, self.selected, training.select.mode)) is not None:
+        if (best := new_best(findings.best, row, self.selected, training.select.mode)) is not None:
             findings.best = best
             names[self.ctx.folder.best.name] = "best"
         for metric in self.keeps:
             mode = self._direction(metric)
-            if (best := _better(findings.best_of.get(metric), row, metric, mode)) is not None:
+            if (best := new_best(findings.best_of.get(metric), row, metric, mode)) is not None:
                 findings.best_of[metric] = best
                 names[best_file(metric)] = f"best {metric}"
         file = export_file(epoch=row.epoch, step=row.step)
@@ -245,7 +245,7 @@ def acknowledged(ctx: RunContext) -> bool:
     return last is not None and last["event"] == "acknowledged"
 
 
-def _better(best: BestRecord | None, row: HistoryRow, metric: str, mode: Literal["min", "max"]) -> BestRecord | None:
+def new_best(best: BestRecord | None, row: HistoryRow, metric: str, mode: Literal["min", "max"]) -> BestRecord | None:
     """The row as the best one by a metric, unless one before was as good; a NaN never wins."""
     value, sign = row.metrics[metric], -1 if mode == "min" else 1
     if math.isfinite(value) and (best is None or sign * value > sign * best.value):

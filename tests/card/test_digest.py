@@ -90,6 +90,14 @@ def test_a_field_that_came_later_counts_only_where_it_says_something(edited: Edi
     assert lines == ["training.processes: added 2"]
 
 
+def test_extra_stages_are_signed_where_a_card_lists_some(edited: Edit, policy_card: LoadedCard) -> None:
+    silent = edited(("goal: >\n", "extra_stages: []\ngoal: >\n"))
+    assert silent.digest == policy_card.digest
+    telling = edited(("goal: >\n", "extra_stages: [archive]\ngoal: >\n"))
+    lines = [str(change) for change in content_changes(signed_content(policy_card.card), signed_content(telling.card))]
+    assert lines == ['extra_stages: added ["archive"]']
+
+
 def test_changes_read_as_one_line_each(edited: Edit, policy_card: LoadedCard) -> None:
     other = edited(
         ("budget: $7.50", "budget: $10"),

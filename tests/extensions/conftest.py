@@ -18,7 +18,7 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def installed(tmp_path: Path) -> Installed:
-    """Installs the packages in some folders, each with a ``pyproject.toml``; the environment that has them."""
+    """Installs the packages of folders with a ``pyproject.toml``; answers with the environment that has them."""
 
     def install(*folders: Path) -> dict[str, str]:
         site = tmp_path / "site"

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from markdown_it import MarkdownIt
 
+from cardrunner import registry
 from cardrunner.card.load import load_card_bytes
 from cardrunner.card.schema.data import DataSection
 from cardrunner.card.schema.training import ModelSection, TrainingSection
@@ -538,7 +539,7 @@ class Page:
 @pytest.fixture
 def page() -> Callable[[RunFolder], Page]:
     """Renders a run, without plots."""
-    return lambda folder: Page(render_page(read_run(folder, resolve)))
+    return lambda folder: Page(render_page(read_run(folder, resolve, registry.stages_of)))
 
 
 @pytest.fixture

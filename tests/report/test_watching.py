@@ -25,7 +25,7 @@ def recorded(toy_run: Callable[..., Any]) -> Callable[..., Recorded]:
         for name, state, told in said:
             where = {"where": str(folder.root / name)} if state == "on" else {}
             ledger.append("tracker", attempt=1, name=name, state=state, **where, **told)
-        return read_run(folder, registry.workload_spec)
+        return read_run(folder, registry.workload_spec, registry.stages_of)
 
     return make
 

@@ -18,6 +18,7 @@ from cardrunner.card.checks import (
     restarts as restart_checks,
     rules as rule_checks,
     scopes as scope_checks,
+    stages as stage_checks,
     timing as timing_checks,
 )
 from cardrunner.card.estimate import batches_of, processes_of, training_examples
@@ -30,7 +31,7 @@ MOST_ERRORS = 100
 Check = Callable[[Card, WorkloadSpec], Iterable[Remark]]
 
 
-def check_card(card: Card, spec: WorkloadSpec, *, without: Collection[str] = ()) -> list[Remark]:
+def check_card(card: Card, spec: WorkloadSpec, *, without: Collection[str] = (), here: bool = False) -> list[Remark]:
     """Everything that is wrong or odd about the numbers and names of a card.
 
     Args:
@@ -38,8 +39,10 @@ def check_card(card: Card, spec: WorkloadSpec, *, without: Collection[str] = ())
         spec: its workload.
         without: sections that have faults of their own and are absent from `card`; a check that comes to need one of
             them ends there, and the others still run.
+        here: also whether this machine has what the card names.
     """
-    return [remark for check in CHECKS for remark in _enough(_as_far_as_possible(check, card, spec, without))]
+    checks = (*CHECKS, *HERE) if here else CHECKS
+    return [remark for check in checks for remark in _enough(_as_far_as_possible(check, card, spec, without))]
 
 
 def _enough(remarks: Iterable[Remark]) -> Iterator[Remark]:
@@ -137,6 +140,10 @@ CHECKS: tuple[Check, ...] = (
     rule_checks.against_targets,
     restart_checks.restarts,
 )
+
+
+HERE: tuple[Check, ...] = (stage_checks.installed_stages,)
+"""What this machine has to have, asked of a card that is read from its file: a run folder is also read elsewhere."""
 
 
 def check_restarted(card: Card, value: Mapping[str, Any], spec: WorkloadSpec) -> Iterator[Remark]:

@@ -47,7 +47,7 @@ def run_there(folder: RunFolder, card: Card, stage: str, files: dict[str, Path],
     check_answer(answer, "on Modal")
     with advised(f"bring what the stage {stage} made"):
         Mirror(folder, job.shelf).pull()
-        _bring(job.shelf, folder, progress)
+        _bring(job.shelf, folder, stage, progress)
 
 
 @contextmanager
@@ -77,9 +77,9 @@ def _send(shelf: Shelf, files: dict[str, Path]) -> None:
             batch.put_file(path, f"{shelf.path}/{RunFolder(Path()).borrowed.name}/{name}")
 
 
-def _bring(shelf: Shelf, folder: RunFolder, progress: Progress) -> None:
+def _bring(shelf: Shelf, folder: RunFolder, stage: str, progress: Progress) -> None:
     """What the stage left in its folder."""
-    made = [name for name in shelf.files() if name.startswith(f"{folder.demo.name}/")]
+    made = [name for name in shelf.files() if name.startswith(f"{folder.made(stage).name}/")]
     with progress.task("files from Modal", len(made), unit="files") as task:
         for name in made:
             data = shelf.read(name) or b""
