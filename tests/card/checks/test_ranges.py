@@ -48,10 +48,16 @@ def test_a_training_metric_and_an_alias_have_the_range_of_the_metric(toy_card: T
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"not_increasing_for": "1 epoch", "min_delta": 1}, f"min_delta: is a difference of 1, but {SHARE}; did you mean 0.01?"),
-        ({"relative_to": "best", "below": -2}, f"below: is a difference of -2, but {SHARE}; did you mean -0.02?"),
+        (
+            {"not_increasing_for": "1 epoch", "min_delta": 1},
+            f"min_delta: is a difference of 1, but {SHARE}; did you mean 0.01?",
+        ),
+        (
+            {"relative_to": "best", "below": -2},
+            f"below: is a difference of -2, but {SHARE}; did you mean -0.02?",
+        ),
     ],
-)  # fmt: skip
+)
 def test_two_shares_differ_by_less_than_1(toy_card: Toy, fields: dict[str, Any], message: str) -> None:
     assert faults(toy_card, rule(metric="val_accuracy", **fields)) == [f"kill_thresholds[0].{message}"]
 
