@@ -93,8 +93,8 @@ def load_card_bytes(
     Args:
         file: the name that faults carry.
         sources: the cards that it extends, nearest first; see `LoadedCard.sources`.
-        admitted: it was launched before, so that whatever a check finds now is a check that its launch did not have,
-            and a warning. What its schema does not allow stays a fault.
+        admitted: it was launched before, so that an error which a check finds now is one that its launch did not look
+            for; it is kept among the warnings. What cannot be read, or the schema does not allow, stays a fault.
 
     Raises:
         CardError: it has faults; carries every one of them.
@@ -152,10 +152,11 @@ class _Examined(NamedTuple):
     card: Card | None
     spec: WorkloadSpec | None
     faults: tuple[Fault, ...]
+    usable: bool
 
 
 def _loaded(found: _Examined) -> LoadedCard:
-    if found.card is None or found.spec is None or any(fault.severity == "error" for fault in found.faults):
+    if found.card is None or found.spec is None or not found.usable:
         raise CardError(found.faults)
     from cardrunner.card.digest import card_digest  # validate alone needs none
 
@@ -201,9 +202,11 @@ def _examine(
         remarks += check_card(part, spec, without=faulty)
         if card is not None and not any(remark.severity == "error" for remark in remarks):
             remarks += check_restarted(card, value, spec)
-    faults += _as_faults((_warning(remark) for remark in remarks) if admitted else remarks, document)
+    usable = not any(fault.severity == "error" for fault in faults)
+    usable = usable and (admitted or not any(remark.severity == "error" for remark in remarks))
+    faults += _as_faults(remarks, document)
     files = [own.file, *(base.file for base in bases)]
-    return _Examined(own, bases, card, spec, _first(sorted(faults, key=partial(_place, files))))
+    return _Examined(own, bases, card, spec, _first(sorted(faults, key=partial(_place, files))), usable)
 
 
 def _first(faults: Sequence[Fault]) -> tuple[Fault, ...]:
@@ -242,10 +245,6 @@ def _clean_part(value: Mapping[str, Any], model: type[Card], error: ValidationEr
     for name in faulty & vars(part).keys():
         del vars(part)[name]
     return part, frozenset(faulty)
-
-
-def _warning(remark: Remark) -> Remark:
-    return remark._replace(severity="warning")
 
 
 def _as_faults(remarks: Iterable[Remark], document: Document) -> Iterator[Fault]:

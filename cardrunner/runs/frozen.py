@@ -46,7 +46,7 @@ def load_frozen(folder: RunFolder, resolve: SpecResolver, *, digest: str | None 
 
 
 def read_admitted(folder: RunFolder, resolve: SpecResolver, *, file: str) -> LoadedCard:
-    """Read the frozen card as one that was admitted: what a check finds now is a warning.
+    """Read the frozen card as one that was admitted: errors of checks are among its warnings.
 
     Args:
         file: the name that faults carry.

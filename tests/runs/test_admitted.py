@@ -40,6 +40,8 @@ def test_its_run_still_gives_status_report_and_resume(launched: RunFolder, capsy
     assert warning.message.startswith("is 99, but val_accuracy is a share")
     assert main(["status", "toy-run"]) == 0
     assert main(["report", "toy-run"]) == 0
+    fault = "This version of cardrunner finds fault with the card: card.yaml:"
+    assert fault in launched.results.read_text()
     assert main(["resume", "toy-run", "--quiet", "--acknowledge", "it is as it should be"]) == 0
     capsys.readouterr()
     assert main(["status", "toy-run"]) == 0
