@@ -11,6 +11,7 @@ from cardrunner import registry
 from cardrunner.card.load import examine_card
 from cardrunner.card.reading.document import Fault
 from cardrunner.errors import PluginFailed
+from cardrunner.text import plural
 
 HELP = "find every fault of one or more cards"
 
@@ -55,4 +56,4 @@ def _summary(cards: int, found: Sequence[Fault]) -> str:
 
 
 def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+    return plural(number, what)
