@@ -38,9 +38,9 @@ class Range(NamedTuple):
 
     def __str__(self) -> str:
         """The rest of a sentence about a metric: ``is a share, from 0% to 100%``."""
-        if self.percent and math.isfinite(self.upper - self.lower):
+        if self.percent and math.isfinite(self.width):
             return f"is a share, from {format_percent(self.lower)} to {format_percent(self.upper)}"
-        if math.isfinite(self.upper - self.lower):
+        if math.isfinite(self.width):
             return f"lies from {self.lower:g} to {self.upper:g}"
         if math.isfinite(self.lower):
             return f"is never below {self.lower:g}"
@@ -58,12 +58,20 @@ class Range(NamedTuple):
         return f"is {value:g}, but {metric} {self}{meant}"
 
     def difference_fault(self, difference: float, metric: str) -> str | None:
-        """The same of a number that two values of the metric are to differ by: less than the whole range."""
+        """The same of a number that two values of the metric are to differ by: less than the whole range.
+
+        No two values differ by more than `width`, and only the two ends of the range by just as much.
+        """
         size = abs(difference)
-        if size < self.upper - self.lower:
+        if size < self.width:
             return None
         meant = f"; did you mean {difference / 100:g}?" if self._of_one and size <= 100 else ""
         return f"is a difference of {difference:g}, but {metric} {self}{meant}"
+
+    @property
+    def width(self) -> float:
+        """The largest difference between two of its values."""
+        return self.upper - self.lower
 
     @property
     def _of_one(self) -> bool:

@@ -23,8 +23,10 @@ def values_in_range(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
         if message := range_of(metric, names).value_fault(value, metric):
             yield Remark(loc=loc, message=message)
     for loc, metric, difference in _rule_differences(card):
-        if message := range_of(metric, names).difference_fault(difference, metric):
-            yield Remark(loc=loc, message=message)
+        values = range_of(metric, names)
+        if message := values.difference_fault(difference, metric):
+            impossible = abs(difference) > values.width
+            yield Remark(loc=loc, message=message, severity="error" if impossible else "warning")
 
 
 def targets_in_reach(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:

@@ -49,8 +49,8 @@ def test_a_training_metric_and_an_alias_have_the_range_of_the_metric(toy_card: T
     ("fields", "message"),
     [
         (
-            {"not_increasing_for": "1 epoch", "min_delta": 1},
-            f"min_delta: is a difference of 1, but {SHARE}; did you mean 0.01?",
+            {"not_increasing_for": "1 epoch", "min_delta": 2},
+            f"min_delta: is a difference of 2, but {SHARE}; did you mean 0.02?",
         ),
         (
             {"relative_to": "best", "below": -2},
@@ -58,8 +58,14 @@ def test_a_training_metric_and_an_alias_have_the_range_of_the_metric(toy_card: T
         ),
     ],
 )
-def test_two_shares_differ_by_less_than_1(toy_card: Toy, fields: dict[str, Any], message: str) -> None:
+def test_two_shares_differ_by_at_most_1(toy_card: Toy, fields: dict[str, Any], message: str) -> None:
     assert faults(toy_card, rule(metric="val_accuracy", **fields)) == [f"kill_thresholds[0].{message}"]
+
+
+def test_a_difference_of_the_whole_range_is_odd(toy_card: Toy) -> None:
+    card = toy_card(rule(metric="val_accuracy", not_increasing_for="1 epoch", min_delta=1))
+    (warning,) = [fault for fault in card.warnings if fault.path == "kill_thresholds[0].min_delta"]
+    assert warning.message == f"is a difference of 1, but {SHARE}; did you mean 0.01?"
 
 
 def test_a_loss_is_never_below_0(toy_card: Toy) -> None:
