@@ -6,10 +6,12 @@ imports it at every start, and nothing else of the contracts.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from cardrunner.errors import UsageError
+from cardrunner.units import format_percent
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +28,60 @@ Direction = Literal["min", "max"]
 S = TypeVar("S")
 
 
+class Range(NamedTuple):
+    """The values that a metric can have, both ends included."""
+
+    lower: float = -math.inf
+    upper: float = math.inf
+    percent: bool = False
+    """Written as a percentage."""
+
+    def __str__(self) -> str:
+        """The rest of a sentence about a metric: ``is a share, from 0% to 100%``."""
+        if self.percent and math.isfinite(self.width):
+            return f"is a share, from {format_percent(self.lower)} to {format_percent(self.upper)}"
+        if math.isfinite(self.width):
+            return f"lies from {self.lower:g} to {self.upper:g}"
+        if math.isfinite(self.lower):
+            return f"is never below {self.lower:g}"
+        return f"is never above {self.upper:g}" if math.isfinite(self.upper) else "may have any value"
+
+    def holds(self, value: float) -> bool:
+        """Whether it may be measured; NaN and infinite values may, where a run went wrong."""
+        return not math.isfinite(value) or self.lower <= value <= self.upper
+
+    def value_fault(self, value: float, metric: str) -> str | None:
+        """Why a number in a card is no value of a metric, with a guess at what was meant; None where it may be one."""
+        if self.holds(value):
+            return None
+        meant = f"; did you mean {value:g}%?" if self._of_one and _LEAST_PERCENT <= value <= 100 else ""
+        return f"is {value:g}, but {metric} {self}{meant}"
+
+    def difference_fault(self, difference: float, metric: str) -> str | None:
+        """The same of a number that two values of the metric are to differ by: less than the whole range.
+
+        No two values differ by more than `width`, and only the two ends of the range by just as much.
+        """
+        size = abs(difference)
+        if size < self.width:
+            return None
+        meant = f"; did you mean {difference / 100:g}?" if self._of_one and size <= 100 else ""
+        return f"is a difference of {difference:g}, but {metric} {self}{meant}"
+
+    @property
+    def width(self) -> float:
+        """The largest difference between two of its values."""
+        return self.upper - self.lower
+
+    @property
+    def _of_one(self) -> bool:
+        return (self.lower, self.upper) == (0, 1)
+
+
+_LEAST_PERCENT = 2
+"""A share just above 1, such as 110%, was written as one; a larger one lacks its sign."""
+
+
 class MetricSpec(NamedTuple):
     """A metric that a workload computes. `name` has no ``val_`` prefix; on validation data it is ``val_`` + name."""
 
@@ -39,6 +95,21 @@ class MetricSpec(NamedTuple):
     """Shown as a percentage."""
     validation_only: bool = False
     """Not computed in training, where it is NaN."""
+    lower: float | None = None
+    """The least value that it can have; None: 0 for a percentage, and unbounded for others."""
+    upper: float | None = None
+    """The largest value that it can have; None: 1 for a percentage, which is 100%, and unbounded for others."""
+
+    @property
+    def range(self) -> Range:
+        """The values that it can have."""
+        lowest, highest = (0.0, 1.0) if self.percent else (-math.inf, math.inf)
+        lower = lowest if self.lower is None else self.lower
+        return Range(lower, highest if self.upper is None else self.upper, self.percent)
+
+    def written(self, value: float) -> str:
+        """A value as people write it: ``98.2%``, ``0.0132``."""
+        return format_percent(value) if self.percent else f"{value:.6g}"
 
 
 class TrivialBaseline(NamedTuple):

@@ -10,10 +10,11 @@ from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel, Tag, ValidationError
 
-from cardrunner.card.reading.document import Document, Fault, Loc, Mapping as MappingNode, child
+from cardrunner.card.reading.document import Document, Fault, Loc, Mapping as MappingNode, child, plain
 from cardrunner.card.schema.base import FieldError
 from cardrunner.card.trackers import Trackers
-from cardrunner.kill_rules.table import Kinds
+from cardrunner.kill_rules.base import Rule
+from cardrunner.kill_rules.table import is_absent, rule_classes, rule_keys
 from cardrunner.text import listed, nearest
 
 Detail = Mapping[str, Any]
@@ -101,8 +102,19 @@ def _fault(loc: Loc, found: Sequence[Detail], document: Document, model: type[Ba
     kind = found[0]["type"]
     place = loc[:-1] if kind == "missing" else loc  # what is missing is missing from its section
     mark = document.mark(place, key=kind in ("missing", "extra_forbidden"))
-    keys = known_keys(model, found[0]["loc"][:-1]) if kind == "extra_forbidden" else ()
-    return document.fault(mark, loc, sentence(found, keys=keys))
+    if kind != "extra_forbidden":
+        return document.fault(mark, loc, sentence(found))
+    node = document.find(loc[:-1])
+    keys = known_keys(model, found[0]["loc"][:-1], written=None if node is None else plain(node))
+    return document.fault(mark, loc, _absent_rule(loc, keys) or sentence(found, keys=keys))
+
+
+def _absent_rule(loc: Loc, keys: Sequence[str]) -> str | None:
+    """What is said of a key that a kill rule of another package may have had; None of any other."""
+    key = str(loc[-1])
+    if loc[0] == "kill_thresholds" and len(loc) == 3 and is_absent(key) and not nearest(key, keys, cutoff=0.7):
+        return "no kill rule of cardrunner has this key, and no installed package provides it"
+    return None
 
 
 def _place(detail: Detail, document: Document) -> Loc:
@@ -157,14 +169,22 @@ def _kind(value: object) -> str:
     return _KINDS.get(type(value), "empty")
 
 
-def known_keys(model: type[BaseModel], loc: Loc) -> tuple[str, ...]:
-    """The keys that may stand in the section at a place, aliases as people write them."""
+def known_keys(model: type[BaseModel], loc: Loc, *, written: object = None) -> tuple[str, ...]:
+    """The keys that may stand in the section at a place, aliases as people write them.
+
+    Args:
+        model: the card.
+        loc: the place of the section.
+        written: what stands there; a kill rule's keys depend on it.
+    """
     here: list[tuple[type[BaseModel], str | None]] = [(model, None)]
     for step in loc:
         if isinstance(step, str):
             tagged = [member for member in here if member[1] == step]
             inner = [found for section, _ in here for found in _below(section, step)]
             here = tagged or inner or here
+    if any(issubclass(section, Rule) for section, _ in here):
+        return rule_keys(written)
     return tuple(
         dict.fromkeys(field.alias or name for section, _ in here for name, field in section.model_fields.items())
     )
@@ -184,12 +204,15 @@ def _below(section: type[BaseModel], key: str) -> Iterator[tuple[type[BaseModel]
 
 def _sections(annotation: Any, tag: str | None = None) -> Iterator[tuple[type[BaseModel], str | None]]:
     """The sections an annotation can hold, each with its name in a union."""
+    if annotation is Rule:
+        yield from ((found, None) for found in rule_classes())
+        return
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation, tag
         return
     parts = get_args(annotation)
     for part in parts:
-        if isinstance(part, Kinds | Trackers):
+        if isinstance(part, Trackers):
             yield from part.members()
             return
     if get_origin(annotation) is Annotated:

@@ -22,6 +22,7 @@ from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.data import DataSection
 from cardrunner.card.schema.training import ModelSection, TrainingSection
 from cardrunner.errors import CardError, UsageError
+from cardrunner.kill_rules.table import is_absent
 from cardrunner.specs import Remark, WorkloadSpec
 
 SpecResolver = Callable[[str], WorkloadSpec]
@@ -84,17 +85,37 @@ def load_card(path: Path, resolve: SpecResolver) -> LoadedCard:
     return _loaded(_examine(read_bytes(path), str(path), path, resolve))
 
 
-def load_card_bytes(data: bytes, *, file: str, resolve: SpecResolver, sources: Sequence[bytes] = ()) -> LoadedCard:
+def load_card_bytes(
+    data: bytes, *, file: str, resolve: SpecResolver, sources: Sequence[bytes] = (), admitted: bool = False
+) -> LoadedCard:
     """Read a card from bytes that are at hand already, such as the frozen ones of a run folder.
 
     Args:
         file: the name that faults carry.
         sources: the cards that it extends, nearest first; see `LoadedCard.sources`.
+        admitted: it was launched before, so that an error which a check finds now is one that its launch did not look
+            for; it is kept among the warnings. What cannot be read, or the schema does not allow, stays a fault.
 
     Raises:
         CardError: it has faults; carries every one of them.
     """
-    return _loaded(_examine(data, file, sources, resolve))
+    return _loaded(_examine(data, file, sources, resolve, admitted=admitted))
+
+
+def absent_rules(data: bytes, sources: Sequence[bytes] = ()) -> tuple[str, ...]:
+    """The keys of a card's kill rules that neither cardrunner nor an installed package knows.
+
+    Args:
+        data: the card.
+        sources: the cards that it extends, nearest first.
+
+    Raises:
+        CardError: it cannot be read.
+    """
+    document, _, _ = _effective(read_document(data, file=""), sources)
+    rules = document.value().get("kill_thresholds")
+    written = [rule for rule in rules if isinstance(rule, dict)] if isinstance(rules, tuple) else []
+    return tuple(dict.fromkeys(key for rule in written for key in rule if is_absent(key)))
 
 
 def examine_card(path: Path, resolve: SpecResolver) -> tuple[Fault, ...]:
@@ -131,10 +152,11 @@ class _Examined(NamedTuple):
     card: Card | None
     spec: WorkloadSpec | None
     faults: tuple[Fault, ...]
+    usable: bool
 
 
 def _loaded(found: _Examined) -> LoadedCard:
-    if found.card is None or found.spec is None or any(fault.severity == "error" for fault in found.faults):
+    if found.card is None or found.spec is None or not found.usable:
         raise CardError(found.faults)
     from cardrunner.card.digest import card_digest  # validate alone needs none
 
@@ -156,11 +178,15 @@ def _effective(own: Document, sources: Path | Sequence[bytes]) -> tuple[Document
     return chain.effective, chain.bases, list(chain.faults())
 
 
-def _examine(data: bytes, file: str, sources: Path | Sequence[bytes], resolve: SpecResolver) -> _Examined:
+def _examine(
+    data: bytes, file: str, sources: Path | Sequence[bytes], resolve: SpecResolver, *, admitted: bool = False
+) -> _Examined:
     own = read_document(data, file=file)
     document, bases, faults = _effective(own, sources)
     value = document.value()
-    spec, remarks = _spec_of(value, resolve)
+    spec, unknown = _spec_of(value, resolve)
+    faults += _as_faults(unknown, document)
+    remarks: list[Remark] = []
     model = card_model(spec) if spec else _model_of_any()
     card, told = None, {fault.path for fault in faults}
     try:
@@ -176,9 +202,11 @@ def _examine(data: bytes, file: str, sources: Path | Sequence[bytes], resolve: S
         remarks += check_card(part, spec, without=faulty, here=isinstance(sources, Path))
         if card is not None and not any(remark.severity == "error" for remark in remarks):
             remarks += check_restarted(card, value, spec)
+    usable = not any(fault.severity == "error" for fault in faults)
+    usable = usable and (admitted or not any(remark.severity == "error" for remark in remarks))
     faults += _as_faults(remarks, document)
     files = [own.file, *(base.file for base in bases)]
-    return _Examined(own, bases, card, spec, _first(sorted(faults, key=partial(_place, files))))
+    return _Examined(own, bases, card, spec, _first(sorted(faults, key=partial(_place, files))), usable)
 
 
 def _first(faults: Sequence[Fault]) -> tuple[Fault, ...]:

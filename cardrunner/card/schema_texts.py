@@ -15,11 +15,10 @@ from typing import Any
 from pydantic import BaseModel
 
 from cardrunner.card.explain import sections_below
-from cardrunner.card.reading.document import Document
 from cardrunner.card.reading.reader import read_document
 from cardrunner.card.schema.base import Described
 from cardrunner.kill_rules import Rule
-from cardrunner.kill_rules.table import kind_of, rule_class
+from cardrunner.kill_rules.table import rule_class, rule_classes
 from cardrunner.specs import OffersStarter, WorkloadSpec
 
 EXAMPLES = Path(__file__).with_name("examples.yaml")
@@ -38,19 +37,17 @@ class Examples:
     def of(cls, workloads: Iterable[tuple[WorkloadSpec, type[BaseModel]]]) -> Examples:
         """Those that every workload has, then those of each workload's own starter."""
         examples = cls()
-        common = read_document(EXAMPLES.read_bytes(), file=EXAMPLES.name)
+        common = read_document(EXAMPLES.read_bytes(), file=EXAMPLES.name).value()
+        common["kill_thresholds"] = tuple(dict(found.example) for found in rule_classes())
         for spec, model in workloads:
-            examples._take(common, model)
+            examples._walk(_as_json(common), [model])
             if isinstance(spec, OffersStarter):
-                examples._take(read_document(spec.starter().encode(), file=spec.name), model)
+                examples._walk(_as_json(read_document(spec.starter().encode(), file=spec.name).value()), [model])
         return examples
 
     def at(self, section: type[BaseModel], key: str) -> Sequence[Any]:
         """The values that were found for a field."""
         return next((self.found[owner, key] for owner in section.__mro__ if (owner, key) in self.found), [])
-
-    def _take(self, document: Document, model: type[BaseModel]) -> None:
-        self._walk(_as_json(document.value()), [model])
 
     def _walk(self, value: Any, sections: Sequence[type[BaseModel]]) -> None:
         if isinstance(value, list):
@@ -59,7 +56,7 @@ class Examples:
         if not isinstance(value, dict):
             return
         if any(issubclass(section, Rule) for section in sections):
-            sections = [rule_class(kind_of(value))]
+            sections = [rule_class(value)]
         holder = max(sections, key=lambda section: _fit(value, section), default=None)
         if holder is None or not _fit(value, holder):
             for item in value.values():  # names that people choose, with a section each

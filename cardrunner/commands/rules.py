@@ -88,13 +88,16 @@ def _lines(loaded: LoadedCard, history: FoundHistory, found: Rehearsal) -> Itera
         yield f"{place}: {verdict.action}: rule {verdict.rule + 1}, {verdict.condition}: {verdict.message}{what}"
     silent = [number for number in range(len(rules)) if all(fired.verdict.rule != number for fired in found.fired)]
     for number in silent:
-        yield f"never: {rules[number].action}: rule {number + 1}, {rules[number].describe()}: {_saw(found, number)}"
+        silence = "never" if found.rules[number].judged else "not judged"
+        yield f"{silence}: {rules[number].action}: rule {number + 1}, {rules[number].describe()}: {_saw(found, number)}"
     if not rules:
         yield "the card has no kill thresholds"
 
 
 def _saw(found: Rehearsal, number: int) -> str:
-    looked_at, closest = found.rules[number]
+    looked_at, closest, judged = found.rules[number]
+    if not judged:
+        return "this history has values that the metric cannot have"
     if closest is None:
         return "nothing to look at in this history"
     if closest.idle is not None:
@@ -120,6 +123,7 @@ def _as_json(loaded: LoadedCard, history: FoundHistory, found: Rehearsal) -> dic
                 "condition": rule.describe(),
                 "action": rule.action,
                 "fired": sum(fired.verdict.rule == number for fired in found.fired),
+                "judged": watching.judged,
                 "looked_at": watching.looked_at,
                 "closest": _closest(watching.closest),
             }

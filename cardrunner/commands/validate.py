@@ -10,6 +10,7 @@ from pathlib import Path
 from cardrunner import registry
 from cardrunner.card.load import examine_card
 from cardrunner.card.reading.document import Fault
+from cardrunner.errors import PluginFailed
 from cardrunner.text import plural
 
 HELP = "find every fault of one or more cards"
@@ -24,8 +25,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the faults; 2 when there is an error among them."""
-    found = [fault for card in options.cards for fault in examine_card(card, registry.workload_spec)]
+    """Print the faults; 2 when there is an error among them, 7 when a card needs a plug-in that fails."""
+    found: list[Fault] = []
+    failures: list[PluginFailed] = []
+    for card in options.cards:
+        try:
+            found += examine_card(card, registry.workload_spec)
+        except PluginFailed as error:
+            failures.append(error)
     if options.json:
         import json  # not needed where a person reads
 
@@ -35,6 +42,10 @@ def run(options: argparse.Namespace) -> int:
             print(fault)
     if not options.quiet:
         print(_summary(len(options.cards), found), file=sys.stderr)
+    for failure in failures:
+        print(failure, file=sys.stderr)
+    if failures:
+        return PluginFailed.exit_code
     return 2 if any(fault.severity == "error" for fault in found) else 0
 
 

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple, TextIO
 
 from pydantic import ValidationError
 
 from cardrunner.errors import UsageError
-from cardrunner.histories.columns import Line, find_columns
+from cardrunner.histories.columns import Columns, Line, find_columns
 from cardrunner.histories.rows import EpochCounting, RowsOf, csv_lines, json_lines
 from cardrunner.kill_rules import Row
+from cardrunner.kill_rules.quantities import range_of
 from cardrunner.runs.history import HistoryRow
 from cardrunner.runs.jsonl import parse_line
 from cardrunner.runs.rule_rows import RuleRows
-from cardrunner.specs import WorkloadSpec
+from cardrunner.specs import MetricNames, WorkloadSpec
 
 
 class FoundHistory(NamedTuple):
-    """Rows as rules see them, and what one has to know about how they were read."""
+    """Rows as rules see them, and what one has to know about how they were read.
+
+    Attributes:
+        unfit: metrics and quantities with a value there that they cannot have, each with a sentence about it. They are
+            absent from the rows.
+    """
 
     path: Path
     rows: Sequence[Row]
     notes: tuple[str, ...] = ()
+    unfit: Mapping[str, str] = MappingProxyType({})
 
 
 def read_history(path: Path, spec: WorkloadSpec, *, columns: Mapping[str, str] | None = None) -> FoundHistory:
@@ -85,8 +93,9 @@ def _own(path: Path, stream: TextIO, spec: WorkloadSpec) -> FoundHistory:
 
 def _foreign(path: Path, lines: Sequence[Line], spec: WorkloadSpec, chosen: Mapping[str, str]) -> FoundHistory:
     columns = find_columns(str(path), (name for line in lines for name in line.cells), spec, chosen)
+    unfit = dict(_unfit(columns, lines, spec))
     counting = EpochCounting.of(lines, columns.epoch)
-    rows = tuple(RowsOf(columns, spec, counting).rows(lines))
+    rows = tuple(RowsOf(columns, spec, counting, without=unfit).rows(lines))
     if not rows and any(columns[3:]):
         raise UsageError(f"{path}: its columns of metrics are empty")
     if not rows:
@@ -99,4 +108,16 @@ def _foreign(path: Path, lines: Sequence[Line], spec: WorkloadSpec, chosen: Mapp
         *(["it has no steps: each line counts as one"] if columns.step is None else []),
         *(["its times are those since the start, loading included"] if columns.seconds is not None else []),
     ]
-    return FoundHistory(path, rows, tuple(notes))
+    return FoundHistory(path, rows, (*notes, *unfit.values()), unfit)
+
+
+def _unfit(columns: Columns, lines: Sequence[Line], spec: WorkloadSpec) -> Iterator[tuple[str, str]]:
+    """The metrics that have a value there which they cannot have, such as an accuracy in percent."""
+    names = MetricNames(spec.metrics)
+    for metric, column in (pair for kind in columns[3:] for pair in kind.items()):
+        values = range_of(metric, names)
+        for line in lines:
+            value = line.value(column)
+            if value is not None and not values.holds(value):
+                yield metric, f'column "{column}" has {value:g}, but {metric} {values}; no rule on it is judged'
+                break

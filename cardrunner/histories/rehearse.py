@@ -9,6 +9,7 @@ from cardrunner.card.load import LoadedCard
 from cardrunner.histories.read import FoundHistory
 from cardrunner.kill_rules import Observation, Verdict, judge_all
 from cardrunner.runs.rule_rows import baselines_of
+from cardrunner.specs import MetricNames
 
 
 class Fired(NamedTuple):
@@ -25,6 +26,8 @@ class Watching(NamedTuple):
     looked_at: int
     """Rows."""
     closest: Observation | None
+    judged: bool = True
+    """Whether it was asked: not where the history has values that its metric cannot have."""
 
 
 class Rehearsal(NamedTuple):
@@ -46,7 +49,10 @@ def rehearse(loaded: LoadedCard, history: FoundHistory) -> Rehearsal:
             moot = rule.moot_when_trained and verdict.action != "investigate" and moment.row.progress >= epochs
             if verdict.action != "restart" or not any(one.verdict.rule == verdict.rule for one in fired):
                 fired.append(Fired(verdict, verdict.action != "warn" and not moot))
-    return Rehearsal(tuple(fired), tuple(Watching(len(found), _closest(found)) for found in seen))
+    canonical = MetricNames(loaded.spec.metrics).canonical
+    judged = (canonical(rule.watches or "") not in history.unfit for rule in rules)
+    watching = (Watching(len(found), _closest(found), fit) for found, fit in zip(seen, judged, strict=True))
+    return Rehearsal(tuple(fired), tuple(watching))
 
 
 def _closest(found: list[Observation]) -> Observation | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, TextIO
@@ -103,11 +103,16 @@ class EpochCounting(NamedTuple):
 
 @dataclass
 class RowsOf:
-    """Turns lines into rows, one after the other; with metrics of both kinds into a log point and a validation."""
+    """Turns lines into rows, one after the other; with metrics of both kinds into a log point and a validation.
+
+    Args:
+        without: metrics and quantities that are left out; their lines count as rows all the same.
+    """
 
     columns: Columns
     spec: WorkloadSpec
     counting: EpochCounting
+    without: Collection[str] = ()
     _step: int = 0
     _progress: float = 0.0
     _validations: int = 0
@@ -123,15 +128,20 @@ class RowsOf:
             self._take_step(line, number)
             self._take_epoch(line, validates=bool(validation))
             if training or (quantities and not validation):
-                yield self._row(line, "train", {**training, **({} if validation else quantities)})
+                yield self._row(line, "train", {**self._fit(training), **({} if validation else self._fit(quantities))})
             if validation:
-                measured = MetricNames(self.spec.metrics).with_aliases(validation)
-                yield self._row(line, "validation", {**measured, **quantities})._replace(epoch_means=training)
+                measured = MetricNames(self.spec.metrics).with_aliases(self._fit(validation))
+                row = self._row(line, "validation", {**measured, **self._fit(quantities)})
+                yield row._replace(epoch_means=self._fit(training))
+
+    def _fit(self, values: Mapping[str, float]) -> Mapping[str, float]:
+        return {metric: value for metric, value in values.items() if metric not in self.without}
 
     def _row(self, line: Line, kind: str, metrics: Mapping[str, float]) -> Row:
         epoch = max(1, math.ceil(self._progress))
         seconds = line.value(self.columns.seconds)
-        timed = {"wall_time": seconds} if seconds is not None and "wall_time" not in metrics else {}
+        known = "wall_time" in metrics or "wall_time" in self.without
+        timed = {"wall_time": seconds} if seconds is not None and not known else {}
         found = {**metrics, **timed}
         if kind == "validation":
             return Row("validation", epoch, self._step, self._progress, seconds, found)

@@ -4,7 +4,7 @@ Rules are pure functions over the history (`Watched`): what fires, fires again w
 """
 
 from cardrunner.kill_rules.base import Action, Observation, Rule, Verdict
-from cardrunner.kill_rules.history import Baselines, Row, Watched
+from cardrunner.kill_rules.history import Baselines, Row, View, Watched
 from cardrunner.kill_rules.judge import Moment, judge, judge_all, judge_event
 from cardrunner.kill_rules.quantities import QUANTITIES
 from cardrunner.kill_rules.table import KillRule
@@ -19,6 +19,7 @@ __all__ = [
     "Row",
     "Rule",
     "Verdict",
+    "View",
     "Watched",
     "judge",
     "judge_all",

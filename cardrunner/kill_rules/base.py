@@ -10,19 +10,20 @@ from __future__ import annotations
 import contextlib
 import math
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetPydanticSchema, WithJsonSchema
 from pydantic_core import core_schema
 
 from cardrunner import units
 from cardrunner.kill_rules.history import Row, View, Watched, passed, reached
-from cardrunner.specs import LATER
+from cardrunner.specs import LATER, Direction, Remark
 from cardrunner.units import Every
 
 Action = Literal["warn", "investigate", "stop", "restart"]
+Side = Literal["above", "below"]
 
 
 def _epochs(value: Any) -> Any:
@@ -87,16 +88,44 @@ Span = Annotated[
 ]
 
 
+class Bound(NamedTuple):
+    """A limit of a metric that does not depend on the history: every value beyond it fires."""
+
+    metric: str
+    side: Side
+    limit: float
+
+    @property
+    def over(self) -> bool:
+        """Whether larger values fire."""
+        return self.side == "above"
+
+    def fires_on(self, value: float) -> bool:
+        """Whether a value is beyond the limit; NaN always is."""
+        return exceeds(value, self.limit) if self.over else exceeds(-value, -self.limit)
+
+
 class Rule(BaseModel):
     """A kill threshold of a card.
 
     Its scope is counted in epochs (also parts of one), in steps, or in time: that spent in training steps of all
     attempts, so that neither loading nor an interruption brings a rule nearer.
+
+    A kind of rule is a subclass with the fields that a card writes. It states `example` and `condition`, and `look`
+    or `on_event`; everything else has a default here. What cards, pages and reports need to know about a rule they ask
+    these methods.
     """
 
     model_config = ConfigDict(
         strict=True, frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True, allow_inf_nan=False
     )
+    example: ClassVar[Mapping[str, Any]]
+    """A rule of this kind as a card writes it; `cardrunner schema` shows it to editors."""
+    watches_quantities: ClassVar[bool] = False
+    """Whether its metric may be a quantity of the run, such as ``cost``."""
+    by_epoch: ClassVar[bool] = False
+    """Whether it looks at validations alone, also where its metric is one of training."""
+
     action: Action
     """What happens when it fires: warn, investigate (save, stop paying, ask), stop, or restart with `set`."""
     why: str | None = None
@@ -130,8 +159,33 @@ class Rule(BaseModel):
         """Whether a stop or a restart is pointless once the last epoch is trained, since the rule is about going on."""
         return False
 
+    @property
+    def bound(self) -> Bound | None:
+        """Its limit, where that does not depend on the history."""
+        return None
+
     def baselines(self) -> Iterator[tuple[str, str]]:
         """The baseline runs that it names, each with the key that names it."""
+        yield from ()
+
+    def stated_values(self) -> Mapping[str, float]:
+        """The values of its metric that it states, each by its key; they are held against the metric's range."""
+        return {} if self.bound is None else {self.bound.side: self.bound.limit}
+
+    def stated_differences(self) -> Mapping[str, float]:
+        """The differences between two values of its metric that it states, each by its key."""
+        return {}
+
+    def check_direction(self, better: Direction) -> Iterator[Remark]:  # noqa: ARG002
+        """What is wrong about it where its metric is better in this direction; places are keys of the rule."""
+        yield from ()
+
+    def check_baselines(self, reached: Mapping[str, float | None]) -> Iterator[Remark]:  # noqa: ARG002
+        """What is wrong about it beside the earlier runs of the card; places are keys of the rule.
+
+        Args:
+            reached: every baseline run, and its value of the metric where the rule names the run and it states one.
+        """
         yield from ()
 
     def condition(self, limit: str = "") -> str:
@@ -153,6 +207,24 @@ class Rule(BaseModel):
     def look(self, view: View) -> Observation | None:  # noqa: ARG002
         """What it sees at a row in its scope, whatever its action; None where there is nothing to compare with yet."""
         return None
+
+    def plot_levels(self, seen: Sequence[Observation]) -> Sequence[float]:  # noqa: ARG002
+        """Values of its metric at which a plot of the metric has a horizontal line.
+
+        Args:
+            seen: what it saw in the run, oldest first.
+        """
+        return () if self.bound is None else (self.bound.limit,)
+
+    def page_row(self, limit: str = "") -> tuple[str, str]:
+        """Its condition and its action on the page that reviewers read.
+
+        Args:
+            limit: the limit as people wrote it.
+        """
+        changes = ", ".join(f"{path} = {value}" for path, value in (self.set or {}).items())
+        action = self.action.capitalize() + (f" with {changes}" if changes else "")
+        return self.condition(limit) + self.scope(), f"{action}: {self.why}" if self.why else action
 
     def describe(self) -> str:
         """The condition as a reviewer would read it: ``val_stick_mae > 0.03 after epoch 1``."""

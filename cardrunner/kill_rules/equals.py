@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from cardrunner.kill_rules.base import Limit, Observation, Rule
 from cardrunner.kill_rules.history import View
@@ -10,6 +12,13 @@ from cardrunner.kill_rules.history import View
 
 class Equals(Rule):
     """Fires when the newest value of a metric is exactly the suspicious one, such as an accuracy of 1, or NaN."""
+
+    example: ClassVar[Mapping[str, Any]] = {
+        "metric": "val_accuracy",
+        "equals": "100%",
+        "action": "investigate",
+        "why": "too good to be true",
+    }
 
     metric: str
     """A validation metric or an alias of it, judged at validations; or a training metric, judged at log points."""
@@ -20,6 +29,10 @@ class Equals(Rule):
     def key(self) -> str:
         """Its own."""
         return "equals"
+
+    def stated_values(self) -> Mapping[str, float]:
+        """The suspicious value."""
+        return {"equals": self.equals}
 
     def condition(self, limit: str = "") -> str:
         """For example ``val_accuracy is exactly 1``."""

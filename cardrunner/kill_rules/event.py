@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 from cardrunner.kill_rules.base import Rule, Verdict
 from cardrunner.kill_rules.history import Row, reached
@@ -15,6 +16,13 @@ class EventRule(Rule):
 
     A step that does not fit is split in two where no rule ends the run. Weights that are not finite end it in any case.
     """
+
+    example: ClassVar[Mapping[str, Any]] = {
+        "event": "out_of_memory",
+        "action": "restart",
+        "set": {"training.batch_size": 512},
+        "why": "half the batch needs less memory",
+    }
 
     event: Event
     """out_of_memory: a step did not fit. non_finite_loss: the mean loss of a log point or a validation is no finite

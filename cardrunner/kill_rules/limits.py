@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated, Any
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar
 
 from pydantic import ValidationInfo, WithJsonSchema, field_validator, model_validator
 
-from cardrunner.kill_rules.base import Limit, Observation, Rule, Span, exceeds
+from cardrunner.kill_rules.base import Bound, Limit, Observation, Rule, Side, Span
 from cardrunner.kill_rules.history import Row, View
 from cardrunner.kill_rules.quantities import QUANTITIES, number_text
+from cardrunner.specs import Direction, Remark
 
 
 class Sided(Rule):
     """A rule that has exactly one of `above` and `below`, each of its own kind. NaN is always beyond the limit."""
+
+    watches_quantities: ClassVar[bool] = True
 
     metric: str
     """A validation metric or an alias of it; a training metric, judged at log points; or a quantity of the run."""
@@ -30,7 +33,7 @@ class Sided(Rule):
         return self._stated("above") is not None
 
     @property
-    def side(self) -> str:
+    def side(self) -> Side:
         """The key that holds the limit: above or below."""
         return "above" if self.over else "below"
 
@@ -39,14 +42,12 @@ class Sided(Rule):
         """The key that holds the limit."""
         return self.side
 
-    def on_the_best(self) -> bool | None:
-        """Whether it fires on a value that is the best so far itself; None where it compares with something else."""
-        return None
-
-    @property
-    def limit(self) -> float | None:
-        """The limit, where it does not depend on the history."""
-        return None
+    def check_direction(self, better: Direction) -> Iterator[Remark]:
+        """It fires on the worse side of its metric."""
+        if self.over == (better == "max"):
+            way = "smaller" if better == "min" else "larger"
+            message = f"{self.metric} is better when {way}: this fires when it is good"
+            yield Remark(loc=(self.side,), message=message, severity="warning")
 
     def against(self, row: Row, limit: float, *, note: str = "") -> Observation:
         """The metric at a row, against a limit."""
@@ -56,7 +57,7 @@ class Sided(Rule):
             value=value,
             limit=limit,
             room=limit - value if self.over else value - limit,
-            fires=exceeds(value, limit) if self.over else exceeds(-value, -limit),
+            fires=Bound(self.metric, self.side, limit).fires_on(value),
             message=f"{self.metric} is {number_text(self.metric)(value)} {row.place}{note}",
             metric=self.metric,
         )
@@ -65,8 +66,42 @@ class Sided(Rule):
         return getattr(self, side)
 
 
-class MetricLimit(Sided):
+class FixedLimit(Sided):
+    """A rule whose limit is the number that the card states."""
+
+    @property
+    def limit(self) -> float:
+        """The stated limit, whichever side it is on."""
+        return float(self._stated(self.side))
+
+    @property
+    def bound(self) -> Bound:
+        """The same with its metric and its side."""
+        return Bound(self.metric, self.side, self.limit)
+
+    def condition(self, limit: str = "") -> str:
+        """For example ``val_stick_mae > 0.03``, ``epoch_time > 45 min``."""
+        return f"{self.metric} {'>' if self.over else '<'} {limit or self._limit_text()}"
+
+    def look(self, view: View) -> Observation:
+        """The value and its distance to the limit."""
+        return self.against(view.row, self.limit)
+
+    def _limit_text(self) -> str:
+        return number_text(self.metric)(self.limit)
+
+
+class MetricLimit(FixedLimit):
     """Fires when the newest value of a metric is beyond the limit; NaN is always beyond it."""
+
+    example: ClassVar[Mapping[str, Any]] = {
+        "metric": "val_loss/total",
+        "above": 0.1,
+        "after": "1 epoch",
+        "baseline": "policy-imitation-4k",
+        "action": "investigate",
+        "why": "too high",
+    }
 
     metric: Annotated[str, WithJsonSchema({"type": "string", "not": {"enum": list(QUANTITIES)}})]
     """A validation metric or an alias of it, judged at validations; or a training metric, judged at log points."""
@@ -79,22 +114,24 @@ class MetricLimit(Sided):
     baseline: str | None = None
     """The baseline run this limit is meant against; a limit tighter than it is warned about."""
 
-    @property
-    def limit(self) -> float:
-        """The stated limit, whichever side it is on."""
-        return self.above if self.above is not None else self.below  # type: ignore[return-value]
-
     def baselines(self) -> Iterator[tuple[str, str]]:
         """The one that the limit is meant against."""
         yield from () if self.baseline is None else [("baseline", self.baseline)]
 
-    def condition(self, limit: str = "") -> str:
-        """For example ``val_stick_mae > 0.03``."""
-        return f"{self.metric} {'>' if self.over else '<'} {limit or f'{self.limit:g}'}"
+    def check_baselines(self, reached: Mapping[str, float | None]) -> Iterator[Remark]:
+        """The baseline that it names would pass it."""
+        value = None if self.baseline is None else reached.get(self.baseline)
+        if value is not None and self.bound.fires_on(value):
+            message = f"{self.limit:g} is tighter than {self.baseline}, which has {value:g}: that run would not pass"
+            yield Remark(loc=(self.side,), message=message, severity="warning")
 
-    def look(self, view: View) -> Observation:
-        """The value and its distance to the limit."""
-        return self.against(view.row, self.limit)
+    def page_row(self, limit: str = "") -> tuple[str, str]:
+        """With the baseline that it is meant against."""
+        condition, action = super().page_row(limit)
+        return condition + (f", against {self.baseline}" if self.baseline else ""), action
+
+    def _limit_text(self) -> str:
+        return f"{self.limit:g}"
 
 
 Amount = Annotated[
@@ -103,8 +140,16 @@ Amount = Annotated[
 ]
 
 
-class QuantityLimit(Sided):
+class QuantityLimit(FixedLimit):
     """Fires when a quantity of the run is beyond the limit, which is written in the quantity's own unit."""
+
+    example: ClassVar[Mapping[str, Any]] = {
+        "metric": "examples_per_second",
+        "below": 1000,
+        "not_before": "10 min",
+        "within": "10 epochs",
+        "action": "investigate",
+    }
 
     metric: Annotated[str, WithJsonSchema({"type": "string", "enum": list(QUANTITIES)})]
     """What the run measures of itself."""
@@ -122,16 +167,3 @@ class QuantityLimit(Sided):
     def moot_when_trained(self) -> bool:
         """It is about the time and money that going on takes."""
         return True
-
-    @property
-    def limit(self) -> float:
-        """The stated limit, whichever side it is on."""
-        return self.above if self.above is not None else self.below  # type: ignore[return-value]
-
-    def condition(self, limit: str = "") -> str:
-        """For example ``epoch_time > 45 min``."""
-        return f"{self.metric} {'>' if self.over else '<'} {limit or number_text(self.metric)(self.limit)}"
-
-    def look(self, view: View) -> Observation:
-        """The quantity and its distance to the limit."""
-        return self.against(view.row, self.limit)

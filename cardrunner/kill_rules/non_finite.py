@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 from pydantic import field_validator
 
@@ -13,6 +14,13 @@ from cardrunner.kill_rules.history import View
 
 class NonFinite(Rule):
     """Fires when the newest value of a metric is no finite number."""
+
+    example: ClassVar[Mapping[str, Any]] = {
+        "metric": "loss/total",
+        "non_finite": True,
+        "action": "restart",
+        "set": {"training.learning_rate": 1e-4},
+    }
 
     metric: str
     """A validation metric or an alias of it, judged at validations; or a training metric, judged at log points."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 from cardrunner import units
+from cardrunner.specs import MetricNames, Range
 
 
 class Quantity(NamedTuple):
@@ -21,6 +22,10 @@ class Quantity(NamedTuple):
     meaning: str
     grows: bool = False
     """It only ever grows, so that a restart cannot help."""
+    range: Range = Range(lower=0.0)
+
+
+_SHARE = Range(0.0, 1.0, percent=True)
 
 
 def _plain(value: Any) -> float:
@@ -31,7 +36,7 @@ def _plain(value: Any) -> float:
 
 def _share(value: Any) -> float:
     share = units.parse_percent(value) if isinstance(value, str) else _plain_share(value)
-    if not 0 <= share <= 1:
+    if not _SHARE.lower <= share <= _SHARE.upper:
         raise ValueError("is a share of the training time, from 0% to 100%")
     return share
 
@@ -57,7 +62,7 @@ QUANTITIES = {
         Quantity(
             "data_wait", "above", _share, lambda value: units.format_percent(value, decimals=1), "50%",
             "the share of the training time since the row before that went into waiting for batches, judged as "
-            "examples_per_second is",
+            "examples_per_second is", range=_SHARE,
         ),
         Quantity(
             "wall_time", "above", units.parse_duration, units.format_duration, "6h",
@@ -70,6 +75,12 @@ QUANTITIES = {
     )
 }  # fmt: skip
 """By name. A metric of a workload that has one of these names cannot be watched."""
+
+
+def range_of(name: str, metrics: MetricNames) -> Range:
+    """The values that a metric or a quantity can have; any value where `name` is neither."""
+    found = metrics.spec(name) or metrics.training(name) or QUANTITIES.get(name)
+    return found.range if found else Range()
 
 
 def number_text(name: str) -> Callable[[float], str]:

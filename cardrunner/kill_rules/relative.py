@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import GetPydanticSchema, WithJsonSchema
 from pydantic_core import core_schema
@@ -15,6 +15,7 @@ from cardrunner.kill_rules.base import Observation, is_finite
 from cardrunner.kill_rules.history import View
 from cardrunner.kill_rules.limits import Sided
 from cardrunner.kill_rules.quantities import QUANTITIES, number_text
+from cardrunner.specs import Remark
 
 BEST = "best"
 _HOW = "write a factor such as 1.1x, or a difference such as 0.02"
@@ -69,6 +70,13 @@ class RelativeLimit(Sided):
     fires.
     """
 
+    example: ClassVar[Mapping[str, Any]] = {
+        "metric": "val_loss/total",
+        "above": "1.5x",
+        "relative_to": "best",
+        "action": "investigate",
+    }
+
     relative_to: str
     """What it is compared with: best for the best value so far, or the name of a baseline."""
     above: Shifted | None = None
@@ -95,12 +103,21 @@ class RelativeLimit(Sided):
         """The best so far needs one."""
         return 1 if self.relative_to == BEST else 0
 
-    def on_the_best(self) -> bool | None:
-        """Whether the limit lies on the better side of the reference."""
+    def stated_differences(self) -> Mapping[str, float]:
+        """How far the limit lies from the reference, unless that is a factor."""
+        return {self.side: self.shift.difference} if self.shift.difference else {}
+
+    def check_baselines(self, reached: Mapping[str, float | None]) -> Iterator[Remark]:
+        """A limit relative to the best so far lies on its worse side; and best is the name of no run."""
         if self.relative_to != BEST:
-            return None
+            return
+        if BEST in reached:
+            message = "is the best value so far, and a baseline is called best too; rename the baseline"
+            yield Remark(loc=("relative_to",), message=message)
         limit = self.shift.limit(1.0)
-        return limit < 1.0 if self.over else limit > 1.0
+        if limit < 1.0 if self.over else limit > 1.0:
+            worse = "1.1x or 0.02" if self.over else "0.9x or -0.02"
+            yield Remark(loc=(self.side,), message=f"fires even on a new best; write something like {worse}")
 
     def condition(self, limit: str = "") -> str:  # noqa: ARG002
         """For example ``val_loss/total > 1.1x the best so far``."""

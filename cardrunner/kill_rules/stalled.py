@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from cardrunner.kill_rules.base import Epochs, Observation, Rule, is_finite
 from cardrunner.kill_rules.history import Row, View, Watched
+from cardrunner.specs import Direction, Remark
 from cardrunner.text import plural
 
 
@@ -22,6 +23,7 @@ class Stalled(Rule):
     sign: ClassVar[Literal[1, -1]]
     """1 for a metric that should fall, -1 for one that should rise."""
     movement: ClassVar[str]
+    by_epoch: ClassVar[bool] = True
 
     metric: str
     """A validation metric or an alias of it; or a training metric, whose mean over each epoch counts."""
@@ -43,10 +45,15 @@ class Stalled(Rule):
         """N validations bring no improvement over at least one."""
         return self.patience
 
-    @property
-    def improves(self) -> Literal["min", "max"]:
-        """Which values are better."""
-        return "min" if self.sign == 1 else "max"
+    def stated_differences(self) -> Mapping[str, float]:
+        """The improvement that does not count."""
+        return {"min_delta": self.min_delta} if self.min_delta else {}
+
+    def check_direction(self, better: Direction) -> Iterator[Remark]:
+        """It waits for its metric to become better."""
+        if better != ("min" if self.sign == 1 else "max"):
+            moves, other = ("rise", "not_increasing_for") if better == "max" else ("fall", "not_decreasing_for")
+            yield Remark(loc=(self.key,), message=f"{self.metric} should {moves}; write {other}")
 
     @property
     def patience(self) -> int:
@@ -100,6 +107,13 @@ class NotDecreasing(Stalled):
 
     sign: ClassVar[Literal[1, -1]] = 1
     movement: ClassVar[str] = "decreasing"
+    example: ClassVar[Mapping[str, Any]] = {
+        "metric": "val_loss/total",
+        "not_decreasing_for": "2 epochs",
+        "min_delta": 0.001,
+        "action": "stop",
+        "why": "it has converged",
+    }
 
     not_decreasing_for: Epochs
     """How many validations in a row may pass without an improvement; of a metric that should fall."""
@@ -115,6 +129,13 @@ class NotIncreasing(Stalled):
 
     sign: ClassVar[Literal[1, -1]] = -1
     movement: ClassVar[str] = "increasing"
+    example: ClassVar[Mapping[str, Any]] = {
+        "metric": "val_accuracy",
+        "not_increasing_for": "3 epochs",
+        "min_delta": 0.001,
+        "after": "2 epochs",
+        "action": "stop",
+    }
 
     not_increasing_for: Epochs
     """How many validations in a row may pass without an improvement; of a metric that should rise."""

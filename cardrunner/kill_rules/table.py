@@ -2,22 +2,28 @@
 ``{metric: val_loss, not_decreasing_for: 2 epochs, action: stop}``.
 
 A kind is imported, and its checks are built, when the first card has a rule of it: most cards use two or three, and
-whoever validates one waits for no others.
+whatever validates one waits for no others. Another package adds a kind by an entry point in the group
+``cardrunner.kill_rules``: its name is the key that tells the rule, its object a subclass of `Rule`. It is looked up
+when a card has a key that no rule here knows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from functools import cache, partial
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from functools import cache
 from importlib import import_module
 from typing import Annotated, Any, cast
 
-from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import BaseModel, GetJsonSchemaHandler, GetPydanticSchema
 from pydantic_core import CoreSchema, core_schema
 
+from cardrunner.errors import PluginFailed
 from cardrunner.kill_rules.base import Rule
 from cardrunner.kill_rules.quantities import QUANTITIES
+from cardrunner.plugins import Plugin, find_plugin, plugins
 
+KIND = "kill rule"
 KEYS = {
     "event": "event:EventRule",
     "not_decreasing_for": "stalled:NotDecreasing",
@@ -29,56 +35,100 @@ KEYS = {
 """The key that tells a rule -> its class."""
 LIMITS = {"quantity": "limits:QuantityLimit", "limit": "limits:MetricLimit"}
 """Rules without such a key, which have a limit."""
-KINDS = KEYS | LIMITS
+SHARED_KEYS = frozenset(
+    ("action", "why", "set", "after", "not_before", "within", "metric", "above", "below", "baseline", "min_delta")
+)
+"""Keys that tell no kind of rule; with those of `KEYS` all that the rules here know."""
+
+
+def rule_class(written: object) -> type[Rule]:
+    """The class of a rule as a card writes it; what tells no kind is a limit.
+
+    Raises:
+        PluginFailed: the rule is one of another package, and cannot be loaded.
+    """
+    keys = written if isinstance(written, dict) else {}
+    key = next(iter(_keys_of_plugins(keys)), None)
+    if key is not None and (plugin := find_plugin(KIND, key)) is not None:
+        return _class_of(plugin)
+    kind, metric = next((key for key in KEYS if key in keys), None), keys.get("metric")
+    return _built_in(kind or ("quantity" if isinstance(metric, str) and metric in QUANTITIES else "limit"))
+
+
+def rule_classes() -> tuple[type[Rule], ...]:
+    """Every kind's class: those of cardrunner, then those of other packages that can be loaded."""
+    return (*(_built_in(kind) for kind in KEYS | LIMITS), *_others())
+
+
+def rule_keys(written: object) -> tuple[str, ...]:
+    """The keys that may stand in a rule as written, and those that would make it a rule of another package."""
+    return (*rule_class(written).model_fields, *sorted(_installed()))
+
+
+def is_absent(key: str) -> bool:
+    """Whether neither cardrunner nor an installed package has a rule with this key."""
+    fields = {name for found in _others() for name in found.model_fields}
+    return not (key in KEYS or key in SHARED_KEYS or key in _installed() or key in fields)
+
+
+def read_rule(written: object) -> Rule:
+    """A rule as a card writes it, or one that was read already.
+
+    Raises:
+        pydantic.ValidationError: it is not what its kind asks for.
+        PluginFailed: it is a rule of another package, and that cannot be loaded.
+    """
+    return written if isinstance(written, Rule) else rule_class(written).model_validate(written)
 
 
 @cache
-def rule_class(kind: str) -> type[Rule]:
-    """The class of a kind of rule."""
-    module, name = KINDS[kind].split(":")
+def _built_in(kind: str) -> type[Rule]:
+    module, name = (KEYS | LIMITS)[kind].split(":")
     return cast("type[Rule]", getattr(import_module(f"cardrunner.kill_rules.{module}"), name))
 
 
-def kind_of(value: Any) -> str:
-    """Which kind of rule is written there, or was read."""
-    if isinstance(value, Rule):
-        return next(kind for kind in KINDS if type(value) is rule_class(kind))
-    keys = value if isinstance(value, dict) else {}
-    kind, metric = next((key for key in KEYS if key in keys), None), keys.get("metric")
-    return kind or ("quantity" if isinstance(metric, str) and metric in QUANTITIES else "limit")
+def _keys_of_plugins(keys: Iterable[object]) -> Iterator[str]:
+    """The keys that other packages know and cardrunner does not."""
+    unknown = [key for key in keys if isinstance(key, str) and key not in KEYS and key not in SHARED_KEYS]
+    return (key for key in unknown if key in _installed())
 
 
-class Kinds:
-    """Marks a field of a card that holds a rule of any kind; tells pydantic how it is read."""
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return _union({kind: _reader(kind) for kind in KINDS})
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return handler(_union({kind: named_schema(rule_class(kind)) for kind in KINDS}))
-
-    @staticmethod
-    def members() -> Iterator[tuple[type[Rule], str]]:
-        """Every kind's class and tag."""
-        return ((rule_class(kind), _tag(kind)) for kind in KINDS)
+@cache
+def _installed() -> frozenset[str]:
+    """The names of the rules of other packages."""
+    return frozenset(plugin.name for plugin in plugins(KIND))
 
 
-def _union(choices: Mapping[str, CoreSchema]) -> CoreSchema:
-    tags = {_tag(kind): choice for kind, choice in choices.items()}
-    return core_schema.tagged_union_schema(tags, lambda value: _tag(kind_of(value)))
+@cache
+def _others() -> tuple[type[Rule], ...]:
+    """The rules of other packages that can be loaded."""
+    found: list[type[Rule]] = []
+    for plugin in plugins(KIND):
+        with suppress(PluginFailed):  # which is told where a card asks for that rule
+            found.append(_class_of(plugin))
+    return tuple(found)
 
 
-def _tag(kind: str) -> str:
-    """In angle brackets, so that no key of a card can be mistaken for it."""
-    return f"<{kind}>"
+@cache
+def _class_of(plugin: Plugin) -> type[Rule]:
+    """What an entry point names.
+
+    Raises:
+        PluginFailed: it cannot be imported, or is no kill rule with an example.
+    """
+    found = plugin.load()
+    if not (isinstance(found, type) and issubclass(found, Rule)):
+        raise PluginFailed(f"{plugin}: {plugin.target} is no subclass of cardrunner.kill_rules.Rule")
+    plugin.check(found, {"example": "a rule of the kind as a card writes it"})
+    if plugin.name not in found.model_fields:
+        raise PluginFailed(f"{plugin}: {plugin.target} has no field {plugin.name}, the key that tells it")
+    return found
 
 
-def _reader(kind: str) -> CoreSchema:
-    return core_schema.no_info_plain_validator_function(partial(_read, kind))
-
-
-def _read(kind: str, value: Any) -> Rule:
-    return rule_class(kind).model_validate(value)
+def _json_schema(_schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+    """One of the kinds, each described once under its name and referred to."""
+    kinds = {found.__name__: named_schema(found) for found in rule_classes()}
+    return handler(core_schema.tagged_union_schema(kinds, lambda written: rule_class(written).__name__))
 
 
 def named_schema(found: type[BaseModel]) -> CoreSchema:
@@ -88,4 +138,8 @@ def named_schema(found: type[BaseModel]) -> CoreSchema:
     return cast("CoreSchema", {**found.__pydantic_core_schema__, "ref": name})
 
 
-KillRule = Annotated[Rule, Kinds()]
+KillRule = Annotated[
+    Rule,
+    GetPydanticSchema(lambda _type, _handler: core_schema.no_info_plain_validator_function(read_rule), _json_schema),
+]
+"""A field of a card that holds a rule of any kind."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cardrunner.contracts import MetricSpec
-from cardrunner.kill_rules.limits import MetricLimit
+from cardrunner.kill_rules import Rule
 from cardrunner.report.recorded import Recorded
 from cardrunner.report.scores import comparisons
 from cardrunner.report.table import Table, measured, rate, sentence, stated, table
@@ -123,7 +123,7 @@ def _loss(run: Recorded) -> MetricSpec:
 def _chosen(run: Recorded) -> list[MetricSpec]:
     """The metrics people asked about, then others that tell predictors apart, without the loss."""
     asked = [target.metric for target in run.card.targets]
-    asked += [rule.metric for rule in run.card.kill_thresholds if isinstance(rule, MetricLimit)]
+    asked += [rule.watches for _, rule in _levelled(run) if rule.watches]
     specs = [*(spec for name in asked if (spec := run.spec(name))), *run.loaded.spec.metrics]
     shared = {found.spec.name for found in comparisons(run) if not found.winners}
     unique = {spec.name: spec for spec in specs if not spec.name.startswith("loss") and spec.name not in shared}
@@ -154,15 +154,22 @@ def _levels(run: Recorded, spec: MetricSpec) -> Iterable[Level]:
     for target in run.card.targets:
         if run.names.canonical(target.metric) == name:
             yield Level(kind="target", name="target", value=target.limit, text=stated(target.limit, spec) or "")
-    for rule in run.card.kill_thresholds:
-        if isinstance(rule, MetricLimit) and run.names.canonical(rule.metric) == name:
-            yield Level(kind="limit", name=rule.action, value=rule.limit, text=stated(rule.limit, spec) or "")
+    for value, rule in _levelled(run):
+        if run.names.canonical(rule.watches or "") == name:
+            yield Level(kind="limit", name=rule.action, value=value, text=stated(value, spec) or "")
     shared: dict[float, list[str]] = {}
     for baseline, scores in run.trivial.items():
         if math.isfinite(value := scores.get(name, math.nan)):
             shared.setdefault(value, []).append(baseline)
     for value, baselines in shared.items():
         yield Level(kind="trivial", name=listed(baselines), value=value, text=measured(value, spec) or "")
+
+
+def _levelled(run: Recorded) -> Iterable[tuple[float, Rule]]:
+    """The kill thresholds that have lines among the curves of their metric, each with the value of a line."""
+    for number, rule in enumerate(run.card.kill_thresholds):
+        seen = [found for moment in run.moments if (found := moment.seen[number])]
+        yield from ((value, rule) for value in rule.plot_levels(seen) if math.isfinite(value))
 
 
 def _learning_rate(run: Recorded) -> Panel:

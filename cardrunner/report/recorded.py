@@ -10,20 +10,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
-
-from cardrunner.card.digest import card_digest
-from cardrunner.card.load import LoadedCard, SpecResolver, card_model, load_card_bytes
-from cardrunner.card.reading.document import Fault
-from cardrunner.card.reading.extends import from_bytes, read_chain
-from cardrunner.card.reading.reader import read_document
+from cardrunner.card.load import LoadedCard, SpecResolver
 from cardrunner.card.schema.card import Card
 from cardrunner.contracts import MetricNames, MetricSpec, Stage
 from cardrunner.errors import CardError, CardrunnerError, IntegrityError, UsageError
 from cardrunner.kill_rules import Moment, Row, judge_all
 from cardrunner.runs.attempts import Attempt, read_attempts
 from cardrunner.runs.folder import RunFolder
-from cardrunner.runs.frozen import read_sources
+from cardrunner.runs.frozen import read_admitted
 from cardrunner.runs.history import History, HistoryRow
 from cardrunner.runs.lease import LeaseBody, read_lease
 from cardrunner.runs.ledger import Event, Ledger
@@ -221,6 +215,7 @@ def read_run(folder: RunFolder, resolve: SpecResolver, stages: StageFinder) -> R
     Raises:
         UsageError: there is no such run.
         IntegrityError: the frozen card is missing or is not a card any more.
+        EnvironmentFailed: one of its kill rules came from a package that is not installed.
     """
     loaded = _card(folder, resolve)
     known, unknown = _stages(loaded.card, stages)
@@ -257,34 +252,15 @@ def _stages(card: Card, find: StageFinder) -> tuple[tuple[Stage, ...], dict[str,
 def _card(folder: RunFolder, resolve: SpecResolver) -> LoadedCard:
     if not folder.root.is_dir():
         raise UsageError(f"there is no run {folder.name} in {folder.root.parent}; `cardrunner status` lists the runs")
-    name = folder.card_yaml.name
     try:
-        data, sources = folder.card_yaml.read_bytes(), read_sources(folder)
-        return load_card_bytes(data, file=name, resolve=resolve, sources=sources)
+        return read_admitted(folder, resolve, file=folder.card_yaml.name)
     except OSError as error:
         why = error.strerror
         raise IntegrityError(
             f"{folder.card_yaml} cannot be read ({why}); without it a run has no results card"
         ) from None
     except CardError as error:
-        return _card_as_it_was(data, sources, error, resolve)
-
-
-def _card_as_it_was(data: bytes, sources: Sequence[bytes], found: CardError, resolve: SpecResolver) -> LoadedCard:
-    """A card with faults that its launch did not know, as when a workload's checks have grown; they become warnings.
-
-    Raises:
-        IntegrityError: it is no card of its workload any more.
-    """
-    try:
-        chain = read_chain(read_document(data, file="card.yaml"), from_bytes(sources))
-        value = chain.effective.value()
-        spec = resolve(str(value["workload"]))
-        card = card_model(spec).model_validate(value)
-    except (CardError, UsageError, KeyError, ValidationError):
-        raise IntegrityError(f"the frozen card is not a card of this version of cardrunner:\n{found}") from None
-    faults = tuple(fault for fault in found.faults if isinstance(fault, Fault))
-    return LoadedCard(Path(chain.own.file), chain.own, card, spec, card_digest(card), faults, chain.bases)
+        raise IntegrityError(f"the frozen card is not a card of this version of cardrunner:\n{error}") from None
 
 
 class _Reader:

@@ -25,7 +25,7 @@ def stated(value: float | None, spec: MetricSpec | None = None) -> str | None:
     """A value that people wrote down: with the digits they gave it."""
     if value is None or not math.isfinite(value):
         return None if value is None else _non_finite(value)
-    return format_percent(value) if _percent(spec) else f"{value:.6g}"
+    return f"{value:.6g}" if spec is None else spec.written(value)
 
 
 def difference(value: float, reference: float, spec: MetricSpec | None = None) -> str:

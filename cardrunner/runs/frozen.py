@@ -11,9 +11,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from cardrunner.card.load import LoadedCard, SpecResolver, card_model, load_card_bytes
+from cardrunner.card.load import LoadedCard, SpecResolver, absent_rules, card_model, load_card_bytes
 from cardrunner.card.schema.card import Card
-from cardrunner.errors import CardError, IntegrityError, UsageError
+from cardrunner.errors import CardError, EnvironmentFailed, IntegrityError, UsageError
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.records import Elsewhere, LaunchRecord, find_record, read_record
@@ -29,11 +29,11 @@ def load_frozen(folder: RunFolder, resolve: SpecResolver, *, digest: str | None 
 
     Raises:
         IntegrityError: it is missing, is no valid card any more, or is not the one that was launched.
+        EnvironmentFailed: one of its kill rules came from a package that is not installed.
     """
     launch = read_record(folder.launch, LaunchRecord)
     try:
-        data, sources = folder.card_yaml.read_bytes(), read_sources(folder)
-        loaded = load_card_bytes(data, file=launch.card_file, resolve=resolve, sources=sources)
+        loaded = read_admitted(folder, resolve, file=launch.card_file)
     except (OSError, CardError) as error:
         raise IntegrityError(f"{folder.card_yaml} is not the card that was launched: {error}") from None
     launched = digest or launch.card_digest
@@ -43,6 +43,30 @@ def load_frozen(folder: RunFolder, resolve: SpecResolver, *, digest: str | None 
             f"launched was {launched}; put the launched card back"
         )
     return loaded
+
+
+def read_admitted(folder: RunFolder, resolve: SpecResolver, *, file: str) -> LoadedCard:
+    """Read the frozen card as one that was admitted: errors of checks are among its warnings.
+
+    Args:
+        file: the name that faults carry.
+
+    Raises:
+        OSError: it cannot be read.
+        CardError: it is no card of its workload any more.
+        EnvironmentFailed: one of its kill rules came from a package that is not installed.
+    """
+    data, sources = folder.card_yaml.read_bytes(), read_sources(folder)
+    try:
+        return load_card_bytes(data, file=file, resolve=resolve, sources=sources, admitted=True)
+    except CardError:
+        if absent := absent_rules(data, sources):
+            keys = " or ".join(absent)
+            raise EnvironmentFailed(
+                f"{folder.card_yaml}: kill_thresholds: no kill rule of cardrunner has the key {keys}, and no installed "
+                "package provides it; install the one that the run was launched with"
+            ) from None
+        raise
 
 
 def launched_workspace(folder: RunFolder) -> Workspace:

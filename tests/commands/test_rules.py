@@ -51,6 +51,36 @@ def test_it_says_what_would_have_fired_and_how_close_the_others_came(
     ]
 
 
+def test_values_that_a_metric_cannot_have_are_named_once_and_no_rule_on_it_is_judged(
+    card: Path, history: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    history.write_text("epoch,step,val_loss,val_accuracy\n1,8,0.9,70\n2,16,0.3,80\n3,24,0.2,0.9\n4,32,0.05,99\n")
+    assert main(["rules", "test", str(card), "--history", str(history)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == (
+        'note: column "val_accuracy" has 70, but val_metric/accuracy is a share, from 0% to 100%; '
+        "no rule on it is judged"
+    )
+    assert sum("is a share" in line for line in lines) == 1
+    condition = "rule 2, val_accuracy < 0.95 after epoch 2"
+    assert f"not judged: investigate: {condition}: this history has values that the metric cannot have" in lines
+    assert "never: stop: rule 4, wall_time > 1h: nothing to look at in this history" in lines
+    assert main(["rules", "test", str(card), "--history", str(history), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [rule["judged"] for rule in found["rules"]] == [True, False, True, True, True]
+    assert {verdict["rule"] for verdict in found["verdicts"]} == {0, 2}
+
+
+def test_a_value_that_is_no_number_is_judged_as_such(
+    card: Path, history: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    history.write_text("epoch,step,val_accuracy\n1,8,0.7\n2,16,nan\n3,24,inf\n")
+    assert main(["rules", "test", str(card), "--history", str(history)]) == 0
+    out = capsys.readouterr().out
+    assert "epoch 2: investigate: rule 2" in out
+    assert "not judged" not in out
+
+
 def test_it_says_so_to_scripts_too(card: Path, history: Path, capsys: pytest.CaptureFixture[str]) -> None:
     history.write_text(history.read_text() + "5,40,nan,0.99\n")
     assert main(["rules", "test", str(card), "--history", str(history), "--json"]) == 0

@@ -9,7 +9,6 @@ from cardrunner import units
 from cardrunner.card.estimate import batches_per_epoch
 from cardrunner.card.schema.card import Card
 from cardrunner.kill_rules.base import Rule
-from cardrunner.kill_rules.stalled import Stalled
 from cardrunner.specs import Location, MetricNames, Remark, WorkloadSpec
 from cardrunner.units import Every
 
@@ -48,7 +47,7 @@ class _Clock:
     def cadence(self, rule: Rule) -> float | None:
         """Epochs between two rows that the rule looks at; None where that depends on the time."""
         at_log_points = rule.watches in _AT_LOG_POINTS or (
-            self._names.training(rule.watches or "") is not None and not isinstance(rule, Stalled)
+            self._names.training(rule.watches or "") is not None and not rule.by_epoch
         )
         logs = self.in_epochs(self._log_every)
         if rule.watches in _AT_BOTH:

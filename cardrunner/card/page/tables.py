@@ -10,8 +10,6 @@ from cardrunner.card.checks.metrics import side_of
 from cardrunner.card.estimate import Estimate, covered_labels, estimate
 from cardrunner.card.load import LoadedCard
 from cardrunner.card.page.fields import minutes, money, shown, written
-from cardrunner.kill_rules.base import Rule
-from cardrunner.kill_rules.limits import MetricLimit
 from cardrunner.specs import MetricNames
 
 _SIGNS = {"below": "<", "above": ">"}
@@ -83,7 +81,8 @@ def targets(loaded: LoadedCard) -> Table:
 def kill_thresholds(loaded: LoadedCard) -> Table:
     """Each rule as a condition and what it does."""
     rules = enumerate(loaded.card.kill_thresholds)
-    return Table(["Condition", "Action"], [[_condition(loaded, index, rule), _action(rule)] for index, rule in rules])
+    limits = ((rule, written(loaded, ("kill_thresholds", index, rule.key), "")) for index, rule in rules)
+    return Table(["Condition", "Action"], [rule.page_row(limit) for rule, limit in limits])
 
 
 def _without_empty(table: Table, name: str) -> Table:
@@ -112,7 +111,7 @@ def _calibration(column: Estimate) -> str:
 def _baseline_value(loaded: LoadedCard, index: int, name: str) -> str:
     value = loaded.card.baselines[index].metrics[name]
     spec = MetricNames(loaded.spec.metrics).spec(name)
-    word = units.format_percent(value) if spec and spec.percent else f"{value:g}"
+    word = spec.written(value) if spec else f"{value:g}"
     return written(loaded, ("baselines", index, "metrics", name), word)
 
 
@@ -124,16 +123,3 @@ def _reached(loaded: LoadedCard, run: str | None, metric: str) -> str:
             if same(name) == same(metric):
                 return f"{_baseline_value(loaded, index, name)} ({run})"
     return run or ""
-
-
-def _condition(loaded: LoadedCard, index: int, rule: Rule) -> str:
-    """The condition, with a limit as it is written."""
-    condition = rule.condition(written(loaded, ("kill_thresholds", index, rule.key), ""))
-    against = f", against {rule.baseline}" if isinstance(rule, MetricLimit) and rule.baseline else ""
-    return f"{condition}{rule.scope()}{against}"
-
-
-def _action(rule: Rule) -> str:
-    changes = ", ".join(f"{path} = {value}" for path, value in (rule.set or {}).items())
-    what = rule.action.capitalize() + (f" with {changes}" if changes else "")
-    return f"{what}: {rule.why}" if rule.why else what

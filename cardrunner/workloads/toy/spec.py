@@ -33,6 +33,7 @@ METRICS = (
         unit="nats",
         meaning="the loss that is trained: weighted cross entropy",
         aliases=("val_loss",),
+        lower=0.0,
     ),
     MetricSpec(
         name="metric/accuracy",

@@ -12,10 +12,12 @@ TRAINING_MEAN = "training mean"
 def named_metric(
     name: str, direction: Direction, unit: str, meaning: str, *more: str, percent: bool = False
 ) -> MetricSpec:
-    """A metric whose aliases are its short name, that with ``val_``, and ``more``."""
+    """A metric from 0 whose aliases are its short name, that with ``val_``, and ``more``."""
     short = name.partition("/")[2]
     aliases = (f"val_{short}", short, *more)
-    return MetricSpec(name=name, direction=direction, unit=unit, meaning=meaning, aliases=aliases, percent=percent)
+    return MetricSpec(
+        name=name, direction=direction, unit=unit, meaning=meaning, aliases=aliases, percent=percent, lower=0.0
+    )
 
 
 METRICS: tuple[MetricSpec, ...] = (
@@ -25,15 +27,21 @@ METRICS: tuple[MetricSpec, ...] = (
         unit="loss",
         meaning="the loss that is trained: weighted sum of the analog and the button loss",
         aliases=("val_loss",),
+        lower=0.0,
     ),
     MetricSpec(
         name="loss/analog",
         direction="min",
         unit="squared 0..1 units",
         meaning="mean squared error over the 5 analog values",
+        lower=0.0,
     ),
     MetricSpec(
-        name="loss/button", direction="min", unit="nats", meaning="mean binary cross entropy over the 8 buttons"
+        name="loss/button",
+        direction="min",
+        unit="nats",
+        meaning="mean binary cross entropy over the 8 buttons",
+        lower=0.0,
     ),
     named_metric("metric/analog_mae", "min", "0..1 units", "mean absolute error over the 5 analog values"),
     named_metric("metric/stick_mae", "min", "0..1 units", "mean absolute error over the 4 stick axes"),
@@ -71,7 +79,7 @@ METRICS: tuple[MetricSpec, ...] = (
         "F1, 0..1",
         "presses and releases predicted against those that happened: twice the hits over predicted plus real ones;"
         " repeating the last input finds none",
-    ),
+    )._replace(upper=1.0),
     named_metric(
         "metric/changed_share",
         "max",

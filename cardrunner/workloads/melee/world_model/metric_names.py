@@ -49,7 +49,8 @@ _PREDICTED: Final = {
 
 def _loss(name: str) -> MetricSpec:
     unit, meaning = _MEANINGS[LOSS_TERMS[name].kind]
-    return MetricSpec(name=f"loss/{name}", direction="min", unit=unit, meaning=meaning.format(_PREDICTED[name]))
+    meaning = meaning.format(_PREDICTED[name])
+    return MetricSpec(name=f"loss/{name}", direction="min", unit=unit, meaning=meaning, lower=0.0)
 
 
 def _rollout(frames: int) -> MetricSpec:
@@ -67,6 +68,7 @@ METRICS: Final[tuple[MetricSpec, ...]] = (
         unit="loss",
         meaning="the loss that is trained: the weighted sum of all terms",
         aliases=("val_loss",),
+        lower=0.0,
     ),
     *(_loss(name) for name in LOSS_TERMS),
     named_metric(
