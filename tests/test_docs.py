@@ -131,6 +131,7 @@ def test_the_example_of_a_kill_rule_works(monkeypatch: pytest.MonkeyPatch) -> No
         for epoch, value in enumerate(values, 1)
     ]
     assert [verdict.step for moment in judge_all([rule], history) for verdict in moment.verdicts] == [20, 50]
+    assert rule.key in CONTRIBUTING.partition("**2. The row**")[2].partition("**3.")[0]
     assert rule.describe() == "val_loss/total jumps by more than 0.5"
 
 
