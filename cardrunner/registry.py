@@ -1,8 +1,7 @@
 """Name → "module:object": the only file that knows every implementation.
 
 Values are strings resolved on use, so that reading a card never imports torch. Another package adds a workload through
-the entry-point group ``cardrunner.workloads``: an object with the attributes ``spec`` and ``workload``, each such a
-string.
+the entry-point group ``cardrunner.workloads``; see `cardrunner.workloads.plugged`.
 """
 
 from __future__ import annotations
@@ -10,17 +9,17 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable, Iterable
-from importlib.metadata import entry_points
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
-from cardrunner.errors import MissingExtra, UsageError
+from cardrunner.errors import MissingExtra, PluginFailed, UsageError
+from cardrunner.plugins import find_plugin, plugins
 
 if TYPE_CHECKING:
     from cardrunner.contracts import Executor, Stage, Tracker, Workload, WorkloadSpec
+    from cardrunner.workloads.plugged import PluggedWorkload
 
 T = TypeVar("T")
-ENTRY_POINT_GROUP = "cardrunner.workloads"
 _EXTRA_OF = {
     "torch": "train", "numpy": "train", "matplotlib": "train", "peppi_py": "melee", "pyarrow": "melee",
     "modal": "modal", "wandb": "wandb", "tensorboardX": "tensorboard",
@@ -83,27 +82,33 @@ TOOLS: dict[str, ToolEntry] = {
 
 def workload_names() -> tuple[str, ...]:
     """Every workload that is installed."""
-    return (*WORKLOADS, *(point.name for point in _others()))
+    return (*WORKLOADS, *(plugin.name for plugin in plugins("workload") if plugin.name not in WORKLOADS))
 
 
 def workload_spec(name: str) -> WorkloadSpec:
     """The torch-free half of a workload.
 
     Raises:
-        UsageError: nobody declares it.
+        UsageError: there is none of that name.
+        PluginFailed: another package brings it, and it cannot be used.
     """
-    return cast("WorkloadSpec", _resolve(_workload_entry(name).spec, purpose=f"read a {name} card"))
+    if name not in WORKLOADS:  # looking through every installed package takes longer than reading a card
+        return _plugged(name).spec()
+    return cast("WorkloadSpec", _resolve(WORKLOADS[name].spec, purpose=f"read a {name} card"))
 
 
 def workload(name: str) -> Workload:
     """The torch half of a workload.
 
     Raises:
-        UsageError: nobody declares it.
+        UsageError: there is none of that name.
         MissingExtra: its packages are not installed.
+        PluginFailed: another package brings it, and it cannot be used.
     """
     check_installed(name)
-    return cast("Workload", _resolve(_workload_entry(name).workload, purpose=f"run the workload {name}"))
+    if name not in WORKLOADS:
+        return _plugged(name).workload()
+    return cast("Workload", _resolve(WORKLOADS[name].workload, purpose=f"run the workload {name}"))
 
 
 def check_installed(name: str) -> None:
@@ -112,7 +117,53 @@ def check_installed(name: str) -> None:
     Raises:
         MissingExtra: one is not installed.
     """
-    _need(_workload_entry(name).needs, purpose=f"run the workload {name}")
+    needs = WORKLOADS[name].needs if name in WORKLOADS else _plugged(name).needs
+    _need(needs, purpose=f"run the workload {name}")
+
+
+class WorkloadRow(NamedTuple):
+    """A workload that is installed, as `cardrunner workloads` lists it."""
+
+    name: str
+    package: str
+    version: str
+    spec: WorkloadSpec | None
+    """None where it cannot be used."""
+    fault: str | None
+    """Why it cannot be used, or which package its training lacks."""
+
+
+def workload_rows() -> Iterator[WorkloadRow]:
+    """Every workload that is installed; one that cannot be used is a row too."""
+    from cardrunner.runs.environment import own_version  # only this asks
+
+    for name in WORKLOADS:
+        yield WorkloadRow(name, "cardrunner", own_version(), workload_spec(name), _lack(name))
+    for plugin in plugins("workload"):
+        spec, fault = None, f"{plugin} has the name of a workload of cardrunner; rename its entry point"
+        if plugin.name not in WORKLOADS:
+            try:
+                spec, fault = workload_spec(plugin.name), _lack(plugin.name)
+            except PluginFailed as failed:
+                fault = str(failed)
+        yield WorkloadRow(plugin.name, plugin.package, plugin.version, spec, fault)
+
+
+def _lack(name: str) -> str | None:
+    try:
+        check_installed(name)
+    except MissingExtra as missing:
+        return str(missing)
+    return None
+
+
+def _plugged(name: str) -> PluggedWorkload:
+    plugin = find_plugin("workload", name)
+    if plugin is None:
+        raise _unknown(workload_names(), name, "workload")
+    from cardrunner.workloads.plugged import plugged_workload  # only workloads of other packages need it
+
+    return plugged_workload(plugin)
 
 
 def stage(name: str) -> Stage:
@@ -157,28 +208,18 @@ def tracker(name: str) -> Callable[[], Tracker]:
     return cast("Callable[[], Tracker]", _resolve(entry.target, purpose=entry.purpose))
 
 
-def _workload_entry(name: str) -> WorkloadEntry:
-    if name in WORKLOADS:  # looking through every installed package takes longer than reading a card
-        return WORKLOADS[name]
-    for point in _others():
-        if point.name == name:
-            found = point.load()
-            return WorkloadEntry(found.spec, found.workload)
-    return _known(WORKLOADS, name, "workload")
-
-
-def _others() -> Iterable[Any]:
-    return entry_points(group=ENTRY_POINT_GROUP)
-
-
 def _known(table: dict[str, T], name: str, kind: str) -> T:
     if name in table:
         return table[name]
+    raise _unknown(table, name, kind)
+
+
+def _unknown(known: Iterable[str], name: str, kind: str) -> UsageError:
     import difflib  # only a wrong name needs it
 
-    near = difflib.get_close_matches(name, table, n=1)
-    guess = f'; did you mean "{near[0]}"?' if near else f"; there are {', '.join(table)}"
-    raise UsageError(f"unknown {kind} {name!r}{guess}")
+    near = difflib.get_close_matches(name, known, n=1)
+    guess = f'; did you mean "{near[0]}"?' if near else f"; there are {', '.join(known)}"
+    return UsageError(f"unknown {kind} {name!r}{guess}")
 
 
 def _need(packages: Iterable[str], *, purpose: str) -> None:
@@ -188,13 +229,18 @@ def _need(packages: Iterable[str], *, purpose: str) -> None:
 
 
 def _is_installed(package: str) -> bool:
+    """Whether a package is there, by the name of its module or by the one that pip installs."""
     if package in sys.modules:
         return sys.modules[package] is not None
-    return importlib.util.find_spec(package) is not None
+    if importlib.util.find_spec(package.replace("-", "_")) is not None:
+        return True
+    from importlib.metadata import distributions  # only packages that are called otherwise than their modules need it
+
+    return any(True for _ in distributions(name=package))
 
 
 def _missing(package: str, purpose: str) -> MissingExtra:
-    return MissingExtra(package.replace("_", "-"), _EXTRA_OF[package], purpose)
+    return MissingExtra(package.replace("_", "-"), _EXTRA_OF.get(package), purpose)
 
 
 def _resolve(target: str, *, purpose: str) -> Any:

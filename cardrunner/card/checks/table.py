@@ -22,7 +22,8 @@ from cardrunner.card.checks import (
 )
 from cardrunner.card.estimate import batches_of, processes_of, training_examples
 from cardrunner.card.schema.card import Card
-from cardrunner.errors import UsageError
+from cardrunner.errors import CardrunnerError, UsageError
+from cardrunner.plugins import blamed_plugin
 from cardrunner.specs import Derived, Location, Remark, WorkloadSpec
 
 MOST_ERRORS = 100
@@ -39,7 +40,8 @@ def check_card(card: Card, spec: WorkloadSpec, *, without: Collection[str] = ())
         without: sections that have faults of their own and are absent from `card`; a check that comes to need one of
             them ends there, and the others still run.
     """
-    return [remark for check in CHECKS for remark in _enough(_as_far_as_possible(check, card, spec, without))]
+    found = (remark for check in CHECKS for remark in _enough(_as_far_as_possible(check, card, spec, without)))
+    return list(dict.fromkeys(found))  # a workload that fails fails in several checks
 
 
 def _enough(remarks: Iterable[Remark]) -> Iterator[Remark]:
@@ -57,7 +59,16 @@ def _as_far_as_possible(check: Check, card: Card, spec: WorkloadSpec, without: C
         yield from check(card, spec)
     except AttributeError as error:
         if error.obj is not card or error.name not in without:
-            raise
+            yield _failure(error)
+    except Exception as error:
+        yield _failure(error)
+
+
+def _failure(error: Exception) -> Remark:
+    """What the workload of another package raised, as a fault of the card; any other error goes on."""
+    if isinstance(error, CardrunnerError) or (sentence := blamed_plugin(error)) is None:
+        raise error
+    return Remark(loc=("workload",), message=sentence)
 
 
 def derived_numbers(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
