@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import importlib
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -73,21 +73,42 @@ class Plugin:
                 found = getattr(found, part)
         return found
 
+    def make(self, attributes: Mapping[str, str], target: str | None = None) -> Any:
+        """Import it, make an object of it where it is a class, and hold that against what its kind has to offer.
+
+        Args:
+            attributes: as `check` takes them.
+            target: ``module:object`` of a part; None for the plug-in itself.
+
+        Raises:
+            PluginFailed: it cannot be imported or made, or `check` fails.
+        """
+        found = self.resolve(target or self.target)
+        if missing := getattr(found, "__abstractmethods__", ()):
+            raise self._lacks(sorted(missing))
+        with blamed(self, "cannot be made"):
+            made = found() if isinstance(found, type) else found
+        self.check(made, attributes)
+        return made
+
     def check(self, found: object, attributes: Mapping[str, str]) -> None:
         """Hold what was loaded against what its kind has to offer.
 
         Args:
             found: what was loaded.
-            attributes: name -> what it is for, of everything that has to be there.
+            attributes: name -> what it is for, of everything that has to be there; a ``name`` has to be the plug-in's.
 
         Raises:
-            PluginFailed: an attribute is missing; the sentence names all that are.
+            PluginFailed: an attribute is missing, and the sentence names all that are; or it has another name.
         """
         missing = [f"{name} ({meaning})" for name, meaning in attributes.items() if not hasattr(found, name)]
         if missing:
-            raise PluginFailed(
-                f"{self}: {self.target} lacks {', '.join(missing)}; see CONTRIBUTING.md for what it needs"
-            )
+            raise self._lacks(missing)
+        if "name" in attributes and (name := found.name) != self.name:  # type: ignore[attr-defined]
+            raise PluginFailed(f"{self}: {self.target} is called {name!r}; give both the same name")
+
+    def _lacks(self, missing: Iterable[str]) -> PluginFailed:
+        return PluginFailed(f"{self}: {self.target} lacks {', '.join(missing)}; see CONTRIBUTING.md for what it needs")
 
 
 def group_of(kind: str) -> str:

@@ -12,7 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from cardrunner.errors import PluginFailed
-from cardrunner.plugins import Plugin, blamed
+from cardrunner.plugins import Plugin
 
 if TYPE_CHECKING:
     from cardrunner.contracts import Workload, WorkloadSpec
@@ -60,17 +60,15 @@ class PluggedWorkload:
         Raises:
             PluginFailed: it cannot be imported or made, lacks something, or has another name than its entry point.
         """
-        found = _made(self.plugin, self.spec_target)
-        self.plugin.check(found, _SPEC)
-        if found.name != self.plugin.name:
-            raise PluginFailed(f"{self.plugin}: {self.spec_target} is called {found.name!r}; give both the same name")
-        return cast("WorkloadSpec", found)
+        made = _made(self.plugin, self.spec_target)
+        self.plugin.check(made, _SPEC)
+        return cast("WorkloadSpec", made)
 
     def workload(self) -> Workload:
         """The torch half; raises as `spec`."""
-        found = _made(self.plugin, self.workload_target)
-        self.plugin.check(found, _WORKLOAD)
-        return cast("Workload", found)
+        made = _made(self.plugin, self.workload_target)
+        self.plugin.check(made, _WORKLOAD)
+        return cast("Workload", made)
 
 
 @cache
@@ -92,7 +90,5 @@ def plugged_workload(plugin: Plugin) -> PluggedWorkload:
 
 @cache
 def _made(plugin: Plugin, target: str) -> Any:
-    """What a target names; an object of it where that is a class."""
-    found = plugin.resolve(target)
-    with blamed(plugin, "cannot be made"):
-        return found() if isinstance(found, type) else found
+    """One object for each target, so that a class that is both halves is made once."""
+    return plugin.make({}, target)

@@ -65,7 +65,7 @@ class Breaks(simple.Workload):
         break_at("demo")
 
 
-class Misspelled(simple.Workload):
+class Misspelled(Breaks):
     """Imports a name that is not there when it is made."""
 
     name = "misspelled"

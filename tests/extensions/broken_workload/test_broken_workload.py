@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,7 +10,6 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-ROOT = HERE.parents[2]
 SOURCE = (HERE / "acme_broken.py").read_text().splitlines()
 CARD = """\
 card: 1
@@ -32,9 +30,8 @@ sign_off: {policy: boxes, reviewers: [{id: mattie, signed: true}]}
 UNUSABLE = {
     "absent": "cannot be imported: ModuleNotFoundError: No module named 'acme_absent'; install the package that has the"
     " module acme_absent",
-    "misspelled": "cannot be made: KeyError: 'no such table' at {file}:{line}",
-    "unfinished": "cannot be made: TypeError: Can't instantiate abstract class Unfinished with abstract methods loss,"
-    " tensors",
+    "misspelled": "cannot be made: KeyError: 'no such table' at {at}",
+    "unfinished": ": acme_broken:Unfinished lacks loss, tensors; see CONTRIBUTING.md for what it needs",
     "nowhere": ": {file} has no attribute 'Nowhere', named by acme_broken:Nowhere",
     "halved": ": acme_broken:Halved lacks workload (module:object of the half that trains); see CONTRIBUTING.md for"
     " what it needs",
@@ -45,28 +42,29 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
-def env(installed: Installed, tmp_path: Path) -> dict[str, str]:
-    """The environment with all of them installed, and a card in the workspace."""
+def env(installed: Installed, toy_card_text: Callable[..., str], tmp_path: Path) -> dict[str, str]:
+    """The environment with all of them installed, and in the workspace a card of `Breaks` and one of the toy."""
     (tmp_path / "runcards").mkdir()
     (tmp_path / "runcards" / "broken.yaml").write_text(CARD)
-    shutil.copy(ROOT / "tests" / "cards" / "valid" / "minimal.yaml", tmp_path / "runcards" / "good.yaml")
+    (tmp_path / "runcards" / "good.yaml").write_text(toy_card_text())
     return installed(HERE)
 
 
-def line_of(text: str) -> int:
-    return SOURCE.index(text) + 1
+def place_of(line: str, tmp_path: Path) -> str:
+    """A line of the source, where it is installed."""
+    return f"{tmp_path / 'site' / 'acme_broken.py'}:{SOURCE.index(line) + 1}"
 
 
 def named(name: str, tmp_path: Path) -> str:
     """What is said of a workload that cannot be used."""
-    place = {"file": tmp_path / "site" / "acme_broken.py", "line": line_of('        raise KeyError("no such table")')}
-    said = UNUSABLE[name].format(**place)
+    at = place_of('        raise KeyError("no such table")', tmp_path)
+    said = UNUSABLE[name].format(at=at, file=at.partition(":")[0])
     return f"the workload {name} of acme-broken 1.2{'' if said.startswith(':') else ' '}{said}"
 
 
 def failed(place: str, tmp_path: Path) -> str:
     """What is said of one that raises at a place."""
-    where = f"{tmp_path / 'site' / 'acme_broken.py'}:{line_of('        raise ValueError(f' + chr(34) + 'no {place} today' + chr(34) + ')')}"
+    where = place_of('        raise ValueError(f"no {place} today")', tmp_path)
     return f"the workload breaks of acme-broken 1.2 failed at {where}: ValueError: no {place} today"
 
 
@@ -137,7 +135,8 @@ def test_a_missing_package_is_said_before_the_launch(
     launched = cardrunner("launch", "runcards/broken.yaml", env=env)
     assert (launched.returncode, launched.stderr) == (7, f"{said}\n")
     assert not (tmp_path / "runs").exists()
-    assert said in cardrunner("plan", "runcards/broken.yaml", env=env).stdout
+    plan = cardrunner("plan", "runcards/broken.yaml", env=env).stdout
+    assert f"a launch would refuse: {said}" in " ".join(plan.split())
 
 
 def test_the_list_says_what_is_wrong_with_each(env: Mapping[str, str], cardrunner: Command, tmp_path: Path) -> None:
