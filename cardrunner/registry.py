@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from cardrunner.errors import MissingExtra, PluginFailed, UsageError
-from cardrunner.plugins import find_plugin, plugins
+from cardrunner.plugins import Plugin, find_plugin, plugins
 
 if TYPE_CHECKING:
     from cardrunner.contracts import Executor, Stage, Tracker, Workload, WorkloadSpec
@@ -140,13 +140,16 @@ def workload_rows() -> Iterator[WorkloadRow]:
     for name in WORKLOADS:
         yield WorkloadRow(name, "cardrunner", own_version(), workload_spec(name), _lack(name))
     for plugin in plugins("workload"):
-        spec, fault = None, f"{plugin} has the name of a workload of cardrunner; rename its entry point"
-        if plugin.name not in WORKLOADS:
-            try:
-                spec, fault = workload_spec(plugin.name), _lack(plugin.name)
-            except PluginFailed as failed:
-                fault = str(failed)
-        yield WorkloadRow(plugin.name, plugin.package, plugin.version, spec, fault)
+        yield WorkloadRow(plugin.name, plugin.package, plugin.version, *_plugged_row(plugin))
+
+
+def _plugged_row(plugin: Plugin) -> tuple[WorkloadSpec | None, str | None]:
+    if plugin.name in WORKLOADS:
+        return None, f"{plugin} has the name of a workload of cardrunner; rename its entry point"
+    try:
+        return workload_spec(plugin.name), _lack(plugin.name)
+    except PluginFailed as failed:
+        return None, str(failed)
 
 
 def _lack(name: str) -> str | None:

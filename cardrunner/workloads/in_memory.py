@@ -93,7 +93,7 @@ class InMemoryData:
         digest = hashlib.sha256()
         for tensor in self._tensors:
             digest.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
-            digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy())
+            digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
         return {"sha256": digest.hexdigest(), "train": len(self.train), "validation": len(self.validation)}
 
 
@@ -151,7 +151,7 @@ class MeanObjective:
             given = ", ".join(scores) or "nothing"
             raise self._failed(f"score gave {given}, and not {name}, which the table of metrics has")
         found = scores[name]
-        parts = found if isinstance(found, tuple) else (found,)
+        parts: Sequence[Tensor] = found if isinstance(found, tuple) else (found,)
         if len(parts) > 2 or any(part.shape != (examples,) for part in parts):
             shapes = " and ".join(str(tuple(part.shape)) for part in parts)
             raise self._failed(f"score gave {name} as {shapes}; it has to give a value for each of {examples} examples")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -51,8 +51,8 @@ class Whole(Bare):
     """Everything stated."""
 
     model_section = LineModel
-    architectures = ("Line", "Curve")
-    loss_terms: Mapping[str, str] = {"distance": "mse"}
+    architectures: ClassVar[tuple[str, ...]] = ("Line", "Curve")
+    loss_terms: ClassVar[Mapping[str, str]] = {"distance": "mse"}
     metrics = (
         simple.LOSS,
         MetricSpec("metric/small", "max", "share", "how often it is small"),

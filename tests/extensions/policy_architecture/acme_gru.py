@@ -30,9 +30,10 @@ class GRUArchitecture(PolicyArchitecture):
 
     def build(self, model: PolicyModel, encoding: EncodingConfig) -> nn.Module:
         """F numbers of each frame to H, H to 13."""
-        from acme_gru_module import PolicyGRU
+        from acme_gru_module import PolicyGRU  # type: ignore[import-not-found]
 
-        return PolicyGRU(model.hidden_dim, encoding)
+        module: nn.Module = PolicyGRU(model.hidden_dim, encoding)
+        return module
 
 
 class Miscounted(GRUArchitecture):

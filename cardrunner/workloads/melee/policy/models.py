@@ -93,7 +93,7 @@ class PolicyArchitecture(ABC):
         Raises:
             IntegrityError: a size is missing or no positive whole number.
         """
-        sizes = {name: config.get(name) for name in ("context_len", *self.sizes)}
+        sizes: dict[str, Any] = {name: config.get(name) for name in ("context_len", *self.sizes)}
         for name, size in sizes.items():
             if type(size) is not int or size < 1:
                 shown = "nothing" if size is None else repr(size)[:40]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -23,7 +24,7 @@ from cardrunner.workloads.melee.policy.models import (
 from cardrunner.workloads.melee.policy.sections import PolicyModel
 
 ENCODING = EncodingConfig()
-SIZES = {"context_len": 3, "hidden_dim": 6, "trunk_dim": 5}
+SIZES: dict[str, Any] = {"context_len": 3, "hidden_dim": 6, "trunk_dim": 5}
 
 
 def section(architecture: str) -> PolicyModel:
