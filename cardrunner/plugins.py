@@ -12,7 +12,6 @@ are looked up only then, or when everything is listed: scanning what is installe
 from __future__ import annotations
 
 import importlib
-import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -160,6 +159,8 @@ def blamed_plugin(error: BaseException) -> str | None:
 
     The innermost frame decides among the code of plug-ins; a library that a plug-in calls counts as its caller's.
     """
+    import traceback  # only failures need it
+
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         for module, plugin in _LOADED.items():
             if _is_below(frame.filename, module):
@@ -180,6 +181,8 @@ def _cause(error: BaseException) -> str:
 def _place(error: BaseException, plugin: Plugin) -> str:
     if isinstance(error, SyntaxError) and error.filename:
         return f" at {error.filename}:{error.lineno}"
+    import traceback  # only failures need it
+
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if _is_below(frame.filename, plugin.module)]
     return f" at {own[-1].filename}:{own[-1].lineno}" if own else ""
