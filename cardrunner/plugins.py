@@ -22,6 +22,7 @@ from types import ModuleType
 from typing import Any
 
 from cardrunner.errors import CardrunnerError, PluginFailed
+from cardrunner.text import listed
 
 _LOADED: dict[str, Plugin] = {}
 """Top-level module -> the plug-in that brought it, for those that were loaded in this process."""
@@ -130,7 +131,7 @@ def find_plugin(kind: str, name: str) -> Plugin | None:
     """
     found = [plugin for plugin in plugins(kind) if plugin.name == name]
     if len(found) > 1:
-        packages = " and ".join(f"{plugin.package} {plugin.version}" for plugin in found)
+        packages = listed(f"{plugin.package} {plugin.version}" for plugin in found)
         raise PluginFailed(f"the {kind} {name} comes from {packages}; uninstall all but one")
     return found[0] if found else None
 

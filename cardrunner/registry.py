@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from cardrunner.errors import MissingExtra, PluginFailed, UsageError
 from cardrunner.plugins import Plugin, find_plugin, plugins
+from cardrunner.text import did_you_mean, listed
 
 if TYPE_CHECKING:
     from cardrunner.contracts import Executor, Stage, Tracker, Workload, WorkloadSpec
@@ -218,11 +219,8 @@ def _known(table: dict[str, T], name: str, kind: str) -> T:
 
 
 def _unknown(known: Iterable[str], name: str, kind: str) -> UsageError:
-    import difflib  # only a wrong name needs it
-
-    near = difflib.get_close_matches(name, known, n=1)
-    guess = f'; did you mean "{near[0]}"?' if near else f"; there are {', '.join(known)}"
-    return UsageError(f"unknown {kind} {name!r}{guess}")
+    names = tuple(known)
+    return UsageError(f"unknown {kind} {name!r}{did_you_mean(name, names, otherwise=f'; there are {listed(names)}')}")
 
 
 def _need(packages: Iterable[str], *, purpose: str) -> None:

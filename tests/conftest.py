@@ -33,6 +33,8 @@ from cardrunner.runs.records import LaunchRecord, Manifest, TrainRecord, read_re
 from cardrunner.tracking.progress import NullProgress
 from cardrunner.workspace import Workspace
 
+pytest_plugins = ["tests.skips"]
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side, and more threads would only wait for each other
 
 # nothing here may reach Modal's service, whoever runs the tests

@@ -13,7 +13,8 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "cardrunner"
 
 ROWS = (
-    ("errors", "units", "clock", "redaction"),
+    ("errors", "text"),
+    ("units", "clock", "redaction"),
     ("workspace", "plugins"),
     ("specs",),
     ("contracts",),

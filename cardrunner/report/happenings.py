@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from cardrunner.report.recorded import Recorded
-from cardrunner.report.table import Cell, Code, Strong, Table, joined, when
+from cardrunner.report.table import Cell, Code, Strong, Table, when
 from cardrunner.report.thresholds import overrun_sentence, sentence
 from cardrunner.runs.ledger import Event
 from cardrunner.runs.outcome import overdue_sentence
 from cardrunner.runs.status import tracker_states
+from cardrunner.text import listed
 
 _TOLD: dict[str, Callable[[Event], str | None]] = {
     "warning": lambda event: str(event.get("message")),
@@ -66,7 +67,7 @@ def event_facts(run: Recorded) -> EventFacts:
 def _changes(event: Event) -> str:
     changes = event.get("set")
     return (
-        joined(f"{path} = {value}" for path, value in changes.items())
+        listed(f"{path} = {value}" for path, value in changes.items())
         if isinstance(changes, dict)
         else "nothing changed"
     )

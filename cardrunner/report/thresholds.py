@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from cardrunner.kill_rules import QUANTITIES, Observation, Rule
 from cardrunner.kill_rules.quantities import number_text
 from cardrunner.report.recorded import Recorded
-from cardrunner.report.table import Cell, Strong, Table, joined, measured, stated, table
+from cardrunner.report.table import Cell, Strong, Table, measured, stated, table
 from cardrunner.runs.ledger import Event
+from cardrunner.text import listed
 
 _IDLE = "validations in a row without improvement"
 
@@ -70,7 +71,7 @@ def unrecorded(run: Recorded) -> tuple[str, ...]:
 
 def _row(run: Recorded, number: int, rule: Rule) -> tuple[Cell, ...]:
     fired = [event for event in fired_events(run) if event.get("rule") == number]
-    when = joined(_place(event.get("kind"), event.get("epoch"), event.get("step")) for event in fired)
+    when = listed(_place(event.get("kind"), event.get("epoch"), event.get("step")) for event in fired)
     return (
         str(number + 1),
         rule.describe(),
@@ -82,7 +83,7 @@ def _row(run: Recorded, number: int, rule: Rule) -> tuple[Cell, ...]:
 
 
 def _action(rule: Rule) -> str:
-    changes = joined(f"{path} = {value}" for path, value in (rule.set or {}).items())
+    changes = listed(f"{path} = {value}" for path, value in (rule.set or {}).items())
     return f"{rule.action} with {changes}" if changes else rule.action
 
 

@@ -27,6 +27,7 @@ from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.data import DataSection
 from cardrunner.card.schema.training import ModelSection, TrainingSection
 from cardrunner.specs import Derived, MetricSpec, Remark, TrivialBaseline, WorkloadSpec
+from cardrunner.text import listed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,11 +91,11 @@ class Spec(ABC):
         if 0 in (self.examples(card) or ()):
             yield Remark(loc=("data", "split", "train"), message="leaves no example on one side; write 80%")
         if self.architectures and card.model.architecture not in self.architectures:
-            known = f"unknown architecture {card.model.architecture!r}; there is {' and '.join(self.architectures)}"
-            yield Remark(loc=("model", "architecture"), message=known)
+            text = f"unknown architecture {card.model.architecture!r}; there is {listed(self.architectures)}"
+            yield Remark(loc=("model", "architecture"), message=text)
         for name, term in card.training.loss.items():
             if self.loss_terms.get(name) != term.kind:
-                terms = " and ".join(f"{term}: {{kind: {kind}}}" for term, kind in self.loss_terms.items())
+                terms = listed(f"{term}: {{kind: {kind}}}" for term, kind in self.loss_terms.items())
                 text = f"unknown loss term; there is {terms}" if terms else "the loss has no terms; leave it out"
                 yield Remark(loc=("training", "loss", name), message=text)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from cardrunner.errors import IntegrityError, NameTaken
-from cardrunner.runs.files import explained, write_durably
+from cardrunner.runs.files import explained, write_bytes
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.jsonl import append_line, line_of, parse_line
 from cardrunner.runs.records import Elsewhere, LaunchRecord, Record
@@ -100,7 +100,7 @@ def write_files(folder: RunFolder, files: Mapping[str, str]) -> None:
         if not target.resolve().is_relative_to(folder.root.resolve()):
             raise IntegrityError(f"{path} leaves the run folder")
         data = files[path].encode()
-        write_durably(target, lambda stream, data=data: stream.write(data))  # type: ignore[misc]
+        write_bytes(target, data)
 
 
 def missing_lines(lines: Iterable[str], known: Iterable[str]) -> Iterator[str]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from cardrunner.errors import IntegrityError, PluginFailed, UsageError
 from cardrunner.plugins import Plugin, find_plugin, plugins
+from cardrunner.text import listed
 from cardrunner.workloads.melee.encoding.layout import ANALOG, BUTTONS, PlayerIndex
 from cardrunner.workloads.melee.encoding.scheme import EncodingConfig
 from cardrunner.workloads.melee.policy.arithmetic import linear
@@ -196,5 +197,5 @@ def model_of_type(model_type: str) -> PolicyArchitecture | None:
 def _plugged(plugin: Plugin) -> PolicyArchitecture:
     found = cast("PolicyArchitecture", plugin.make(_PARTS))
     if foreign := [name for name in found.sizes if name not in SIZES]:
-        raise PluginFailed(f"{plugin}: its sizes name {', '.join(foreign)}; a card's model has {' and '.join(SIZES)}")
+        raise PluginFailed(f"{plugin}: its sizes name {listed(foreign)}; a card's model has {listed(SIZES)}")
     return found
