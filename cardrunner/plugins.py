@@ -12,6 +12,7 @@ are looked up only then, or when everything is listed: scanning what is installe
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -197,8 +198,11 @@ def _advice(error: BaseException) -> str:
 
 def _is_below(file: str, module: str) -> bool:
     """Whether a file belongs to a top-level module that is a package or a single file."""
-    path = Path(file)
-    return path.stem == module or module in path.parts[:-1]
+    spec = importlib.util.find_spec(module)
+    if spec is None:
+        return False
+    folders = spec.submodule_search_locations
+    return file == spec.origin if folders is None else any(Path(file).is_relative_to(folder) for folder in folders)
 
 
 def _module_file(found: object) -> str:

@@ -108,6 +108,14 @@ def test_what_a_plugin_raises_later_is_told_as_its_own(acme: Path) -> None:
     assert blamed_plugin(ValueError("of ours")) is None
 
 
+def test_a_folder_that_is_called_as_a_plugin_is_not_its_own(acme: Path) -> None:
+    write(acme, "class Rises: ...\n").load()
+    elsewhere = acme / "elsewhere" / "acme_plugin" / "ours.py"
+    with pytest.raises(ZeroDivisionError) as caught:
+        exec(compile("1 / 0", str(elsewhere), "exec"))
+    assert blamed_plugin(caught.value) is None
+
+
 def test_errors_of_cardrunner_pass_through(acme: Path) -> None:
     found = write(acme, "class Rises: ...\n")
     with pytest.raises(UsageError, match="yours"), blamed(found, "cannot be used"):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from cardrunner.card.schema.base import PositiveCount
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.training import ModelSection
-from cardrunner.specs import MetricSpec
+from cardrunner.specs import MetricSpec, narrowed
 from cardrunner.workloads import simple
 
 if TYPE_CHECKING:  # reading a card imports this file, and never torch
@@ -27,6 +27,11 @@ class DigitsModel(ModelSection):
 
     hidden_dim: PositiveCount = 64
     """Its units."""
+
+
+def hidden_of(card: Card) -> int:
+    """Units of the hidden layer."""
+    return narrowed(card.model, DigitsModel, workload=Digits.name).hidden_dim
 
 
 class Digits(simple.Workload):
@@ -53,7 +58,7 @@ class Digits(simple.Workload):
         """Pixels (B, 64) to logits (B, 10)."""
         from torch import nn
 
-        hidden = card.model.hidden_dim
+        hidden = hidden_of(card)
         return nn.Sequential(nn.Linear(PIXELS, hidden), nn.ReLU(), nn.Linear(hidden, DIGITS))
 
     def loss(self, card: Card, outputs: Tensor, batch: tuple[Tensor, ...]) -> Tensor:
@@ -72,6 +77,6 @@ class Digits(simple.Workload):
 
     def parameters(self, card: Card) -> tuple[int, str]:
         """Weights and biases of both layers."""
-        hidden = card.model.hidden_dim
+        hidden = hidden_of(card)
         formula = f"({PIXELS} + 1) x {hidden} + ({hidden} + 1) x {DIGITS}"
         return (PIXELS + 1) * hidden + (hidden + 1) * DIGITS, formula
