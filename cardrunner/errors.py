@@ -98,12 +98,13 @@ class MissingExtra(EnvironmentFailed):
 
     Args:
         package: the distribution that is missing, such as ``torch``.
-        extra: the extra of cardrunner that brings it, such as ``train``.
+        extra: the extra of cardrunner that brings it, such as ``train``; None where none does.
         purpose: what it is needed for, as a verb phrase.
     """
 
-    def __init__(self, package: str, extra: str, purpose: str) -> None:
-        super().__init__(f"{package} is not installed; to {purpose}: pip install 'cardrunner[{extra}]'")
+    def __init__(self, package: str, extra: str | None, purpose: str) -> None:
+        source = f"'cardrunner[{extra}]'" if extra else package
+        super().__init__(f"{package} is not installed; to {purpose}: pip install {source}")
 
 
 class PluginFailed(EnvironmentFailed):

@@ -18,7 +18,7 @@ from cardrunner.errors import CardrunnerError, EnvironmentFailed
 
 COMMANDS = (
     "validate", "render", "plan", "digest", "check", "sign", "launch", "status", "logs", "attach", "stop", "finish",
-    "resume", "download", "demo", "report", "rules", "encode", "upload", "new", "schema",
+    "resume", "download", "demo", "report", "rules", "encode", "upload", "new", "schema", "workloads",
 )  # fmt: skip
 QUICK = ("validate", "digest", "render", "schema", "new")
 """Commands that end before their garbage is worth a look, and that start nothing which has to be put in order."""

@@ -11,7 +11,6 @@ are looked up only then, or when everything is listed: scanning what is installe
 
 from __future__ import annotations
 
-import functools
 import importlib
 import importlib.util
 import inspect
@@ -19,14 +18,16 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from functools import cache, wraps
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cardrunner.errors import CardrunnerError, PluginFailed
 from cardrunner.text import listed
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 _LOADED: dict[str, Plugin] = {}
 """Top-level module -> the plug-in that brought it, for those that were loaded in this process."""
@@ -87,21 +88,42 @@ class Plugin:
         if missing:
             raise PluginFailed(f"{self} needs {' and '.join(missing)}; install {'it' if len(missing) == 1 else 'them'}")
 
+    def make(self, attributes: Mapping[str, str], target: str | None = None) -> Any:
+        """Import it, make an object of it where it is a class, and hold that against what its kind has to offer.
+
+        Args:
+            attributes: as `check` takes them.
+            target: ``module:object`` of a part; None for the plug-in itself.
+
+        Raises:
+            PluginFailed: it cannot be imported or made, or `check` fails.
+        """
+        found = self.resolve(target or self.target)
+        if missing := getattr(found, "__abstractmethods__", ()):
+            raise self._lacks(sorted(missing))
+        with blamed(self, "cannot be made"):
+            made = found() if isinstance(found, type) else found
+        self.check(made, attributes)
+        return made
+
     def check(self, found: object, attributes: Mapping[str, str]) -> None:
         """Hold what was loaded against what its kind has to offer.
 
         Args:
             found: what was loaded.
-            attributes: name -> what it is for, of everything that has to be there.
+            attributes: name -> what it is for, of everything that has to be there; a ``name`` has to be the plug-in's.
 
         Raises:
-            PluginFailed: an attribute is missing; the sentence names all that are.
+            PluginFailed: an attribute is missing, and the sentence names all that are; or it has another name.
         """
         missing = [f"{name} ({meaning})" for name, meaning in attributes.items() if not hasattr(found, name)]
         if missing:
-            raise PluginFailed(
-                f"{self}: {self.target} lacks {', '.join(missing)}; see CONTRIBUTING.md for what it needs"
-            )
+            raise self._lacks(missing)
+        if "name" in attributes and (name := found.name) != self.name:  # type: ignore[attr-defined]
+            raise PluginFailed(f"{self}: {self.target} is called {name!r}; give both the same name")
+
+    def _lacks(self, missing: Iterable[str]) -> PluginFailed:
+        return PluginFailed(f"{self}: {self.target} lacks {', '.join(missing)}; see CONTRIBUTING.md for what it needs")
 
 
 def group_of(kind: str) -> str:
@@ -111,6 +133,8 @@ def group_of(kind: str) -> str:
 
 def plugins(kind: str) -> tuple[Plugin, ...]:
     """Every installed plug-in of a kind, by name."""
+    from importlib.metadata import entry_points  # its import takes longer than reading a card
+
     points = entry_points(group=group_of(kind))
     return tuple(sorted((_plugin(kind, point) for point in points), key=lambda plugin: plugin.name))
 
@@ -140,7 +164,7 @@ class Blamed:
         return self._told(found) if inspect.ismethod(found) else found
 
     def _told(self, method: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(method)
+        @wraps(method)
         def call(*arguments: Any, **named: Any) -> Any:
             with blamed(self._plugin, "failed"):
                 return method(*arguments, **named)
@@ -172,6 +196,7 @@ def blamed_plugin(error: BaseException) -> str | None:
 
     The innermost frame decides among the code of plug-ins; a library that a plug-in calls counts as its caller's.
     """
+
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         for module, plugin in _LOADED.items():
             if _is_below(frame.filename, module):
@@ -192,6 +217,7 @@ def _cause(error: BaseException) -> str:
 def _place(error: BaseException, plugin: Plugin) -> str:
     if isinstance(error, SyntaxError) and error.filename:
         return f" at {error.filename}:{error.lineno}"
+
     frames = traceback.extract_tb(error.__traceback__)
     modules = [plugin.module, *(module for module, owner in _LOADED.items() if owner == plugin)]
     own = [frame for frame in frames if any(_is_below(frame.filename, module) for module in modules)]
@@ -206,8 +232,11 @@ def _advice(error: BaseException) -> str:
 
 def _is_below(file: str, module: str) -> bool:
     """Whether a file belongs to a top-level module that is a package or a single file."""
-    path = Path(file)
-    return path.stem == module or module in path.parts[:-1]
+    spec = importlib.util.find_spec(module)
+    if spec is None:
+        return False
+    folders = spec.submodule_search_locations
+    return file == spec.origin if folders is None else any(Path(file).is_relative_to(folder) for folder in folders)
 
 
 def _module_file(found: object) -> str:

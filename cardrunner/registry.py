@@ -1,8 +1,7 @@
 """Name → "module:object": the only file that knows every implementation.
 
 Values are strings resolved on use, so that reading a card never imports torch. Another package adds a workload through
-the entry-point group ``cardrunner.workloads``: an object with the attributes ``spec`` and ``workload``, each such a
-string.
+the entry-point group ``cardrunner.workloads``; see `cardrunner.workloads.plugged`.
 """
 
 from __future__ import annotations
@@ -10,21 +9,20 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from cardrunner.card.trackers import FoundTracker, find_tracker, tracker_names
 from cardrunner.errors import MissingExtra, PluginFailed, UsageError
+from cardrunner.plugins import Blamed, Plugin, find_plugin, plugins
 from cardrunner.text import did_you_mean, listed
 
 if TYPE_CHECKING:
     from cardrunner.contracts import Executor, Side, Stage, Tracker, Workload, WorkloadSpec
-    from cardrunner.plugins import Plugin
+    from cardrunner.workloads.plugged import PluggedWorkload
 
 T = TypeVar("T")
-ENTRY_POINT_GROUP = "cardrunner.workloads"
 _EXTRA_OF = {
     "torch": "train", "numpy": "train", "matplotlib": "train", "peppi_py": "melee", "pyarrow": "melee",
     "modal": "modal", "wandb": "wandb", "tensorboardX": "tensorboard",
@@ -109,27 +107,33 @@ _STAGE_PARTS = {
 
 def workload_names() -> tuple[str, ...]:
     """Every workload that is installed."""
-    return (*WORKLOADS, *(point.name for point in _others()))
+    return (*WORKLOADS, *(plugin.name for plugin in plugins("workload") if plugin.name not in WORKLOADS))
 
 
 def workload_spec(name: str) -> WorkloadSpec:
     """The torch-free half of a workload.
 
     Raises:
-        UsageError: nobody declares it.
+        UsageError: there is none of that name.
+        PluginFailed: another package brings it, and it cannot be used.
     """
-    return cast("WorkloadSpec", _resolve(_workload_entry(name).spec, purpose=f"read a {name} card"))
+    if name not in WORKLOADS:  # looking through every installed package takes longer than reading a card
+        return _plugged(name).spec()
+    return cast("WorkloadSpec", _resolve(WORKLOADS[name].spec, purpose=f"read a {name} card"))
 
 
 def workload(name: str) -> Workload:
     """The torch half of a workload.
 
     Raises:
-        UsageError: nobody declares it.
+        UsageError: there is none of that name.
         MissingExtra: its packages are not installed.
+        PluginFailed: another package brings it, and it cannot be used.
     """
     check_installed(name)
-    return cast("Workload", _resolve(_workload_entry(name).workload, purpose=f"run the workload {name}"))
+    if name not in WORKLOADS:
+        return _plugged(name).workload()
+    return cast("Workload", _resolve(WORKLOADS[name].workload, purpose=f"run the workload {name}"))
 
 
 def check_installed(name: str) -> None:
@@ -138,7 +142,56 @@ def check_installed(name: str) -> None:
     Raises:
         MissingExtra: one is not installed.
     """
-    _need(_workload_entry(name).needs, purpose=f"run the workload {name}")
+    needs = WORKLOADS[name].needs if name in WORKLOADS else _plugged(name).needs
+    _need(needs, purpose=f"run the workload {name}")
+
+
+class WorkloadRow(NamedTuple):
+    """A workload that is installed, as `cardrunner workloads` lists it."""
+
+    name: str
+    package: str
+    version: str
+    spec: WorkloadSpec | None
+    """None where it cannot be used."""
+    fault: str | None
+    """Why it cannot be used, or which package its training lacks."""
+
+
+def workload_rows() -> Iterator[WorkloadRow]:
+    """Every workload that is installed; one that cannot be used is a row too."""
+    from cardrunner.runs.environment import own_version  # only this asks
+
+    for name in WORKLOADS:
+        yield WorkloadRow(name, "cardrunner", own_version(), workload_spec(name), _lack(name))
+    for plugin in plugins("workload"):
+        yield WorkloadRow(plugin.name, plugin.package, plugin.version, *_plugged_row(plugin))
+
+
+def _plugged_row(plugin: Plugin) -> tuple[WorkloadSpec | None, str | None]:
+    if plugin.name in WORKLOADS:
+        return None, f"{plugin} has the name of a workload of cardrunner; rename its entry point"
+    try:
+        return workload_spec(plugin.name), _lack(plugin.name)
+    except PluginFailed as failed:
+        return None, str(failed)
+
+
+def _lack(name: str) -> str | None:
+    try:
+        check_installed(name)
+    except MissingExtra as missing:
+        return str(missing)
+    return None
+
+
+def _plugged(name: str) -> PluggedWorkload:
+    plugin = find_plugin("workload", name)
+    if plugin is None:
+        raise _unknown(workload_names(), name, "workload")
+    from cardrunner.workloads.plugged import plugged_workload  # only workloads of other packages need it
+
+    return plugged_workload(plugin)
 
 
 def stages(side: Side, extra: Sequence[str] = ()) -> tuple[Stage, ...]:
@@ -213,19 +266,12 @@ def _is_built_in(name: str) -> bool:
 
 
 def _stage_plugin(name: str) -> Plugin | None:
-    from cardrunner.plugins import find_plugin  # most runs have built-in stages alone
-
     return find_plugin("stage", name)
 
 
 @cache
 def _stage_of(found: Plugin) -> Stage:
-    from cardrunner.plugins import Blamed, blamed
-
-    made = found.load()
-    with blamed(found, "cannot be made"):
-        own = made() if isinstance(made, type) else made
-    found.check(own, _STAGE_PARTS)
+    own = found.make(_STAGE_PARTS)
     if own.name != found.name or own.side not in ("worker", "launcher"):
         raise PluginFailed(
             f"{found}: {found.target} has the name {own.name!r} and the side {own.side!r}; the name has to be that of "
@@ -289,24 +335,15 @@ def _tracker(name: str) -> FoundTracker:
     return cast("FoundTracker", found)
 
 
-def _workload_entry(name: str) -> WorkloadEntry:
-    if name in WORKLOADS:  # looking through every installed package takes longer than reading a card
-        return WORKLOADS[name]
-    for point in _others():
-        if point.name == name:
-            found = point.load()
-            return WorkloadEntry(found.spec, found.workload)
-    return _known(WORKLOADS, name, "workload")
-
-
-def _others() -> Iterable[Any]:
-    return entry_points(group=ENTRY_POINT_GROUP)
-
-
 def _known(table: dict[str, T], name: str, kind: str) -> T:
     if name in table:
         return table[name]
-    raise UsageError(f"unknown {kind} {name!r}{did_you_mean(name, table, otherwise=f'; there are {listed(table)}')}")
+    raise _unknown(table, name, kind)
+
+
+def _unknown(known: Iterable[str], name: str, kind: str) -> UsageError:
+    names = tuple(known)
+    return UsageError(f"unknown {kind} {name!r}{did_you_mean(name, names, otherwise=f'; there are {listed(names)}')}")
 
 
 def _need(packages: Iterable[str], *, purpose: str) -> None:
@@ -316,13 +353,18 @@ def _need(packages: Iterable[str], *, purpose: str) -> None:
 
 
 def _is_installed(package: str) -> bool:
+    """Whether a package is there, by the name of its module or by the one that pip installs."""
     if package in sys.modules:
         return sys.modules[package] is not None
-    return importlib.util.find_spec(package) is not None
+    if importlib.util.find_spec(package.replace("-", "_")) is not None:
+        return True
+    from importlib.metadata import distributions  # only packages that are called otherwise than their modules need it
+
+    return any(True for _ in distributions(name=package))
 
 
 def _missing(package: str, purpose: str) -> MissingExtra:
-    return MissingExtra(package.replace("_", "-"), _EXTRA_OF[package], purpose)
+    return MissingExtra(package.replace("_", "-"), _EXTRA_OF.get(package), purpose)
 
 
 def _resolve(target: str, *, purpose: str) -> Any:

@@ -75,6 +75,30 @@ def test_missing_attributes_are_named_together(acme: Path) -> None:
         found.check(found.load(), {"verdict": "its answer", "page_row": "its row"})
 
 
+def test_a_class_is_made_an_object_of(acme: Path) -> None:
+    found = write(acme, "class Rises:\n    name = 'rises_by'\n")
+    assert found.make({"name": "as cards write it"}).name == "rises_by"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "class Rises:\n    def __init__(self): raise KeyError('x')\n",
+            r"cannot be made: KeyError: 'x' at .*rises\.py:2",
+        ),
+        (
+            "import abc\nclass Rises(abc.ABC):\n    @abc.abstractmethod\n    def verdict(self): ...\n",
+            "acme_plugin.rises:Rises lacks verdict; see CONTRIBUTING.md for what it needs",
+        ),
+        ("class Rises:\n    name = 'falls_by'\n", "rises:Rises is called 'falls_by'; give both the same name"),
+    ],
+)
+def test_a_class_that_cannot_be_made_is_named(acme: Path, text: str, said: str) -> None:
+    with pytest.raises(PluginFailed, match=said):
+        write(acme, text).make({"name": "as cards write it"})
+
+
 def test_what_a_plugin_raises_later_is_told_as_its_own(acme: Path) -> None:
     found = write(acme, "class Rises:\n    def verdict(self):\n        return {}['x']\n")
     with pytest.raises(KeyError) as caught:
@@ -82,6 +106,14 @@ def test_what_a_plugin_raises_later_is_told_as_its_own(acme: Path) -> None:
     place = acme / "acme_plugin" / "rises.py"
     assert blamed_plugin(caught.value) == f"the kill rule rises_by of acme-rules 1.2 failed at {place}:3: KeyError: 'x'"
     assert blamed_plugin(ValueError("of ours")) is None
+
+
+def test_a_folder_that_is_called_as_a_plugin_is_not_its_own(acme: Path) -> None:
+    write(acme, "class Rises: ...\n").load()
+    elsewhere = acme / "elsewhere" / "acme_plugin" / "ours.py"
+    with pytest.raises(ZeroDivisionError) as caught:
+        exec(compile("1 / 0", str(elsewhere), "exec"))
+    assert blamed_plugin(caught.value) is None
 
 
 def test_errors_of_cardrunner_pass_through(acme: Path) -> None:

@@ -21,12 +21,12 @@ from cardrunner.card.schema.base import Section
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.data import DataSection
 from cardrunner.card.schema.training import ModelSection, TrainingSection
-from cardrunner.errors import CardError, UsageError
+from cardrunner.errors import CardError, PluginFailed, UsageError
 from cardrunner.kill_rules.table import is_absent
 from cardrunner.specs import Remark, WorkloadSpec
 
 SpecResolver = Callable[[str], WorkloadSpec]
-"""The name of a workload to its torch-free half; raises UsageError for a name nobody declares."""
+"""The name of a workload to its torch-free half; raises UsageError: an unknown name; PluginFailed: a broken plug-in."""
 
 
 @dataclass(frozen=True)
@@ -228,7 +228,7 @@ def _spec_of(value: Mapping[str, object], resolve: SpecResolver) -> tuple[Worklo
         return None, []
     try:
         return resolve(name), []
-    except UsageError as error:
+    except (UsageError, PluginFailed) as error:
         return None, [Remark(loc=("workload",), message=str(error))]
 
 

@@ -12,6 +12,7 @@ from cardrunner.card.load import load_card, load_card_bytes
 from cardrunner.card.schema.base import check_run_name
 from cardrunner.card.starting import SCHEMA_FILE, from_card, from_starter
 from cardrunner.clock import today
+from cardrunner.commands import schema
 from cardrunner.contracts import OffersStarter
 from cardrunner.errors import UsageError
 from cardrunner.runs.files import explained, write_text
@@ -84,8 +85,7 @@ def _starter(workload: str) -> str:
 def _offer_schema(folder: Path) -> None:
     """The schema that the card's first line names, for editors; one that is there stays."""
     if not (folder / SCHEMA_FILE).exists():
-        specs = [registry.workload_spec(name) for name in registry.workload_names()]
-        write_text(folder / SCHEMA_FILE, schema_text(specs))
+        write_text(folder / SCHEMA_FILE, schema_text(schema.specs()))
 
 
 def _shown(path: Path) -> str:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from cardrunner import registry
 from cardrunner.card.json_schema import schema_text
+from cardrunner.errors import PluginFailed
+from cardrunner.plugins import blamed, plugins
+from cardrunner.specs import WorkloadSpec
 
 HELP = "print the JSON Schema of cards, for editors"
 
@@ -19,7 +23,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the schema."""
-    names = (options.workload,) if options.workload else registry.workload_names()
-    specs = [registry.workload_spec(name) for name in names]
-    print(schema_text(specs), end="")
+    print(schema_text([registry.workload_spec(options.workload)] if options.workload else specs()), end="")
     return 0
+
+
+def specs() -> list[WorkloadSpec]:
+    """Every workload that is installed, less those of other packages that fail: these are named on stderr."""
+    found = [registry.workload_spec(name) for name in registry.WORKLOADS]
+    for plugin in plugins("workload"):
+        if plugin.name in registry.WORKLOADS:
+            continue
+        try:
+            spec = registry.workload_spec(plugin.name)
+            with blamed(plugin, "cannot be described"):
+                schema_text([spec])
+            found.append(spec)
+        except PluginFailed as failed:
+            print(f"warning: left out of the schema: {failed}", file=sys.stderr)
+    return found

@@ -20,6 +20,7 @@ CARD = "runcards/my-run.yaml"
 CALLS = {
     "new": (["my-run", "--workload", "toy"], 0),
     "schema": ([], 0),
+    "workloads": ([], 0),
     "validate": ([CARD], 0),
     "render": ([CARD], 0),
     "digest": ([CARD], 0),

@@ -24,7 +24,8 @@ from cardrunner.card.checks import (
 )
 from cardrunner.card.estimate import batches_of, processes_of, training_examples
 from cardrunner.card.schema.card import Card
-from cardrunner.errors import UsageError
+from cardrunner.errors import CardrunnerError, UsageError
+from cardrunner.plugins import blamed_plugin
 from cardrunner.specs import Derived, Location, Remark, WorkloadSpec
 
 MOST_ERRORS = 100
@@ -43,7 +44,8 @@ def check_card(card: Card, spec: WorkloadSpec, *, without: Collection[str] = (),
         here: also whether this machine has what the card names.
     """
     checks = (*CHECKS, *HERE) if here else CHECKS
-    return [remark for check in checks for remark in _enough(_as_far_as_possible(check, card, spec, without))]
+    found = (remark for check in checks for remark in _enough(_as_far_as_possible(check, card, spec, without)))
+    return list(dict.fromkeys(found))  # a workload that fails fails in several checks
 
 
 def _enough(remarks: Iterable[Remark]) -> Iterator[Remark]:
@@ -61,7 +63,16 @@ def _as_far_as_possible(check: Check, card: Card, spec: WorkloadSpec, without: C
         yield from check(card, spec)
     except AttributeError as error:
         if error.obj is not card or error.name not in without:
-            raise
+            yield _failure(error)
+    except Exception as error:
+        yield _failure(error)
+
+
+def _failure(error: Exception) -> Remark:
+    """What the workload of another package raised, as a fault of the card; any other error goes on."""
+    if isinstance(error, CardrunnerError) or (sentence := blamed_plugin(error)) is None:
+        raise error
+    return Remark(loc=("workload",), message=sentence)
 
 
 def derived_numbers(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:

@@ -59,14 +59,3 @@ class ToyTraining(TrainingSection):
     """The usual training fields and the knobs."""
 
     toy: ToyKnobs = Field(default_factory=ToyKnobs.model_construct)
-
-
-def counts(data: ToyData) -> tuple[int, int]:
-    """Training and validation examples."""
-    train = int(data.examples * data.split.train)
-    return train, data.examples - train
-
-
-def parameters(data: ToyData, model: ToyModel) -> int:
-    """Weights and biases of both layers."""
-    return (data.features + 1) * model.hidden_dim + (model.hidden_dim + 1) * CLASSES

@@ -1,29 +1,20 @@
 """The torch-free half of the toy workload: a model of a few hundred parameters on made-up data.
 
-It proves that the core knows no domain, and is what crash tests and newcomers run: a whole run takes a second. Copy it
-to begin a workload of your own.
+It proves that the core knows no domain, and is what crash tests and newcomers run: a whole run takes a second.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.data import DataSection
 from cardrunner.card.schema.training import ModelSection, TrainingSection
-from cardrunner.specs import Derived, MetricSpec, Remark, TrivialBaseline, WorkloadSpec, narrowed
-from cardrunner.workloads.toy.sections import (
-    CLASSES,
-    LOSS_KIND,
-    LOSS_TERM,
-    MLP,
-    ToyData,
-    ToyModel,
-    ToyTraining,
-    counts,
-    parameters,
-)
+from cardrunner.specs import MetricSpec, Remark, TrivialBaseline, WorkloadSpec, narrowed
+from cardrunner.workloads import simple
+from cardrunner.workloads.toy.sections import CLASSES, LOSS_KIND, LOSS_TERM, MLP, ToyData, ToyModel, ToyTraining
 
 MAJORITY = "majority class"
 METRICS = (
@@ -54,7 +45,7 @@ METRICS = (
 )
 
 
-class ToySpec:
+class ToySpec(simple.Spec):
     """See `cardrunner.specs.WorkloadSpec`."""
 
     name: str = "toy"
@@ -66,57 +57,40 @@ class ToySpec:
         TrivialBaseline(name=MAJORITY, meaning="always the commonest class of the training examples"),
     )
     worded: Mapping[str, Sequence[str]] = {"data": ("examples", "features", "seed"), "model": ("hidden_dim", "dropout")}
+    architectures: ClassVar[tuple[str, ...]] = (MLP,)
+    loss_terms: ClassVar[Mapping[str, str]] = {LOSS_TERM: LOSS_KIND}
 
     def starter(self) -> str:
         """The card that a new one begins with."""
         return Path(__file__).with_name("starter.yaml").read_text(encoding="utf-8")
 
-    def derive(self, card: Card) -> Iterable[Derived]:
-        """Examples and parameters, where the card states them."""
-        data, model = data_of(card), model_of(card)
-        train, validation = counts(data)
-        split = f"{data.examples} examples at {data.split.train * 100:g}%"
-        if data.train_examples is not None:
-            yield Derived(loc=("data", "train_examples"), stated=data.train_examples, derived=train, formula=split)
-        if data.val_examples is not None:
-            rest = f"the rest of {split}"
-            yield Derived(loc=("data", "val_examples"), stated=data.val_examples, derived=validation, formula=rest)
-        if model.parameters is not None:
-            formula = f"({data.features} + 1) x {model.hidden_dim} + ({model.hidden_dim} + 1) x {CLASSES}"
-            found = parameters(data, model)
-            yield Derived(loc=("model", "parameters"), stated=model.parameters, derived=found, formula=formula)
+    def count(self, card: Card) -> int:
+        """As many as the card wants made."""
+        return data_of(card).examples
+
+    def parameters(self, card: Card) -> tuple[int, str]:
+        """Weights and biases of both layers."""
+        features, hidden = data_of(card).features, model_of(card).hidden_dim
+        formula = f"({features} + 1) x {hidden} + ({hidden} + 1) x {CLASSES}"
+        return (features + 1) * hidden + (hidden + 1) * CLASSES, formula
 
     def check(self, card: Card) -> Iterable[Remark]:
-        """Source, split, architecture and loss."""
-        data, model = data_of(card), model_of(card)
-        if not data.is_synthetic:
+        """The source too."""
+        if not card.data.is_synthetic:
             yield Remark(loc=("data", "source"), message="the toy makes its own data; write synthetic")
-        if 0 in counts(data):
-            yield Remark(loc=("data", "split", "train"), message="leaves no example on one side; write 80%")
-        if model.architecture != MLP:
-            yield Remark(
-                loc=("model", "architecture"), message=f"unknown architecture {model.architecture!r}; there is {MLP}"
-            )
-        for name, term in card.training.loss.items():
-            if (name, term.kind) != (LOSS_TERM, LOSS_KIND):
-                message = f"unknown loss term; there is {LOSS_TERM}: {{kind: {LOSS_KIND}}}"
-                yield Remark(loc=("training", "loss", name), message=message)
-
-    def examples(self, card: Card) -> tuple[int, int] | None:
-        """Training and validation examples."""
-        return counts(data_of(card))
+        yield from super().check(card)
 
     def describe(self, card: Card) -> Mapping[str, Sequence[tuple[str, str]]]:
         """Rows of the review page."""
         data, model = data_of(card), model_of(card)
-        train, validation = counts(data)
+        train, validation = self.examples(card) or (0, 0)
         return {
             "data": [
                 ("Source", f"made up: {data.examples} points of {data.features} numbers, seed {data.seed}"),
                 ("Examples", f"{train} training, {validation} validation"),
             ],
             "model": [
-                ("Architecture", f"{model.architecture}, {parameters(data, model)} parameters"),
+                ("Architecture", f"{model.architecture}, {self.parameters(card)[0]} parameters"),
                 ("Hidden / dropout", f"{model.hidden_dim} / {model.dropout:g}"),
             ],
             "training": [("Loss", f"cross entropy, weight {loss_weight(card):g}")],

@@ -1,13 +1,12 @@
 """The torch half of the toy workload.
 
 Shapes:
-    B  examples in a batch    F  features    C  classes    M  metrics
+    B  examples in a batch    F  features    C  classes    N  examples
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,63 +15,28 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cardrunner.card.schema.card import Card
-from cardrunner.contracts import (
-    Batch,
-    BatchDataset,
-    Data,
-    DemoResult,
-    Fact,
-    Objective,
-    Outcome,
-    Progress,
-    Workload,
-    WorkloadSpec,
-)
+from cardrunner.contracts import Batch, Data, Fact, Progress, Workload, WorkloadSpec
+from cardrunner.workloads import simple
+from cardrunner.workloads.in_memory import InMemoryData, Score
 from cardrunner.workloads.toy.faults import Faults
-from cardrunner.workloads.toy.sections import CLASSES, ToyData, ToyKnobs, ToyTraining, counts
-from cardrunner.workloads.toy.spec import MAJORITY, METRICS, SPEC, data_of, loss_weight, model_of
+from cardrunner.workloads.toy.sections import CLASSES, ToyData, ToyKnobs, ToyTraining
+from cardrunner.workloads.toy.spec import MAJORITY, SPEC, data_of, loss_weight, model_of
 
 _NOISE = 0.3
 
 
-@dataclass(frozen=True)
-class Examples:
-    """Points with their classes, in memory: float32 (N, F) and int64 (N,)."""
-
-    points: Tensor
-    classes: Tensor
-
-    def __len__(self) -> int:
-        return len(self.points)
-
-    def __getitems__(self, indices: Tensor) -> Batch:
-        """Points float32 (B, F) and classes int64 (B,) of these int64 (B,) example numbers."""
-        return self.points.index_select(0, indices), self.classes.index_select(0, indices)
-
-
-class ToyDataset:
+class ToyDataset(InMemoryData):
     """See `cardrunner.contracts.Data`; a `BatchHook` of the training loop too, where the faults strike."""
 
-    mode = "in memory, full shuffle"
-
-    def __init__(self, section: ToyData, faults: Faults) -> None:
-        self._section, self._faults = section, faults
-        whole = make_examples(section)
-        train, _ = counts(section)
-        self.train: BatchDataset = Examples(whole.points[:train], whole.classes[:train])
-        self.validation: BatchDataset = Examples(whole.points[train:], whole.classes[train:])
-        self.majority = int(whole.classes[:train].bincount().argmax())
+    def __init__(self, card: Card, tensors: Sequence[Tensor], train: int, faults: Faults) -> None:
+        super().__init__(card, tensors, train)
+        self._section, self._faults = data_of(card), faults
+        self.majority = int(tensors[1][:train].bincount().argmax())
 
     def facts(self) -> Sequence[Fact]:
         """The counts, which the generator cannot miss."""
-        return [
-            Fact(
-                name="examples",
-                expected=str(self._section.examples),
-                actual=str(len(self.train) + len(self.validation)),
-                ok=True,
-            )
-        ]
+        made = str(len(self.train) + len(self.validation))
+        return [Fact(name="examples", expected=str(self._section.examples), actual=made, ok=True)]
 
     def identity(self) -> Mapping[str, Any]:
         """What makes the same data again."""
@@ -99,51 +63,34 @@ class ToyMLP(nn.Module):
         return self.layers(points)  # type: ignore[no-any-return]
 
 
-class ToyObjective:
-    """Cross entropy and how often the likeliest class is right."""
-
-    names: tuple[str, ...] = tuple(metric.name for metric in METRICS)
-
-    def __init__(self, weight: float) -> None:
-        self.weight = weight
-
-    def predict(self, model: nn.Module, batch: Batch) -> Tensor:
-        """Logits float (B, C)."""
-        return model(batch[0])  # type: ignore[no-any-return]
-
-    def score(self, outputs: Tensor, batch: Batch) -> Outcome:
-        """See `cardrunner.contracts.Outcome`.
-
-        Args:
-            outputs: logits float (B, C).
-            batch: points and classes.
-        """
-        classes = batch[1]
-        loss = self.weight * functional.cross_entropy(outputs, classes)
-        right, first = (outputs.argmax(1) == classes).float(), (classes == 0).float()
-        everything = torch.ones_like(first).sum()
-        numerators = torch.stack((loss.detach() * everything, right.sum(), (right * first).sum()))
-        return Outcome(loss, numerators, torch.stack((everything, everything, first.sum())))
-
-
-class ToyWorkload:
-    """See `cardrunner.contracts.Workload`."""
+class ToyWorkload(simple.Training):
+    """Cross entropy, and how often the likeliest class is right; see `cardrunner.contracts.Workload`."""
 
     spec: WorkloadSpec = SPEC
+
+    def tensors(self, card: Card, files: Sequence[Path]) -> tuple[Tensor, Tensor]:  # noqa: ARG002
+        """Points float32 (N, F) and classes int64 (N,)."""
+        return make_examples(data_of(card))
 
     def open_data(self, card: Card, files: Sequence[Path], *, scratch: Path, progress: Progress) -> Data:  # noqa: ARG002
         """Make the examples."""
         knobs = card.training.toy if isinstance(card.training, ToyTraining) else ToyKnobs()
-        return ToyDataset(data_of(card), Faults(knobs, scratch))
+        train, _ = SPEC.examples(card) or (0, 0)
+        return ToyDataset(card, self.tensors(card, files), train, Faults(knobs, scratch))
 
     def build_model(self, card: Card) -> nn.Module:
         """Fresh weights from torch's global generator."""
         model = model_of(card)
         return ToyMLP(data_of(card).features, model.hidden_dim, model.dropout)
 
-    def objective(self, card: Card) -> Objective:
-        """Weighted cross entropy."""
-        return ToyObjective(loss_weight(card))
+    def loss(self, card: Card, outputs: Tensor, batch: Batch) -> Tensor:
+        """Weighted cross entropy of logits float (B, C)."""
+        return loss_weight(card) * functional.cross_entropy(outputs, batch[1])
+
+    def score(self, card: Card, outputs: Tensor, batch: Batch) -> Mapping[str, Score]:  # noqa: ARG002
+        """Whether the likeliest class is the right one, everywhere and where it is the first one."""
+        right = outputs.argmax(1) == batch[1]
+        return {"metric/accuracy": right, "metric/first_class_accuracy": (right, batch[1] == 0)}
 
     def baselines(self, card: Card, data: Data) -> Mapping[str, Callable[[Batch], Any]]:  # noqa: ARG002
         """The commonest class of the training examples."""
@@ -155,18 +102,14 @@ class ToyWorkload:
         """What a loader needs besides the weights."""
         return {"model_type": "toy_mlp", "features": data_of(card).features, "dropout": model_of(card).dropout}
 
-    def demo(self, card: Card, checkpoint: Path, data: Data, *, out: Path, progress: Progress) -> DemoResult | None:  # noqa: ARG002
-        """There is nothing to look at."""
-        return None
 
-
-def make_examples(section: ToyData) -> Examples:
+def make_examples(section: ToyData) -> tuple[Tensor, Tensor]:
     """Points from a normal distribution; the class is the largest of C random projections with some noise."""
     generator = torch.Generator().manual_seed(section.seed)
     points = torch.randn(section.examples, section.features, generator=generator)
     rule = torch.randn(section.features, CLASSES, generator=generator)
     noise = torch.randn(section.examples, CLASSES, generator=generator) * _NOISE
-    return Examples(points, (points @ rule + noise).argmax(1))
+    return points, (points @ rule + noise).argmax(1)
 
 
 WORKLOAD: Workload = ToyWorkload()

@@ -1,4 +1,4 @@
-"""Who plays: simple scripted hands, and what every agent has to offer. Policies are in `play.policy_agent`.
+"""Who plays: simple scripted hands, and what every agent has to offer. Policies have theirs in `policy.agent`.
 
 Shapes: K context frames, oldest first; a controller is 13 values in file units.
 """
@@ -21,7 +21,6 @@ from cardrunner.workloads.melee.encoding.layout import (
 )
 from cardrunner.workloads.melee.encoding.scheme import EncodingConfig
 from cardrunner.workloads.melee.game.world import Floats, Frame, Ints, possible_controls
-from cardrunner.workloads.melee.policy.agent import PolicyAgent
 from cardrunner.workloads.melee.policy.model_file import load_policy
 
 _NEUTRAL: Final = np.array(NEUTRAL_CONTROL, np.float32)
@@ -161,7 +160,7 @@ def make_agent(
         case "replay":
             return ReplayAgent(replay, player)
     path = checkpoint_path(name.checkpoint or BEST, own=best, workspace=workspace)
-    return PolicyAgent(load_policy(path, encoding), player)
+    return load_policy(path, encoding).agent(player)
 
 
 def _bounds(player: PlayerIndex) -> tuple[int, int]:

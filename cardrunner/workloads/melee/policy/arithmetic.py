@@ -11,22 +11,13 @@ from collections.abc import Iterator
 from cardrunner import units
 from cardrunner.card.schema.card import Card
 from cardrunner.specs import Derived
-from cardrunner.workloads.melee.encoding.layout import ANALOG, BUTTONS
-from cardrunner.workloads.melee.policy.sections import FrameModel, GamesData, PolicyModel
+from cardrunner.workloads.melee.policy.sections import FrameModel, GamesData
 
 # A file is more than its rows: archive directory and pickle per file; an offset (8 bytes) and a length per game.
 _FILE_OVERHEAD = 16_384
 _GAME_OVERHEAD = 16
 # Games differ in length, so a split by game gives the stated share of the examples only roughly.
 _SPLIT_TOLERANCE = 0.05
-
-
-def policy_parameters(model: PolicyModel, data: GamesData) -> int:
-    """Trainable parameters of PolicyMLP: 1,153,781 with the usual sizes."""
-    encoding = data.encoding.resolved()
-    inputs, hidden, trunk = model.context_len * encoding.frame_width, model.hidden_dim, model.trunk_dim
-    outputs = len(ANALOG) + len(BUTTONS)
-    return encoding.embedding_parameters + linear(inputs, hidden) + linear(hidden, trunk) + linear(trunk, outputs)
 
 
 def total_examples(model: FrameModel, data: GamesData) -> int | None:
@@ -66,17 +57,17 @@ def examples(model: FrameModel, data: GamesData) -> tuple[int, int] | None:
     return (train, total - train) if 0 < train < total else None
 
 
-def derive(model: FrameModel, data: GamesData, *, parameters: int, formula: str) -> Iterator[Derived]:
+def derive(model: FrameModel, data: GamesData, *, parameters: int | None, formula: str) -> Iterator[Derived]:
     """Every stated number of `data` and `model` beside the one that follows from the others.
 
     Args:
-        parameters: of the model that the card describes.
+        parameters: of the model that the card describes; None where its architecture is unknown.
         formula: how they come about.
     """
     yield from _frames(data)
     yield from _examples(model, data)
     yield from _sizes(data)
-    if model.parameters is not None:
+    if model.parameters is not None and parameters is not None:
         yield Derived(
             loc=("model", "parameters"),
             stated=model.parameters,
@@ -89,15 +80,6 @@ def derive(model: FrameModel, data: GamesData, *, parameters: int, formula: str)
 def linear(inputs: int, outputs: int) -> int:
     """Parameters of a linear layer."""
     return inputs * outputs + outputs
-
-
-def policy_formula(model: PolicyModel, data: GamesData) -> str:
-    """Which sizes `policy_parameters` follow from."""
-    encoding = data.encoding.resolved()
-    return (
-        f"PolicyMLP with context_len {model.context_len} x {encoding.frame_width} inputs,"
-        f" hidden_dim {model.hidden_dim}, trunk_dim {model.trunk_dim}"
-    )
 
 
 def _frames(data: GamesData) -> Iterator[Derived]:

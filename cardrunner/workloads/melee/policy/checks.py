@@ -7,14 +7,15 @@ from typing import Literal, NamedTuple
 
 from cardrunner.card.schema.plan import Demo
 from cardrunner.card.schema.training import TrainingSection
-from cardrunner.errors import UsageError
+from cardrunner.errors import PluginFailed, UsageError
 from cardrunner.specs import Location, Remark
 from cardrunner.text import did_you_mean, listed
 from cardrunner.workloads.melee.arena.agent_names import OWN, SIMULATOR, read_agent, split_game
 from cardrunner.workloads.melee.encoding.layout import ANALOG, BUTTONS, FLOATS, INTS
 from cardrunner.workloads.melee.encoding.scheme import EncodingConfig
 from cardrunner.workloads.melee.policy.arithmetic import split_tolerance, total_examples, training_share
-from cardrunner.workloads.melee.policy.sections import ARCHITECTURES, FrameModel, GamesData, PolicyModel
+from cardrunner.workloads.melee.policy.models import SIZES, find_model, model_names
+from cardrunner.workloads.melee.policy.sections import FrameModel, GamesData, PolicyModel
 
 
 class Term(NamedTuple):
@@ -35,10 +36,8 @@ def guess(word: str, known: Iterable[str]) -> str:
 
 
 def check_model(model: PolicyModel) -> Iterator[Remark]:
-    """The architecture and its outputs."""
-    if model.architecture not in ARCHITECTURES:
-        text = f"unknown architecture {model.architecture!r}{guess(model.architecture, ARCHITECTURES)}"
-        yield Remark(loc=("model", "architecture"), message=text)
+    """The architecture, its sizes and its outputs."""
+    yield from _architecture(model)
     for name, stated, expected in (
         ("analog", model.outputs.analog, len(ANALOG)),
         ("buttons", model.outputs.buttons, len(BUTTONS)),
@@ -46,6 +45,21 @@ def check_model(model: PolicyModel) -> Iterator[Remark]:
         if stated != expected:
             text = f"is {stated}, but a controller has {expected} {name} values; write {expected} or leave it out"
             yield Remark(loc=("model", "outputs", name), message=text)
+
+
+def _architecture(model: PolicyModel) -> Iterator[Remark]:
+    try:
+        found = find_model(model.architecture)
+    except PluginFailed as failed:
+        yield Remark(loc=("model", "architecture"), message=str(failed))
+        return
+    if found is None:
+        text = f"unknown architecture {model.architecture!r}{guess(model.architecture, model_names())}"
+        yield Remark(loc=("model", "architecture"), message=text)
+        return
+    for name in SIZES:
+        if name not in found.sizes and name in model.model_fields_set:
+            yield Remark(loc=("model", name), message=f"is no size of a {found.name}; leave it out")
 
 
 def check_data(model: FrameModel, data: GamesData) -> Iterator[Remark]:

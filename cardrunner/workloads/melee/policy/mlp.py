@@ -16,11 +16,8 @@ from torch import Tensor, nn
 from cardrunner.errors import IntegrityError
 from cardrunner.workloads.melee.encoding.layout import ANALOG, BUTTONS
 from cardrunner.workloads.melee.encoding.scheme import EncodingConfig
-from cardrunner.workloads.melee.networks.checkpoint_file import check_weights
 from cardrunner.workloads.melee.networks.fast_trunk import can_go_fast, fast_trunk
 from cardrunner.workloads.melee.networks.frame_embedding import FrameEmbedding
-
-MODEL_TYPE = "policy_mlp"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,16 +105,3 @@ def sizes_of(weights: Mapping[str, Tensor], encoding: EncodingConfig) -> PolicyS
             f" {encoding.frame_width} numbers per frame; the checkpoint was trained on another layout"
         )
     return PolicySizes(context_len=context_len, hidden_dim=first.shape[0], trunk_dim=second.shape[0])
-
-
-def policy_from_weights(weights: Mapping[str, Tensor], encoding: EncodingConfig | None = None) -> PolicyMLP:
-    """A policy with these weights, ready to play; sizes come from the weights.
-
-    Raises:
-        IntegrityError: missing, foreign, misshapen or non-finite weights.
-    """
-    encoding = encoding or EncodingConfig()
-    model = PolicyMLP(sizes_of(weights, encoding), encoding=encoding)
-    check_weights(weights, model.state_dict(), "a PolicyMLP")
-    model.load_state_dict(dict(weights))
-    return model.eval()

@@ -2,17 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
 
 from cardrunner.errors import IntegrityError
+from cardrunner.workloads.melee.encoding.layout import PlayerIndex
 from cardrunner.workloads.melee.encoding.scheme import EncodingConfig
-from cardrunner.workloads.melee.networks.checkpoint_file import load_file, weights_of
-from cardrunner.workloads.melee.policy.mlp import MODEL_TYPE, PolicyMLP, policy_from_weights
+from cardrunner.workloads.melee.networks.checkpoint_file import check_weights, load_file, weights_of
+from cardrunner.workloads.melee.policy.models import USUAL, PolicyArchitecture, model_of_type
+from cardrunner.workloads.melee.policy.sections import PolicyModel
+
+if TYPE_CHECKING:
+    from cardrunner.workloads.melee.arena.agents import Agent
 
 
-def load_policy(path: Path, encoding: EncodingConfig | None = None) -> PolicyMLP:
-    """The policy of a checkpoint, on the CPU and ready to play; its sizes come from its weights.
+@dataclass(frozen=True)
+class TrainedPolicy:
+    """The policy of a checkpoint, on the CPU and ready to play."""
+
+    architecture: PolicyArchitecture
+    model: PolicyModel
+    """Its sizes."""
+    module: nn.Module
+
+    def agent(self, player: PlayerIndex) -> Agent:
+        """It in a player's place."""
+        return self.architecture.agent(self.module, self.model, player)
+
+
+def load_policy(path: Path, encoding: EncodingConfig | None = None) -> TrainedPolicy:
+    """The policy of a checkpoint.
 
     Args:
         encoding: how the frames it sees are encoded; a checkpoint of this format does not say.
@@ -20,23 +42,37 @@ def load_policy(path: Path, encoding: EncodingConfig | None = None) -> PolicyMLP
     Raises:
         EnvironmentFailed: the file is absent or cannot be read.
         IntegrityError: it is not a policy checkpoint, or its weights do not fit this encoding.
+        PluginFailed: another package brings its architecture, and it cannot be used.
     """
     return read_policy(load_file(path), path, encoding)
 
 
-def read_policy(checkpoint: Any, path: Path, encoding: EncodingConfig | None = None) -> PolicyMLP:
+def read_policy(checkpoint: Any, path: Path, encoding: EncodingConfig | None = None) -> TrainedPolicy:
     """The policy of a loaded checkpoint; raises as `load_policy`.
 
     Args:
         checkpoint: what `load_file` gave.
         path: for messages.
     """
+    encoding = encoding or EncodingConfig()
     try:
         weights = weights_of(checkpoint, "a policy checkpoint")
-        config = checkpoint.get("config")
-        kind = config.get("model_type", MODEL_TYPE) if isinstance(config, dict) else MODEL_TYPE
-        if kind != MODEL_TYPE:
-            raise IntegrityError(f"it is a checkpoint of the model type {kind!r}, not of {MODEL_TYPE}; give a policy's")
-        return policy_from_weights(weights, encoding)
+        stored = checkpoint.get("config")
+        config = stored if isinstance(stored, dict) else {}
+        architecture = _architecture(config.get("model_type", USUAL.model_type))
+        model = architecture.section(weights, config, encoding)
+        module = architecture.build(model, encoding)
+        check_weights(weights, module.state_dict(), f"a {architecture.name}")
     except IntegrityError as error:
         raise IntegrityError(f"{path}: {error}") from None
+    module.load_state_dict(dict(weights))
+    return TrainedPolicy(architecture, model, module.eval())
+
+
+def _architecture(model_type: object) -> PolicyArchitecture:
+    found = model_of_type(model_type) if isinstance(model_type, str) else None
+    if found is None:
+        raise IntegrityError(
+            f"it is a checkpoint of the model type {model_type!r}, not of {USUAL.model_type}; give a policy's"
+        )
+    return found

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from cardrunner import units
 from cardrunner.card.schema.card import Card
-from cardrunner.workloads.melee.policy.arithmetic import examples, policy_parameters
+from cardrunner.workloads.melee.policy.arithmetic import examples
 from cardrunner.workloads.melee.policy.checks import LOSS_TERMS, Term
+from cardrunner.workloads.melee.policy.models import model_named
 from cardrunner.workloads.melee.policy.sections import (
     EncodingExpectations,
     FrameModel,
@@ -17,7 +18,6 @@ from cardrunner.workloads.melee.policy.sections import (
 )
 
 Rows = list[tuple[str, str]]
-_ABOUT = {"PolicyMLP": "PolicyMLP (imitation learning)"}
 _KINDS = {"mse": "MSE", "bce": "BCE", "cross_entropy": "cross entropy"}
 
 
@@ -75,13 +75,13 @@ def _encoding(encoding: EncodingExpectations) -> str:
 
 def _model(model: PolicyModel, data: GamesData) -> Rows:
     analog, buttons = model.outputs.analog, model.outputs.buttons
-    parameters = model.parameters or policy_parameters(model, data)
+    architecture = model_named(model.architecture)
+    parameters = model.parameters or architecture.parameters(model, data.encoding.resolved())
     return [
-        ("Architecture", _ABOUT.get(model.architecture, model.architecture)),
+        ("Architecture", architecture.about),
         ("Parameters", f"{parameters:,}"),
         ("Context len (K)", str(model.context_len)),
-        ("Hidden dim", str(model.hidden_dim)),
-        ("Trunk dim", str(model.trunk_dim)),
+        *((name.replace("_", " ").capitalize(), str(getattr(model, name))) for name in architecture.sizes),
         ("Dropout", f"{model.dropout:g}"),
         ("Output", f"analog ({analog}) + button_logits ({buttons}) = {analog + buttons}-dim controller"),
     ]

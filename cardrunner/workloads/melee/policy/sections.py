@@ -10,9 +10,6 @@ from cardrunner.card.schema.training import ModelSection
 from cardrunner.workloads.melee.encoding.layout import ANALOG, BUTTONS, MINIMUM_ROWS, PlayerIndex
 from cardrunner.workloads.melee.encoding.scheme import EncodingConfig
 
-POLICY_MLP = "PolicyMLP"
-ARCHITECTURES = (POLICY_MLP,)
-
 
 class RuleExpectations(Section):
     """Encoder rules the file must follow; files of one shape can differ in them. What is not stated is not checked."""

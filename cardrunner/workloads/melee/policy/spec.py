@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.data import DataSection
 from cardrunner.card.schema.training import ModelSection, TrainingSection
+from cardrunner.errors import PluginFailed
 from cardrunner.specs import DataMatch, Derived, MetricSpec, Remark, TrivialBaseline, WorkloadSpec, narrowed
 from cardrunner.workloads.melee.policy import arithmetic as spec_arithmetic, checks as spec_checks, page as spec_page
 from cardrunner.workloads.melee.policy.arithmetic import foreseen_mode
 from cardrunner.workloads.melee.policy.metric_names import METRICS, TRIVIAL_BASELINES
+from cardrunner.workloads.melee.policy.models import find_model
 from cardrunner.workloads.melee.policy.sections import MeleeData, PolicyModel
 
 
@@ -36,8 +39,10 @@ class PolicySpec:
     def derive(self, card: Card) -> Iterable[Derived]:
         """Every stated number that follows from others."""
         model, data = model_of(card), data_of(card)
-        parameters = spec_arithmetic.policy_parameters(model, data)
-        formula = spec_arithmetic.policy_formula(model, data)
+        encoding, parameters, formula = data.encoding.resolved(), None, ""
+        with suppress(PluginFailed):  # which `check` says
+            if (architecture := find_model(model.architecture)) is not None:
+                parameters, formula = architecture.parameters(model, encoding), architecture.formula(model, encoding)
         return spec_arithmetic.derive(model, data, parameters=parameters, formula=formula)
 
     def check(self, card: Card) -> Iterable[Remark]:

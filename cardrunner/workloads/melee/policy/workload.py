@@ -16,7 +16,8 @@ from cardrunner.workloads.melee.encoding.encoded_data import open_data
 from cardrunner.workloads.melee.encoding.game_data import GameData, GameExamples, game_files
 from cardrunner.workloads.melee.encoding.windows import player_examples
 from cardrunner.workloads.melee.policy.baselines import count_controllers, make_baselines
-from cardrunner.workloads.melee.policy.mlp import MODEL_TYPE, PolicyMLP, PolicySizes
+from cardrunner.workloads.melee.policy.contract import check_plugged
+from cardrunner.workloads.melee.policy.models import model_named
 from cardrunner.workloads.melee.policy.objective import PolicyObjective
 from cardrunner.workloads.melee.policy.spec import SPEC, data_of, model_of
 
@@ -45,14 +46,14 @@ class PolicyWorkload:
     spec: WorkloadSpec = SPEC
 
     def open_data(self, card: Card, files: Sequence[Path], *, scratch: Path, progress: Progress) -> Data:
-        """Open the card's files, or make its games; raises as `open_policy_data`."""
+        """Open the card's files, or make its games; raises as `open_policy_data` and `check_plugged`."""
+        check_plugged(model_of(card), data_of(card).encoding.resolved())
         return open_policy_data(card, files, scratch=scratch, progress=progress)
 
     def build_model(self, card: Card) -> nn.Module:
-        """A PolicyMLP of the card's sizes with fresh weights from torch's global generator."""
+        """A model of the card's architecture and sizes with fresh weights from torch's global generator."""
         model = model_of(card)
-        sizes = PolicySizes(context_len=model.context_len, hidden_dim=model.hidden_dim, trunk_dim=model.trunk_dim)
-        return PolicyMLP(sizes, dropout=model.dropout, encoding=data_of(card).encoding.resolved())
+        return model_named(model.architecture).build(model, data_of(card).encoding.resolved())
 
     def objective(self, card: Card) -> Objective:
         """Loss and metrics with the card's weights."""
@@ -66,7 +67,7 @@ class PolicyWorkload:
 
     def export_config(self, card: Card) -> Mapping[str, Any]:
         """The `config` of a checkpoint in the existing format."""
-        return {"context_len": model_of(card).context_len, "model_type": MODEL_TYPE}
+        return model_named(model_of(card).architecture).config(model_of(card))
 
     def demo(self, card: Card, checkpoint: Path, data: Data, *, out: Path, progress: Progress) -> DemoResult | None:
         """A match of the card's agents; None where the card asks for no demo. Raises as `play_demo`."""

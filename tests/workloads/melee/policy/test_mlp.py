@@ -10,8 +10,8 @@ from torch import Tensor
 from cardrunner.errors import EnvironmentFailed, IntegrityError
 from cardrunner.workloads.melee.encoding.scheme import EncodingConfig
 from cardrunner.workloads.melee.encoding.windows import swap_floats, swap_ints
-from cardrunner.workloads.melee.policy.mlp import PolicyMLP, PolicySizes, policy_from_weights
-from cardrunner.workloads.melee.policy.model_file import load_policy
+from cardrunner.workloads.melee.policy.mlp import PolicyMLP, PolicySizes, sizes_of
+from cardrunner.workloads.melee.policy.model_file import load_policy, read_policy
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "policy_mlp.pt"
 SMALL = PolicySizes(context_len=2, hidden_dim=4, trunk_dim=3)
@@ -33,7 +33,7 @@ def test_the_card_sizes_give_the_card_parameters() -> None:
 
 
 def test_reference_outputs_come_out_for_both_slots(vectors: dict[str, Any]) -> None:
-    model = policy_from_weights(vectors["state_dict"])
+    model = read_policy({"model_state_dict": vectors["state_dict"]}, Path("best.pt")).module
     floats, ints = vectors["float_ctx"], vectors["int_ctx"]
     for slot, context in {"p0": (floats, ints), "p1": (swap_floats(floats), swap_ints(ints))}.items():
         with torch.no_grad():
@@ -48,7 +48,7 @@ def test_weights_keep_the_names_and_order_of_existing_checkpoints(vectors: dict[
 
 
 def test_sizes_are_read_off_the_weights(vectors: dict[str, Any]) -> None:
-    assert policy_from_weights(vectors["state_dict"]).sizes == PolicySizes(context_len=10, hidden_dim=24, trunk_dim=12)
+    assert sizes_of(vectors["state_dict"], EncodingConfig()) == PolicySizes(context_len=10, hidden_dim=24, trunk_dim=12)
 
 
 def test_embeddings_follow_the_int_columns_of_the_layout() -> None:
@@ -94,7 +94,7 @@ def spoil(name: str) -> dict[str, Tensor]:
 )
 def test_weights_of_another_model_are_refused(fault: str, sentence: str) -> None:
     with pytest.raises(IntegrityError, match=sentence):
-        policy_from_weights(spoil(fault))
+        read_policy({"model_state_dict": spoil(fault)}, Path("best.pt"))
 
 
 def test_an_existing_checkpoint_loads_and_is_ready_to_play(tmp_path: Path) -> None:
@@ -102,9 +102,10 @@ def test_an_existing_checkpoint_loads_and_is_ready_to_play(tmp_path: Path) -> No
     torch.save(
         {"epoch": 0, "model_state_dict": small_weights(), "val_loss": 0.1, "config": config}, tmp_path / "best.pt"
     )
-    model = load_policy(tmp_path / "best.pt")
-    assert model.sizes == SMALL
-    assert not model.training
+    trained = load_policy(tmp_path / "best.pt")
+    assert isinstance(trained.module, PolicyMLP)
+    assert trained.module.sizes == SMALL
+    assert not trained.module.training
 
 
 @pytest.mark.parametrize(

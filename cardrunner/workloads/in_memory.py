@@ -1,0 +1,162 @@
+"""Examples in memory, and an objective of means over examples: what `cardrunner.workloads.simple` trains with.
+
+Shapes:
+    N  examples    B  examples in a batch    M  metrics
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from cardrunner.card.schema.card import Card
+from cardrunner.contracts import Batch, BatchDataset, Fact, Outcome
+from cardrunner.errors import PluginFailed
+from cardrunner.specs import WorkloadSpec
+
+if TYPE_CHECKING:
+    from cardrunner.workloads.simple import Training
+
+Score = Tensor | tuple[Tensor, Tensor]
+"""A metric's value in each example (B,), or the values and which examples count (B,)."""
+
+
+class Examples:
+    """Tensors whose first axis is the example."""
+
+    def __init__(self, tensors: Sequence[Tensor]) -> None:
+        self.tensors = tuple(tensors)
+
+    def __len__(self) -> int:
+        return len(self.tensors[0])
+
+    def __getitems__(self, indices: Tensor) -> Batch:
+        """The examples of these int64 (B,) numbers."""
+        return tuple(tensor.index_select(0, indices) for tensor in self.tensors)
+
+
+class InMemoryData:
+    """See `cardrunner.contracts.Data`.
+
+    Args:
+        card: whose stated counts are held against the tensors.
+        tensors: (N, ...) each.
+        train: how many of the examples train; the rest validates.
+    """
+
+    mode = "in memory, full shuffle"
+
+    def __init__(self, card: Card, tensors: Sequence[Tensor], train: int) -> None:
+        self._card, self._tensors = card, tensors
+        self.train: BatchDataset = Examples([tensor[:train] for tensor in tensors])
+        self.validation: BatchDataset = Examples([tensor[train:] for tensor in tensors])
+
+    @classmethod
+    def of(cls, workload: Training, card: Card, files: Sequence[Path]) -> InMemoryData:
+        """What a workload's `tensors` gives.
+
+        Raises:
+            PluginFailed: its tensors are not of one length, or leave no example on one side.
+        """
+        tensors = [torch.as_tensor(each) for each in workload.tensors(card, files)]
+        lengths = {len(each) if each.dim() else 0 for each in tensors}
+        if len(tensors) < 2 or len(lengths) != 1:
+            shapes = ", ".join(str(tuple(each.shape)) for each in tensors) or "nothing"
+            raise PluginFailed(
+                f"the workload {card.workload}: tensors gave {shapes}; it has to give what the model takes and what it"
+                " is to answer, of as many examples each"
+            )
+        total = lengths.pop()
+        train = int(total * card.data.split.train)
+        if train in (0, total):
+            raise PluginFailed(
+                f"the workload {card.workload}: tensors gave {total} examples, and data.split.train leaves none of them"
+                " on one side"
+            )
+        return cls(card, tensors, train)
+
+    def facts(self) -> Sequence[Fact]:
+        """The counts that the card states, beside those of the tensors."""
+        data = self._card.data
+        return [
+            _count("training examples", data.train_examples, len(self.train)),
+            _count("validation examples", data.val_examples, len(self.validation)),
+        ]
+
+    def identity(self) -> Mapping[str, Any]:
+        """A digest of every number."""
+        digest = hashlib.sha256()
+        for tensor in self._tensors:
+            digest.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
+        return {"sha256": digest.hexdigest(), "train": len(self.train), "validation": len(self.validation)}
+
+
+def _count(name: str, stated: int | None, found: int) -> Fact:
+    expected = None if stated is None else str(stated)
+    return Fact(name=name, expected=expected, actual=str(found), ok=stated is None or stated == found)
+
+
+class MeanObjective:
+    """Metrics that are means over the examples that count.
+
+    Args:
+        spec: whose M metrics they are; the first one is the loss.
+        predict: model and batch to outputs.
+        loss: outputs and batch to a scalar.
+        score: outputs and batch to the other metrics.
+    """
+
+    def __init__(
+        self,
+        spec: WorkloadSpec,
+        predict: Callable[[nn.Module, Batch], Any],
+        loss: Callable[[Any, Batch], Tensor],
+        score: Callable[[Any, Batch], Mapping[str, Score]],
+    ) -> None:
+        self.names = tuple(metric.name for metric in spec.metrics)
+        self._workload, self._predict, self._loss, self._score = spec.name, predict, loss, score
+
+    def predict(self, model: nn.Module, batch: Batch) -> Any:
+        """One forward pass."""
+        return self._predict(model, batch)
+
+    def score(self, outputs: Any, batch: Batch) -> Outcome:
+        """See `cardrunner.contracts.Outcome`.
+
+        Raises:
+            PluginFailed: the loss is no scalar, a metric of the table is missing, or has no value for each example.
+        """
+        loss, examples = self._loss(outputs, batch), len(batch[-1])
+        if loss.dim():
+            raise self._failed(f"loss gave {tuple(loss.shape)}; it has to give a scalar, the mean over the batch")
+        count = loss.detach().new_full((), float(examples), dtype=torch.float32)
+        numerators, denominators = [loss.detach() * count], [count]
+        with torch.no_grad():
+            scores = self._score(outputs, batch)
+            for name in self.names[1:]:
+                values, counted = self._of_examples(name, scores, examples)
+                numerators.append(values.sum() if counted is None else (values * counted).sum())
+                denominators.append(count if counted is None else counted.sum())
+        return Outcome(loss, torch.stack(numerators), torch.stack(denominators))
+
+    def _of_examples(self, name: str, scores: Mapping[str, Score], examples: int) -> tuple[Tensor, Tensor | None]:
+        """Values (B,) of a metric, and which of them count (B,), as float."""
+        if name not in scores:
+            given = ", ".join(scores) or "nothing"
+            raise self._failed(f"score gave {given}, and not {name}, which the table of metrics has")
+        found = scores[name]
+        parts: Sequence[Tensor] = found if isinstance(found, tuple) else (found,)
+        if len(parts) > 2 or any(part.shape != (examples,) for part in parts):
+            shapes = " and ".join(str(tuple(part.shape)) for part in parts)
+            raise self._failed(f"score gave {name} as {shapes}; it has to give a value for each of {examples} examples")
+        values, *counted = (part.float() for part in parts)
+        return values, counted[0] if counted else None
+
+    def _failed(self, what: str) -> PluginFailed:
+        return PluginFailed(f"the workload {self._workload}: {what}")
