@@ -11,7 +11,7 @@ from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.data import DataFile
 from cardrunner.card.schema.infra import ModalInfra
 from cardrunner.commands.run_arguments import progress_of
-from cardrunner.contracts import FarExecutor
+from cardrunner.contracts import RemoteExecutor
 from cardrunner.errors import EnvironmentFailed, IntegrityError, UsageError
 from cardrunner.units import format_bytes, rounding_of
 
@@ -29,13 +29,13 @@ def run(options: argparse.Namespace) -> int:
     """Upload, and print what it is there."""
     card = load_card(options.card, registry.workload_spec).card
     executor = registry.executor(card.infra.platform) if isinstance(card.infra, ModalInfra) else None
-    if not isinstance(card.infra, ModalInfra) or not isinstance(executor, FarExecutor):
+    if not isinstance(card.infra, ModalInfra) or not isinstance(executor, RemoteExecutor):
         raise UsageError(f"{options.card}: the card runs on this machine; its data needs no volume")
     entry = _entry(options.file, card)
     _check_size(options.file, card, entry)
     volume, progress = card.infra.volume, progress_of(options)
     pinned = entry.sha256 or card.data.sha256
-    digest = executor.put(
+    digest = executor.upload(
         options.file, volume=volume, path=entry.path, sha256=pinned, force=options.force, progress=progress
     )
     pin = "" if pinned else "; the card can pin it under data.sha256"

@@ -85,8 +85,8 @@ class LocalExecutor:
     """Runs supervisor and worker in a session of their own; what they print goes to ``worker.log``."""
 
     name: ClassVar[str] = "local"
-    outlives: ClassVar[bool] = True
-    finishes: ClassVar[bool] = True
+    survives_client: ClassVar[bool] = True
+    finishes_unattended: ClassVar[bool] = True
     start_seconds: ClassVar[float] = 60.0
 
     def submit(self, folder: RunFolder) -> Job:

@@ -13,7 +13,7 @@ from typing import cast
 from cardrunner import registry
 from cardrunner.card.load import LoadedCard
 from cardrunner.card.schema.sign_off import Check, FileCheck, MetricCheck, check_text
-from cardrunner.contracts import Fact, FarExecutor, MetricNames, Progress, Workload
+from cardrunner.contracts import Fact, MetricNames, Progress, RemoteExecutor, Workload
 from cardrunner.errors import CardrunnerError, IntegrityError, MissingExtra, NameTaken, UsageError
 from cardrunner.gate.case import timestamp, utc_now
 from cardrunner.gate.check_run import CheckResult, run_check
@@ -116,11 +116,11 @@ def _volume(loaded: LoadedCard) -> _Found:
     """Everything that can be asked of the platform without paying; that the run is there already is no fault."""
     platform = loaded.card.infra.platform
     executor = None if platform == "local" else registry.executor(platform)
-    if not isinstance(executor, FarExecutor):
+    if not isinstance(executor, RemoteExecutor):
         return _Found(False, "the card runs on this machine and has no volume; take the check out")
     lines: list[str] = []
     with contextlib.suppress(NameTaken):
-        lines.extend(map(_line, executor.look(loaded.card, loaded.card.name)))
+        lines.extend(map(_line, executor.preflight(loaded.card, loaded.card.name)))
     return _Found(True, "the volume can be reached, with what the card needs there", "\n".join(lines))
 
 

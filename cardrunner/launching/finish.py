@@ -11,7 +11,7 @@ from cardrunner.card.schema.card import Card
 from cardrunner.contracts import Progress
 from cardrunner.errors import CardrunnerError, EnvironmentFailed, IntegrityError, NameTaken, UsageError
 from cardrunner.launching.pipeline import open_context, run_stage
-from cardrunner.launching.remote_runs import bring, played_there
+from cardrunner.launching.remote_runs import bring, demo_ran_remotely
 from cardrunner.report import render_report
 from cardrunner.runs.context import RunContext
 from cardrunner.runs.files import explained, sha256_file
@@ -95,7 +95,7 @@ def run_launcher_stages(folder: RunFolder, *, progress: Progress) -> None:
     for name in registry.LAUNCHER_STAGES:
         if not _done(ctx, name):
             with explained(folder.root, f"run the stage {name} of"):
-                if not (name == "demo" and _played_there(ctx)):
+                if not (name == "demo" and _demo_ran_remotely(ctx)):
                     run_stage(ctx, name)
 
 
@@ -112,9 +112,9 @@ def run_launcher_stage(path: Path, name: str) -> None:
     run_stage(launcher_context(RunFolder(path), progress=shown()), name)
 
 
-def _played_there(ctx: RunContext) -> bool:
+def _demo_ran_remotely(ctx: RunContext) -> bool:
     """Make the demo where the data is, if it is not here; then it is copied to where the card wants it."""
-    if not played_there(ctx.folder, ctx.card, ctx.workspace, progress=ctx.progress):
+    if not demo_ran_remotely(ctx.folder, ctx.card, ctx.workspace, progress=ctx.progress):
         return False
     record = find_record(ctx.folder.record("demo"), DemoRecord)
     copy_out(ctx, [ctx.folder.root / file for file in (record.files if record else ())])
@@ -153,7 +153,7 @@ def demo(folder: RunFolder, *, progress: Progress) -> tuple[Path, ...]:
     """
     ctx = launcher_context(folder, progress=progress)
     bring(folder, [folder.best.name], progress=progress)
-    if not _played_there(ctx):
+    if not _demo_ran_remotely(ctx):
         registry.stage("demo").run(ctx)
     record = find_record(folder.record("demo"), DemoRecord)
     if record is None:

@@ -15,7 +15,7 @@ from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.infra import ModalInfra
 from cardrunner.card.schema.sign_off import Signature
 from cardrunner.clock import utc_now
-from cardrunner.contracts import FarExecutor, Progress
+from cardrunner.contracts import Progress, RemoteExecutor
 from cardrunner.errors import CardError, EnvironmentFailed, GateClosed, NameTaken, RunPaused, RunStopped, UsageError
 from cardrunner.gate.case import utc_now as now
 from cardrunner.gate.clock import behind
@@ -74,7 +74,7 @@ def prepare(path: Path, options: LaunchOptions) -> Planned:
 
 
 def _check_detachable(name: str) -> None:
-    if name in registry.EXECUTORS and not registry.executor(name).outlives:
+    if name in registry.EXECUTORS and not registry.executor(name).survives_client:
         raise UsageError(f"--detach: the {name} executor runs in this process and ends with it; use --executor local")
 
 
@@ -97,8 +97,8 @@ def admit(planned: Planned, options: LaunchOptions) -> RunFolder:
     if (problem := secret_in(planned.loaded.files)) is not None:
         raise UsageError(problem)
     executor = registry.executor(planned.plan.executor)
-    if isinstance(executor, FarExecutor):
-        for _ in executor.look(planned.loaded.card, folder.name):
+    if isinstance(executor, RemoteExecutor):
+        for _ in executor.preflight(planned.loaded.card, folder.name):
             pass  # what it finds is for the plan; what stops a launch is raised
         return folder
     registry.check_installed(planned.loaded.card.workload)

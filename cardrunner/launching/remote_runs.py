@@ -12,28 +12,28 @@ from cardrunner.card.load import load_card
 from cardrunner.card.schema.base import leaves_workspace
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.infra import ModalInfra
-from cardrunner.contracts import FarExecutor, Job, Progress
+from cardrunner.contracts import Job, Progress, RemoteExecutor
 from cardrunner.errors import CardError, CardrunnerError, EnvironmentFailed, UsageError
 from cardrunner.runs.folder import RunFolder
-from cardrunner.runs.records import Elsewhere, find_record
+from cardrunner.runs.records import RemoteRun, find_record
 from cardrunner.workspace import Workspace
 
 Place = tuple[str, str, str]
 """Executor, volume, and the run's folder there."""
 
 
-def job_elsewhere(folder: RunFolder) -> Job | None:
-    """The newest submission of a run that lives elsewhere; None for one that lives here.
+def remote_job(folder: RunFolder) -> Job | None:
+    """The newest submission of a remote run; None for one that lives here.
 
     Raises:
         MissingExtra: the platform's package is not installed.
     """
-    record = find_record(folder.elsewhere, Elsewhere)
+    record = find_record(folder.remote_run, RemoteRun)
     return None if record is None else registry.executor(record.executor).attach(folder, "")
 
 
 def bring(folder: RunFolder, files: Iterable[str], *, progress: Progress) -> None:
-    """Bring checkpoints of a run that lives elsewhere; nothing to do for one that lives here.
+    """Bring checkpoints of a remote run; nothing to do for one that lives here.
 
     Args:
         folder: the run.
@@ -44,15 +44,15 @@ def bring(folder: RunFolder, files: Iterable[str], *, progress: Progress) -> Non
         IntegrityError: there is no such checkpoint.
         EnvironmentFailed: one cannot be had.
     """
-    record = find_record(folder.elsewhere, Elsewhere)
+    record = find_record(folder.remote_run, RemoteRun)
     executor = None if record is None else registry.executor(record.executor)
-    if isinstance(executor, FarExecutor):
+    if isinstance(executor, RemoteExecutor):
         executor.attach(folder, "").sync()
         for file in dict.fromkeys(files):
             executor.fetch(folder, file, progress=progress)
 
 
-def played_there(folder: RunFolder, card: Card, workspace: Workspace, *, progress: Progress) -> bool:
+def demo_ran_remotely(folder: RunFolder, card: Card, workspace: Workspace, *, progress: Progress) -> bool:
     """Make the demo of a run where its data is, when the data is not here.
 
     Returns:
@@ -61,16 +61,16 @@ def played_there(folder: RunFolder, card: Card, workspace: Workspace, *, progres
     Raises:
         CardrunnerError: what the demo raised, or the platform cannot be reached.
     """
-    record, demo = find_record(folder.elsewhere, Elsewhere), card.after_training.demo
+    record, demo = find_record(folder.remote_run, RemoteRun), card.after_training.demo
     executor = None if record is None else registry.executor(record.executor)
-    if not isinstance(executor, FarExecutor) or demo is None or _is_here(card, workspace):
+    if not isinstance(executor, RemoteExecutor) or demo is None or _is_here(card, workspace):
         return False
     said = [value for value in demo.model_dump().values() if isinstance(value, str)]
     named = {part for value in said for part in value.split(":")}  # policy:PATH, and games.pt:3
     files = {
         name: path for name in sorted(named) if not leaves_workspace(name) and (path := workspace.root / name).is_file()
     }
-    executor.run_there(folder, card, "demo", files, progress=progress)
+    executor.run_remotely(folder, card, "demo", files, progress=progress)
     return True
 
 
@@ -86,7 +86,7 @@ def _is_here(card: Card, workspace: Workspace) -> bool:
 def discard_unstarted(folder: RunFolder) -> None:
     """Take back the folder of a launch of which the platform has nothing, so that it can be launched again."""
     with contextlib.suppress(CardrunnerError, OSError):
-        record = find_record(folder.elsewhere, Elsewhere)
+        record = find_record(folder.remote_run, RemoteRun)
         if record is not None and not record.live and record.call is None:
             shutil.rmtree(folder.root)
 
@@ -103,14 +103,14 @@ def find(runs: Path, name: str) -> RunFolder:
     except UsageError:
         for kind, volume, path in _places(runs, name):
             executor = registry.executor(kind)
-            if isinstance(executor, FarExecutor) and executor.holds(volume, path):
+            if isinstance(executor, RemoteExecutor) and executor.has_run(volume, path):
                 return executor.adopt(runs, name, volume=volume, path=path)
         raise
 
 
 def _places(runs: Path, name: str) -> Iterator[Place]:
     """Where a run of that name may live: as its record says, or as a card of the workspace does."""
-    record = find_record(RunFolder.of(runs, name).elsewhere, Elsewhere)
+    record = find_record(RunFolder.of(runs, name).remote_run, RemoteRun)
     if record is not None:
         yield record.executor, record.volume, record.path
     seen = set()

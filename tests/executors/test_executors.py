@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from cardrunner import registry
-from cardrunner.contracts import Executor, FarExecutor
+from cardrunner.contracts import Executor, RemoteExecutor
 from cardrunner.errors import EnvironmentFailed, UsageError
 from cardrunner.executors.local import LocalExecutor, LocalJob, start_time
 from cardrunner.runs.folder import RunFolder
@@ -37,7 +37,7 @@ def test_every_executor_satisfies_the_contract(name: str) -> None:
     if name not in HERE:
         pytest.importorskip(name)
     executor = registry.executor(name)
-    assert isinstance(executor, Executor if name in HERE else FarExecutor)
+    assert isinstance(executor, Executor if name in HERE else RemoteExecutor)
     assert executor.name == name
 
 

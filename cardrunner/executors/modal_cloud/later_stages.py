@@ -25,7 +25,7 @@ _SECONDS = 4 * 3600
 _CORES = 4.0
 
 
-def run_there(folder: RunFolder, card: Card, stage: str, files: dict[str, Path], *, progress: Progress) -> None:
+def run_remotely(folder: RunFolder, card: Card, stage: str, files: dict[str, Path], *, progress: Progress) -> None:
     """Run a stage in a container without a GPU, on the run as it is on the volume.
 
     Args:

@@ -32,7 +32,7 @@ HELLO_SECONDS = 30.0
 WANDB_KEY = "WANDB_API_KEY"
 
 
-def look(card: Card, run: str) -> Iterator[Fact]:
+def preflight(card: Card, run: str) -> Iterator[Fact]:
     """What was asked and found, step by step; stops at the first thing that would stop a launch.
 
     Args:
@@ -54,7 +54,7 @@ def look(card: Card, run: str) -> Iterator[Fact]:
     yield from rate_facts(infra)
 
 
-def why_mute() -> str | None:
+def unreachable_reason() -> str | None:
     """Why Modal cannot even be asked from here; no connection is opened."""
     for names in (("token_id", "token_secret"), ("oauth_refresh_token", "oauth_client_id")):
         with contextlib.suppress(KeyError):  # an SDK that does not know the setting
@@ -69,7 +69,7 @@ def reach() -> Fact:
     Raises:
         EnvironmentFailed: it does not.
     """
-    if (why := why_mute()) is not None:
+    if (why := unreachable_reason()) is not None:
         raise EnvironmentFailed(why)
     server = urlparse(str(config.get("server_url")))
     knock(server.hostname or "", server.port or (443 if server.scheme == "https" else 80))
