@@ -31,6 +31,8 @@ from cardrunner.specs import (
 )
 
 if TYPE_CHECKING:  # types only: the rooms below import this one, never the other way round
+    from subprocess import Popen
+
     from torch import Tensor, nn
 
     from cardrunner.card.schema.card import Card
@@ -320,6 +322,13 @@ class Executor(Protocol):
 
     def submit(self, folder: RunFolder) -> Job: ...  # raises EnvironmentFailed
     def attach(self, folder: RunFolder, job_id: str) -> Job: ...  # raises UsageError: not the id of such a job
+
+
+@runtime_checkable
+class SupervisedExecutor(Executor, Protocol):
+    """An `Executor` of this machine, whose workers are children of a supervisor (`cardrunner.launching.supervisor`)."""
+
+    def start_worker(self, folder: RunFolder) -> Popen[bytes]: ...  # raises EnvironmentFailed
 
 
 @dataclass(frozen=True, kw_only=True)

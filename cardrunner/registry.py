@@ -1,4 +1,4 @@
-"""Name → "module:object": the only file that knows every implementation.
+"""Name → "module:object": the only file that knows every implementation, with `cardrunner.platforms` for executors.
 
 Values are strings resolved on use, so that reading a card never imports torch. Another package adds a workload through
 the entry-point group ``cardrunner.workloads``: an object with the attributes ``spec`` and ``workload``, each such a
@@ -10,11 +10,13 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from cardrunner.errors import MissingExtra, UsageError
+from cardrunner.platforms import OfferedExecutor, executor_names, find_executor
+from cardrunner.plugins import blamed
 
 if TYPE_CHECKING:
     from cardrunner.contracts import Executor, Stage, Tracker, Workload, WorkloadSpec
@@ -60,10 +62,13 @@ WORKER_STAGES = ("load", "train", "checkpoint")
 LAUNCHER_STAGES = ("download", "demo")
 """In their order, on the machine with the people."""
 STAGES: dict[str, str] = {name: f"cardrunner.stages.{name}:STAGE" for name in (*WORKER_STAGES, *LAUNCHER_STAGES)}
-EXECUTORS: dict[str, str] = {
-    "inline": "cardrunner.executors.inline:InlineExecutor",
-    "local": "cardrunner.executors.local:LocalExecutor",
-    "modal": "cardrunner.executors.modal_cloud.executor:ModalExecutor",
+_EXECUTOR_PARTS = {
+    "name": "its name",
+    "survives_client": "whether its jobs go on without the process that submitted them",
+    "finishes_unattended": "whether the results card is made without anybody asking",
+    "start_seconds": "how long a worker may take to begin",
+    "submit": "starts a run",
+    "attach": "finds a job again by its id",
 }
 TRACKERS: dict[str, ToolEntry] = {
     "wandb": ToolEntry("cardrunner.tracking.wandb_run:WandbTracker", ("wandb",), "track runs with wandb"),
@@ -120,10 +125,34 @@ def stage(name: str) -> Stage:
     return cast("Stage", _resolve(STAGES[name], purpose=f"run the stage {name}"))
 
 
+def offered_executor(name: str) -> OfferedExecutor:
+    """An executor by its name, not imported yet.
+
+    Raises:
+        UsageError: no platform offers it.
+        PluginFailed: a plug-in that may offer it cannot be used.
+    """
+    found = find_executor(name)
+    if found is None:
+        raise _unknown(executor_names(), name, "executor")
+    return found
+
+
 def executor(name: str) -> Executor:
-    """A fresh executor."""
-    make = cast("Callable[[], Executor]", _resolve(_known(EXECUTORS, name, "executor"), purpose=f"run on {name}"))
-    return make()
+    """A fresh executor.
+
+    Raises:
+        UsageError: no platform offers it.
+        MissingExtra: its packages are not installed.
+        PluginFailed: the plug-in that brings it cannot be used.
+    """
+    offered = offered_executor(name)
+    if offered.plugin is None:
+        return cast("Executor", _resolve(offered.target, purpose=f"run on {name}")())
+    with blamed(offered.plugin, f"cannot make the executor {name}"):
+        made = offered.plugin.resolve(offered.target)()
+    offered.plugin.check(made, _EXECUTOR_PARTS)
+    return cast("Executor", made)
 
 
 def tool(name: str) -> Any:
@@ -174,11 +203,15 @@ def _others() -> Iterable[Any]:
 def _known(table: dict[str, T], name: str, kind: str) -> T:
     if name in table:
         return table[name]
+    raise _unknown(tuple(table), name, kind)
+
+
+def _unknown(names: Sequence[str], name: str, kind: str) -> UsageError:
     import difflib  # only a wrong name needs it
 
-    near = difflib.get_close_matches(name, table, n=1)
-    guess = f'; did you mean "{near[0]}"?' if near else f"; there are {', '.join(table)}"
-    raise UsageError(f"unknown {kind} {name!r}{guess}")
+    near = difflib.get_close_matches(name, names, n=1)
+    guess = f'; did you mean "{near[0]}"?' if near else f"; there are {', '.join(names)}"
+    return UsageError(f"unknown {kind} {name!r}{guess}")
 
 
 def _need(packages: Iterable[str], *, purpose: str) -> None:

@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parent.parent / "cardrunner"
 ROWS = (
     ("errors", "units", "clock", "redaction"),
     ("workspace", "plugins"),
-    ("specs",),
+    ("specs", "platforms"),
     ("contracts",),
     ("kill_rules",),
     ("card",),

@@ -13,6 +13,7 @@ from pydantic import BaseModel, Tag, ValidationError
 from cardrunner.card.guessing import guess
 from cardrunner.card.reading.document import Document, Fault, Loc, Mapping as MappingNode, child
 from cardrunner.card.schema.base import FieldError
+from cardrunner.card.schema.infra import Platforms
 from cardrunner.kill_rules.table import Kinds
 
 Detail = Mapping[str, Any]
@@ -172,13 +173,13 @@ def known_keys(model: type[BaseModel], loc: Loc) -> tuple[str, ...]:
 def sections_below(section: type[BaseModel], *, only: str | None = None) -> Iterator[type[BaseModel]]:
     """The sections that the fields of a section can hold, or the field `only`."""
     for field in (field for name, field in section.model_fields.items() if only in (None, name)):
-        yield from (found for found, _ in _sections(field.annotation))
+        yield from (found for found, _ in _sections(field.rebuild_annotation()))
 
 
 def _below(section: type[BaseModel], key: str) -> Iterator[tuple[type[BaseModel], str | None]]:
     for name, field in section.model_fields.items():
         if key == (field.alias or name):
-            yield from _sections(field.annotation)
+            yield from _sections(field.rebuild_annotation())
 
 
 def _sections(annotation: Any, tag: str | None = None) -> Iterator[tuple[type[BaseModel], str | None]]:
@@ -187,8 +188,8 @@ def _sections(annotation: Any, tag: str | None = None) -> Iterator[tuple[type[Ba
         yield annotation, tag
         return
     parts = get_args(annotation)
-    if any(isinstance(part, Kinds) for part in parts):
-        yield from Kinds.members()
+    if (marked := next((part for part in parts if isinstance(part, Kinds | Platforms)), None)) is not None:
+        yield from marked.members()
         return
     if get_origin(annotation) is Annotated:
         tag = next((mark.tag for mark in parts[1:] if isinstance(mark, Tag)), tag)

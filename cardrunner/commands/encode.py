@@ -11,6 +11,7 @@ from cardrunner import registry
 from cardrunner.card.load import load_card
 from cardrunner.contracts import Archive, Progress, RemoteExecutor
 from cardrunner.errors import UsageError
+from cardrunner.platforms import platform_of
 from cardrunner.tracking.progress import make_progress
 
 NAME = "encode"
@@ -54,7 +55,7 @@ def _there(args: argparse.Namespace, progress: Progress) -> Sequence[str]:
         UsageError: the card runs here, or a path is not one on its volume.
     """
     card = load_card(args.card, registry.workload_spec).card
-    executor = None if card.infra.platform == "local" else registry.executor(card.infra.platform)
+    executor = registry.executor(platform_of(card.infra).executor_of(card.infra))
     if not isinstance(executor, RemoteExecutor):
         raise UsageError(f"{args.card}: the card runs on this machine; leave --card out")
     for path in (*args.inputs, args.output):

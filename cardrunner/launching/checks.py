@@ -18,6 +18,7 @@ from cardrunner.errors import CardrunnerError, IntegrityError, MissingExtra, Nam
 from cardrunner.gate.case import timestamp, utc_now
 from cardrunner.gate.check_run import CheckResult, run_check
 from cardrunner.gate.checklist import ItemPlace, checklist_places
+from cardrunner.platforms import platform_of
 from cardrunner.runs.context import RunContext
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.history import History
@@ -114,8 +115,7 @@ def _metric(name: str, loaded: LoadedCard) -> _Found:
 
 def _volume(loaded: LoadedCard) -> _Found:
     """Everything that can be asked of the platform without paying; that the run is there already is no fault."""
-    platform = loaded.card.infra.platform
-    executor = None if platform == "local" else registry.executor(platform)
+    executor = registry.executor(platform_of(loaded.card.infra).executor_of(loaded.card.infra))
     if not isinstance(executor, RemoteExecutor):
         return _Found(False, "the card runs on this machine and has no volume; take the check out")
     lines: list[str] = []
@@ -126,7 +126,7 @@ def _volume(loaded: LoadedCard) -> _Found:
 
 def _data_facts(loaded: LoadedCard, workspace: Workspace) -> _Found:
     """Hold the data against the card as the run's own load stage does, in a folder that is thrown away."""
-    if loaded.card.infra.platform != "local":
+    if platform_of(loaded.card.infra).storage(loaded.card.infra) is not None:
         return _Found(False, "the data is on the volume and cannot be opened from here")
     with tempfile.TemporaryDirectory(prefix="cardrunner-check-") as folder:
         try:

@@ -11,9 +11,9 @@ from cardrunner import registry
 from cardrunner.card.load import load_card
 from cardrunner.card.schema.base import leaves_workspace
 from cardrunner.card.schema.card import Card
-from cardrunner.card.schema.infra import ModalInfra
 from cardrunner.contracts import Job, Progress, RemoteExecutor
 from cardrunner.errors import CardError, CardrunnerError, EnvironmentFailed, UsageError
+from cardrunner.platforms import platform_of
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.records import RemoteRun, find_record
 from cardrunner.workspace import Workspace
@@ -117,6 +117,8 @@ def _places(runs: Path, name: str) -> Iterator[Place]:
     for path in sorted((Workspace.around(runs.absolute()).root / "runcards").glob("*.yaml")):
         with contextlib.suppress(CardError, UsageError):
             card = load_card(path, registry.workload_spec).card
-            if isinstance(card.infra, ModalInfra) and (card.name == name or card.repeat):
-                seen.add((card.infra.platform, card.infra.volume, card.infra.folder_of(name)))
+            platform = platform_of(card.infra)
+            storage = platform.storage(card.infra)
+            if storage is not None and (card.name == name or card.repeat):
+                seen.add((platform.executor_of(card.infra), storage.volume, storage.folder_of(name)))
     yield from sorted(seen)

@@ -13,8 +13,6 @@ from cardrunner.plan.records import Answer, Plan
 
 def ask_platform(planned: Planned) -> Plan:
     """The plan with what the platform says, where it can be asked from here: its package is there, and a token."""
-    if planned.loaded.card.infra.platform == "local":
-        return planned.plan
     try:
         executor = registry.executor(planned.plan.executor)
     except MissingExtra as missing:

@@ -15,6 +15,7 @@ from cardrunner import registry
 from cardrunner.contracts import Executor, RemoteExecutor
 from cardrunner.errors import EnvironmentFailed, UsageError
 from cardrunner.executors.local import LocalExecutor, LocalJob, start_time
+from cardrunner.platforms import executor_names
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.lease import is_live
 from cardrunner.runs.ledger import Ledger
@@ -32,7 +33,7 @@ HERE = ("inline", "local")
 """Executors of this machine; the others have tests of their own."""
 
 
-@pytest.mark.parametrize("name", registry.EXECUTORS)
+@pytest.mark.parametrize("name", executor_names())
 def test_every_executor_satisfies_the_contract(name: str) -> None:
     if name not in HERE:
         pytest.importorskip(name)

@@ -23,12 +23,13 @@ from cardrunner.errors import EnvironmentFailed, IntegrityError, UsageError
 from cardrunner.executors import WORKER
 from cardrunner.executors.modal_cloud import NAME
 from cardrunner.executors.modal_cloud.advice import REFUSALS, advised, check_answer
-from cardrunner.executors.modal_cloud.app import Built, built, check_recorded, infra_of
+from cardrunner.executors.modal_cloud.app import Built, built, check_recorded
 from cardrunner.executors.modal_cloud.archives import encode_archive
 from cardrunner.executors.modal_cloud.job import ModalJob, update_record
 from cardrunner.executors.modal_cloud.later_stages import run_remotely
 from cardrunner.executors.modal_cloud.orders import Order, order_of
 from cardrunner.executors.modal_cloud.preflight import find_volume, preflight, reach, unreachable_reason
+from cardrunner.executors.modal_cloud.spec import infra_of, storage_of
 from cardrunner.executors.modal_cloud.uploads import upload
 from cardrunner.executors.modal_cloud.volumes import Mirror, Shelf, inside
 from cardrunner.runs.files import explained, sha256_file, write_durably
@@ -73,7 +74,7 @@ class ModalExecutor:
             executor=NAME,
             submission=uuid.uuid4().hex,
             volume=infra.volume,
-            path=infra.folder_of(folder.name),
+            path=storage_of(infra).folder_of(folder.name),
             workspace=str(launched_workspace(folder).root),
             seen=utc_now(),
         )

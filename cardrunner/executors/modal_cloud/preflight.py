@@ -16,11 +16,10 @@ from modal import exception
 from modal.config import config
 
 from cardrunner.card.schema.card import Card
-from cardrunner.card.schema.infra import ModalInfra
 from cardrunner.contracts import Fact
 from cardrunner.errors import EnvironmentFailed, IntegrityError, NameTaken
 from cardrunner.executors.modal_cloud.advice import TOKEN, advised, words
-from cardrunner.executors.modal_cloud.app import infra_of
+from cardrunner.executors.modal_cloud.spec import ModalInfra, infra_of, storage_of
 from cardrunner.executors.modal_cloud.volumes import Shelf
 from cardrunner.runs.folder import RunFolder
 from cardrunner.units import format_bytes, format_hourly_rate, rounding_of
@@ -49,7 +48,7 @@ def preflight(card: Card, run: str) -> Iterator[Fact]:
     volume = find_volume(infra.volume)
     yield Fact(name=f"volume {infra.volume}", expected="there", actual="there", ok=True)
     yield from data_facts(card, volume)
-    check_free(Shelf(volume, infra.folder_of(run)), run, infra.volume)
+    check_free(Shelf(volume, storage_of(infra).folder_of(run)), run, infra.volume)
     yield from secret_facts(infra)
     yield from rate_facts(infra)
 
