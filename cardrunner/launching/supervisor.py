@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from cardrunner import registry
 from cardrunner.contracts import SupervisedExecutor
-from cardrunner.errors import CardrunnerError, EnvironmentFailed, Interrupted, Terminated
+from cardrunner.errors import CardrunnerError, EnvironmentFailed, Interrupted, PluginFailed, Terminated
 from cardrunner.launching.losses import MemoryKills, append_end, record_loss
+from cardrunner.plugins import blamed_plugin
 from cardrunner.redaction import hiding_streams
 from cardrunner.runs import outcome as overdue
 from cardrunner.runs.folder import RunFolder
@@ -77,6 +78,11 @@ class Supervisor:
             self.worker = self.executor.start_worker(self.folder)
         except EnvironmentFailed as error:
             append_end(self.folder, "failed", str(error), error.exit_code)
+            return
+        except Exception as error:  # the executor may be of another package
+            if (sentence := blamed_plugin(error)) is None:
+                raise
+            append_end(self.folder, "failed", sentence, PluginFailed.exit_code)
             return
         if self.asked is not None:  # somebody asked while it was being started
             self.worker.send_signal(self.asked)
