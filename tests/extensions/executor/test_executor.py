@@ -1,8 +1,9 @@
-"""An executor of another package: read, reviewed, planned, launched, stopped, resumed and retried as cardrunner's are."""
+"""An executor of another package: read, reviewed, planned, launched, stopped and retried as those of cardrunner are."""
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -61,7 +62,7 @@ def test_an_unknown_platform_is_told_of_it_and_without_the_package_it_is_unknown
 
 def test_reviewers_editors_and_plans_see_it(nice: dict[str, str], cardrunner: Command, make_card: MakeCard) -> None:
     card = str(make_card(NICE))
-    page = cardrunner("show", card, env=nice).stdout
+    page = cardrunner("render", card, env=nice).stdout
     assert "this machine, at niceness 5" in page
     assert "Niceness" in page
     plan = cardrunner("plan", card, env=nice).stdout
@@ -78,10 +79,10 @@ def test_a_launched_run_is_stopped_and_resumed_on_it(
     launched = cardrunner("launch", str(card), "--detach", env=nice)
     assert launched.returncode == 0, launched.stderr
     worker = json.loads(run_folder.lease.read_text())["pid"]
-    assert int(Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()[16]) == 5
+    assert int(Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()[16]) == min(19, os.nice(0) + 5)
     assert cardrunner("stop", "toy-run", env=nice).returncode == 0
     status = json.loads(cardrunner("status", "toy-run", "--json", env=nice).stdout)
-    assert status["state"] == "interrupted"
+    assert status["state"] == "stopped"
     resumed = cardrunner("resume", "toy-run", env=nice)
     assert resumed.returncode == 0, resumed.stderr
     assert "completed" in cardrunner("status", "toy-run", env=nice).stdout
@@ -104,9 +105,8 @@ def test_another_executor_than_those_of_its_platform_is_refused(
     nice: dict[str, str], cardrunner: Command, make_card: MakeCard
 ) -> None:
     card = str(make_card(NICE))
-    assert (
-        "the card's platform is nice, not local" in cardrunner("launch", card, "--executor", "local", env=nice).stderr
-    )
+    local = cardrunner("launch", card, "--executor", "local", env=nice)
+    assert (local.returncode, "the card's platform is nice, not local" in local.stderr) == (2, True)
     unknown = cardrunner("launch", card, "--executor", "nise", env=nice)
     assert (unknown.returncode, "unknown executor 'nise'; did you mean \"nice\"?" in unknown.stderr) == (2, True)
 
@@ -139,14 +139,14 @@ def python(code: str, *words: object, env: Mapping[str, str]) -> str:
 
 BREAKS = {
     "when it is imported": ("SPEC = NicePlatform()", "SPEC = NicePlatform(wrong=1)", "validate", "cannot be imported"),
-    "in a method": ("return [(", "raise RuntimeError('no rows')\n        return [(", "show", "RuntimeError: no rows"),
+    "in a method": ("return [(", "raise RuntimeError('no rows')\n        return [(", "render", "RuntimeError: no rows"),
     "without an attribute": (
         "SPEC = NicePlatform()",
         "SPEC = object()",
         "validate",
         "lacks name (the platform's name)",
     ),
-    "under another name": ('name = "nice"', 'name = "nicer"', "validate", "has the name 'nicer'"),
+    "under another name": ('name = "nice"', 'name = "nicer"', "validate", "calls itself 'nicer'"),
 }
 
 
