@@ -103,9 +103,7 @@ def platform(name: str) -> PlatformSpec:
     spec = plugin.resolve(_entry(plugin).spec)
     plugin.check(spec, _SPEC_PARTS)
     if spec.name != name:
-        raise PluginFailed(
-            f"{plugin}: {_entry(plugin).spec} calls itself {spec.name!r}; give it the entry point's name"
-        )
+        raise PluginFailed(f"{plugin}: {_entry(plugin).spec} is called {spec.name!r}; give both the same name")
     return cast("PlatformSpec", spec)
 
 

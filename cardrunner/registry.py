@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
-from cardrunner.errors import MissingExtra, UsageError
+from cardrunner.errors import MissingExtra, PluginFailed, UsageError
 from cardrunner.platforms import OfferedExecutor, executor_names, find_executor
 from cardrunner.plugins import blamed
 
@@ -63,7 +63,6 @@ LAUNCHER_STAGES = ("download", "demo")
 """In their order, on the machine with the people."""
 STAGES: dict[str, str] = {name: f"cardrunner.stages.{name}:STAGE" for name in (*WORKER_STAGES, *LAUNCHER_STAGES)}
 _EXECUTOR_PARTS = {
-    "name": "its name",
     "survives_client": "whether its jobs go on without the process that submitted them",
     "finishes_unattended": "whether the results card is made without anybody asking",
     "start_seconds": "how long a worker may take to begin",
@@ -152,6 +151,8 @@ def executor(name: str) -> Executor:
     with blamed(offered.plugin, f"cannot make the executor {name}"):
         made = offered.plugin.resolve(offered.target)()
     offered.plugin.check(made, _EXECUTOR_PARTS)
+    if getattr(made, "name", None) != name:
+        raise PluginFailed(f"{offered.plugin}: {offered.target} has not the name {name!r}; give both the same name")
     return cast("Executor", made)
 
 

@@ -146,7 +146,7 @@ BREAKS = {
         "validate",
         "lacks name (the platform's name)",
     ),
-    "under another name": ('name = "nice"', 'name = "nicer"', "validate", "calls itself 'nicer'"),
+    "under another name": ('name = "nice"', 'name = "nicer"', "validate", "is called 'nicer'"),
 }
 
 
