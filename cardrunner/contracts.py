@@ -31,6 +31,8 @@ from cardrunner.specs import (
 )
 
 if TYPE_CHECKING:  # types only: the rooms below import this one, never the other way round
+    from subprocess import Popen
+
     from torch import Tensor, nn
 
     from cardrunner.card.schema.card import Card
@@ -354,14 +356,20 @@ class Executor(Protocol):
     """A place where a worker can run."""
 
     name: str
-    outlives: bool  # its jobs go on without the process that submitted them
-    finishes: (
-        bool  # download, demo and results card are done without anybody asking; else `cardrunner finish` does them
-    )
+    survives_client: bool  # its jobs go on without the process that submitted them
+    # download, demo and results card are made without anybody asking; else `cardrunner finish` makes them
+    finishes_unattended: bool
     start_seconds: float  # how long a submitted worker may take until it is heard of, before it counts as lost
 
     def submit(self, folder: RunFolder) -> Job: ...  # raises EnvironmentFailed
     def attach(self, folder: RunFolder, job_id: str) -> Job: ...  # raises UsageError: not the id of such a job
+
+
+@runtime_checkable
+class SupervisedExecutor(Executor, Protocol):
+    """An `Executor` of this machine, whose workers are children of a supervisor (`cardrunner.launching.supervisor`)."""
+
+    def start_worker(self, folder: RunFolder) -> Popen[bytes]: ...  # raises EnvironmentFailed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -377,26 +385,27 @@ class Archive:
 
 
 @runtime_checkable
-class FarExecutor(Executor, Protocol):
+class RemoteExecutor(Executor, Protocol):
     """An `Executor` on a platform of its own, whose workers write another copy of the run folder there."""
 
-    def why_mute(self) -> str | None: ...  # why the platform cannot be asked from here, such as a missing token
+    # why the platform cannot be asked from here, such as a missing token; None when it can be tried
+    def unreachable_reason(self) -> str | None: ...
     # what was asked of the platform and found, cheapest first, without starting anything
-    def look(self, card: Card, run: str) -> Iterator[Fact]: ...  # raises what would stop a launch
+    def preflight(self, card: Card, run: str) -> Iterator[Fact]: ...  # raises what would stop a launch
     # a checkpoint of the manifest, brought here; its path
     def fetch(self, folder: RunFolder, file: str, *, progress: Progress) -> Path: ...
     # a stage of this side, run where the data is; `files` are what it reads from the workspace, by their path there
-    def run_there(
+    def run_remotely(
         self, folder: RunFolder, card: Card, stage: str, files: dict[str, Path], *, progress: Progress
     ) -> None: ...
     # a file here to a place on a volume, if it has the sha256 that is expected; its sha256
-    def put(
+    def upload(
         self, file: Path, *, volume: str, path: str, sha256: str | None, force: bool, progress: Progress
     ) -> str: ...
     # an archive on a volume to one data file there, in many machines; lines about it
     def encode(self, card: Card, archive: Archive, *, progress: Progress) -> Sequence[str]: ...
     # whether a run lives there; raises EnvironmentFailed
-    def holds(self, volume: str, path: str) -> bool: ...
+    def has_run(self, volume: str, path: str) -> bool: ...
     # the folder here of a run that another machine launched
     def adopt(self, runs: Path, run: str, *, volume: str, path: str) -> RunFolder: ...
 

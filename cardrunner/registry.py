@@ -1,4 +1,4 @@
-"""Name → "module:object": the only file that knows every implementation.
+"""Name → "module:object": the only file that knows every implementation, with `cardrunner.platforms` for executors.
 
 Values are strings resolved on use, so that reading a card never imports torch. Another package adds a workload through
 the entry-point group ``cardrunner.workloads``; see `cardrunner.workloads.plugged`.
@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from cardrunner.card.trackers import FoundTracker, find_tracker, tracker_names
 from cardrunner.errors import MissingExtra, PluginFailed, UsageError
-from cardrunner.plugins import Blamed, Plugin, find_plugin, plugins
+from cardrunner.platforms import OfferedExecutor, executor_names, find_executor
+from cardrunner.plugins import Blamed, Plugin, blamed, find_plugin, plugins
 from cardrunner.text import did_you_mean, listed
 
 if TYPE_CHECKING:
@@ -73,10 +74,12 @@ STAGES: tuple[StageEntry, ...] = (
     StageEntry("demo", "launcher", "cardrunner.stages.demo:STAGE"),
 )
 """In their order. A card may list stages of other packages besides; see `stages`."""
-EXECUTORS: dict[str, str] = {
-    "inline": "cardrunner.executors.inline:InlineExecutor",
-    "local": "cardrunner.executors.local:LocalExecutor",
-    "modal": "cardrunner.executors.modal_cloud.executor:ModalExecutor",
+_EXECUTOR_PARTS = {
+    "survives_client": "whether its jobs go on without the process that submitted them",
+    "finishes_unattended": "whether the results card is made without anybody asking",
+    "start_seconds": "how long a worker may take to begin",
+    "submit": "starts a run",
+    "attach": "finds a job again by its id",
 }
 _TRACKER_METHODS = {
     "open": "begins or goes on with the run",
@@ -280,10 +283,36 @@ def _stage_of(found: Plugin) -> Stage:
     return cast("Stage", Blamed(found, own))
 
 
+def offered_executor(name: str) -> OfferedExecutor:
+    """An executor by its name, not imported yet.
+
+    Raises:
+        UsageError: no platform offers it.
+        PluginFailed: a plug-in that may offer it cannot be used.
+    """
+    found = find_executor(name)
+    if found is None:
+        raise _unknown(executor_names(), name, "executor")
+    return found
+
+
 def executor(name: str) -> Executor:
-    """A fresh executor."""
-    make = cast("Callable[[], Executor]", _resolve(_known(EXECUTORS, name, "executor"), purpose=f"run on {name}"))
-    return make()
+    """A fresh executor.
+
+    Raises:
+        UsageError: no platform offers it.
+        MissingExtra: its packages are not installed.
+        PluginFailed: the plug-in that brings it cannot be used.
+    """
+    offered = offered_executor(name)
+    if offered.plugin is None:
+        return cast("Executor", _resolve(offered.target, purpose=f"run on {name}")())
+    with blamed(offered.plugin, f"cannot make the executor {name}"):
+        made = offered.plugin.resolve(offered.target)()
+    offered.plugin.check(made, _EXECUTOR_PARTS)
+    if getattr(made, "name", None) != name:
+        raise PluginFailed(f"{offered.plugin}: {offered.target} has not the name {name!r}; give both the same name")
+    return cast("Executor", made)
 
 
 def tool(name: str) -> Any:

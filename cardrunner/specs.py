@@ -1,4 +1,4 @@
-"""What a workload says about itself, without torch.
+"""What a workload and a platform say about themselves, without torch or an SDK.
 
 Part of `cardrunner.contracts`, where all of it can be had too. It has a module of its own because reading a card
 imports it at every start, and nothing else of the contracts.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from cardrunner.errors import UsageError
 from cardrunner.units import format_percent
@@ -16,8 +16,10 @@ from cardrunner.units import format_percent
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from cardrunner.card.prices import Price
     from cardrunner.card.schema.card import Card
     from cardrunner.card.schema.data import DataSection
+    from cardrunner.card.schema.infra import InfraBase
     from cardrunner.card.schema.training import ModelSection, TrainingSection
 
 
@@ -194,6 +196,51 @@ class ForeseesMatch(Protocol):
     """A `WorkloadSpec` may also tell, before the launch, whether the models of the demo learned from the same data."""
 
     def data_match(self, card: Card, workspace: Path) -> DataMatch | None: ...  # None: the card asks for no demo
+
+
+class Storage(NamedTuple):
+    """Where a remote platform keeps runs and their data, as a card names it."""
+
+    volume: str
+    checkpoints: str
+    """The folder on the volume that holds run folders."""
+    title: str
+    """For people: ``Modal volume runs``."""
+
+    def folder_of(self, run: str) -> str:
+        """The folder of a run on the volume."""
+        return f"{self.checkpoints.rstrip('/')}/{run}"
+
+
+class Assumption(NamedTuple):
+    """Something that a plan takes on trust."""
+
+    what: str
+    """``whether T4 is free``."""
+    why: str
+    """Why it is not looked up."""
+
+
+class PlatformSpec(Protocol):
+    """What a platform says about itself without its SDK (the spec of its `cardrunner.platforms.PlatformEntry`).
+
+    `infra` is always an instance of its own section class; a card is one of its own.
+    """
+
+    name: str  # as `infra.platform` has it
+    infra: type[InfraBase]  # its own `infra:` fields
+    free: bool  # time on it costs nothing where the card states no price
+    resumes_after_timeout: bool  # its retries go on with an attempt that reached its timeout
+
+    def executor_of(self, infra: Any) -> str: ...  # which of the executors it offers the card chooses
+    def detaches(self, infra: Any) -> bool: ...  # a launch returns once the run trains, without --detach too
+    def storage(self, infra: Any) -> Storage | None: ...  # None: runs and data are on this machine
+    def prices(self) -> Mapping[str, Price]: ...  # by resource; empty where no table applies
+    def check(self, card: Card) -> Iterable[Remark]: ...  # what is wrong with a card for it
+    def title(self, infra: Any) -> str: ...  # the row Platform of the review page
+    def rows(self, infra: Any) -> Sequence[tuple[str, str]]: ...  # its further rows there (field, value)
+    # what a plan takes on trust; `offline` says why the platform was not asked, None: it was
+    def unchecked(self, card: Card, *, offline: str | None) -> Iterable[Assumption]: ...
 
 
 def narrowed(section: object, kind: type[S], *, workload: str) -> S:

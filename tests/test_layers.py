@@ -10,13 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from cardrunner.platforms import PLATFORMS
+
 PACKAGE = Path(__file__).parent.parent / "cardrunner"
 
 ROWS = (
     ("errors", "text"),
     ("units", "clock", "redaction"),
     ("workspace", "plugins"),
-    ("specs",),
+    ("specs", "platforms"),
     ("contracts",),
     ("kill_rules",),
     ("card",),
@@ -129,6 +131,21 @@ def test_only_the_registry_names_a_workload() -> None:
                 assert own == parts[2] or place(path) == "registry", (
                     f"{path}:{line}: only the registry may import {name}"
                 )
+
+
+def test_only_the_table_of_platforms_names_one() -> None:
+    """Everything else asks the platform's own spec: see `cardrunner.platforms.platform_of`."""
+    for path in modules():
+        if place(path).startswith("executors/") or place(path) == "platforms":
+            continue
+        for name, line in imports(path):
+            assert not name.startswith("cardrunner.executors"), f"{path}:{line} imports {name}"
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Compare) and any(
+                isinstance(side, ast.Attribute) and side.attr == "platform" for side in (node.left, *node.comparators)
+            ):
+                compared = {side.value for side in node.comparators if isinstance(side, ast.Constant)}
+                assert not compared & PLATFORMS.keys(), f"{path}:{node.lineno} compares with the name of a platform"
 
 
 def test_the_core_speaks_no_melee() -> None:

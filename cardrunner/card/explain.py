@@ -12,6 +12,7 @@ from pydantic import BaseModel, Tag, ValidationError
 
 from cardrunner.card.reading.document import Document, Fault, Loc, Mapping as MappingNode, child, plain
 from cardrunner.card.schema.base import FieldError
+from cardrunner.card.schema.infra import Platforms
 from cardrunner.card.trackers import Trackers
 from cardrunner.kill_rules.base import Rule
 from cardrunner.kill_rules.table import is_absent, rule_classes, rule_keys
@@ -212,7 +213,7 @@ def _sections(annotation: Any, tag: str | None = None) -> Iterator[tuple[type[Ba
         return
     parts = get_args(annotation)
     for part in parts:
-        if isinstance(part, Trackers):
+        if isinstance(part, Trackers | Platforms):
             yield from part.members()
             return
     if get_origin(annotation) is Annotated:

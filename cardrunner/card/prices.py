@@ -11,7 +11,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from cardrunner.card.schema.infra import InfraBase, LocalInfra
+from cardrunner.card.schema.infra import InfraBase
+from cardrunner.platforms import platform_of
 
 TABLE = Path(__file__).with_name("prices.csv")
 CPU = "CPU"
@@ -102,9 +103,9 @@ def hour_of(infra: InfraBase, table: Mapping[str, Price] | None = None) -> Hour:
 
     Args:
         infra: the machine that the card asks for.
-        table: prices by resource; those that ship when absent.
+        table: prices by resource; the platform's when absent.
     """
-    table = {} if isinstance(infra, LocalInfra) else read_prices() if table is None else table
+    table = platform_of(infra).prices() if table is None else table
     gpu, besides = tuple(_gpu(infra, table)), tuple(_besides(infra, table))
     missing = tuple(_not_included(infra, table, {line.resource for line in besides}))
     return Hour(lines=(*gpu, *besides), gpu_priced=bool(gpu), not_included=missing)
@@ -113,7 +114,7 @@ def hour_of(infra: InfraBase, table: Mapping[str, Price] | None = None) -> Hour:
 def dearest_hour(infra: InfraBase) -> float | None:
     """Dollars an hour for rules that a card must not talk itself out of: no price below the table's counts."""
     hour = hour_of(infra)
-    listed = None if isinstance(infra, LocalInfra) else read_prices().get(infra.gpu or "")
+    listed = platform_of(infra).prices().get(infra.gpu or "")
     if hour.usd is None or infra.price is None or listed is None or listed.usd is None:
         return hour.usd
     return hour.usd + max(0.0, listed.usd - infra.price) * infra.gpus

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from cardrunner import registry
 from cardrunner.card.load import load_card
-from cardrunner.contracts import Archive, FarExecutor, Progress
+from cardrunner.contracts import Archive, Progress, RemoteExecutor
 from cardrunner.errors import UsageError
+from cardrunner.platforms import platform_of
 from cardrunner.tracking.progress import make_progress
 
 NAME = "encode"
@@ -54,8 +55,8 @@ def _there(args: argparse.Namespace, progress: Progress) -> Sequence[str]:
         UsageError: the card runs here, or a path is not one on its volume.
     """
     card = load_card(args.card, registry.workload_spec).card
-    executor = None if card.infra.platform == "local" else registry.executor(card.infra.platform)
-    if not isinstance(executor, FarExecutor):
+    executor = registry.executor(platform_of(card.infra).executor_of(card.infra))
+    if not isinstance(executor, RemoteExecutor):
         raise UsageError(f"{args.card}: the card runs on this machine; leave --card out")
     for path in (*args.inputs, args.output):
         if not path.is_absolute() or ".." in path.parts:

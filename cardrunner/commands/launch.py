@@ -16,7 +16,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The card and how to run it; nothing here changes what was signed."""
     parser.add_argument("card", type=Path, metavar="CARD", help="the card, such as runcards/quickstart.yaml")
     parser.add_argument(
-        "--executor", choices=("inline", "local"), help="for a local card: this process, or one of its own"
+        "--executor",
+        metavar="NAME",
+        help="one of the card's platform; for a local card: inline (this process) or local",
     )
     parser.add_argument("--detach", action="store_true", help="return once it is proved that it trains")
     parser.add_argument("--dry-run", action="store_true", help="show the plan, and what would refuse it, and stop")

@@ -88,10 +88,10 @@ def next_steps(status: Status, options: argparse.Namespace) -> None:
 
 def _while_live(status: Status, options: argparse.Namespace) -> Iterator[tuple[str, str]]:
     launch = read_record(RunFolder.existing(runs_of(options), status.run).launch, LaunchRecord)
-    finishes = registry.executor(launch.executor).finishes
-    down_to = "down to its results card" if finishes else "and `cardrunner finish` fetches what came of it"
+    unattended = registry.executor(launch.executor).finishes_unattended
+    down_to = "down to its results card" if unattended else "and `cardrunner finish` fetches what came of it"
     print(f"it goes on without this shell, {down_to}", file=sys.stderr)
-    yield from _NEXT_WHILE_LIVE if finishes else (*_NEXT_WHILE_LIVE, ("finish", "cardrunner finish {run}"))
+    yield from _NEXT_WHILE_LIVE if unattended else (*_NEXT_WHILE_LIVE, ("finish", "cardrunner finish {run}"))
 
 
 def _after(status: Status) -> Iterator[tuple[str, str]]:

@@ -49,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
 def _readable(folders: tuple[RunFolder, ...]) -> Iterator[Status]:
     for folder in folders:
         try:
-            if folder.elsewhere.exists() and is_live(folder) and (problem := refresh(folder)) is not None:
+            if folder.remote_run.exists() and is_live(folder) and (problem := refresh(folder)) is not None:
                 print(problem, file=sys.stderr)
             yield derive_status(folder)
         except IntegrityError as error:

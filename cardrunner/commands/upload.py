@@ -9,10 +9,10 @@ from cardrunner import registry
 from cardrunner.card.load import load_card
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.data import DataFile
-from cardrunner.card.schema.infra import ModalInfra
 from cardrunner.commands.run_arguments import progress_of
-from cardrunner.contracts import FarExecutor
+from cardrunner.contracts import RemoteExecutor
 from cardrunner.errors import EnvironmentFailed, IntegrityError, UsageError
+from cardrunner.platforms import platform_of
 from cardrunner.units import format_bytes, rounding_of
 
 HELP = "put a card's data file on the volume that the card names, with its checksum"
@@ -28,14 +28,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Upload, and print what it is there."""
     card = load_card(options.card, registry.workload_spec).card
-    executor = registry.executor(card.infra.platform) if isinstance(card.infra, ModalInfra) else None
-    if not isinstance(card.infra, ModalInfra) or not isinstance(executor, FarExecutor):
+    platform = platform_of(card.infra)
+    executor, storage = registry.executor(platform.executor_of(card.infra)), platform.storage(card.infra)
+    if storage is None or not isinstance(executor, RemoteExecutor):
         raise UsageError(f"{options.card}: the card runs on this machine; its data needs no volume")
     entry = _entry(options.file, card)
     _check_size(options.file, card, entry)
-    volume, progress = card.infra.volume, progress_of(options)
+    volume, progress = storage.volume, progress_of(options)
     pinned = entry.sha256 or card.data.sha256
-    digest = executor.put(
+    digest = executor.upload(
         options.file, volume=volume, path=entry.path, sha256=pinned, force=options.force, progress=progress
     )
     pin = "" if pinned else "; the card can pin it under data.sha256"

@@ -48,8 +48,8 @@ class InlineExecutor:
     """Runs the worker in this process."""
 
     name: ClassVar[str] = "inline"
-    outlives: ClassVar[bool] = False
-    finishes: ClassVar[bool] = True
+    survives_client: ClassVar[bool] = False
+    finishes_unattended: ClassVar[bool] = True
     start_seconds: ClassVar[float] = 60.0
 
     def submit(self, folder: RunFolder) -> Job:

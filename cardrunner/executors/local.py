@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -37,17 +38,19 @@ class LocalJob:
         pid: the supervisor.
         began: its start time as the system writes it.
         process: the handle of the process that started it; None when it was attached to.
+        executor: the one that submitted it.
     """
 
     folder: RunFolder
     pid: int
     began: str
     process: subprocess.Popen[bytes] | None = None
+    executor: str = "local"
 
     @property
     def id(self) -> str:
-        """``local:PID:START``."""
-        return f"local:{self.pid}:{self.began}"
+        """``local:PID:START``; another executor's begins with its own name."""
+        return f"{self.executor}:{self.pid}:{self.began}"
 
     def sync(self) -> None:
         """Nothing to do: the worker writes this very folder."""
@@ -82,11 +85,14 @@ class LocalJob:
 
 @dataclass(frozen=True)
 class LocalExecutor:
-    """Runs supervisor and worker in a session of their own; what they print goes to ``worker.log``."""
+    """Runs supervisor and worker in a session of their own; what they print goes to ``worker.log``.
+
+    An executor that only starts the worker another way extends it with a `name` and a `start_worker` of its own.
+    """
 
     name: ClassVar[str] = "local"
-    outlives: ClassVar[bool] = True
-    finishes: ClassVar[bool] = True
+    survives_client: ClassVar[bool] = True
+    finishes_unattended: ClassVar[bool] = True
     start_seconds: ClassVar[float] = 60.0
 
     def submit(self, folder: RunFolder) -> Job:
@@ -95,32 +101,36 @@ class LocalExecutor:
         Raises:
             EnvironmentFailed: the log cannot be written, or no process can be started.
         """
-        process = _started(folder, SUPERVISOR, session=True)
+        process = start_process(folder, [sys.executable, "-m", SUPERVISOR, str(folder.root), self.name], session=True)
         until = time.monotonic() + _HOLD_SECONDS
         while not is_supervised(folder) and process.poll() is None and time.monotonic() < until:
             time.sleep(0.01)
-        return LocalJob(folder, process.pid, start_time(process.pid) or "ended", process)
+        return LocalJob(folder, process.pid, start_time(process.pid) or "ended", process, executor=self.name)
 
     def attach(self, folder: RunFolder, job_id: str) -> Job:
         """The job of an id, from any shell of this machine.
 
         Raises:
-            UsageError: it is not the id of a local job.
+            UsageError: it is not the id of a job of this executor.
         """
         kind, _, rest = job_id.partition(":")
         pid, _, began = rest.partition(":")
         if kind != self.name or not pid.isdigit() or not began:
-            raise UsageError(f"{job_id} is not the id of a local job; `cardrunner status` shows what runs")
-        return LocalJob(folder, int(pid), began)
+            raise UsageError(f"{job_id} is not the id of a {self.name} job; `cardrunner status` shows what runs")
+        return LocalJob(folder, int(pid), began, executor=self.name)
+
+    def start_worker(self, folder: RunFolder) -> subprocess.Popen[bytes]:
+        """Start ``python -m cardrunner.launching.worker`` on a run, for its supervisor.
+
+        Raises:
+            EnvironmentFailed: the log cannot be written, or no process can be started.
+        """
+        return start_process(folder, worker_command(folder))
 
 
-def start_worker(folder: RunFolder) -> subprocess.Popen[bytes]:
-    """Start ``python -m cardrunner.launching.worker`` on a run, for its supervisor.
-
-    Raises:
-        EnvironmentFailed: the log cannot be written, or no process can be started.
-    """
-    return _started(folder, WORKER, session=False)
+def worker_command(folder: RunFolder) -> list[str]:
+    """The command that runs the worker of a run."""
+    return [sys.executable, "-m", WORKER, str(folder.root)]
 
 
 def start_time(pid: int) -> str | None:
@@ -135,10 +145,20 @@ def start_time(pid: int) -> str | None:
     return None if fields[0] in "ZX" else fields[19]
 
 
-def _started(folder: RunFolder, module: str, *, session: bool) -> subprocess.Popen[bytes]:
+def start_process(folder: RunFolder, command: Sequence[str], *, session: bool = False) -> subprocess.Popen[bytes]:
+    """Start a process of a run, which prints into the run's log.
+
+    Args:
+        folder: the run.
+        command: program and arguments.
+        session: make it the leader of a session of its own, which no Ctrl-C of this shell reaches.
+
+    Raises:
+        EnvironmentFailed: the log cannot be written, or no process can be started.
+    """
     with explained(folder.log, "write"), folder.log.open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", module, str(folder.root)],
+            command,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -16,6 +16,7 @@ from cardrunner.gate.findings import Approval, Finding
 from cardrunner.gate.policies import POLICIES, Judgement, Refused
 from cardrunner.gate.records import standing_blocks
 from cardrunner.gate.trust import FILE_NAME, POLICIES as STRICTNESS
+from cardrunner.platforms import platform_of
 from cardrunner.text import listed, plural
 from cardrunner.units import cost_of_seconds, format_dollars
 
@@ -77,12 +78,12 @@ def unmet(demand: Demand, approvals: Sequence[Approval], case: Case) -> Finding 
 def predicted_cost(card: Card) -> float | None:
     """Dollars at the slowest calibration that the card states, CPU and memory included; None where it cannot be told.
 
-    A run on this machine without a GPU costs nothing.
+    A run without a GPU on a machine of one's own costs nothing.
     """
     rate = dearest_hour(card.infra)
     if rate is not None:
         return cost_of_seconds(max(column.total for column in estimate(card)), hourly=rate)
-    return 0.0 if card.infra.platform == "local" and card.infra.gpu is None else None
+    return 0.0 if platform_of(card.infra).free and card.infra.gpu is None else None
 
 
 def _of_rules(where: str, rules: Sequence[Rule], roles: Mapping[str, tuple[str, ...]], case: Case) -> Iterator[Demand]:

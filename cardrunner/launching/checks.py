@@ -14,10 +14,11 @@ from cardrunner import registry
 from cardrunner.card.load import LoadedCard
 from cardrunner.card.schema.sign_off import Check, FileCheck, MetricCheck, check_text
 from cardrunner.clock import moment, timestamp
-from cardrunner.contracts import Fact, FarExecutor, MetricNames, Progress, Workload
+from cardrunner.contracts import Fact, MetricNames, Progress, RemoteExecutor, Workload
 from cardrunner.errors import CardrunnerError, IntegrityError, MissingExtra, NameTaken, UsageError
 from cardrunner.gate.check_run import CheckResult, run_check
 from cardrunner.gate.checklist import ItemPlace, checklist_places
+from cardrunner.platforms import platform_of
 from cardrunner.runs.context import RunContext
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.history import History
@@ -114,19 +115,18 @@ def _metric(name: str, loaded: LoadedCard) -> _Found:
 
 def _volume(loaded: LoadedCard) -> _Found:
     """Everything that can be asked of the platform without paying; that the run is there already is no fault."""
-    platform = loaded.card.infra.platform
-    executor = None if platform == "local" else registry.executor(platform)
-    if not isinstance(executor, FarExecutor):
+    executor = registry.executor(platform_of(loaded.card.infra).executor_of(loaded.card.infra))
+    if not isinstance(executor, RemoteExecutor):
         return _Found(False, "the card runs on this machine and has no volume; take the check out")
     lines: list[str] = []
     with contextlib.suppress(NameTaken):
-        lines.extend(map(_line, executor.look(loaded.card, loaded.card.name)))
+        lines.extend(map(_line, executor.preflight(loaded.card, loaded.card.name)))
     return _Found(True, "the volume can be reached, with what the card needs there", "\n".join(lines))
 
 
 def _data_facts(loaded: LoadedCard, workspace: Workspace) -> _Found:
     """Hold the data against the card as the run's own load stage does, in a folder that is thrown away."""
-    if loaded.card.infra.platform != "local":
+    if platform_of(loaded.card.infra).storage(loaded.card.infra) is not None:
         return _Found(False, "the data is on the volume and cannot be opened from here")
     with tempfile.TemporaryDirectory(prefix="cardrunner-check-") as folder:
         try:

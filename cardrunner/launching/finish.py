@@ -11,7 +11,7 @@ from cardrunner.card.schema.card import Card
 from cardrunner.contracts import Progress, Stage
 from cardrunner.errors import CardrunnerError, EnvironmentFailed, NameTaken, UsageError
 from cardrunner.launching.pipeline import open_context, run_stage
-from cardrunner.launching.remote_runs import bring, ran_there
+from cardrunner.launching.remote_runs import bring, ran_remotely
 from cardrunner.report import render_report
 from cardrunner.runs.context import RunContext
 from cardrunner.runs.files import explained
@@ -96,7 +96,7 @@ def run_launcher_stages(folder: RunFolder, *, progress: Progress) -> None:
     for stage in stages:
         if not _done(ctx, stage):
             with explained(folder.root, f"run the stage {stage.name} of"):
-                if not _ran_there(ctx, stage):
+                if not _ran_remotely(ctx, stage):
                     run_stage(ctx, stage.name)
 
 
@@ -122,9 +122,9 @@ def run_launcher_stage(path: Path, name: str) -> None:
     run_stage(launcher_context(RunFolder(path), progress=shown()), name)
 
 
-def _ran_there(ctx: RunContext, stage: Stage) -> bool:
+def _ran_remotely(ctx: RunContext, stage: Stage) -> bool:
     """Run a stage where the data is, if it needs data that is not here."""
-    there = ran_there(ctx.folder, ctx.card, ctx.workspace, stage, progress=ctx.progress)
+    there = ran_remotely(ctx.folder, ctx.card, ctx.workspace, stage, progress=ctx.progress)
     if there:
         stage.bring_home(ctx)
     return there
@@ -163,7 +163,7 @@ def demo(folder: RunFolder, *, progress: Progress) -> tuple[Path, ...]:
     ctx = launcher_context(folder, progress=progress)
     stage = registry.stage("demo")
     bring(folder, stage.checkpoints(ctx.card), progress=progress)
-    if not _ran_there(ctx, stage):
+    if not _ran_remotely(ctx, stage):
         stage.run(ctx)
     record = find_record(folder.record(stage.name), DemoRecord)
     if record is None:

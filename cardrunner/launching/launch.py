@@ -12,10 +12,9 @@ from pathlib import Path
 from cardrunner import registry
 from cardrunner.card.load import load_card
 from cardrunner.card.schema.card import Card
-from cardrunner.card.schema.infra import ModalInfra
 from cardrunner.card.schema.sign_off import Signature
 from cardrunner.clock import moment as now, utc_now
-from cardrunner.contracts import FarExecutor, Progress
+from cardrunner.contracts import Progress, RemoteExecutor
 from cardrunner.errors import CardError, EnvironmentFailed, GateClosed, NameTaken, RunPaused, RunStopped, UsageError
 from cardrunner.gate.clock import behind
 from cardrunner.gate.records import recorded_blocks
@@ -25,8 +24,9 @@ from cardrunner.launching.finish import Ending
 from cardrunner.launching.remote_runs import discard_unstarted
 from cardrunner.launching.submit import refresh, run_attempt
 from cardrunner.launching.worker import check_launched
-from cardrunner.plan import Planned, executor_of, plan_card
+from cardrunner.plan import Planned, plan_card
 from cardrunner.plan.money_text import worst_case
+from cardrunner.platforms import executors_of, platform_of
 from cardrunner.redaction import secret_in
 from cardrunner.runs.attempts import stopped_by_rule
 from cardrunner.runs.create import create_run
@@ -63,18 +63,26 @@ def prepare(path: Path, options: LaunchOptions) -> Planned:
         raise UsageError(
             f"{path}: --run-name needs `repeat: true` in the card: an approval is for one run, named after the card"
         )
-    if options.executor is not None and card.infra.platform != "local":
-        raise UsageError(
-            f"{path}: --executor would change what was signed: the card's platform is {card.infra.platform}, not local"
-        )
+    if options.executor is not None:
+        _check_executor(path, options.executor, card.infra.platform)
     if options.detach:
-        _check_detachable(planned.plan.executor)
+        _check_detachable(planned.plan.executor, card.infra.platform)
     return planned
 
 
-def _check_detachable(name: str) -> None:
-    if name in registry.EXECUTORS and not registry.executor(name).outlives:
-        raise UsageError(f"--detach: the {name} executor runs in this process and ends with it; use --executor local")
+def _check_executor(path: Path, name: str, platform: str) -> None:
+    if name not in executors_of(platform):
+        other = registry.offered_executor(name).platform
+        raise UsageError(
+            f"{path}: --executor would change what was signed: the card's platform is {platform}, not {other}"
+        )
+
+
+def _check_detachable(name: str, platform: str) -> None:
+    if not registry.executor(name).survives_client:
+        lasting = [other for other in executors_of(platform) if registry.executor(other).survives_client]
+        instead = f"use --executor {lasting[0]}" if lasting else "leave --detach out"
+        raise UsageError(f"--detach: the {name} executor runs in this process and ends with it; {instead}")
 
 
 def admit(planned: Planned, options: LaunchOptions) -> RunFolder:
@@ -82,22 +90,20 @@ def admit(planned: Planned, options: LaunchOptions) -> RunFolder:
 
     Raises:
         GateClosed: boxes are open; carries all of them.
-        EnvironmentFailed: there is no executor for the card's platform, or a data file is nowhere.
+        EnvironmentFailed: a data file is nowhere, or the platform refuses.
         NameTaken: a run of this name exists.
     """
     late = behind(now(), latest_events(options.runs or planned.workspace.runs))
     if findings := (*late, *planned.gate.findings):
         raise GateClosed(findings)
-    if executor_of(planned.loaded.card) not in registry.EXECUTORS:
-        raise EnvironmentFailed(f"the {planned.plan.executor} executor is not part of this version")
     folder = RunFolder.of(options.runs or planned.workspace.runs, planned.plan.run)
     if os.path.lexists(folder.root):
         raise NameTaken(_why_taken(folder, planned.loaded.card))
     if (problem := secret_in(planned.loaded.files)) is not None:
         raise UsageError(problem)
     executor = registry.executor(planned.plan.executor)
-    if isinstance(executor, FarExecutor):
-        for _ in executor.look(planned.loaded.card, folder.name):
+    if isinstance(executor, RemoteExecutor):
+        for _ in executor.preflight(planned.loaded.card, folder.name):
             pass  # what it finds is for the plan; what stops a launch is raised
         return folder
     registry.check_installed(planned.loaded.card.workload)
@@ -118,7 +124,7 @@ def launch(path: Path, options: LaunchOptions, *, progress: Progress) -> Ending:
     planned = prepare(path, options)
     folder = admit(planned, options)
     checks = _checks(planned, progress)
-    if planned.loaded.card.infra.platform != "local":
+    if not platform_of(planned.loaded.card.infra).free:
         progress.note(f"at the worst: {' '.join(worst_case(planned.plan))}")
     create_run(
         folder,
@@ -165,7 +171,8 @@ def resume(folder: RunFolder, *, acknowledge: str | None, progress: Progress, de
         command = f'`cardrunner resume {folder.name} --acknowledge "why it may go on"`'
         raise RunStopped(f"run {folder.name} was {status.reason}; {command} goes on all the same")
     if detach:
-        _check_detachable(read_record(folder.launch, LaunchRecord).executor)
+        name = read_record(folder.launch, LaunchRecord).executor
+        _check_detachable(name, registry.offered_executor(name).platform)
     if findings := (*behind(now(), latest_events(folder.root.parent)), *_objections(folder, progress)):
         raise GateClosed(findings)
     check_launched(folder)
@@ -189,7 +196,7 @@ def _refuse_spent(folder: RunFolder, status: Status) -> None:
 
 def _goes_on_alone(card: Card) -> bool:
     """Whether the card says that nobody stays with the run once it trains."""
-    return isinstance(card.infra, ModalInfra) and card.infra.detach
+    return platform_of(card.infra).detaches(card.infra)
 
 
 def _checks(planned: Planned, progress: Progress) -> ChecksRecord:
@@ -223,7 +230,7 @@ def _launch_record(planned: Planned) -> LaunchRecord:
         signed_by=planned.gate.signed_by,
         repeat_of=loaded.card.name if plan.run != loaded.card.name else None,
         created=utc_now(),
-        code=None if loaded.card.infra.platform == "local" else _launched_code(root),
+        code=None if plan.resources.volume is None else _launched_code(root),
     )
 
 

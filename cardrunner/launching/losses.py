@@ -11,7 +11,7 @@ from cardrunner.errors import EnvironmentFailed, NameTaken
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.outcome import overdue_outcome
-from cardrunner.runs.records import Elsewhere, State, find_record
+from cardrunner.runs.records import RemoteRun, State, find_record
 from cardrunner.runs.status import LOST_EXIT_CODE, metered_seconds
 
 ASKED_CODES = frozenset({128 + signal.SIGINT, 128 + signal.SIGTERM})
@@ -36,9 +36,9 @@ def record_loss(folder: RunFolder, code: int, *, out_of_memory: bool = False) ->
         return
     if code == NameTaken.exit_code:
         raise NameTaken(f"run {folder.name} is live; watch it with `cardrunner attach {folder.name}`")
-    if (elsewhere := find_record(folder.elsewhere, Elsewhere)) is not None:
-        state: State = "interrupted" if elsewhere.exit_code is None else "failed"
-        append_end(folder, state, elsewhere.ending or "nothing more is known of it", code)
+    if (remote := find_record(folder.remote_run, RemoteRun)) is not None:
+        state: State = "interrupted" if remote.exit_code is None else "failed"
+        append_end(folder, state, remote.ending or "nothing more is known of it", code)
     elif (ended := overdue_outcome(folder, killed=True)) is not None:
         append_end(folder, ended.state, str(ended.reason), ended.exit_code)
     elif code in ASKED_CODES:

@@ -11,29 +11,29 @@ from cardrunner import registry
 from cardrunner.card.load import load_card
 from cardrunner.card.schema.base import leaves_workspace
 from cardrunner.card.schema.card import Card
-from cardrunner.card.schema.infra import ModalInfra
-from cardrunner.contracts import FarExecutor, Job, Progress, Stage
+from cardrunner.contracts import Job, Progress, RemoteExecutor, Stage
 from cardrunner.errors import CardError, CardrunnerError, EnvironmentFailed, UsageError
+from cardrunner.platforms import platform_of
 from cardrunner.runs.folder import RunFolder
-from cardrunner.runs.records import Elsewhere, find_record
+from cardrunner.runs.records import RemoteRun, find_record
 from cardrunner.workspace import Workspace
 
 Place = tuple[str, str, str]
 """Executor, volume, and the run's folder there."""
 
 
-def job_elsewhere(folder: RunFolder) -> Job | None:
-    """The newest submission of a run that lives elsewhere; None for one that lives here.
+def remote_job(folder: RunFolder) -> Job | None:
+    """The newest submission of a remote run; None for one that lives here.
 
     Raises:
         MissingExtra: the platform's package is not installed.
     """
-    record = find_record(folder.elsewhere, Elsewhere)
+    record = find_record(folder.remote_run, RemoteRun)
     return None if record is None else registry.executor(record.executor).attach(folder, "")
 
 
 def bring(folder: RunFolder, files: Iterable[str], *, progress: Progress) -> None:
-    """Bring checkpoints of a run that lives elsewhere; nothing to do for one that lives here.
+    """Bring checkpoints of a remote run; nothing to do for one that lives here.
 
     Args:
         folder: the run.
@@ -44,15 +44,15 @@ def bring(folder: RunFolder, files: Iterable[str], *, progress: Progress) -> Non
         IntegrityError: there is no such checkpoint.
         EnvironmentFailed: one cannot be had.
     """
-    record = find_record(folder.elsewhere, Elsewhere)
+    record = find_record(folder.remote_run, RemoteRun)
     executor = None if record is None else registry.executor(record.executor)
-    if isinstance(executor, FarExecutor):
+    if isinstance(executor, RemoteExecutor):
         executor.attach(folder, "").sync()
         for file in dict.fromkeys(files):
             executor.fetch(folder, file, progress=progress)
 
 
-def ran_there(folder: RunFolder, card: Card, workspace: Workspace, stage: Stage, *, progress: Progress) -> bool:
+def ran_remotely(folder: RunFolder, card: Card, workspace: Workspace, stage: Stage, *, progress: Progress) -> bool:
     """Run a stage where the data of the run is, when the stage needs it and it is not here.
 
     Returns:
@@ -61,16 +61,16 @@ def ran_there(folder: RunFolder, card: Card, workspace: Workspace, stage: Stage,
     Raises:
         CardrunnerError: what the stage raised, or the platform cannot be reached.
     """
-    record = find_record(folder.elsewhere, Elsewhere)
+    record = find_record(folder.remote_run, RemoteRun)
     executor = None if record is None else registry.executor(record.executor)
-    if not isinstance(executor, FarExecutor) or not stage.needs_data(card) or _is_here(card, workspace):
+    if not isinstance(executor, RemoteExecutor) or not stage.needs_data(card) or _is_here(card, workspace):
         return False
     files = {
         name: path
         for name in stage.reads(card)
         if not leaves_workspace(name) and (path := workspace.root / name).is_file()
     }
-    executor.run_there(folder, card, stage.name, files, progress=progress)
+    executor.run_remotely(folder, card, stage.name, files, progress=progress)
     return True
 
 
@@ -86,7 +86,7 @@ def _is_here(card: Card, workspace: Workspace) -> bool:
 def discard_unstarted(folder: RunFolder) -> None:
     """Take back the folder of a launch of which the platform has nothing, so that it can be launched again."""
     with contextlib.suppress(CardrunnerError, OSError):
-        record = find_record(folder.elsewhere, Elsewhere)
+        record = find_record(folder.remote_run, RemoteRun)
         if record is not None and not record.live and record.call is None:
             shutil.rmtree(folder.root)
 
@@ -103,20 +103,22 @@ def find(runs: Path, name: str) -> RunFolder:
     except UsageError:
         for kind, volume, path in _places(runs, name):
             executor = registry.executor(kind)
-            if isinstance(executor, FarExecutor) and executor.holds(volume, path):
+            if isinstance(executor, RemoteExecutor) and executor.has_run(volume, path):
                 return executor.adopt(runs, name, volume=volume, path=path)
         raise
 
 
 def _places(runs: Path, name: str) -> Iterator[Place]:
     """Where a run of that name may live: as its record says, or as a card of the workspace does."""
-    record = find_record(RunFolder.of(runs, name).elsewhere, Elsewhere)
+    record = find_record(RunFolder.of(runs, name).remote_run, RemoteRun)
     if record is not None:
         yield record.executor, record.volume, record.path
     seen = set()
     for path in sorted((Workspace.around(runs.absolute()).root / "runcards").glob("*.yaml")):
         with contextlib.suppress(CardError, UsageError):
             card = load_card(path, registry.workload_spec).card
-            if isinstance(card.infra, ModalInfra) and (card.name == name or card.repeat):
-                seen.add((card.infra.platform, card.infra.volume, card.infra.folder_of(name)))
+            platform = platform_of(card.infra)
+            storage = platform.storage(card.infra)
+            if storage is not None and (card.name == name or card.repeat):
+                seen.add((platform.executor_of(card.infra), storage.volume, storage.folder_of(name)))
     yield from sorted(seen)

@@ -11,11 +11,11 @@ from types import FrameType
 
 from cardrunner import registry
 from cardrunner.clock import utc_now
-from cardrunner.contracts import Executor, FarExecutor, Job, Progress
+from cardrunner.contracts import Executor, Job, Progress, RemoteExecutor
 from cardrunner.errors import CardrunnerError, Interrupted, NameTaken
 from cardrunner.launching.finish import Ending, finish_run, recorded_ending, refuse_live
 from cardrunner.launching.losses import append_end, record_loss
-from cardrunner.launching.remote_runs import job_elsewhere
+from cardrunner.launching.remote_runs import remote_job
 from cardrunner.launching.start_proof import StartProof
 from cardrunner.runs.files import explained, locked, write_text
 from cardrunner.runs.folder import RunFolder
@@ -45,13 +45,13 @@ def run_attempt(folder: RunFolder, *, detach: bool, progress: Progress) -> Endin
         EnvironmentFailed: the worker cannot be started.
     """
     executor = registry.executor(read_record(folder.launch, LaunchRecord).executor)
-    far = isinstance(executor, FarExecutor)
+    remote = isinstance(executor, RemoteExecutor)
     proof = StartProof(folder, load_frozen(folder, registry.workload_spec))
     with _terminable():
-        if not executor.outlives:
+        if not executor.survives_client:
             return proof.with_log(_run_here(folder, executor, proof, progress))
         job = _submitted(folder, executor, detach=detach, progress=progress)
-        with _leaving(folder) if far else _forwarding(job, progress) as asked:
+        with _leaving(folder) if remote else _forwarding(job, progress) as asked:
             enough = proof.given if detach else _never
             follow(proof.loaded, folder, job.running, progress, since=proof.since, sync=job.sync, seen_enough=enough)
             if job.running() and derive_status(folder).live:
@@ -80,8 +80,8 @@ def finish(folder: RunFolder, *, progress: Progress) -> Ending:
     if is_supervised(folder):
         loaded = load_frozen(folder, registry.workload_spec)
         follow(loaded, folder, lambda: is_supervised(folder), progress)
-    if (elsewhere := job_elsewhere(folder)) is not None:
-        record_loss(folder, elsewhere.wait())
+    if (remote := remote_job(folder)) is not None:
+        record_loss(folder, remote.wait())
     with Lease.supervise(folder):
         return finish_run(folder, progress=progress)
 
@@ -89,7 +89,7 @@ def finish(folder: RunFolder, *, progress: Progress) -> Ending:
 def finish_if_left(folder: RunFolder, *, progress: Progress) -> None:
     """Finish a run that ended without anybody to do so; one on a platform of its own waits for `cardrunner finish`."""
     executor = registry.executor(read_record(folder.launch, LaunchRecord).executor)
-    if executor.finishes and not is_supervised(folder) and recorded_ending(folder) is None:
+    if executor.finishes_unattended and not is_supervised(folder) and recorded_ending(folder) is None:
         finish(folder, progress=progress)
 
 
@@ -97,7 +97,7 @@ def job_of(folder: RunFolder) -> Job | None:
     """The newest job of a run, from any shell; None for a run that was never submitted."""
     event = Ledger(folder.ledger).last("job")
     if event is None:  # whoever submitted it may have died before the job was recorded
-        return job_elsewhere(folder)
+        return remote_job(folder)
     return registry.executor(read_record(folder.launch, LaunchRecord).executor).attach(folder, str(event["id"]))
 
 
@@ -123,8 +123,8 @@ def request_stop(folder: RunFolder, *, patience: float, force: bool = False) -> 
         its status then.
     """
     write_text(folder.stop_request, f'{{"at": "{utc_now()}"}}\n')
-    if (elsewhere := job_elsewhere(folder)) is not None:
-        elsewhere.stop()
+    if (remote := remote_job(folder)) is not None:
+        remote.stop()
     status = _waited_for(folder, patience)
     job = job_of(folder)
     if status.live and force and job is not None:
@@ -147,7 +147,7 @@ def _waited_for(folder: RunFolder, patience: float) -> Status:
 def _submitted(folder: RunFolder, executor: Executor, *, detach: bool, progress: Progress) -> Job:
     ledger = Ledger(folder.ledger)
     with locked(folder.submitting):
-        if executor.outlives:
+        if executor.survives_client:
             _refuse_a_live_one(folder, progress)
         # before the worker's own events
         ledger.append("submitted", executor=executor.name, detach=detach, start_seconds=executor.start_seconds)

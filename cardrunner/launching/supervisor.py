@@ -1,8 +1,8 @@
 """Beside a local worker, in a session of its own: starts it, waits, and does what is left when it has ended.
 
-``python -m cardrunner.launching.supervisor FOLDER`` outlives the shell that launched the run. It passes requests on,
-writes down how a worker ended that could not do so itself, ends one that goes on beyond its timeout or budget, starts a
-crashed one again as ``infra.retries`` allows, and finishes the run: download, demo, results card.
+``python -m cardrunner.launching.supervisor FOLDER EXECUTOR`` outlives the shell that launched the run. It passes
+requests on, writes down how a worker ended that could not do so itself, ends one that goes on beyond its timeout or
+budget, starts a crashed one again as ``infra.retries`` allows, and finishes the run: download, demo, results card.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from cardrunner import registry
-from cardrunner.errors import CardrunnerError, EnvironmentFailed
-from cardrunner.executors.local import start_worker
+from cardrunner.contracts import SupervisedExecutor
+from cardrunner.errors import CardrunnerError, EnvironmentFailed, PluginFailed
 from cardrunner.launching.losses import MemoryKills, append_end, record_loss
+from cardrunner.plugins import blamed_plugin
 from cardrunner.redaction import hiding_streams
 from cardrunner.runs import outcome as overdue
 from cardrunner.runs.folder import RunFolder
@@ -39,10 +40,15 @@ _PATIENCE = 3
 
 
 class Supervisor:
-    """Supervises a run from one submission to its end."""
+    """Supervises a run from one submission to its end.
 
-    def __init__(self, folder: RunFolder) -> None:
-        self.folder, self.ledger = folder, Ledger(folder.ledger)
+    Args:
+        folder: the run.
+        executor: the one that submitted it, which starts every attempt.
+    """
+
+    def __init__(self, folder: RunFolder, executor: SupervisedExecutor) -> None:
+        self.folder, self.executor, self.ledger = folder, executor, Ledger(folder.ledger)
         self.worker: subprocess.Popen[bytes] | None = None
         self.requests = 0
         self.asked: int | None = None
@@ -65,9 +71,14 @@ class Supervisor:
     def _attempt(self) -> None:
         kills = MemoryKills()
         try:
-            self.worker = start_worker(self.folder)
+            self.worker = self.executor.start_worker(self.folder)
         except EnvironmentFailed as error:
             append_end(self.folder, "failed", str(error), error.exit_code)
+            return
+        except Exception as error:  # the executor may be of another package
+            if (sentence := blamed_plugin(error)) is None:
+                raise
+            append_end(self.folder, "failed", sentence, PluginFailed.exit_code)
             return
         if self.asked is not None:  # somebody asked while it was being started
             self.worker.send_signal(self.asked)
@@ -119,7 +130,7 @@ class Supervisor:
         if last["exit_code"] not in CRASHES or not trained or attempts > (retries := self._retries()):
             return False
         self.ledger.append("retried", attempt=last["attempt"], retry=attempts, of=retries, reason=last.get("reason"))
-        self.ledger.append("submitted", executor="local", detach=True)
+        self.ledger.append("submitted", executor=self.executor.name, detach=True)
         return True
 
     def _retries(self) -> int:
@@ -182,7 +193,8 @@ class _Finishing(NullProgress):
 def _entry(arguments: list[str]) -> int:
     with hiding_streams():
         try:
-            return Supervisor(RunFolder(Path(arguments[0]))).run()
+            executor = cast("SupervisedExecutor", registry.executor(arguments[1]))
+            return Supervisor(RunFolder(Path(arguments[0])), executor).run()
         except CardrunnerError as error:
             sys.stderr.write(f"{error}\n")  # the executor keeps it in the log
             return error.exit_code

@@ -11,7 +11,6 @@ from cardrunner import registry
 from cardrunner.card.estimate import batches_of, training_examples
 from cardrunner.card.load import LoadedCard, load_card
 from cardrunner.card.schema.card import Card
-from cardrunner.card.schema.infra import ModalInfra
 from cardrunner.card.schema.plan import Demo
 from cardrunner.card.values import leaves, worded
 from cardrunner.errors import MissingExtra
@@ -39,8 +38,10 @@ from cardrunner.plan.records import (
     Warned,
     Work,
 )
+from cardrunner.platforms import executors_of, platform_of
 from cardrunner.runs.environment import installed_packages
 from cardrunner.runs.folder import RunFolder
+from cardrunner.specs import Storage
 from cardrunner.workspace import Workspace
 
 
@@ -81,7 +82,7 @@ def plan_card(
 
 def executor_of(card: Card) -> str:
     """Where the card wants to run."""
-    return card.infra.executor if card.infra.platform == "local" else card.infra.platform
+    return platform_of(card.infra).executor_of(card.infra)
 
 
 def _plan(loaded: LoadedCard, workspace: Workspace, gate: GateReport, *, executor: str, run: str, runs: Path) -> Plan:
@@ -144,18 +145,18 @@ def _stages(card: Card, executor: str) -> Iterator[PlannedStage]:
 
 
 def _resources(card: Card) -> Resources:
-    infra = card.infra
-    modal = infra if isinstance(infra, ModalInfra) else None
+    infra, platform = card.infra, platform_of(card.infra)
+    storage = platform.storage(infra)
     return Resources(
-        available=executor_of(card) in registry.EXECUTORS,
-        missing=_missing(card) if infra.platform == "local" else None,
+        available=executor_of(card) in executors_of(platform.name),
+        missing=_missing(card) if storage is None else None,
         gpu=infra.gpu,
         gpus=infra.gpus,
         cpu_cores=infra.cpu,
         memory_bytes=infra.memory,
-        volume=modal.volume if modal else None,
-        checkpoints=modal.checkpoints if modal else None,
-        detached=modal.detach if modal else None,
+        volume=storage.volume if storage else None,
+        checkpoints=storage.checkpoints if storage else None,
+        detached=platform.detaches(infra) if storage else None,
     )
 
 
@@ -192,12 +193,11 @@ def unchecked(card: Card, data: Sequence[PlannedData], *, offline: str | None = 
         data: its files, as far as they are here.
         offline: why the platform was not asked; None when it was.
     """
-    if not (offline is None and isinstance(card.infra, ModalInfra)):
-        yield from _data(card, data)
-    if isinstance(card.infra, ModalInfra):
-        yield from _on_modal(card.infra, offline)
-    elif card.infra.gpu or card.training.device == "cuda":
-        yield _because(f"whether {card.infra.gpu or 'a GPU'} is there and free", "a plan imports no torch")
+    platform = platform_of(card.infra)
+    storage = platform.storage(card.infra)
+    if offline is not None or storage is None:
+        yield from _data(card, data, storage)
+    yield from (_because(what, why) for what, why in platform.unchecked(card, offline=offline))
     for asked in card.infra.tracking.asked:
         yield from (_because(what, why) for what, why in asked.unchecked())
     if checks := sum(item.check is not None for item in card.checklist):
@@ -208,27 +208,13 @@ def unchecked(card: Card, data: Sequence[PlannedData], *, offline: str | None = 
     yield from _demo(card.after_training.demo)
 
 
-def _data(card: Card, data: Sequence[PlannedData]) -> Iterator[Unchecked]:
+def _data(card: Card, data: Sequence[PlannedData], storage: Storage | None) -> Iterator[Unchecked]:
     if card.data.is_synthetic:
         yield _because("the data", "it is generated when the run begins")
-    elif isinstance(card.infra, ModalInfra):
-        yield _because("the data files, also whether they exist", f"they are on the volume {card.infra.volume}")
+    elif storage is not None:
+        yield _because("the data files, also whether they exist", f"they are on the volume {storage.volume}")
     elif any(entry.found for entry in data):
         yield _because("the content of the data files", "the load stage opens them")
-
-
-def _on_modal(infra: ModalInfra, offline: str | None) -> Iterator[Unchecked]:
-    later = "the launch finds out, in a container without a GPU"
-    if offline is not None:
-        yield _because(f"whether the volume {infra.volume} exists and {infra.checkpoints} can be written", offline)
-        yield _because("whether Modal still asks these prices", f"{offline}; the table that ships is dated")
-        if infra.secrets:
-            yield _because(f"whether the secrets {', '.join(infra.secrets)} exist", offline)
-    else:
-        yield _because(f"whether {infra.checkpoints} on the volume can be written, and what the data holds", later)
-    yield _because(f"whether {infra.gpu} is free, and how long the run waits for it", "nobody can say before")
-    if infra.packages or infra.system_packages:
-        yield _because("whether the image can be built with the card's packages", "it is built at the launch")
 
 
 def _demo(demo: Demo | None) -> Iterator[Unchecked]:

@@ -13,6 +13,7 @@ from cardrunner.contracts import Derived, ForeseesData, ForeseesMatch, MetricNam
 from cardrunner.errors import EnvironmentFailed
 from cardrunner.kill_rules import QUANTITIES
 from cardrunner.plan.records import MetricUse, PlannedData, PlannedFact, PlannedMetric, PlannedRule
+from cardrunner.platforms import platform_of
 from cardrunner.runs.records import DataMatchRecord
 from cardrunner.units import format_bytes, rounding_of
 from cardrunner.workspace import Workspace
@@ -22,7 +23,7 @@ _CONTENT = ("sha256", "train_examples", "val_examples")
 
 def planned_data(card: Card, workspace: Workspace) -> Iterator[PlannedData]:
     """The data files that a run on this machine would open; on a volume nothing is looked at."""
-    if card.data.is_synthetic or card.infra.platform != "local":
+    if card.data.is_synthetic or platform_of(card.infra).storage(card.infra) is not None:
         return
     yield from (_planned(entry, _stated_size(card, entry), workspace) for entry in card.data.source)
 

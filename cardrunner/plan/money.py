@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from cardrunner.card.estimate import cost_of, covered_labels, estimate
-from cardrunner.card.prices import Billed, Price, hour_of, read_prices
+from cardrunner.card.prices import Billed, Price, hour_of
 from cardrunner.card.schema.card import Card
+from cardrunner.platforms import platform_of
 from cardrunner.runs.records import Record, State
 from cardrunner.units import cost_of_seconds
 
@@ -122,11 +123,10 @@ def planned_prices(card: Card, table: Mapping[str, Price] | None = None) -> Pric
 
     Args:
         card: the card.
-        table: prices by resource; those that ship when absent.
+        table: prices by resource; the platform's when absent.
     """
-    hour = hour_of(card.infra, table)
-    known = {} if card.infra.platform == "local" else read_prices() if table is None else table
-    listed = known.get(card.infra.gpu or "")
+    table = platform_of(card.infra).prices() if table is None else table
+    hour, listed = hour_of(card.infra, table), table.get(card.infra.gpu or "")
     return Prices(
         lines=tuple(_line(line) for line in hour.lines),
         usd_per_hour=hour.usd,
@@ -178,7 +178,7 @@ def timeout_cover(card: Card, run: str) -> TimeoutCover | None:
     if infra.timeout is None:
         return None
     command = f"`cardrunner resume {run}` starts each next one"
-    by_itself = infra.retries if infra.platform != "local" else 0
+    by_itself = infra.retries if platform_of(infra).resumes_after_timeout else 0
     return TimeoutCover(
         seconds=infra.timeout,
         attempts=1 + infra.retries,

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from cardrunner.plan.money import PlannedCost, PriceLine, Prices, TimeoutCover
 from cardrunner.plan.records import Plan
+from cardrunner.platforms import platform
 from cardrunner.text import listed, plural
 from cardrunner.units import format_dollars, format_duration
 
@@ -77,7 +78,7 @@ def prices(plan: Plan) -> Iterator[str]:
     """What an hour costs and who says so."""
     known = plan.prices
     if not known.lines:
-        yield "this machine counts as free" if plan.platform == "local" else "not known: no figure here has a cost"
+        yield "this machine counts as free" if platform(plan.platform).free else "not known: no figure here has a cost"
     for line in known.lines:
         yield from paragraph(_price(line, known))
     if len(known.lines) > 1 and known.usd_per_hour is not None:
@@ -106,8 +107,9 @@ def timeout(plan: Plan) -> Iterator[str]:
     longer = {f"{column.factor:g}x": column for column in plan.estimates if not column.covered_by_timeout}
     if plan.learned.estimate and not plan.learned.estimate.covered_by_timeout:
         longer["as learned it"] = plan.learned.estimate
+    attempts = cover.attempts if platform(plan.platform).resumes_after_timeout else 1
     for name, column in longer.items():
-        yield from paragraph(f"{name} {_beyond(column, cover, 1 if plan.platform == 'local' else cover.attempts)}")
+        yield from paragraph(f"{name} {_beyond(column, cover, attempts)}")
 
 
 def worst_case(plan: Plan) -> Iterator[str]:

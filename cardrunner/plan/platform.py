@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cardrunner import registry
-from cardrunner.contracts import FarExecutor
+from cardrunner.contracts import RemoteExecutor
 from cardrunner.errors import CardrunnerError, MissingExtra, NameTaken
 from cardrunner.plan.build import Planned, unchecked
 from cardrunner.plan.records import Plan
@@ -14,15 +14,13 @@ from cardrunner.runs.records import FactRow
 
 def ask_platform(planned: Planned) -> Plan:
     """The plan with what the platform says, where it can be asked from here: its package is there, and a token."""
-    if planned.loaded.card.infra.platform == "local":
-        return planned.plan
     try:
         executor = registry.executor(planned.plan.executor)
     except MissingExtra as missing:
         return _unasked(planned, str(missing))
-    if not isinstance(executor, FarExecutor):
+    if not isinstance(executor, RemoteExecutor):
         return planned.plan
-    if (why := executor.why_mute()) is not None:
+    if (why := executor.unreachable_reason()) is not None:
         return _unasked(planned, why)
     answers = tuple(_answers(planned, executor))
     reached = any(answer.ok for answer in answers)
@@ -36,10 +34,10 @@ def _unasked(planned: Planned, why: str) -> Plan:
     return planned.plan.model_copy(update={"unchecked": left})
 
 
-def _answers(planned: Planned, executor: FarExecutor) -> Iterator[FactRow]:
+def _answers(planned: Planned, executor: RemoteExecutor) -> Iterator[FactRow]:
     name = planned.plan.executor
     try:
-        for fact in executor.look(planned.loaded.card, planned.plan.run):
+        for fact in executor.preflight(planned.loaded.card, planned.plan.run):
             ok = fact.ok or fact.severity == "warning"
             yield FactRow(name=fact.name, expected=fact.expected, actual=fact.actual, ok=ok, note=fact.note)
     except CardrunnerError as error:

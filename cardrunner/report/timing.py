@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cardrunner.card.estimate import Estimate, estimate
+from cardrunner.platforms import platform_of
 from cardrunner.report.recorded import Recorded
 from cardrunner.report.table import Cell, Code, Strong, Table, count, rate, share, when
 from cardrunner.runs.attempts import Attempt
@@ -142,7 +143,7 @@ def _price(run: Recorded) -> str:
     if infra.price is None:
         return (
             "The card names no price."
-            if infra.platform != "local"
+            if not platform_of(infra).free
             else "The card names no price: this machine counts as free."
         )
     gpus = f" for each of {infra.gpus} GPUs" if infra.gpus > 1 else ""

@@ -114,7 +114,7 @@ class RunFolder:
         return path in named or path.parent in (self.sources, self.trust)
 
     @property
-    def elsewhere(self) -> Path:
+    def remote_run(self) -> Path:
         """Where the run lives when it is not on this machine, and what was last seen of it."""
         return self.root / "elsewhere.json"
 

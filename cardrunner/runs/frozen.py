@@ -16,7 +16,7 @@ from cardrunner.card.schema.card import Card
 from cardrunner.errors import CardError, EnvironmentFailed, IntegrityError, UsageError
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.ledger import Ledger
-from cardrunner.runs.records import Elsewhere, LaunchRecord, find_record, read_record
+from cardrunner.runs.records import LaunchRecord, RemoteRun, find_record, read_record
 from cardrunner.workspace import WORKSPACE_VARIABLE, Workspace
 
 
@@ -77,9 +77,9 @@ def launched_workspace(folder: RunFolder) -> Workspace:
     """
     if given := os.environ.get(WORKSPACE_VARIABLE):
         return Workspace(Path(given))
-    elsewhere = find_record(folder.elsewhere, Elsewhere)
-    if elsewhere is not None and elsewhere.workspace is not None:
-        return Workspace(Path(elsewhere.workspace))
+    remote = find_record(folder.remote_run, RemoteRun)
+    if remote is not None and remote.workspace is not None:
+        return Workspace(Path(remote.workspace))
     return Workspace(Path(read_record(folder.launch, LaunchRecord).workspace))
 
 

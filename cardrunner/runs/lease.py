@@ -24,7 +24,7 @@ from cardrunner.clock import utc_now, utc_seconds
 from cardrunner.errors import NameTaken
 from cardrunner.runs.files import explained
 from cardrunner.runs.folder import RunFolder
-from cardrunner.runs.records import Elsewhere, Record, read_record
+from cardrunner.runs.records import Record, RemoteRun, read_record
 
 STALE_SECONDS = 60.0
 """How old the heartbeat of a holder on another machine may be, with clocks a little apart."""
@@ -125,9 +125,9 @@ class Lease:
 
 
 def is_live(folder: RunFolder) -> bool:
-    """True while a worker holds the run's lease; of a run elsewhere, as it was when it was last looked at."""
-    if folder.elsewhere.exists():
-        return read_record(folder.elsewhere, Elsewhere).live
+    """True while a worker holds the run's lease; of a remote run, as it was when it was last looked at."""
+    if folder.remote_run.exists():
+        return read_record(folder.remote_run, RemoteRun).live
     return _is_held(folder.lease)
 
 

@@ -64,9 +64,9 @@ def latest_events(runs: Path) -> Iterator[tuple[str, str]]:
         with explained(folder.ledger, "read"), folder.ledger.open("rb") as stream:
             stream.seek(max(0, stream.seek(0, os.SEEK_END) - _TAIL))
             lines = stream.read().split(b"\n")
-        far = folder.elsewhere.exists()
+        remote = folder.remote_run.exists()
         events = (event for line in reversed(lines) if line and (event := parse_line(line)))
-        own = (event.get("at") for event in events if not far or event.get("event") in _OF_THIS_SIDE)
+        own = (event.get("at") for event in events if not remote or event.get("event") in _OF_THIS_SIDE)
         at = next((text for text in own if isinstance(text, str)), None)
         if at is not None:
             yield f"the last event of run {folder.name}", at

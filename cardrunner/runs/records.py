@@ -58,7 +58,7 @@ class LaunchRecord(Record):
     """Only where the worker runs elsewhere."""
 
 
-class Elsewhere(Record):
+class RemoteRun(Record):
     """``elsewhere.json``: a run whose worker writes another copy of the folder, on another machine.
 
     Written before anything is started there, and again with every step of it.

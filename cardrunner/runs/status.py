@@ -17,7 +17,7 @@ from cardrunner.runs.history import History, HistoryRow
 from cardrunner.runs.lease import is_live, is_supervised, read_lease
 from cardrunner.runs.ledger import Event, Ledger
 from cardrunner.runs.money import has_retries, metered_cost, spent_budget
-from cardrunner.runs.records import STATE, Elsewhere, LaunchRecord, Manifest, R, Record, State, TrainRecord, find_record
+from cardrunner.runs.records import STATE, LaunchRecord, Manifest, R, Record, RemoteRun, State, TrainRecord, find_record
 
 START_SECONDS = 60.0
 """How long a submitted worker may take to hold its lease before it counts as lost, where its executor says nothing."""
@@ -162,8 +162,8 @@ class _Seen:
         return is_live(self.folder)
 
     @cached_property
-    def elsewhere(self) -> Elsewhere | None:
-        return find_record(self.folder.elsewhere, Elsewhere)
+    def remote_run(self) -> RemoteRun | None:
+        return find_record(self.folder.remote_run, RemoteRun)
 
     @cached_property
     def events(self) -> Sequence[Event]:
@@ -230,8 +230,8 @@ class _Seen:
             return self._before_the_worker(latest)
         if self.live:
             return ("running" if self._stages_of(latest["attempt"]) else "starting"), None
-        if self.elsewhere is not None and self.elsewhere.exit_code is not None:
-            return "failed", self.elsewhere.ending
+        if self.remote_run is not None and self.remote_run.exit_code is not None:
+            return "failed", self.remote_run.ending
         return self._undecided(latest) or ("interrupted", self._lost())
 
     @property
@@ -265,8 +265,8 @@ class _Seen:
         return [event for event in self._named("stage_started") if event.get("attempt") == attempt]
 
     def _before_the_worker(self, latest: Event) -> tuple[State, str | None]:
-        if self.elsewhere is not None and not self.live:
-            return "failed", self.elsewhere.ending or "it was never started"
+        if self.remote_run is not None and not self.live:
+            return "failed", self.remote_run.ending or "it was never started"
         submitted = latest["event"] == "submitted"
         patience = float(latest.get("start_seconds") or START_SECONDS) if submitted else SUBMIT_SECONDS
         if self.live or is_supervised(self.folder) or self.now - utc_seconds(latest["at"]) < patience:
@@ -278,13 +278,13 @@ class _Seen:
     def _reason(self, ended: Event) -> str | None:
         """Why an attempt ended; of one that was interrupted far away also why no other one followed it."""
         reason = ended.get("reason")
-        if ended["state"] != "interrupted" or self.elsewhere is None or self.elsewhere.ending in (None, reason):
+        if ended["state"] != "interrupted" or self.remote_run is None or self.remote_run.ending in (None, reason):
             return reason
-        return f"{reason}; {self.elsewhere.ending}"
+        return f"{reason}; {self.remote_run.ending}"
 
     def _between(self, ended: Event) -> tuple[State, str] | None:
         """Between two attempts that a platform makes by itself: the next one is on its way."""
-        if self.elsewhere is None or not self.live or ended["state"] not in ("interrupted", "timed_out", "failed"):
+        if self.remote_run is None or not self.live or ended["state"] not in ("interrupted", "timed_out", "failed"):
             return None
         return "starting", f"attempt {ended['attempt']} ended ({ended.get('reason')}), the next one is on its way"
 
@@ -294,7 +294,7 @@ class _Seen:
         if not crashed or self.supervising or not is_supervised(self.folder) or not has_retries(self.folder):
             return None
         turns = self._named("attempt_started", "attempt_ended", "finishing")
-        if self.elsewhere is not None or turns[-1]["event"] == "finishing":
+        if self.remote_run is not None or turns[-1]["event"] == "finishing":
             return None
         why = f" ({latest['reason']})" if latest.get("reason") else ""
         return "starting", f"attempt {latest.get('attempt')} crashed{why}; its supervisor may start another one"
@@ -309,8 +309,8 @@ class _Seen:
     def _lost(self) -> str:
         body = read_lease(self.folder)
         heard = f" after {body.heartbeat}" if body else ""
-        if self.elsewhere is not None:
-            return f"nothing more was heard of the worker{heard}: {self.elsewhere.ending}"
+        if self.remote_run is not None:
+            return f"nothing more was heard of the worker{heard}: {self.remote_run.ending}"
         return f"the worker ended without a word{heard}: killed, or the machine went down"
 
     def _named(self, *names: str) -> list[Event]:

@@ -39,7 +39,7 @@ class TrainStage(BaseStage):
         manifest = readable_record(folder.manifest, Manifest)
         if record is None or manifest is None or record.epochs_done < record.epochs_planned:
             return False
-        return folder.elsewhere.exists() or all(_is_there(folder, entry) for entry in manifest.entries)
+        return folder.remote_run.exists() or all(_is_there(folder, entry) for entry in manifest.entries)
 
 
 def _is_there(folder: RunFolder, entry: ManifestEntry) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from cardrunner.card.estimate import cost_of
 from cardrunner.card.schema.card import Card
 from cardrunner.errors import CardrunnerError, RunPaused, RunStopped, TimedOut
+from cardrunner.platforms import platform_of
 from cardrunner.runs.context import RunContext
 from cardrunner.runs.history import HistoryRow
 from cardrunner.units import format_dollars, format_duration
@@ -95,7 +96,7 @@ class Spending:
             metered_seconds: that all attempts took so far, this one included.
         """
         price = cost_of(card, 1.0)
-        free = 0.0 if card.infra.platform == "local" else None
+        free = 0.0 if platform_of(card.infra).free else None
         earlier = max(metered_seconds - (time.monotonic() - began), 0.0)
         return cls(began, earlier, free if price is None else price)
 
@@ -188,7 +189,7 @@ def _overruns(ctx: RunContext, row: HistoryRow) -> Iterator[Overrun]:
 def _later_attempts(ctx: RunContext) -> int:
     """Attempts that the platform starts by itself after this one."""
     infra = ctx.card.infra
-    return 0 if infra.platform == "local" else max(1 + infra.retries - ctx.attempt, 0)
+    return max(1 + infra.retries - ctx.attempt, 0) if platform_of(infra).resumes_after_timeout else 0
 
 
 def _told(ctx: RunContext) -> tuple[set[str], set[str]]:

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,43 +11,45 @@ from typing import Any
 import pytest
 
 from cardrunner import registry
-from cardrunner.contracts import Executor, FarExecutor
+from cardrunner.card.schema.infra import InfraBase
+from cardrunner.contracts import Executor, RemoteExecutor
 from cardrunner.errors import EnvironmentFailed, UsageError
 from cardrunner.executors.local import LocalExecutor, LocalJob, start_time
+from cardrunner.platforms import PLATFORMS, executor_names, executors_of, platform
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.lease import is_live
 from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.status import derive_status
-
-
-def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
-    limit = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < limit
-        time.sleep(0.02)
-
+from tests.executors.contract import check_executor, until
 
 HERE = ("inline", "local")
 """Executors of this machine; the others have tests of their own."""
 
 
-@pytest.mark.parametrize("name", registry.EXECUTORS)
+@pytest.mark.parametrize("name", executor_names())
 def test_every_executor_satisfies_the_contract(name: str) -> None:
     if name not in HERE:
         pytest.importorskip(name)
     executor = registry.executor(name)
-    assert isinstance(executor, Executor if name in HERE else FarExecutor)
+    assert isinstance(executor, Executor if name in HERE else RemoteExecutor)
     assert executor.name == name
 
 
 @pytest.mark.parametrize("name", HERE)
-def test_every_executor_runs_the_same_worker_to_the_end(name: str, toy_run: Callable[..., object]) -> None:
-    folder: RunFolder = toy_run({"training.epochs": 1}).folder  # type: ignore[attr-defined]
-    job = registry.executor(name).submit(folder)
-    assert job.wait() == 0
-    assert not job.running()
-    assert derive_status(folder).state == "completed"
-    assert derive_status(folder).step == 8
+def test_every_executor_of_this_machine_runs_stops_and_resumes_a_run(name: str, toy_run: Callable[..., object]) -> None:
+    check_executor(name, toy_run)
+
+
+@pytest.mark.parametrize("name", PLATFORMS)
+def test_every_platform_has_a_spec_and_offers_the_executor_that_its_cards_choose(name: str) -> None:
+    spec = platform(name)
+    assert (spec.name, platform(name)) == (name, spec)
+    assert issubclass(spec.infra, InfraBase)
+    infra = spec.infra.model_construct(
+        **{key: field.get_default(call_default_factory=True) for key, field in spec.infra.model_fields.items()}
+    )
+    assert spec.executor_of(infra) in executors_of(name)
+    assert (spec.storage(infra) is None) == (not isinstance(registry.executor(spec.executor_of(infra)), RemoteExecutor))
 
 
 def test_a_completed_run_is_not_run_again(toy_run: Callable[..., object]) -> None:

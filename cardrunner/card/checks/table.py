@@ -11,9 +11,6 @@ from typing import Any
 from cardrunner import units
 from cardrunner.card.changes import CHANGEABLE, changed_card, changes_few
 from cardrunner.card.checks import (
-    infra as modal_checks,
-    infra as place_checks,
-    infra as price_checks,
     metrics as metric_checks,
     ranges as range_checks,
     restarts as restart_checks,
@@ -25,6 +22,7 @@ from cardrunner.card.checks import (
 from cardrunner.card.estimate import batches_of, processes_of, training_examples
 from cardrunner.card.schema.card import Card
 from cardrunner.errors import CardrunnerError, UsageError
+from cardrunner.platforms import platform_of
 from cardrunner.plugins import blamed_plugin
 from cardrunner.specs import Derived, Location, Remark, WorkloadSpec
 
@@ -87,6 +85,12 @@ def workload_remarks(card: Card, spec: WorkloadSpec) -> Iterable[Remark]:
     return spec.check(card)
 
 
+def platform_remarks(card: Card, spec: WorkloadSpec) -> Iterable[Remark]:
+    """What the platform itself finds."""
+    del spec
+    return platform_of(card.infra).check(card)
+
+
 def batches(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
     """Stated batches per epoch, and whether there is a batch at all."""
     examples = training_examples(card, spec)
@@ -123,17 +127,13 @@ def _number(value: float, unit: str) -> str:
 CHECKS: tuple[Check, ...] = (
     derived_numbers,
     workload_remarks,
-    place_checks.local_data,
+    platform_remarks,
     batches,
     timing_checks.stated_columns,
     timing_checks.timeout,
     timing_checks.log_interval,
     timing_checks.budget,
     timing_checks.overrun,
-    modal_checks.one_machine,
-    modal_checks.data_on_the_volume,
-    price_checks.known_gpu,
-    price_checks.price_of_the_table,
     metric_checks.free_metrics,
     metric_checks.known_to_people,
     metric_checks.known_to_the_workload,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from cardrunner import units
 from cardrunner.card.estimate import Estimate, batches_per_epoch, cost_of, covered_labels, estimate, interval
 from cardrunner.card.schema.card import Card
-from cardrunner.card.schema.infra import ModalInfra
+from cardrunner.platforms import platform_of
 from cardrunner.specs import Remark, WorkloadSpec
 
 STATED_TOLERANCE = 0.10
@@ -106,7 +106,7 @@ def overrun(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
 
 
 def _what_then(card: Card) -> str:
-    if card.infra.retries and isinstance(card.infra, ModalInfra):
+    if card.infra.retries and platform_of(card.infra).resumes_after_timeout:
         return f"it would need a resume, which the {card.infra.retries} retries do from the last checkpoint"
     return "it would need a resume"
 

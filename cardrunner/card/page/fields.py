@@ -14,9 +14,9 @@ from cardrunner import units
 from cardrunner.card.load import LoadedCard
 from cardrunner.card.reading.document import Loc, Scalar
 from cardrunner.card.schema.data import DataFile
-from cardrunner.card.schema.infra import ModalInfra
 from cardrunner.card.schema.training import TrainingSection
 from cardrunner.card.values import leaves, worded as worded_value
+from cardrunner.platforms import platform_of
 from cardrunner.specs import WordsFields
 
 Rows = list[tuple[str, str]]
@@ -141,11 +141,11 @@ def training(loaded: LoadedCard) -> Rows:
 def infrastructure(loaded: LoadedCard) -> Rows:
     """Where it runs."""
     infra, measured = loaded.card.infra, loaded.card.timing.data_load_measured
-    rows: Rows = [("GPU", _gpu(loaded)), ("Platform", _platform(loaded))]
+    rows: Rows = [("GPU", _gpu(loaded)), ("Platform", platform_of(infra).title(infra))]
     rows += [("CPU cores", f"{infra.cpu:g}")] if infra.cpu else []
     rows += [("Memory", units.format_bytes(infra.memory))] if infra.memory else []
     rows += [("Retries", str(infra.retries))] if infra.retries else []
-    rows += _volume(infra) if isinstance(infra, ModalInfra) else []
+    rows += platform_of(infra).rows(infra)
     if measured is not None:
         load = written(loaded, ("timing", "data_load_measured"), units.format_duration(measured))
         rows.append(("Data load time", f"{load} measured"))
@@ -174,9 +174,9 @@ def _others(loaded: LoadedCard, section: str, worded: Sequence[str]) -> Iterator
 
 
 def _source(loaded: LoadedCard) -> str:
-    infra = loaded.card.infra
+    storage = platform_of(loaded.card.infra).storage(loaded.card.infra)
     files = ", ".join(_file(file) for file in loaded.card.data.source)
-    return f"{files} on the Modal volume {infra.volume}" if isinstance(infra, ModalInfra) else files
+    return f"{files} on the {storage.title}" if storage else files
 
 
 def _file(file: DataFile) -> str:
@@ -215,19 +215,6 @@ def _gpu(loaded: LoadedCard) -> str:
     if infra.price is not None:
         name = f"{name} ({written(loaded, ('infra', 'price'), units.format_hourly_rate(infra.price))})"
     return " — ".join((name, *infra.reason))
-
-
-def _platform(loaded: LoadedCard) -> str:
-    infra = loaded.card.infra
-    if isinstance(infra, ModalInfra):
-        return f"Modal ({'detached' if infra.detach else 'attached'})"
-    return f"this machine, in {'this process' if infra.executor == 'inline' else 'a process of its own'}"
-
-
-def _volume(infra: ModalInfra) -> Rows:
-    rows = [("Volume", infra.volume), ("Checkpoints", infra.checkpoints)]
-    named = {"Secrets": infra.secrets, "Packages": infra.packages, "System packages": infra.system_packages}
-    return rows + [(label, ", ".join(values)) for label, values in named.items() if values]
 
 
 def written(loaded: LoadedCard, loc: Loc, otherwise: str) -> str:

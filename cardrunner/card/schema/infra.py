@@ -1,15 +1,18 @@
 """Where the run happens and what watches it."""
 
-import re
-from typing import Annotated, Any, Literal
+import contextlib
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, field_validator
+from pydantic_core import CoreSchema, core_schema
 
+from cardrunner import platforms
 from cardrunner.card.schema.base import (
     ByteCount,
     Count,
     HourlyRate,
-    Identifier,
     Line,
     Lines,
     PositiveCount,
@@ -17,30 +20,12 @@ from cardrunner.card.schema.base import (
     Section,
 )
 from cardrunner.card.trackers import Trackers, Tracking, untracked
-
-PLATFORMS = ("local", "modal")
-
-
-def _known_platform(value: Any) -> Any:
-    if value not in PLATFORMS:
-        raise ValueError(f"must be {' or '.join(PLATFORMS)}")
-    return value
-
-
-def _attempt(seconds: float) -> float:
-    if not 1 <= seconds <= 86400:
-        raise ValueError("must be from 1s to 24h, which is what Modal allows for one attempt")
-    return seconds
-
-
-def _volume_folder(path: str) -> str:
-    if re.fullmatch(r"/[A-Za-z0-9._/-]*", path) and ".." not in path.split("/"):
-        return path
-    raise ValueError("is not a folder on the volume; write an absolute path such as /checkpoints")
+from cardrunner.errors import PluginFailed
+from cardrunner.kill_rules.table import named_schema
 
 
 class InfraBase(Section):
-    """What every platform has."""
+    """What every platform has. Each has a section class of its own, which its `cardrunner.specs.PlatformSpec` names."""
 
     gpu: Line | None = None
     """The GPU's name, such as T4; null for none."""
@@ -58,51 +43,73 @@ class InfraBase(Section):
     tracking: Annotated[Tracking, Trackers()] = Field(default_factory=untracked)
     reason: Lines = ()
     """Why this machine."""
+    platform: str
+    """Where the run happens; a platform narrows it to its own name."""
+
+    @field_validator("platform", mode="before")
+    @classmethod
+    def _known(cls, value: object) -> object:
+        if not platforms.is_platform(value):
+            *names, last = platforms.platform_names()
+            raise ValueError(f"must be {', '.join(names)} or {last}")
+        return value
 
 
-class LocalInfra(InfraBase):
-    """This machine."""
-
-    platform: Annotated[Literal["local"], BeforeValidator(_known_platform)]
-    """Where the run happens: local is this machine."""
-    executor: Literal["inline", "local"] = "local"
-    """In this process, or in a process of its own."""
+_PLUGIN = "<plug-in>"
+"""The tag of all that other packages bring, since which are installed is looked up only when a card names one."""
 
 
-class ModalInfra(InfraBase):
-    """Modal."""
+class Platforms:
+    """Marks the field of a card that holds a platform's section; tells pydantic how it is read.
 
-    platform: Annotated[Literal["modal"], BeforeValidator(_known_platform)]
-    """Where the run happens: modal is the Modal cloud."""
-    gpu: Line
-    timeout: Annotated[Seconds, AfterValidator(_attempt)]
-    """At most 24 hours per attempt, which is Modal's limit."""
-    detach: bool = True
-    """Let the run outlive the client that started it."""
-    volume: Line
-    """The volume with the data and the checkpoints."""
-    checkpoints: Annotated[str, AfterValidator(_volume_folder)] = "/checkpoints"
-    """The folder on the volume that holds run folders."""
-    secrets: tuple[Identifier, ...] = ()
-    """Names of Modal secrets; never their content."""
-    packages: tuple[Line, ...] = ()
-    """Extra pip requirements of the image."""
-    system_packages: tuple[Line, ...] = ()
-    """Extra system packages of the image."""
+    A section class is imported, and its checks are built, when the first card of its platform is read.
+    """
 
-    def folder_of(self, run: str) -> str:
-        """The folder of a run on the volume."""
-        return f"{self.checkpoints.rstrip('/')}/{run}"
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        readers = {_tag(name): partial(_read, name) for name in platforms.PLATFORMS} | {_PLUGIN: _read_named}
+        return _union({tag: core_schema.no_info_plain_validator_function(read) for tag, read in readers.items()})
 
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return handler(
+            _union({str(number): named_schema(section) for number, (section, _) in enumerate(self.members())})
+        )
 
-def _platform(value: Any) -> str:
-    if not isinstance(value, dict):
-        return f"<{getattr(value, 'platform', 'local')}>"
-    found = value.get("platform")
-    meant = "volume" in value if found not in PLATFORMS else found == "modal"
-    return "<modal>" if meant else "<local>"
+    @staticmethod
+    def members() -> Iterator[tuple[type[InfraBase], str]]:
+        """Every platform's section and tag; a plug-in that cannot be used fails only cards of its own."""
+        for name in platforms.PLATFORMS:
+            yield platforms.platform(name).infra, _tag(name)
+        for name in platforms.platform_names()[len(platforms.PLATFORMS) :]:
+            with contextlib.suppress(PluginFailed):
+                yield platforms.platform(name).infra, _PLUGIN
 
 
-Infra = Annotated[
-    Annotated[LocalInfra, Tag("<local>")] | Annotated[ModalInfra, Tag("<modal>")], Discriminator(_platform)
-]
+def _union(choices: Mapping[str, CoreSchema]) -> CoreSchema:
+    return core_schema.tagged_union_schema(dict(choices), _chosen)
+
+
+def _tag(name: str) -> str:
+    """In angle brackets, so that no key of a card can be mistaken for it."""
+    return f"<{name}>"
+
+
+def _chosen(value: Any) -> str:
+    """Whose section is written there, or was read; with an unknown platform, the one that knows most of its keys."""
+    name = value.get("platform") if isinstance(value, dict) else getattr(value, "platform", "local")
+    if name in tuple(platforms.PLATFORMS):
+        return _tag(name)
+    if platforms.is_platform(name):
+        return _PLUGIN
+    keys = {name: platforms.platform(name).infra.model_fields.keys() for name in platforms.PLATFORMS}
+    return _tag(max(keys, key=lambda name: len(keys[name] & value.keys())))
+
+
+def _read(name: str, value: Any) -> InfraBase:
+    return platforms.platform(name).infra.model_validate(value)
+
+
+def _read_named(value: Any) -> InfraBase:
+    return _read(value["platform"] if isinstance(value, dict) else value.platform, value)
+
+
+Infra = Annotated[InfraBase, Platforms()]

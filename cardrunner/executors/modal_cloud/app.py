@@ -17,10 +17,10 @@ import modal
 
 import cardrunner
 from cardrunner.card.schema.card import Card
-from cardrunner.card.schema.infra import ModalInfra
 from cardrunner.errors import EnvironmentFailed
 from cardrunner.executors.modal_cloud import MOUNT
 from cardrunner.executors.modal_cloud.functions import preflight, train
+from cardrunner.executors.modal_cloud.spec import ModalInfra, infra_of
 from cardrunner.workspace import VOLUME_VARIABLE
 
 PINS = {"torch": "2.13.0"}
@@ -199,13 +199,6 @@ def _is_same_gpu(found: Sequence[tuple[str, int]], infra: ModalInfra) -> bool:
         return False
     there, asked = found[0][0].rstrip("!+"), infra.gpu.rstrip("!+")
     return there == asked or there.startswith(f"{asked}-")
-
-
-def infra_of(card: Card) -> ModalInfra:
-    """The card's part about Modal."""
-    if not isinstance(card.infra, ModalInfra):
-        raise EnvironmentFailed(f"the card {card.name} is for the platform {card.infra.platform}, not for Modal")
-    return card.infra
 
 
 def app_name(run: str) -> str:

@@ -14,7 +14,7 @@ from cardrunner.contracts import Archive, Progress
 from cardrunner.errors import EnvironmentFailed, UsageError
 from cardrunner.executors.modal_cloud import MOUNT
 from cardrunner.executors.modal_cloud.advice import advised, check_answer, words
-from cardrunner.executors.modal_cloud.app import image_of, infra_of
+from cardrunner.executors.modal_cloud.app import image_of
 from cardrunner.executors.modal_cloud.archive_functions import (
     CORES,
     ArchiveOrder,
@@ -23,6 +23,7 @@ from cardrunner.executors.modal_cloud.archive_functions import (
     list_archive,
 )
 from cardrunner.executors.modal_cloud.preflight import find_volume, reach
+from cardrunner.executors.modal_cloud.spec import infra_of
 from cardrunner.executors.modal_cloud.volumes import Shelf
 from cardrunner.units import format_bytes
 

@@ -23,19 +23,20 @@ from cardrunner.errors import EnvironmentFailed, IntegrityError, UsageError
 from cardrunner.executors import WORKER
 from cardrunner.executors.modal_cloud import NAME
 from cardrunner.executors.modal_cloud.advice import REFUSALS, advised, check_answer
-from cardrunner.executors.modal_cloud.app import Built, built, check_recorded, infra_of
+from cardrunner.executors.modal_cloud.app import Built, built, check_recorded
 from cardrunner.executors.modal_cloud.archives import encode_archive
 from cardrunner.executors.modal_cloud.job import ModalJob, update_record
-from cardrunner.executors.modal_cloud.later_stages import run_there
+from cardrunner.executors.modal_cloud.later_stages import run_remotely
 from cardrunner.executors.modal_cloud.orders import Order, order_of
-from cardrunner.executors.modal_cloud.preflight import find_volume, look, reach, why_mute
-from cardrunner.executors.modal_cloud.uploads import put
+from cardrunner.executors.modal_cloud.preflight import find_volume, preflight, reach, unreachable_reason
+from cardrunner.executors.modal_cloud.spec import infra_of, storage_of
+from cardrunner.executors.modal_cloud.uploads import upload
 from cardrunner.executors.modal_cloud.volumes import Mirror, Shelf, inside
 from cardrunner.runs.files import explained, sha256_file, write_bytes
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.frozen import launched_workspace
 from cardrunner.runs.jsonl import parse_line
-from cardrunner.runs.records import Elsewhere, Manifest, find_record, write_record
+from cardrunner.runs.records import Manifest, RemoteRun, find_record, write_record
 from cardrunner.workspace import Workspace
 
 
@@ -44,18 +45,18 @@ class ModalExecutor:
     """Runs the worker in Modal's containers; see `cardrunner.executors.modal_cloud`."""
 
     name: ClassVar[str] = NAME
-    outlives: ClassVar[bool] = True
-    finishes: ClassVar[bool] = False
+    survives_client: ClassVar[bool] = True
+    finishes_unattended: ClassVar[bool] = False
     start_seconds: ClassVar[float] = 24 * 3600.0
     """Waiting for a GPU may take long; whether more is to be expected is known from Modal itself."""
 
-    def why_mute(self) -> str | None:
+    def unreachable_reason(self) -> str | None:
         """Why Modal cannot be asked: there is no token here; None when it can be tried."""
-        return why_mute()
+        return unreachable_reason()
 
-    def look(self, card: Card, run: str) -> Iterator[Fact]:
-        """See `cardrunner.executors.modal_cloud.preflight.look`."""
-        yield from look(card, run)
+    def preflight(self, card: Card, run: str) -> Iterator[Fact]:
+        """See `cardrunner.executors.modal_cloud.preflight.preflight`."""
+        yield from preflight(card, run)
 
     def submit(self, folder: RunFolder) -> Job:
         """Start the run on Modal, after it has shown there that it can begin.
@@ -68,16 +69,16 @@ class ModalExecutor:
             NameTaken: another run of that name is on the volume.
         """
         card = importlib.import_module(WORKER).launched_card(folder)
-        infra, before = infra_of(card), find_record(folder.elsewhere, Elsewhere)
-        record = Elsewhere(
+        infra, before = infra_of(card), find_record(folder.remote_run, RemoteRun)
+        record = RemoteRun(
             executor=NAME,
             submission=uuid.uuid4().hex,
             volume=infra.volume,
-            path=infra.folder_of(folder.name),
+            path=storage_of(infra).folder_of(folder.name),
             workspace=str(launched_workspace(folder).root),
             seen=utc_now(),
         )
-        write_record(folder.elsewhere, record)
+        write_record(folder.remote_run, record)
         try:
             _submit(folder, card, record, follows=before.submission if before and not before.live else None)
         except BaseException as error:
@@ -91,7 +92,7 @@ class ModalExecutor:
         Raises:
             UsageError: the run was never submitted to Modal.
         """
-        if not folder.elsewhere.exists():
+        if not folder.remote_run.exists():
             raise UsageError(f"run {folder.name} was never submitted to Modal; see `cardrunner status {folder.name}`")
         return _job(folder.root)
 
@@ -116,21 +117,21 @@ class ModalExecutor:
                 )
         return target
 
-    def run_there(
+    def run_remotely(
         self, folder: RunFolder, card: Card, stage: str, files: dict[str, Path], *, progress: Progress
     ) -> None:
-        """See `cardrunner.executors.modal_cloud.later_stages.run_there`."""
-        run_there(folder, card, stage, files, progress=progress)
+        """See `cardrunner.executors.modal_cloud.later_stages.run_remotely`."""
+        run_remotely(folder, card, stage, files, progress=progress)
 
-    def put(self, file: Path, *, volume: str, path: str, sha256: str | None, force: bool, progress: Progress) -> str:
-        """See `cardrunner.executors.modal_cloud.uploads.put`."""
-        return put(file, volume=volume, path=path, sha256=sha256, force=force, progress=progress)
+    def upload(self, file: Path, *, volume: str, path: str, sha256: str | None, force: bool, progress: Progress) -> str:
+        """See `cardrunner.executors.modal_cloud.uploads.upload`."""
+        return upload(file, volume=volume, path=path, sha256=sha256, force=force, progress=progress)
 
     def encode(self, card: Card, archive: Archive, *, progress: Progress) -> tuple[str, ...]:
         """See `cardrunner.executors.modal_cloud.archives.encode_archive`."""
         return encode_archive(card, archive, progress=progress)
 
-    def holds(self, volume: str, path: str) -> bool:
+    def has_run(self, volume: str, path: str) -> bool:
         """Whether a folder on a volume is that of a run.
 
         Raises:
@@ -166,7 +167,7 @@ class _Unknown(EnvironmentFailed):
     """The call may have been made or not."""
 
 
-def _submit(folder: RunFolder, card: Card, record: Elsewhere, *, follows: str | None) -> None:
+def _submit(folder: RunFolder, card: Card, record: RemoteRun, *, follows: str | None) -> None:
     called = False
     doing = advised(f"start the run {folder.name} on Modal")
     with doing, built(card, folder.name, record.submission) as made, _shown(), made.app.run(detach=True):
@@ -220,9 +221,9 @@ def _adopted(folder: RunFolder, shelf: Shelf) -> RunFolder:
                 if staging.is_frozen(inside(staging.root, name)):
                     data = shelf.read(name) or b""
                     write_bytes(staging.root / name, data)
-            write_record(staging.elsewhere, _record_of(shelf, Workspace.around(folder.root.parent)))
+            write_record(staging.remote_run, _record_of(shelf, Workspace.around(folder.root.parent)))
             Mirror(staging, shelf).pull()
-            if folder.root.exists() and set(folder.root.iterdir()) <= {folder.elsewhere, folder.launch}:
+            if folder.root.exists() and set(folder.root.iterdir()) <= {folder.remote_run, folder.launch}:
                 shutil.rmtree(folder.root)
             staging.root.rename(folder.root)
         finally:
@@ -230,12 +231,12 @@ def _adopted(folder: RunFolder, shelf: Shelf) -> RunFolder:
     return folder
 
 
-def _record_of(shelf: Shelf, workspace: Workspace) -> Elsewhere:
+def _record_of(shelf: Shelf, workspace: Workspace) -> RemoteRun:
     """What the containers say of themselves in the ledger there."""
     rows = map(parse_line, (shelf.read(RunFolder(Path()).ledger.name) or b"").split(b"\n"))
     said = [row for row in rows if row and row.get("event") == "container"]
     last = said[-1] if said else {}
-    return Elsewhere(
+    return RemoteRun(
         executor=NAME,
         submission=str(last.get("submission", "")),
         volume=str(shelf.volume.name),

@@ -24,7 +24,7 @@ from cardrunner.executors.modal_cloud.volumes import Mirror, Shelf
 from cardrunner.runs.files import is_locked, locked
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.ledger import Event, Ledger
-from cardrunner.runs.records import Elsewhere, read_record, write_record
+from cardrunner.runs.records import RemoteRun, read_record, write_record
 
 _FIRST_PACE, _SLOWEST_PACE = 0.3, 5.0
 """Seconds between looks at Modal: often at first, when people wait for news, and after each piece of it."""
@@ -51,9 +51,9 @@ class ModalJob:
         self._pace, self._looked = _FIRST_PACE, -_SLOWEST_PACE
 
     @property
-    def record(self) -> Elsewhere:
+    def record(self) -> RemoteRun:
         """What is known of it here."""
-        return read_record(self.folder.elsewhere, Elsewhere)
+        return read_record(self.folder.remote_run, RemoteRun)
 
     @property
     def id(self) -> str:
@@ -161,7 +161,7 @@ class ModalJob:
             self.folder.log.write_text("from Modal's own log:\n" + "".join(lines), encoding="utf-8")
 
 
-def _is_of(event: Event, record: Elsewhere) -> bool:
+def _is_of(event: Event, record: RemoteRun) -> bool:
     """Whether an event tells of the submission that is known here."""
     if event["event"] == "job":
         return record.call is not None and str(event.get("id")).endswith(f":{record.call}")
@@ -169,9 +169,9 @@ def _is_of(event: Event, record: Elsewhere) -> bool:
 
 
 def update_record(folder: RunFolder, **changes: Any) -> None:
-    """Change what is known of a run elsewhere; commands in other shells may do so at the same time."""
+    """Change what is known of a remote run; commands in other shells may do so at the same time."""
     with locked(folder.mirror_lock):
-        write_record(folder.elsewhere, read_record(folder.elsewhere, Elsewhere).model_copy(update=changes))
+        write_record(folder.remote_run, read_record(folder.remote_run, RemoteRun).model_copy(update=changes))
 
 
 def _ending_of(call: str) -> Ending | None:

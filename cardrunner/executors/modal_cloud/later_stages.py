@@ -13,10 +13,11 @@ from cardrunner.card.schema.card import Card
 from cardrunner.contracts import Progress
 from cardrunner.executors.modal_cloud import MOUNT
 from cardrunner.executors.modal_cloud.advice import advised, check_answer
-from cardrunner.executors.modal_cloud.app import app_name, image_of, infra_of, memory_of
+from cardrunner.executors.modal_cloud.app import app_name, image_of, memory_of
 from cardrunner.executors.modal_cloud.functions import later_stage
 from cardrunner.executors.modal_cloud.job import ModalJob
 from cardrunner.executors.modal_cloud.orders import order_of
+from cardrunner.executors.modal_cloud.spec import infra_of
 from cardrunner.executors.modal_cloud.volumes import Mirror, Shelf, inside
 from cardrunner.runs.files import write_bytes
 from cardrunner.runs.folder import RunFolder
@@ -25,7 +26,7 @@ _SECONDS = 4 * 3600
 _CORES = 4.0
 
 
-def run_there(folder: RunFolder, card: Card, stage: str, files: dict[str, Path], *, progress: Progress) -> None:
+def run_remotely(folder: RunFolder, card: Card, stage: str, files: dict[str, Path], *, progress: Progress) -> None:
     """Run a stage in a container without a GPU, on the run as it is on the volume.
 
     Args:

@@ -10,7 +10,7 @@ from cardrunner.errors import IntegrityError, NameTaken
 from cardrunner.runs.files import explained, write_bytes
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.jsonl import append_line, line_of, parse_line
-from cardrunner.runs.records import Elsewhere, LaunchRecord, Record
+from cardrunner.runs.records import LaunchRecord, Record, RemoteRun
 
 
 class Order(Record):
@@ -32,7 +32,7 @@ class Order(Record):
     """How often Modal starts an attempt again that says it failed."""
 
 
-def order_of(folder: RunFolder, record: Elsewhere, *, app: str, retries: int = 0, follows: str | None = None) -> Order:
+def order_of(folder: RunFolder, record: RemoteRun, *, app: str, retries: int = 0, follows: str | None = None) -> Order:
     """The run in a folder, as it is submitted; see `Order`.
 
     Raises:

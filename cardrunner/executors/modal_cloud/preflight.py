@@ -15,11 +15,10 @@ from modal import exception
 from modal.config import config
 
 from cardrunner.card.schema.card import Card
-from cardrunner.card.schema.infra import ModalInfra
 from cardrunner.contracts import Fact
 from cardrunner.errors import EnvironmentFailed, IntegrityError, NameTaken
 from cardrunner.executors.modal_cloud.advice import TOKEN, advised, words
-from cardrunner.executors.modal_cloud.app import infra_of
+from cardrunner.executors.modal_cloud.spec import ModalInfra, infra_of, storage_of
 from cardrunner.executors.modal_cloud.volumes import Shelf
 from cardrunner.runs.folder import RunFolder
 from cardrunner.text import did_you_mean
@@ -32,7 +31,7 @@ HELLO_SECONDS = 30.0
 WANDB_KEY = "WANDB_API_KEY"
 
 
-def look(card: Card, run: str) -> Iterator[Fact]:
+def preflight(card: Card, run: str) -> Iterator[Fact]:
     """What was asked and found, step by step; stops at the first thing that would stop a launch.
 
     Args:
@@ -49,12 +48,12 @@ def look(card: Card, run: str) -> Iterator[Fact]:
     volume = find_volume(infra.volume)
     yield Fact(name=f"volume {infra.volume}", expected="there", actual="there", ok=True)
     yield from data_facts(card, volume)
-    check_free(Shelf(volume, infra.folder_of(run)), run, infra.volume)
+    check_free(Shelf(volume, storage_of(infra).folder_of(run)), run, infra.volume)
     yield from secret_facts(infra)
     yield from rate_facts(infra)
 
 
-def why_mute() -> str | None:
+def unreachable_reason() -> str | None:
     """Why Modal cannot even be asked from here; no connection is opened."""
     for names in (("token_id", "token_secret"), ("oauth_refresh_token", "oauth_client_id")):
         with contextlib.suppress(KeyError):  # an SDK that does not know the setting
@@ -69,7 +68,7 @@ def reach() -> Fact:
     Raises:
         EnvironmentFailed: it does not.
     """
-    if (why := why_mute()) is not None:
+    if (why := unreachable_reason()) is not None:
         raise EnvironmentFailed(why)
     server = urlparse(str(config.get("server_url")))
     knock(server.hostname or "", server.port or (443 if server.scheme == "https" else 80))

@@ -19,7 +19,7 @@ from cardrunner.runs.files import sha256_file
 _BLOCK = 4 << 20
 
 
-def put(file: Path, *, volume: str, path: str, sha256: str | None, force: bool, progress: Progress) -> str:
+def upload(file: Path, *, volume: str, path: str, sha256: str | None, force: bool, progress: Progress) -> str:
     """Put a file on a volume.
 
     The SDK sends bytes by their digests, so that what an interrupted upload has sent already is not sent again.

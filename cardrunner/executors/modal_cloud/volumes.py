@@ -165,7 +165,7 @@ class Mirror:
         path = PurePosixPath(name)
         parts_hidden = any(part.startswith(".") for part in path.parts)
         frozen = self.folder.is_frozen(self.folder.root / name)
-        local = name in (self.folder.stop_request.name, self.folder.elsewhere.name)
+        local = name in (self.folder.stop_request.name, self.folder.remote_run.name)
         return path.suffix in _KINDS and not (parts_hidden or frozen or local) and stamp.size <= _LARGEST
 
     def _bring(self, name: str) -> None:

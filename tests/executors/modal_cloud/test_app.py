@@ -13,7 +13,6 @@ import pytest
 from cardrunner import registry
 from cardrunner.card.load import load_card_bytes
 from cardrunner.card.schema.card import Card
-from cardrunner.card.schema.infra import ModalInfra
 from cardrunner.errors import EnvironmentFailed
 from cardrunner.executors.modal_cloud import app as image
 from cardrunner.executors.modal_cloud.app import (
@@ -22,10 +21,10 @@ from cardrunner.executors.modal_cloud.app import (
     check_recorded,
     declared,
     gpu_of,
-    infra_of,
     memory_of,
     requirements,
 )
+from cardrunner.executors.modal_cloud.spec import ModalInfra, infra_of
 
 FAR = {
     "platform": "modal", "gpu": "T4", "timeout": "12h", "retries": 3, "cpu": 4, "memory": "16 GB",

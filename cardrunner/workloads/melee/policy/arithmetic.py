@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from cardrunner import units
 from cardrunner.card.schema.card import Card
+from cardrunner.platforms import platform_of
 from cardrunner.specs import Derived
 from cardrunner.workloads.melee.policy.sections import FrameModel, GamesData
 
@@ -159,7 +160,7 @@ def foreseen_mode(card: Card, data: GamesData) -> str | None:
     from cardrunner.training.order import choose_shuffle, describe_shuffle, machine_memory  # only plans ask
 
     size, memory = data_bytes(data), card.infra.memory
-    if memory is None and card.infra.platform == "local":
+    if memory is None and platform_of(card.infra).storage(card.infra) is None:
         memory = machine_memory()
     if data.shuffle == "auto" and (size is None or memory is None):
         return None

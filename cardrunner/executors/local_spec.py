@@ -1,0 +1,87 @@
+"""The torch-free half of the platform local: this machine, by whichever executor. Others that run here extend it."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+from cardrunner.card.prices import Price
+from cardrunner.card.schema.base import leaves_workspace
+from cardrunner.card.schema.card import Card
+from cardrunner.card.schema.infra import InfraBase
+from cardrunner.specs import Assumption, PlatformSpec, Remark, Storage
+
+
+class LocalInfra(InfraBase):
+    """This machine."""
+
+    platform: Literal["local"]
+    """Where the run happens: local is this machine."""
+    executor: Literal["inline", "local"] = "local"
+    """In this process, or in a process of its own."""
+
+
+class ThisMachine:
+    """What holds of every platform whose runs and data are on this machine; see `cardrunner.specs.PlatformSpec`."""
+
+    name: str
+    infra: type[InfraBase]
+    free: bool = True
+    resumes_after_timeout: bool = False
+
+    def executor_of(self, infra: Any) -> str:  # noqa: ARG002
+        """The one that is called as the platform is."""
+        return self.name
+
+    def detaches(self, infra: Any) -> bool:  # noqa: ARG002
+        """A launch here waits for the end."""
+        return False
+
+    def storage(self, infra: Any) -> Storage | None:  # noqa: ARG002
+        """Runs and data are in the workspace."""
+        return None
+
+    def prices(self) -> Mapping[str, Price]:
+        """No table applies."""
+        return {}
+
+    def check(self, card: Card) -> Iterable[Remark]:
+        """Data stands in the workspace or in a folder that the environment names."""
+        for number, file in enumerate(card.data.source):
+            if leaves_workspace(file.path):
+                from cardrunner.workspace import DATA_VARIABLE  # only this fault needs it
+
+                at = () if len(card.data.source) == 1 else (number,)
+                message = (
+                    f"leaves the workspace; write a relative path, and set {DATA_VARIABLE} to the folder it starts in"
+                )
+                yield Remark(loc=("data", "source", *at), message=message)
+
+    def title(self, infra: Any) -> str:  # noqa: ARG002
+        """Which machine."""
+        return "this machine"
+
+    def rows(self, infra: Any) -> Sequence[tuple[str, str]]:  # noqa: ARG002
+        """Everything else has a row for every platform."""
+        return ()
+
+    def unchecked(self, card: Card, *, offline: str | None) -> Iterator[Assumption]:  # noqa: ARG002
+        """Whether there is a GPU."""
+        if card.infra.gpu or card.training.device == "cuda":
+            yield Assumption(f"whether {card.infra.gpu or 'a GPU'} is there and free", "a plan imports no torch")
+
+
+class LocalPlatform(ThisMachine):
+    """The worker runs in a process of its own, or in the one that launches."""
+
+    name: str = "local"
+    infra: type[InfraBase] = LocalInfra
+
+    def executor_of(self, infra: LocalInfra) -> str:
+        """The card says which."""
+        return infra.executor
+
+    def title(self, infra: LocalInfra) -> str:
+        """Which machine and which process."""
+        return f"this machine, in {'this process' if infra.executor == 'inline' else 'a process of its own'}"
+
+
+SPEC: PlatformSpec = LocalPlatform()
