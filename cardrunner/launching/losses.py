@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from cardrunner.errors import EnvironmentFailed, NameTaken
+from cardrunner.runs.events import AttemptEnded, AttemptStarted, Submitted
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.outcome import overdue_outcome
@@ -31,8 +32,8 @@ def record_loss(folder: RunFolder, code: int, *, out_of_memory: bool = False) ->
     Raises:
         NameTaken: it gave way to another worker.
     """
-    last = Ledger(folder.ledger).last("submitted", "attempt_started", "attempt_ended")
-    if last is not None and last["event"] == "attempt_ended":
+    last = Ledger(folder.ledger).last(Submitted, AttemptStarted, AttemptEnded)
+    if isinstance(last, AttemptEnded):
         return
     if code == NameTaken.exit_code:
         raise NameTaken(f"run {folder.name} is live; watch it with `cardrunner attach {folder.name}`")
@@ -53,16 +54,16 @@ def record_loss(folder: RunFolder, code: int, *, out_of_memory: bool = False) ->
 def append_end(folder: RunFolder, state: State, reason: str, exit_code: int) -> None:
     """End the newest attempt in its place; its time is what the ledger and the history tell."""
     ledger = Ledger(folder.ledger)
-    seconds = metered_seconds(folder) - sum(event["seconds"] for event in ledger.events("attempt_ended"))
+    seconds = metered_seconds(folder) - sum(event.seconds or 0.0 for event in ledger.events(AttemptEnded))
     with contextlib.suppress(EnvironmentFailed):  # a full disk must not hide how the run ended
-        ledger.append(
-            "attempt_ended",
+        ended = AttemptEnded(
             attempt=ledger.attempts(),
             state=state,
             reason=reason,
             exit_code=exit_code,
             seconds=round(max(seconds, 0.0), 3),
         )
+        ledger.append(ended)
 
 
 class MemoryKills:

@@ -11,6 +11,7 @@ from typing import ClassVar, Literal
 
 from cardrunner.contracts import DemoResult
 from cardrunner.runs.context import RunContext
+from cardrunner.runs.events import NoteLeft
 from cardrunner.runs.files import explained, write_durably
 from cardrunner.runs.records import DataMatchRecord, DemoRecord, write_record
 from cardrunner.stages.run_data import open_run_data
@@ -32,12 +33,12 @@ class DemoStage:
             EnvironmentFailed: the data is not here, or the demo cannot be written.
         """
         if ctx.card.after_training.demo is None:
-            ctx.ledger.append("note", message="the card asks for no demo")
+            ctx.ledger.append(NoteLeft(message="the card asks for no demo"))
             return
         began = time.monotonic()
         result = _play(ctx)
         if result is None:
-            ctx.ledger.append("note", message=f"the workload {ctx.card.workload} has no demo")
+            ctx.ledger.append(NoteLeft(message=f"the workload {ctx.card.workload} has no demo"))
             return
         write_record(ctx.folder.record(self.name), _record(ctx, result, time.monotonic() - began))
 

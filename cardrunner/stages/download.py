@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from cardrunner.runs.context import RunContext
+from cardrunner.runs.events import NoteLeft
 from cardrunner.runs.records import DownloadRecord, write_record
 from cardrunner.stages.verified import copy_verified, manifest_entry
 
@@ -28,7 +29,7 @@ class DownloadStage:
         """
         wanted = ctx.card.after_training.download
         if wanted is None:
-            ctx.ledger.append("note", message="the card asks for no download")
+            ctx.ledger.append(NoteLeft(message="the card asks for no download"))
             return
         fetch(ctx, checkpoint=f"{wanted.checkpoint}.pt", to=wanted.to)
 

@@ -21,6 +21,7 @@ from cardrunner.card.schema.card import Card
 from cardrunner.errors import CardrunnerError, EnvironmentFailed, RestartWanted, UsageError
 from cardrunner.runs.context import RunContext
 from cardrunner.runs.environment import child_environment
+from cardrunner.runs.events import WarningGiven
 from cardrunner.runs.files import explained
 from cardrunner.runs.jsonl import append_line, read_lines
 from cardrunner.runs.records import Record, Split
@@ -77,7 +78,7 @@ def _split(ctx: RunContext, error: GroupOutOfMemory) -> Split:
         raise ending
     split = halved(Split(step=error.step, pieces=error.pieces), ctx.card.training, str(error))
     message = f"{split_sentence(split)}; the processes go on from the newest checkpoint"
-    ctx.ledger.append("warning", attempt=ctx.attempt, message=message)
+    ctx.ledger.append(WarningGiven(attempt=ctx.attempt, message=message))
     return split
 
 

@@ -18,6 +18,7 @@ from cardrunner.runs.history import History
 from cardrunner.runs.lease import is_live, is_supervised
 from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.status import derive_status
+from tests.ledger_lines import recorded
 
 MakeCard = Callable[..., Path]
 LOCAL = {"infra.executor": "local"}
@@ -36,7 +37,7 @@ def run_of(tmp_path: Path, name: str = "toy-run") -> RunFolder:
 
 
 def events(folder: RunFolder, *names: str) -> list[dict[str, Any]]:
-    return Ledger(folder.ledger).events(*names)
+    return recorded(Ledger(folder.ledger), *names)
 
 
 def worker_of(folder: RunFolder) -> int:

@@ -14,9 +14,9 @@ import modal
 from modal.exception import NotFoundError
 
 from cardrunner.errors import EnvironmentFailed, IntegrityError
-from cardrunner.executors.modal_cloud.orders import append_lines, ledger_lines, missing_lines, whole_lines
 from cardrunner.runs.files import explained, flush_folder, locked, write_durably
 from cardrunner.runs.folder import RunFolder
+from cardrunner.runs.ledger import Ledger, whole_lines
 
 TRIES = 3
 """How often a file is read until it is what it should be."""
@@ -183,7 +183,7 @@ class Mirror:
             return  # it was pushed out since it was listed
         target = inside(self.folder.root, name)
         if target == self.folder.ledger:
-            append_lines(target, missing_lines(whole_lines(data), ledger_lines(target)))
+            Ledger(target).add_missing(whole_lines(data))
         elif not target.exists() or target.read_bytes() != data:
             write_durably(target, lambda stream: stream.write(data))
 
