@@ -11,7 +11,7 @@ from cardrunner.errors import EnvironmentFailed, NameTaken
 from cardrunner.runs.events import AttemptEnded, AttemptStarted, Submitted
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.ledger import Ledger
-from cardrunner.runs.outcome import overdue_outcome
+from cardrunner.runs.outcome import overdue_outcome, silent_end
 from cardrunner.runs.records import Elsewhere, State, find_record
 from cardrunner.runs.status import LOST_EXIT_CODE, metered_seconds
 
@@ -47,7 +47,7 @@ def record_loss(folder: RunFolder, code: int, *, out_of_memory: bool = False) ->
     elif code > 128:
         append_end(folder, "interrupted", _killed(code - 128, out_of_memory=out_of_memory), LOST_EXIT_CODE)
     else:
-        reason = f"the worker ended with {code} and no word; see `cardrunner logs {folder.name}`"
+        reason = f"the worker {silent_end(code)}; see `cardrunner logs {folder.name}`"
         append_end(folder, "failed", reason, code if code in _OWN_CODES else LOST_EXIT_CODE)
 
 
@@ -107,6 +107,4 @@ def _killed(number: int, *, out_of_memory: bool) -> str:
             "the worker was killed by signal 9 when the machine ran out of memory (the kernel counted an oom_kill); "
             "give it more memory, or lower training.batch_size or training.workers"
         )
-    with contextlib.suppress(ValueError):
-        return f"the worker was killed by signal {number} ({signal.Signals(number).name})"
-    return f"the worker was killed by signal {number}"
+    return f"the worker {silent_end(-number)}"

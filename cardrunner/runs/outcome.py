@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass
 from typing import Final
 
@@ -53,6 +54,18 @@ def outcome_of(error: BaseException) -> Outcome:
     if isinstance(error, OSError | MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return Outcome(state, sentence, EnvironmentFailed.exit_code, bug=True)
     return Outcome(state, f"a bug in cardrunner or the workload: {sentence}", CardrunnerError.exit_code, bug=True)
+
+
+def silent_end(code: int) -> str:
+    """How a process ended that left no word of its own, after its name.
+
+    Args:
+        code: its exit code, minus the signal where one ended it.
+    """
+    if code >= 0:
+        return f"ended with {code} and no word"
+    name = next((f" ({known.name})" for known in signal.Signals if known == -code), "")
+    return f"was killed by signal {-code}{name}"
 
 
 _ANSWERED: Final = "the worker ended when its supervisor asked it to"

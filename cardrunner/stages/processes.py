@@ -24,6 +24,7 @@ from cardrunner.runs.environment import child_environment
 from cardrunner.runs.events import WarningGiven
 from cardrunner.runs.files import explained
 from cardrunner.runs.jsonl import append_line, read_lines
+from cardrunner.runs.outcome import silent_end
 from cardrunner.runs.records import Record, Split
 from cardrunner.training.group import PATIENCE, GroupOutOfMemory, is_lost
 from cardrunner.training.judging import judge_out_of_memory
@@ -237,10 +238,7 @@ def _exception(ending: Ending, processes: int) -> Exception | None:
 
 
 def _death(ending: Ending, processes: int, run: str, *, late: bool) -> str:
-    code = ending.died or 0
-    how = f"was killed by signal {-code}" if code < 0 else f"ended with {code} and no word"
-    if late:
-        how = f"did not answer for {format_duration(PATIENCE.total_seconds())}"
+    how = f"did not answer for {format_duration(PATIENCE.total_seconds())}" if late else silent_end(ending.died or 0)
     return f"{_who(ending, processes)} {how}; `cardrunner resume {run}` goes on from the newest checkpoint"
 
 

@@ -56,7 +56,7 @@ def test_a_crashed_worker_is_started_again_as_often_as_the_card_says_and_ends_wi
     crashes = LOCAL | {"infra.retries": 2, "training.toy.exit_at": 5, "training.toy.raise_at": 12}
     code, _, err = zygote.command("launch", make_card(crashes), cwd=tmp_path).finish()
     assert code == 0, err
-    assert "starts again, 1 of 2 retries: the worker ended with 9 and no word" in err
+    assert "started again, 1 of 2: the worker ended with 9 and no word" in err
     folder = run_of(tmp_path)
     assert [event["retry"] for event in events(folder, "retried")] == [1, 2]
     assert plain.wait() == 0

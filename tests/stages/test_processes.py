@@ -102,7 +102,7 @@ def test_ended_by_sigterm_then_by_the_death_of_a_process_it_goes_on_to_the_same_
     os.kill(ranks(run)[1], signal.SIGKILL)
     assert worker.wait() == 7, worker.err.read_text()
     (_, end) = run.events("attempt_ended")
-    assert "process 2 of 2 was killed by signal 9; `cardrunner resume slow` goes on" in end["reason"]
+    assert "process 2 of 2 was killed by signal 9 (SIGKILL); `cardrunner resume slow` goes on" in end["reason"]
     assert gone(run)
 
     worker = start(run)

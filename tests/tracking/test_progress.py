@@ -12,6 +12,7 @@ from rich.console import Console
 
 from cardrunner.clock import utc_now
 from cardrunner.contracts import Progress, Task
+from cardrunner.runs.events import RuleFired
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.history import Clock, History, HistoryRow
 from cardrunner.runs.ledger import Ledger
@@ -108,7 +109,7 @@ def test_following_misses_nothing_and_leaves_earlier_attempts_out(
         for step in range(1, 6):
             history.append(row(step, loss=0.5))
             time.sleep(0.05)
-        record(ledger, "verdict", attempt=2, action="warn", message="val_loss is 0.5")
+        ledger.append(RuleFired(attempt=2, rule=0, action="warn", step=8, message="val_loss is 0.5"))
         time.sleep(0.01)  # times have milliseconds
         history.append(row(5, "validation", val_loss=0.5))
         time.sleep(0.01)
@@ -119,4 +120,4 @@ def test_following_misses_nothing_and_leaves_earlier_attempts_out(
     writer.start()
     follow(toy_card(), folder, lambda: not over.is_set(), heard)
     writer.join()
-    assert heard.lines == ["stage load", "warn: val_loss is 0.5", "epoch 1/3: val_loss 0.5", "stage checkpoint"]
+    assert heard.lines == ["stage load", "val_loss is 0.5 → warn", "epoch 1/3: val_loss 0.5", "stage checkpoint"]

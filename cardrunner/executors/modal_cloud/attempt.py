@@ -36,6 +36,7 @@ from cardrunner.runs.files import explained, write_text
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.lease import read_lease
 from cardrunner.runs.ledger import Ledger
+from cardrunner.runs.outcome import silent_end
 from cardrunner.runs.records import Record, State
 
 GRACE_SECONDS = 25.0
@@ -266,12 +267,11 @@ class Attempt:
         """Record the end of a worker that could not do so itself."""
         last = self.ledger.last(AttemptStarted)
         number = last.attempt if last else self.ledger.attempts() + 1
-        how = f"was killed by signal {-code}" if code < 0 else f"ended with {code} and no word"
         state: State = "interrupted" if code < 0 else "failed"
         end = AttemptEnded(
             attempt=number,
             state=state,
-            reason=f"the worker {how}",
+            reason=f"the worker {silent_end(code)}",
             exit_code=EnvironmentFailed.exit_code,
             seconds=round(time.time() - self.began, 3),
         )
