@@ -70,7 +70,7 @@ class Station:
             return
         self.memory.tracked = tracked
         write_memory(self.folder.tracker_state(self.name), self.memory)
-        self._say_where("on", tracked, later=tracked.later, message=tracked.why)
+        self._append(self._placed("on", tracked).model_copy(update={"message": tracked.why}))
         try:
             for lively in self._looks():
                 self._tell()
@@ -120,7 +120,7 @@ class Station:
             if (title := self._alert(end)) is not None:
                 self.tracker.alert(title, hide(end.reason or end.state))
             self.tracker.close(hide_in(self._summary(end)))
-            self._say_where("ended", tracked, later=tracked.later)
+            self._append(self._placed("ended", tracked))
 
     def _alert(self, end: AttemptEnded) -> str | None:
         state = end.state
@@ -161,20 +161,17 @@ class Station:
     def _say(self, state: TrackerWord, message: str) -> None:
         self._append(TrackerSaid(attempt=self.attempt, name=self.name, state=state, message=message))
 
-    def _say_where(
-        self, state: TrackerWord, tracked: Tracked, *, later: str | None, message: str | None = None
-    ) -> None:
-        said = TrackerSaid(
+    def _placed(self, state: TrackerWord, tracked: Tracked) -> TrackerSaid:
+        """What it says with its place; an end has no message, so that the one of the beginning stands."""
+        return TrackerSaid(
             attempt=self.attempt,
             name=self.name,
             state=state,
             mode=tracked.mode,
             id=tracked.id,
             where=tracked.where,
-            later=later,
+            later=tracked.later,
         )
-        # an end says nothing new: what was said at the beginning stands
-        self._append(said if state == "ended" else said.model_copy(update={"message": message}))
 
     def _append(self, event: TrackerSaid) -> None:
         with contextlib.suppress(EnvironmentFailed):  # a full disk is the worker's to report
@@ -189,7 +186,8 @@ def _limited(station: Station, tracked: Tracked) -> Iterator[None]:
     def give_up() -> None:
         if not over.wait(LINGER_SECONDS):
             message, later = f"it did not close within {LINGER_SECONDS:g} s", tracked.later or tracked.rescue
-            station._say_where("cut", tracked, later=later, message=message)
+            cut = station._placed("cut", tracked)
+            station._append(cut.model_copy(update={"later": later, "message": message}))
             os._exit(1)
 
     threading.Thread(target=give_up, daemon=True).start()

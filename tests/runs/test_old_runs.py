@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from cardrunner.main import main
-from cardrunner.runs.events import UnknownEvent
+from cardrunner.runs.event_model import UnknownEvent
 from cardrunner.runs.jsonl import line_of, lines_of
 from cardrunner.runs.ledger import Ledger
 from cardrunner.workspace import WORKSPACE_VARIABLE
