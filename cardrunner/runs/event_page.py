@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from inspect import getdoc
-from typing import get_args
+from typing import Any, get_args
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -86,10 +86,16 @@ def _is_union(field: FieldInfo) -> bool:
 
 
 def _word(kind: object) -> str:
-    if kind == State:
-        return "a state"
-    words = {str: "text", int: "integer", float: "number", bool: "true or false", type(None): "null"}
-    if isinstance(kind, type) and kind in words:
+    words = {
+        State: "a state",
+        Any: "object",
+        str: "text",
+        int: "integer",
+        float: "number",
+        bool: "true or false",
+        type(None): "null",
+    }
+    if kind in words:
         return words[kind]
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         return f"`{kind.__name__}`"

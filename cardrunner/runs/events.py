@@ -306,13 +306,13 @@ class Restarted(Event):
     event = "restarted"
     audience = Audience.BOTH
     reason: str = ""
-    set: dict[str, Any] | None = None
-    """Card fields by path, and their new values."""
+    set: Any = None
+    """Card fields by path, and their new values. Kept as it stands, for it is held against the card."""
 
     @property
     def changes(self) -> dict[str, Any]:
         """The new values by path; empty where the line gives none."""
-        return self.set or {}
+        return self.set if isinstance(self.set, dict) else {}
 
     def sentence(self) -> str:
         """See `Event`."""
