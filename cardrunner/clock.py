@@ -1,8 +1,8 @@
-"""UTC times as the run folder writes them: ISO 8601, milliseconds, Z."""
+"""UTC times. A run folder writes them to the millisecond, a card and an approval to the second: ISO 8601 with a Z."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 
 def utc_now() -> str:
@@ -22,3 +22,30 @@ def utc_seconds(text: str) -> float:
         ValueError: it is not an ISO 8601 time.
     """
     return datetime.fromisoformat(text).timestamp()
+
+
+def moment() -> datetime:
+    """Now, to the second, with its zone: what the gate judges by."""
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+def today() -> date:
+    """The day it is in UTC."""
+    return datetime.now(UTC).date()
+
+
+def timestamp(at: datetime) -> str:
+    """``2026-02-26T10:00:00Z``, as cards and approvals write it."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def parse_timestamp(text: str) -> datetime:
+    """Read a time such as `timestamp` writes.
+
+    Raises:
+        ValueError: there is no such time, or it has no zone.
+    """
+    found = datetime.fromisoformat(text)
+    if found.tzinfo is None:
+        raise ValueError("it has no time zone")
+    return found

@@ -11,7 +11,8 @@
     │   └── TimedOut          5    the card's timeout did
     ├── NameTaken             6    the run name belongs to a live or an ended run
     ├── EnvironmentFailed     7    data file not found, disk, volume, network
-    │   └── MissingExtra      7    an optional package is not installed
+    │   ├── MissingExtra      7    an optional package is not installed
+    │   └── PluginFailed      7    what another package adds cannot be loaded, or fails
     ├── RunPaused             8    paused for investigation
     ├── Interrupted         130    Ctrl-C
     └── Terminated          143    SIGTERM
@@ -103,6 +104,10 @@ class MissingExtra(EnvironmentFailed):
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
         super().__init__(f"{package} is not installed; to {purpose}: pip install 'cardrunner[{extra}]'")
+
+
+class PluginFailed(EnvironmentFailed):
+    """What another package adds cannot be loaded, lacks something, or fails; the sentence names the package."""
 
 
 class RunPaused(CardrunnerError):

@@ -86,6 +86,11 @@ def _run(options: argparse.Namespace, words: Sequence[str]) -> int:
             _drop_output()
             print(f"the output cannot be written: {error.strerror}; make room, or write it elsewhere", file=sys.stderr)
             return EnvironmentFailed.exit_code
+        from cardrunner.plugins import blamed_plugin
+
+        if (sentence := blamed_plugin(error)) is not None:
+            print(sentence, file=sys.stderr)
+            return EnvironmentFailed.exit_code
         print(_log_bug(words), file=sys.stderr)
         return 1
 

@@ -15,6 +15,7 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from cardrunner.errors import MissingExtra, UsageError
+from cardrunner.text import did_you_mean, listed
 
 if TYPE_CHECKING:
     from cardrunner.contracts import Executor, Stage, Tracker, Workload, WorkloadSpec
@@ -174,11 +175,7 @@ def _others() -> Iterable[Any]:
 def _known(table: dict[str, T], name: str, kind: str) -> T:
     if name in table:
         return table[name]
-    import difflib  # only a wrong name needs it
-
-    near = difflib.get_close_matches(name, table, n=1)
-    guess = f'; did you mean "{near[0]}"?' if near else f"; there are {', '.join(table)}"
-    raise UsageError(f"unknown {kind} {name!r}{guess}")
+    raise UsageError(f"unknown {kind} {name!r}{did_you_mean(name, table, otherwise=f'; there are {listed(table)}')}")
 
 
 def _need(packages: Iterable[str], *, purpose: str) -> None:

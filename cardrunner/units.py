@@ -15,6 +15,8 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Literal
 
+from cardrunner.text import did_you_mean
+
 _NUMBER = r"[0-9]{1,18}(?:\.[0-9]{1,18})?"
 _QUANTITY = re.compile(rf"({_NUMBER}) ?([A-Za-zµ]+)")
 _PERCENT = re.compile(rf"({_NUMBER}) ?%")
@@ -254,13 +256,14 @@ def _refusal(written: str, noun: str, example: str) -> str:
 def _unit(name: str, units: dict[str, Fraction], noun: str, example: str) -> Fraction:
     if name in units:
         return units[name]
-    by_lower = {unit.lower(): unit for unit in reversed(units)}
-    import difflib  # only a wrong unit needs it
-
-    near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
-    guess = f'; did you mean "{by_lower[near[0]]}"?' if near else f"; write {noun} such as {example}"
+    guess = did_you_mean(name, reversed(units), otherwise=f"; write {noun} such as {example}", cutoff=0.5)
     shown = name if len(name) <= 16 else f"{name[:16]}…"
     raise ValueError(f'unknown unit "{shown}"{guess}')
+
+
+def cost_of_seconds(seconds: float, *, hourly: float, count: int = 1) -> float:
+    """Dollars for some seconds on `count` machines or GPUs at a price by the hour."""
+    return seconds / 3600 * hourly * count
 
 
 def _signed(value: float, noun: str) -> tuple[str, float]:

@@ -34,6 +34,8 @@ from cardrunner.tracking.progress import NullProgress
 from cardrunner.workspace import Workspace
 from tests.ledger_lines import record, recorded
 
+pytest_plugins = ["tests.skips"]
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side, and more threads would only wait for each other
 
 # nothing here may reach Modal's service, whoever runs the tests

@@ -53,6 +53,14 @@ def test_its_extras_exist() -> None:
     assert named <= extras.keys()
 
 
+def test_its_test_line_is_what_ci_runs_and_brings_every_extra() -> None:
+    line = blocks("bash")[1].strip()
+    install, tests = line.split(" && ")
+    script = (ROOT / ".ci/run").read_text()
+    assert {f"install='{install}'", f"tests='{tests}'"} <= set(script.splitlines())
+    assert install == 'pip install -e ".[all,test]"'
+
+
 def test_every_file_and_folder_of_its_tree_exists() -> None:
     folder = ROOT
     for line in blocks("")[0].splitlines():

@@ -15,9 +15,9 @@ from cardrunner.card.reading.document import Loc
 from cardrunner.card.reading.edit import Edit, Removal, edit_document
 from cardrunner.card.reading.one_line import PlainValue
 from cardrunner.card.schema.sign_off import Signature
+from cardrunner.clock import timestamp
 from cardrunner.errors import CardError
 from cardrunner.gate import examine_gate
-from cardrunner.gate.case import timestamp
 from cardrunner.gate.ssh import NAMESPACE, statement_bytes
 from cardrunner.registry import workload_spec
 from cardrunner.workspace import Workspace

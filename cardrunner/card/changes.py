@@ -12,6 +12,7 @@ from cardrunner.card.reading.document import format_path
 from cardrunner.card.schema.card import Card
 from cardrunner.errors import UsageError
 from cardrunner.specs import Location, Remark
+from cardrunner.text import listed
 
 CHANGEABLE = ("training", "infra")
 """The sections that a restart may change; data, model and the rules of the run stay as they were signed."""
@@ -94,9 +95,7 @@ def _with(section: Mapping[str, Any], path: tuple[str, ...], new: Any, whole: st
             f"is a whole section; write the path of each field that changes, such as {whole}.{_LIKE[whole]}"
         )
     if whole.partition(".")[0] not in CHANGEABLE:
-        raise UsageError(
-            f"a restart may only change {' and '.join(CHANGEABLE)}; write a path such as training.batch_size"
-        )
+        raise UsageError(f"a restart may only change {listed(CHANGEABLE)}; write a path such as training.batch_size")
     if not rest:
         return {**section, key: new}
     inner = section.get(key, {})

@@ -9,7 +9,8 @@ from typing import NamedTuple
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.training import TrainingSection
 from cardrunner.specs import WorkloadSpec
-from cardrunner.units import Every
+from cardrunner.text import listed
+from cardrunner.units import Every, cost_of_seconds
 
 
 class Estimate(NamedTuple):
@@ -46,7 +47,7 @@ def estimate(card: Card) -> tuple[Estimate, ...]:
 def cost_of(card: Card, seconds: float) -> float | None:
     """What so long on the card's GPUs costs; None where the card names no price."""
     price = card.infra.price
-    return None if price is None else seconds / 3600 * price * card.infra.gpus
+    return None if price is None else cost_of_seconds(seconds, hourly=price, count=card.infra.gpus)
 
 
 def batches_per_epoch(card: Card, spec: WorkloadSpec) -> int | None:
@@ -90,8 +91,7 @@ def interval(every: Every, *, epoch: float, batches: int | None) -> float | None
 
 def covered_labels(columns: Sequence[Estimate]) -> str:
     """``1x and 3x``: the calibrations that the timeout covers; empty when none."""
-    labels = [column.label for column in columns if column.covered]
-    return " and ".join([", ".join(labels[:-1]), labels[-1]] if len(labels) > 1 else labels)
+    return listed(column.label for column in columns if column.covered)
 
 
 def _column(card: Card, factor: float, epoch: float, load: float) -> Estimate:

@@ -10,10 +10,10 @@ from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel, Tag, ValidationError
 
-from cardrunner.card.guessing import guess
 from cardrunner.card.reading.document import Document, Fault, Loc, Mapping as MappingNode, child
 from cardrunner.card.schema.base import FieldError
 from cardrunner.kill_rules.table import Kinds
+from cardrunner.text import listed, nearest
 
 Detail = Mapping[str, Any]
 MAX_LISTED = 14
@@ -86,7 +86,7 @@ def sentence(found: Sequence[Detail], *, keys: Sequence[str] = ()) -> str:
     """
     wants = list(dict.fromkeys(want for detail in found if (want := _want(detail))))
     if wants:
-        return f"must be {_listed(wants, 'or')}, not {_kind(found[0]['input'])}"
+        return f"must be {listed(wants, 'or')}, not {_kind(found[0]['input'])}"
     first = found[0]
     if first["type"] == "extra_forbidden":
         return _unknown_key(str(first["loc"][-1]), keys)
@@ -130,21 +130,21 @@ def _without_echoes(details: Sequence[Any]) -> list[Detail]:
 
 def _want(detail: Detail) -> str | None:
     if detail["type"] == "union_tag_invalid":
-        return _listed([tag.strip("'<>") for tag in detail["ctx"]["expected_tags"].split(", ")], "or")
+        return listed([tag.strip("'<>") for tag in detail["ctx"]["expected_tags"].split(", ")], "or")
     return _WANTS.get(detail["type"])
 
 
 def _unknown_key(key: str, keys: Sequence[str]) -> str:
-    if near := guess(key, keys):
+    if near := nearest(key, keys, cutoff=0.7):
         return f'unknown key; did you mean "{near}"?'
     if 0 < len(keys) <= MAX_LISTED:
-        return f"unknown key; there {'is' if len(keys) == 1 else 'are'} {_listed(keys, 'and')}"
+        return f"unknown key; there {'is' if len(keys) == 1 else 'are'} {listed(keys, 'and')}"
     return "unknown key; `cardrunner schema` lists the ones there are"
 
 
 def _not_a_choice(value: object, choices: Sequence[str]) -> str:
-    near = guess(value, choices) if isinstance(value, str) and len(choices) > 1 else None
-    return f"must be {_listed(choices, 'or')}" + (f'; did you mean "{near}"?' if near else "")
+    near = nearest(value, choices, cutoff=0.7) if isinstance(value, str) and len(choices) > 1 else None
+    return f"must be {listed(choices, 'or')}" + (f'; did you mean "{near}"?' if near else "")
 
 
 def _choices(expected: str) -> list[str]:
@@ -195,10 +195,6 @@ def _sections(annotation: Any, tag: str | None = None) -> Iterator[tuple[type[Ba
         parts = parts[:1]
     for part in parts:
         yield from _sections(part, tag)
-
-
-def _listed(words: Sequence[str], joiner: str) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {joiner} {words[-1]}"
 
 
 def _count(number: int, one: str, many: str) -> str:

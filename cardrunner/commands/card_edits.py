@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import stat
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,7 +14,7 @@ from cardrunner.card.reading.edit import Edit, Removal, edit_document
 from cardrunner.card.reading.reader import read_bytes
 from cardrunner.errors import EnvironmentFailed, IntegrityError, UsageError
 from cardrunner.redaction import found_in
-from cardrunner.runs.files import explained, write_durably
+from cardrunner.runs.files import locked, write_durably
 
 
 def save_edits(loaded: LoadedCard, edits: Sequence[Edit | Removal]) -> LoadedCard:
@@ -46,7 +44,7 @@ def save_edits(loaded: LoadedCard, edits: Sequence[Edit | Removal]) -> LoadedCar
 
 def _replace(path: Path, *, expected: bytes, data: bytes) -> None:
     target = path.resolve()  # a link stays a link
-    with alone_in(target.parent):
+    with locked(target.parent):
         if read_bytes(target) != expected:
             raise UsageError(
                 f"{path}: the file changed on disk since it was read; nothing was written, run the command again"
@@ -60,16 +58,3 @@ def _replace(path: Path, *, expected: bytes, data: bytes) -> None:
             stream.write(data)
 
         write_durably(target, write)
-
-
-@contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
-    """Keep two commands from writing the same file of a folder at the same time."""
-    with explained(folder, "open"):
-        descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        with explained(folder, "lock"):
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

@@ -11,9 +11,10 @@ from cardrunner import registry
 from cardrunner.card.load import LoadedCard, load_card
 from cardrunner.card.reading.edit import Edit, Removal
 from cardrunner.card.schema.sign_off import check_text
+from cardrunner.clock import moment, timestamp
 from cardrunner.commands.card_edits import save_edits
 from cardrunner.errors import GateClosed, UsageError
-from cardrunner.gate.case import Case, timestamp, utc_now
+from cardrunner.gate.case import Case
 from cardrunner.gate.check_run import CheckResult
 from cardrunner.gate.checklist import (
     ItemPlace,
@@ -106,7 +107,7 @@ class _Checking:
             )
         if self.by is None:
             raise UsageError(f"{place}: a person ticks it; say who with --as ID")
-        self._save(tick(place, by=self.by, at=timestamp(utc_now()), evidence=note))
+        self._save(tick(place, by=self.by, at=timestamp(moment()), evidence=note))
         print(f"{place}: done, says {self.by}")
 
     def open_again(self, place: Place) -> None:

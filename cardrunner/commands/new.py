@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import datetime
 import sys
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from cardrunner.card.json_schema import schema_text
 from cardrunner.card.load import load_card, load_card_bytes
 from cardrunner.card.schema.base import check_run_name
 from cardrunner.card.starting import SCHEMA_FILE, from_card, from_starter
+from cardrunner.clock import today
 from cardrunner.contracts import OffersStarter
 from cardrunner.errors import UsageError
 from cardrunner.runs.files import explained, write_text
@@ -62,12 +62,12 @@ def _content(options: argparse.Namespace, name: str, target: Path) -> bytes:
         CardError: the card to copy has faults.
         UsageError: the workload has no starter.
     """
-    today = datetime.datetime.now(datetime.UTC).date()
+    day = today()
     if options.other is not None:
         other = load_card(options.other, registry.workload_spec)
-        data, sources = from_card(other, name, today=today, target=target), other.sources
+        data, sources = from_card(other, name, today=day, target=target), other.sources
     else:
-        data, sources = from_starter(_starter(options.workload), name, today=today), ()
+        data, sources = from_starter(_starter(options.workload), name, today=day), ()
     load_card_bytes(data, file=_shown(target), resolve=registry.workload_spec, sources=sources)
     return data
 

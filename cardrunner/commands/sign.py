@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from functools import partial
 from pathlib import Path
-from typing import BinaryIO
 
 from cardrunner import registry
 from cardrunner.card.load import LoadedCard, load_card
 from cardrunner.card.reading.edit import Edit
 from cardrunner.card.schema.sign_off import Reviewer, Signature
-from cardrunner.commands.card_edits import alone_in, save_edits
+from cardrunner.commands.card_edits import save_edits
 from cardrunner.errors import GateClosed, UsageError
 from cardrunner.gate.case import Case, reviewer_label
 from cardrunner.gate.clock import late_clock
@@ -22,7 +20,7 @@ from cardrunner.gate.policies import POLICIES, Hand, Policy
 from cardrunner.gate.records import block_path, changes_since, encode_block, encode_signed_content, signed_content_path
 from cardrunner.gate.statement import find_reviewer, make_statement
 from cardrunner.redaction import secret_in
-from cardrunner.runs.files import explained, write_together
+from cardrunner.runs.files import explained, locked, write_together, writer_of
 from cardrunner.workspace import Workspace
 
 _DONE = {"approve": "approved", "block": "blocks"}
@@ -98,12 +96,8 @@ def _keep(loaded: LoadedCard, case: Case, workspace: Workspace, reviewer: Review
     if statement.verdict == "block":
         path = block_path(case.records, loaded.card.name, reviewer.id)
         contents[path] = encode_block(statement, run=loaded.card.name, reviewer=reviewer.id)
-    with alone_in(workspace.root):
-        write_together({path: partial(_write, data=data) for path, data in contents.items()})
-
-
-def _write(stream: BinaryIO, *, data: bytes) -> None:
-    stream.write(data)
+    with locked(workspace.root):
+        write_together({path: writer_of(data) for path, data in contents.items()})
 
 
 def _lift(block: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from cardrunner import registry
 from cardrunner.card.load import examine_card
 from cardrunner.card.reading.document import Fault
+from cardrunner.text import plural
 
 HELP = "find every fault of one or more cards"
 
@@ -44,4 +45,4 @@ def _summary(cards: int, found: Sequence[Fault]) -> str:
 
 
 def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+    return plural(number, what)

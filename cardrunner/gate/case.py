@@ -45,25 +45,3 @@ class Case:
 def reviewer_label(reviewer: Reviewer) -> str:
     """``reviewer scav (Scav)``."""
     return f"reviewer {reviewer.id}" + (f" ({reviewer.name})" if reviewer.name else "")
-
-
-def utc_now() -> datetime.datetime:
-    """The current time, to the second."""
-    return datetime.datetime.now(datetime.UTC).replace(microsecond=0)
-
-
-def timestamp(moment: datetime.datetime) -> str:
-    """``2026-02-26T10:00:00Z``."""
-    return moment.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def parse_timestamp(text: str) -> datetime.datetime:
-    """Read a time such as `timestamp` writes.
-
-    Raises:
-        ValueError: there is no such time, or it has no zone.
-    """
-    moment = datetime.datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError("it has no time zone")
-    return moment

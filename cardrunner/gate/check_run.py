@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from cardrunner.card.reading import characters
-from cardrunner.gate.case import timestamp, utc_now
+from cardrunner.clock import moment, timestamp
 from cardrunner.redaction import hide
 from cardrunner.workspace import Workspace
 
@@ -82,7 +82,7 @@ def run_check(
         ending=f"{ending} after {seconds:.1f} s" if ending.startswith("exit code") else ending,
         output=tail.text(),
         seconds=seconds,
-        at=timestamp(utc_now()),
+        at=timestamp(moment()),
     )
 
 

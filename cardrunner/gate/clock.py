@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.sign_off import Signature
-from cardrunner.gate.case import Case, parse_timestamp, timestamp
+from cardrunner.clock import parse_timestamp, timestamp
+from cardrunner.gate.case import Case
 from cardrunner.gate.findings import Finding
 
 CLOCK_TOLERANCE = datetime.timedelta(minutes=5)

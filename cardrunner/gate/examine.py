@@ -6,7 +6,8 @@ import datetime
 from pathlib import Path
 
 from cardrunner.card.load import LoadedCard
-from cardrunner.gate.case import Case, utc_now
+from cardrunner.clock import moment
+from cardrunner.gate.case import Case
 from cardrunner.gate.checklist import open_items
 from cardrunner.gate.clock import late_clock
 from cardrunner.gate.findings import GateReport
@@ -46,6 +47,6 @@ def gate_case(
         card=loaded.card,
         digest=loaded.digest,
         records=workspace.records,
-        now=now or utc_now(),
+        now=now or moment(),
         trust=read_trust(trust or workspace.root, keys=POLICIES[loaded.card.sign_off.policy].takes_key),
     )

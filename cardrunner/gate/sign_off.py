@@ -16,7 +16,8 @@ from cardrunner.gate.findings import Approval, Finding
 from cardrunner.gate.policies import POLICIES, Judgement, Refused
 from cardrunner.gate.records import standing_blocks
 from cardrunner.gate.trust import FILE_NAME, POLICIES as STRICTNESS
-from cardrunner.units import format_dollars
+from cardrunner.text import listed, plural
+from cardrunner.units import cost_of_seconds, format_dollars
 
 _WORD = re.compile(r"[a-z0-9]+")
 
@@ -48,7 +49,7 @@ def demands(case: Case) -> Iterator[Demand]:
     card, floor = case.card, case.trust.floor.sign_off
     required = tuple(reviewer.id for reviewer in card.sign_off.reviewers if reviewer.required)
     if card.sign_off.need != "all":
-        whose = f"of {_listed(required)}"
+        whose = f"of {listed(required, 'or')}"
         yield Demand(where="sign_off.need", need=card.sign_off.need, people=required, whose=whose)
     roles = {reviewer.id: reviewer.roles for reviewer in card.sign_off.reviewers}
     yield from _of_rules("sign_off.rules", card.sign_off.rules, roles, case)
@@ -63,12 +64,14 @@ def unmet(demand: Demand, approvals: Sequence[Approval], case: Case) -> Finding 
         return None
     signed = {approval.id for approval in approvals}
     silent = [name for name in demand.people if name not in signed]
-    counted = f"{demand.need} approval{'s' if demand.need > 1 else ''} {demand.whose}{demand.because}"
+    counted = f"{plural(demand.need, 'approval')} {demand.whose}{demand.because}"
     why = f"needs {counted}, and has {have}"
     if have + len(silent) < demand.need:
         return Finding(demand.where, f"{why}; the card does not ask enough of them: add them to sign_off.reviewers")
     commands = case.command("sign", "--as", silent[0]) if silent else None
-    return Finding(demand.where, f"{why}; {_listed(silent)} can give {'it' if len(silent) == 1 else 'them'}", commands)
+    return Finding(
+        demand.where, f"{why}; {listed(silent, 'or')} can give {'it' if len(silent) == 1 else 'them'}", commands
+    )
 
 
 def predicted_cost(card: Card) -> float | None:
@@ -78,7 +81,7 @@ def predicted_cost(card: Card) -> float | None:
     """
     rate = dearest_hour(card.infra)
     if rate is not None:
-        return max(column.total for column in estimate(card)) / 3600 * rate
+        return cost_of_seconds(max(column.total for column in estimate(card)), hourly=rate)
     return 0.0 if card.infra.platform == "local" and card.infra.gpu is None else None
 
 
@@ -98,7 +101,7 @@ def _counts(rule: Rule, name: str, roles: tuple[str, ...]) -> bool:
 
 def _whose(rule: Rule) -> str:
     if rule.of:
-        return f"of {_listed(rule.of)}"
+        return f"of {listed(rule.of, 'or')}"
     return f"of role {rule.role}" if rule.role else "of different people"
 
 
@@ -118,10 +121,6 @@ def _applies(rule: Rule, card: Card) -> str | None:
 
 def _words(text: str) -> list[str]:
     return _WORD.findall(text.casefold())
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:-1]) + f" or {names[-1]}" if len(names) > 1 else "".join(names)
 
 
 @dataclass(frozen=True)

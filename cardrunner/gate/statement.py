@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import unicodedata
 from collections.abc import Sequence
 from typing import Literal
@@ -11,9 +10,11 @@ from pydantic import ValidationError
 
 from cardrunner.card.explain import sentence
 from cardrunner.card.schema.sign_off import Reviewer, Signature
+from cardrunner.clock import timestamp
 from cardrunner.errors import GateClosed, UsageError
-from cardrunner.gate.case import Case, timestamp
+from cardrunner.gate.case import Case
 from cardrunner.gate.findings import Finding
+from cardrunner.text import did_you_mean
 
 _OPTION = {"note": "--note", "conditions": "--condition"}
 
@@ -31,7 +32,8 @@ def find_reviewer(case: Case, identifier: str) -> tuple[int, Reviewer]:
     if case.card.author and identifier.casefold() == case.card.author.casefold():
         why = f"{identifier} is the card's author; somebody else has to review"
     else:
-        guess = _guess(identifier, [reviewer.id for reviewer in reviewers])
+        known = [reviewer.id for reviewer in reviewers]
+        guess = did_you_mean(identifier, known, otherwise=f"; it asks {', '.join(known)}")
         why = f"{identifier!r} is not a reviewer of this card{guess}"
     raise GateClosed((Finding(f"{case.file}: sign_off.reviewers", why),))
 
@@ -60,11 +62,6 @@ def make_statement(
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         raise UsageError(f"{_OPTION.get(str(fault['loc'][0]), 'signature')}: {sentence([fault])}") from None
-
-
-def _guess(identifier: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(identifier.casefold(), known, n=1)
-    return f'; did you mean "{near[0]}"?' if near else f"; it asks {', '.join(known)}"
 
 
 def _normal(text: str) -> str:

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from cardrunner.kill_rules.base import Epochs, Observation, Rule, is_finite
 from cardrunner.kill_rules.history import Row, View, Watched
+from cardrunner.text import plural
 
 
 class Stalled(Rule):
@@ -59,7 +60,7 @@ class Stalled(Rule):
     def condition(self, limit: str = "") -> str:  # noqa: ARG002
         """For example ``val_loss/total not decreasing for 2 epochs``."""
         by = f" by {self.min_delta:g}" if self.min_delta else ""
-        epochs = "1 epoch" if self.patience == 1 else f"{self.patience} epochs"
+        epochs = plural(self.patience, "epoch")
         return f"{self.metric} not {self.movement}{by} for {epochs}"
 
     def look(self, view: View) -> Observation:

@@ -13,9 +13,9 @@ from typing import cast
 from cardrunner import registry
 from cardrunner.card.load import LoadedCard
 from cardrunner.card.schema.sign_off import Check, FileCheck, MetricCheck, check_text
+from cardrunner.clock import moment, timestamp
 from cardrunner.contracts import Fact, FarExecutor, MetricNames, Progress, Workload
 from cardrunner.errors import CardrunnerError, IntegrityError, MissingExtra, NameTaken, UsageError
-from cardrunner.gate.case import timestamp, utc_now
 from cardrunner.gate.check_run import CheckResult, run_check
 from cardrunner.gate.checklist import ItemPlace, checklist_places
 from cardrunner.runs.context import RunContext
@@ -67,7 +67,7 @@ def prove(place: ItemPlace, loaded: LoadedCard, workspace: Workspace, *, show: S
         ending=found.says,
         output=found.output,
         seconds=time.monotonic() - begun,
-        at=timestamp(utc_now()),
+        at=timestamp(moment()),
     )
 
 

@@ -14,10 +14,9 @@ from cardrunner.card.load import load_card
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.infra import ModalInfra
 from cardrunner.card.schema.sign_off import Signature
-from cardrunner.clock import utc_now
+from cardrunner.clock import moment as now, utc_now
 from cardrunner.contracts import FarExecutor, Progress
 from cardrunner.errors import CardError, EnvironmentFailed, GateClosed, NameTaken, RunPaused, RunStopped, UsageError
-from cardrunner.gate.case import utc_now as now
 from cardrunner.gate.clock import behind
 from cardrunner.gate.records import recorded_blocks
 from cardrunner.gate.ssh.revoked_keys import revoked_since

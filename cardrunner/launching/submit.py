@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import signal
 import threading
 import time
@@ -14,15 +12,16 @@ from types import FrameType
 from cardrunner import registry
 from cardrunner.clock import utc_now
 from cardrunner.contracts import Executor, FarExecutor, Job, Progress
-from cardrunner.errors import CardrunnerError, Interrupted, NameTaken, Terminated
+from cardrunner.errors import CardrunnerError, Interrupted, NameTaken
 from cardrunner.launching.finish import Ending, finish_run, recorded_ending, refuse_live
 from cardrunner.launching.losses import append_end, record_loss
 from cardrunner.launching.remote_runs import job_elsewhere
 from cardrunner.launching.start_proof import StartProof
 from cardrunner.runs.events import JobStarted, Submitted
-from cardrunner.runs.files import explained, write_text
+from cardrunner.runs.files import explained, locked, write_text
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.frozen import load_frozen
+from cardrunner.runs.interrupts import signal_error
 from cardrunner.runs.lease import Lease, is_live, is_supervised
 from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.records import LaunchRecord, read_record
@@ -148,7 +147,7 @@ def _waited_for(folder: RunFolder, patience: float) -> Status:
 
 def _submitted(folder: RunFolder, executor: Executor, *, detach: bool, progress: Progress) -> Job:
     ledger = Ledger(folder.ledger)
-    with _alone(folder):
+    with locked(folder.submitting):
         if executor.outlives:
             _refuse_a_live_one(folder, progress)
         # before the worker's own events
@@ -208,18 +207,6 @@ def _going(folder: RunFolder, job: Job | None) -> bool:
 
 
 @contextmanager
-def _alone(folder: RunFolder) -> Iterator[None]:
-    """Keep two shells from submitting the same run at the same time."""
-    with explained(folder.submitting, "write"):
-        descriptor = os.open(folder.submitting, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
 def _forwarding(job: Job, progress: Progress) -> Iterator[Callable[[], bool]]:
     """Pass SIGINT and SIGTERM on to the run, which saves and ends; whoever waits goes on waiting."""
     seen = 0
@@ -252,7 +239,7 @@ def _terminable() -> Iterator[None]:
     """Let SIGTERM unwind this side as Ctrl-C does."""
 
     def leave(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-        raise Terminated("ended by SIGTERM")
+        raise signal_error(number)
 
     with _handling(leave, signal.SIGTERM):
         yield

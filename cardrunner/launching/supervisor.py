@@ -18,13 +18,14 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from cardrunner.errors import CardrunnerError, EnvironmentFailed, Interrupted, Terminated
+from cardrunner.errors import CardrunnerError, EnvironmentFailed
 from cardrunner.executors.local import start_worker
 from cardrunner.launching.losses import MemoryKills, append_end, record_loss
 from cardrunner.redaction import hiding_streams
 from cardrunner.runs import outcome as overdue
 from cardrunner.runs.events import AttemptEnded, Retried, Submitted, TrainingBegan
 from cardrunner.runs.folder import RunFolder
+from cardrunner.runs.interrupts import signal_error
 from cardrunner.runs.lease import Lease
 from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.status import CRASHES, metered_seconds
@@ -33,10 +34,6 @@ from cardrunner.tracking.progress import NullProgress
 if TYPE_CHECKING:
     from cardrunner.training.budget import Limits
 
-_SIGNALS: dict[int, CardrunnerError] = {
-    signal.SIGINT: Interrupted("interrupted by Ctrl-C"),
-    signal.SIGTERM: Terminated("ended by SIGTERM"),
-}
 _LONG_STAGES = frozenset({"download", "demo"})
 _PATIENCE = 3
 """Requests until the worker is killed without asking."""
@@ -171,7 +168,7 @@ class _Finishing(NullProgress):
     def stage(self, name: str) -> None:
         """Say which stage began, unless somebody asked to end meanwhile."""
         if name in _LONG_STAGES and self._asked:
-            raise _SIGNALS[self._asked]
+            raise signal_error(self._asked)
         super().stage(name)
         self._now = name
 
@@ -179,7 +176,7 @@ class _Finishing(NullProgress):
         """Somebody asked."""
         again, self._asked = bool(self._asked), number
         if again or self._now in _LONG_STAGES:
-            raise _SIGNALS[number]
+            raise signal_error(number)
 
 
 def _entry(arguments: list[str]) -> int:

@@ -8,7 +8,6 @@ the training: the worker only ever appends to its own files. Steps that a resume
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import select
@@ -28,6 +27,7 @@ from cardrunner.errors import CardrunnerError, EnvironmentFailed
 from cardrunner.redaction import hide, hide_in, hiding_streams
 from cardrunner.runs.event_model import Event
 from cardrunner.runs.events import AttemptEnded, AttemptStarted, TrackerSaid, TrackerWord
+from cardrunner.runs.files import locked
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.frozen import load_frozen
 from cardrunner.runs.history import HistoryRow
@@ -202,22 +202,12 @@ def _sentence(error: BaseException) -> str:
     return text if isinstance(error, CardrunnerError) else f"{type(error).__name__}: {text}"
 
 
-@contextlib.contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """After the station of the attempt before, which may still be closing."""
-    path.parent.mkdir(exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
 def _main(arguments: list[str]) -> int:
     name, path, attempt = arguments
     folder = RunFolder(Path(path))
-    with hiding_streams(), _alone(folder.tracker_lock(name)):
+    lock = folder.tracker_lock(name)
+    lock.parent.mkdir(exist_ok=True)
+    with hiding_streams(), locked(lock):  # the tracker of the attempt before may still be closing
         make: Callable[[], Tracker] = _maker(name)
         Station(name, folder, int(attempt), make(), read_memory(folder.tracker_state(name))).run()
     return 0

@@ -16,10 +16,9 @@ from pathlib import Path
 
 from cardrunner import registry
 from cardrunner.card.schema.card import Card
-from cardrunner.clock import utc_now, utc_text
+from cardrunner.clock import parse_timestamp, utc_now, utc_text
 from cardrunner.errors import CardrunnerError, EnvironmentFailed, GateClosed, IntegrityError
 from cardrunner.gate import examine_gate
-from cardrunner.gate.case import parse_timestamp
 from cardrunner.launching.pipeline import open_context, run_stage, run_worker_stages
 from cardrunner.redaction import hide, hiding_streams
 from cardrunner.runs.attempts import BEGAN_VARIABLE

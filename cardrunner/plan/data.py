@@ -12,7 +12,8 @@ from cardrunner.contracts import Derived, ForeseesData, ForeseesMatch, MetricNam
 from cardrunner.errors import EnvironmentFailed
 from cardrunner.kill_rules import QUANTITIES
 from cardrunner.plan.configuration import leaves, worded
-from cardrunner.plan.records import MetricUse, PlannedData, PlannedFact, PlannedMatch, PlannedMetric, PlannedRule
+from cardrunner.plan.records import MetricUse, PlannedData, PlannedFact, PlannedMetric, PlannedRule
+from cardrunner.runs.records import DataMatchRecord
 from cardrunner.units import format_bytes, rounding_of
 from cardrunner.workspace import Workspace
 
@@ -31,11 +32,11 @@ def data_mode(loaded: LoadedCard) -> str | None:
     return loaded.spec.data_mode(loaded.card) if isinstance(loaded.spec, ForeseesData) else None
 
 
-def data_match(loaded: LoadedCard, workspace: Workspace) -> PlannedMatch | None:
+def data_match(loaded: LoadedCard, workspace: Workspace) -> DataMatchRecord | None:
     """Whether the models of the demo learned from the same data, where the workload can tell before it is played."""
     spec = loaded.spec
     found = spec.data_match(loaded.card, workspace.root) if isinstance(spec, ForeseesMatch) else None
-    return PlannedMatch(**found._asdict()) if found else None
+    return DataMatchRecord(**found._asdict()) if found else None
 
 
 def expected_facts(loaded: LoadedCard, data: Sequence[PlannedData]) -> Iterator[PlannedFact]:

@@ -20,6 +20,7 @@ from cardrunner.runs.history import History, HistoryRow
 from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.records import Environment, LoadRecord, find_record
 from cardrunner.runs.status import derive_status
+from cardrunner.text import plural
 
 MOST_RUNS = 10
 """The newest runs that are looked at closely."""
@@ -154,11 +155,11 @@ def _load_seconds(card: Card, found: Sequence[PastRun]) -> float:
 def _note(found: Sequence[PastRun]) -> str:
     told = "; ".join(_told(run) for run in found)
     other = "" if found[0].same_model else ", of another model"
-    return f"learned from {len(found)} past run{'' if len(found) == 1 else 's'}{other}: {told}"
+    return f"learned from {plural(len(found), 'past run')}{other}: {told}"
 
 
 def _told(run: PastRun) -> str:
-    epochs = f"{run.epochs} epoch{'' if run.epochs == 1 else 's'}"
+    epochs = plural(run.epochs, "epoch")
     speed = f"{run.examples_per_second:,.0f} examples/s"
     if run.epochs > 1:
         speed += f" in the median, {run.slowest:,.0f} to {run.fastest:,.0f}"

@@ -10,6 +10,7 @@ from cardrunner.card.estimate import cost_of, covered_labels, estimate
 from cardrunner.card.prices import Billed, Price, hour_of, read_prices
 from cardrunner.card.schema.card import Card
 from cardrunner.runs.records import Record, State
+from cardrunner.units import cost_of_seconds
 
 
 class PriceLine(Record):
@@ -206,7 +207,7 @@ def worst_case(card: Card, prices: Prices) -> WorstCase:
 
 
 def _cost(seconds: float | None, rate: float | None) -> float | None:
-    return None if seconds is None or rate is None else seconds / 3600 * rate
+    return None if seconds is None or rate is None else cost_of_seconds(seconds, hourly=rate)
 
 
 def _first_limit(seconds: float | None, until: float | None, retries: int) -> str:

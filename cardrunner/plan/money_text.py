@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from cardrunner.plan.money import PlannedCost, PriceLine, Prices, TimeoutCover
 from cardrunner.plan.records import Plan
+from cardrunner.text import listed, plural
 from cardrunner.units import format_dollars, format_duration
 
 WIDTH = 80
@@ -117,9 +118,9 @@ def worst_case(plan: Plan) -> Iterator[str]:
         return
     if worst.seconds is not None and plan.timeout is not None:
         cost = "" if worst.cost_usd is None else f", {format_dollars(worst.cost_usd)}"
-        attempts = f"{worst.attempts} attempt{'' if worst.attempts == 1 else 's'}"
+        attempts = plural(worst.attempts, "attempt")
         each = f"{attempts} of {format_duration(plan.timeout.seconds)}"
-        gaps = f", without {' and '.join(plan.prices.not_included)}" if plan.prices.not_included and cost else ""
+        gaps = f", without {listed(plan.prices.not_included)}" if plan.prices.not_included and cost else ""
         yield from paragraph(f"{format_duration(worst.seconds)}{cost} ({each}{gaps})")
     if worst.budget_usd is not None and worst.budget_seconds is not None:
         reached = f"{format_duration(worst.budget_seconds)} of all attempts together"

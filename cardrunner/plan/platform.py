@@ -8,7 +8,8 @@ from cardrunner import registry
 from cardrunner.contracts import FarExecutor
 from cardrunner.errors import CardrunnerError, MissingExtra, NameTaken
 from cardrunner.plan.build import Planned, unchecked
-from cardrunner.plan.records import Answer, Plan
+from cardrunner.plan.records import Plan
+from cardrunner.runs.records import FactRow
 
 
 def ask_platform(planned: Planned) -> Plan:
@@ -35,11 +36,11 @@ def _unasked(planned: Planned, why: str) -> Plan:
     return planned.plan.model_copy(update={"unchecked": left})
 
 
-def _answers(planned: Planned, executor: FarExecutor) -> Iterator[Answer]:
+def _answers(planned: Planned, executor: FarExecutor) -> Iterator[FactRow]:
     name = planned.plan.executor
     try:
         for fact in executor.look(planned.loaded.card, planned.plan.run):
             ok = fact.ok or fact.severity == "warning"
-            yield Answer(name=fact.name, expected=fact.expected, actual=fact.actual, ok=ok, note=fact.note)
+            yield FactRow(name=fact.name, expected=fact.expected, actual=fact.actual, ok=ok, note=fact.note)
     except CardrunnerError as error:
-        yield Answer(name=name, expected=None, actual=str(error), ok=isinstance(error, NameTaken))
+        yield FactRow(name=name, expected=None, actual=str(error), ok=isinstance(error, NameTaken))

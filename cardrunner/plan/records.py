@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from cardrunner.contracts import Direction, Severity
 from cardrunner.plan.money import Learned, PlannedCost, Prices, TimeoutCover, WorstCase
-from cardrunner.runs.records import Record
+from cardrunner.runs.records import DataMatchRecord, FactRow, Record
 
 
 class OpenBox(Record):
@@ -89,24 +89,6 @@ class PlannedFact(Record):
     ok: bool | None
     """None: only `seen_by` can tell."""
     seen_by: Literal["here", "the card's arithmetic", "the load stage"]
-
-
-class PlannedMatch(Record):
-    """Whether the models of the demo learned from the same data; see `cardrunner.specs.DataMatch`."""
-
-    parts: dict[str, str]
-    sentence: str
-    agrees: bool | None
-
-
-class Answer(Record):
-    """What the platform said when it was asked."""
-
-    name: str
-    expected: str | None
-    actual: str
-    ok: bool
-    note: str | None = None
 
 
 class MetricUse(Record):
@@ -191,7 +173,7 @@ class Plan(Record):
     data_mode: str | None
     """How the workload says it will read the data; None: it says so in the load stage."""
     expected: tuple[PlannedFact, ...]
-    data_match: PlannedMatch | None = None
+    data_match: DataMatchRecord | None = None
     """None: no demo, or the workload cannot tell."""
     prices: Prices
     estimates: tuple[PlannedCost, ...]
@@ -204,7 +186,7 @@ class Plan(Record):
     kill_thresholds: tuple[PlannedRule, ...]
     unchecked: tuple[Unchecked, ...]
     """What only the run itself will find out."""
-    answers: tuple[Answer, ...] = ()
+    answers: tuple[FactRow, ...] = ()
     """What the platform was asked without paying, cheapest first; the last one may be what would stop a launch."""
     warnings: tuple[Warned, ...]
     packages: dict[str, str]

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cardrunner.plan.money_text import block, estimates, learned, paragraph, prices, timeout, worst_case
-from cardrunner.plan.records import Answer, Plan, PlannedData, PlannedMetric
+from cardrunner.plan.records import Plan, PlannedData, PlannedMetric
+from cardrunner.runs.records import FactRow
+from cardrunner.text import listed
 from cardrunner.units import format_bytes
 
 _NO_NUMBERS = ("reason", "notes")
@@ -172,7 +174,7 @@ def _metric(metric: PlannedMetric) -> Iterator[str]:
     better = {"min": ", smaller is better", "max": ", larger is better", None: ""}[metric.direction]
     by = "" if metric.computed else ", read by people"
     aliases = dict.fromkeys(use.written for use in metric.uses if use.written != metric.name)
-    alias = f", here {' and '.join(aliases)}" if aliases else ""
+    alias = f", here {listed(aliases)}" if aliases else ""
     yield from paragraph(f"{metric.name}{alias}{better}{by}", hang=2)
     roles = dict.fromkeys(use.role for use in metric.uses)
     for role in roles:
@@ -189,7 +191,7 @@ def _other_rules(plan: Plan) -> Iterator[str]:
             yield from paragraph(f"{rule.condition}: {rule.action}" + (f" with {changes}" if changes else ""))
 
 
-def _answered(answer: Answer) -> str:
+def _answered(answer: FactRow) -> str:
     expected = "" if answer.ok or answer.expected is None else f", the card says {answer.expected}"
     note = f" ({answer.note})" if answer.note else ""
     return f"{answer.name}: {answer.actual}{expected}{note}"

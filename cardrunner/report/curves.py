@@ -12,8 +12,9 @@ from cardrunner.contracts import MetricSpec
 from cardrunner.kill_rules.limits import MetricLimit
 from cardrunner.report.recorded import Recorded
 from cardrunner.report.scores import comparisons
-from cardrunner.report.table import Table, joined, measured, rate, sentence, stated, table
+from cardrunner.report.table import Table, measured, rate, sentence, stated, table
 from cardrunner.runs.history import HistoryRow
+from cardrunner.text import listed
 from cardrunner.units import format_duration
 
 MOST_PANELS = 8
@@ -160,7 +161,7 @@ def _levels(run: Recorded, spec: MetricSpec) -> Iterable[Level]:
         if math.isfinite(value := scores.get(name, math.nan)):
             shared.setdefault(value, []).append(baseline)
     for value, baselines in shared.items():
-        yield Level(kind="trivial", name=joined(baselines), value=value, text=measured(value, spec) or "")
+        yield Level(kind="trivial", name=listed(baselines), value=value, text=measured(value, spec) or "")
 
 
 def _learning_rate(run: Recorded) -> Panel:

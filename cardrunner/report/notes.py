@@ -12,10 +12,10 @@ from cardrunner.report.expected import facts_of, failed_facts
 from cardrunner.report.happenings import untracked
 from cardrunner.report.recorded import Recorded
 from cardrunner.report.surroundings import environments
-from cardrunner.report.table import joined, plural
 from cardrunner.report.targets import target_results
 from cardrunner.report.thresholds import unrecorded
 from cardrunner.runs.events import Acknowledged, Restarted, WarningGiven, assignments
+from cardrunner.text import listed, plural
 
 Mark = Literal["✓", "⚠", "✗"]
 
@@ -84,13 +84,13 @@ def _code(run: Recorded) -> Iterator[Note]:
 def _attempts(run: Recorded) -> Iterator[Note]:
     resumed = [attempt for attempt in run.attempts if attempt.resumed_from]
     if resumed:
-        places = joined(
+        places = listed(
             f"epoch {origin.epoch}, step {origin.step}" for attempt in resumed if (origin := attempt.resumed_from)
         )
         yield Note("⚠", f"The run was resumed {plural(len(resumed), 'time')} (from {places}).")
     lost = [attempt for attempt in run.attempts if attempt.ended is None]
     if lost and not run.status.live:
-        numbers = joined(str(attempt.number) for attempt in lost)
+        numbers = listed(str(attempt.number) for attempt in lost)
         yield Note("⚠", f"Attempt {numbers} died without recording an end; its time is a lower bound.")
 
 
@@ -117,7 +117,7 @@ def _targets(run: Recorded) -> Iterator[Note]:
     for result in target_results(run):
         if result.also_met_by:
             limit = f"{result.target.metric} {result.condition} {result.limit(run)}"
-            names = joined(result.also_met_by)
+            names = listed(result.also_met_by)
             yield Note("⚠", f"The target {limit} is also met by {names}, which learned nothing.")
 
 
@@ -133,7 +133,7 @@ def _numbers(run: Recorded) -> Iterator[Note]:
     absent = {metric.name for metric in run.loaded.spec.metrics if metric.validation_only}  # from an epoch's training
     broken = sorted({name for name, value in values if not math.isfinite(value)} - absent)
     if broken:
-        yield Note("✗", f"Some values of {joined(broken)} are not numbers (NaN or infinite).")
+        yield Note("✗", f"Some values of {listed(broken)} are not numbers (NaN or infinite).")
     if run.train and run.train.baselines == {} and run.loaded.spec.trivial_baselines:
         yield Note("⚠", "The trivial baselines were not measured, so the metrics stand alone.")
 

@@ -18,7 +18,7 @@ from cardrunner.report.exhibits import sheets
 from cardrunner.report.recorded import Recorded, read_run
 from cardrunner.report.sections import SECTIONS
 from cardrunner.report.table import Code, Strong
-from cardrunner.runs.files import write_durably, write_text
+from cardrunner.runs.files import write_bytes, write_text
 from cardrunner.runs.folder import RunFolder
 
 
@@ -62,7 +62,7 @@ def _draw(run: Recorded) -> None:
     images = {figure.file: draw(figure) for figure in figures(run)}
     images |= {sheet.file: draw_charts(sheet.charts) for sheet in sheets(run)}
     for file, image in images.items():
-        write_durably(run.folder.results_folder / file, lambda stream, image=image: stream.write(image))  # type: ignore[misc]
+        write_bytes(run.folder.results_folder / file, image)
 
 
 ABSENT = "–"

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from cardrunner.contracts import MetricSpec
 from cardrunner.report.recorded import Recorded
-from cardrunner.report.table import Cell, Code, Strong, Table, count, joined, measured, sentence
+from cardrunner.report.table import Cell, Code, Strong, Table, count, measured, sentence
 from cardrunner.runs.history import HistoryRow
+from cardrunner.text import listed
 
 MODEL = "model"
 
@@ -124,5 +125,5 @@ def _direction(spec: MetricSpec) -> str:
 def _winner_cell(found: Comparison | None) -> Cell:
     if found is None or not found.winners:
         return None
-    text = joined(found.winners)
+    text = listed(found.winners)
     return text if found.model_wins else Strong(text)

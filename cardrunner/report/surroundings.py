@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from cardrunner.report.recorded import Recorded
-from cardrunner.report.table import Cell, Code, Strong, Table, joined, sentence
+from cardrunner.report.table import Cell, Code, Strong, Table, sentence
 from cardrunner.runs.environment import own_version
 from cardrunner.runs.records import Environment
+from cardrunner.text import listed
 from cardrunner.units import format_bytes
 
 
@@ -51,7 +52,7 @@ def environments(run: Recorded) -> tuple[tuple[str, Environment], ...]:
             found.append(([attempt.number], attempt.environment))
         else:
             same.append(attempt.number)
-    return tuple((f"Attempt {joined(map(str, numbers))}", environment) for numbers, environment in found)
+    return tuple((f"Attempt {listed(map(str, numbers))}", environment) for numbers, environment in found)
 
 
 def _environments(run: Recorded) -> Table | None:

@@ -66,17 +66,6 @@ def sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '!', '?')) else '.'}"
 
 
-def joined(words: Iterable[str], conjunction: str = "and") -> str:
-    """``a, b and c``."""
-    *first, last = [*words] or [""]
-    return f"{', '.join(first)} {conjunction} {last}" if first else last
-
-
-def plural(number: int, noun: str, many: str | None = None) -> str:
-    """``1 epoch``, ``2 epochs``."""
-    return f"{number:,} {noun if number == 1 else many or noun + 's'}"
-
-
 def _percent(spec: MetricSpec | None) -> bool:
     return spec is not None and spec.percent
 

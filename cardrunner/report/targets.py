@@ -10,7 +10,8 @@ from typing import Literal
 from cardrunner.card.schema.metrics import Baseline, Target
 from cardrunner.contracts import Direction
 from cardrunner.report.recorded import Recorded
-from cardrunner.report.table import Cell, Code, Strong, Table, difference, joined, measured, stated
+from cardrunner.report.table import Cell, Code, Strong, Table, difference, measured, stated
+from cardrunner.text import listed
 
 Outcome = Literal["met", "not met", "not measured", "to be judged by people"]
 
@@ -58,7 +59,7 @@ def target_facts(run: Recorded) -> TargetFacts:
         ),
         source=value_source(run),
         hollow=tuple(
-            (Code(result.target.metric), joined(result.also_met_by)) for result in results if result.also_met_by
+            (Code(result.target.metric), listed(result.also_met_by)) for result in results if result.also_met_by
         ),
     )
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from cardrunner.kill_rules import QUANTITIES, Observation, Rule
 from cardrunner.kill_rules.quantities import number_text
 from cardrunner.report.recorded import Recorded
-from cardrunner.report.table import Cell, Strong, Table, joined, measured, stated, table
+from cardrunner.report.table import Cell, Strong, Table, measured, stated, table
 from cardrunner.runs.events import ProjectedOverrun, RuleFired, assignments
+from cardrunner.text import listed
 
 _IDLE = "validations in a row without improvement"
 
@@ -59,7 +60,7 @@ def unrecorded(run: Recorded) -> tuple[str, ...]:
 
 def _row(run: Recorded, number: int, rule: Rule) -> tuple[Cell, ...]:
     fired = [event for event in fired_events(run) if event.rule == number]
-    when = joined(_place(event.kind, event.epoch, event.step) for event in fired)
+    when = listed(_place(event.kind, event.epoch, event.step) for event in fired)
     return (
         str(number + 1),
         rule.describe(),

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from cardrunner.report.notes import Note, notes_of
 from cardrunner.report.recorded import Recorded
 from cardrunner.report.scores import MODEL, Comparison, comparisons
-from cardrunner.report.table import Cell, Code, Table, joined, measured, plural, when
+from cardrunner.report.table import Cell, Code, Table, measured, when
 from cardrunner.report.targets import TargetResult, target_results
 from cardrunner.report.thresholds import rules_summary
 from cardrunner.report.timing import spent_by
+from cardrunner.text import listed, plural
 from cardrunner.units import format_dollars, format_duration
 
 _MOST_NAMED = 3
@@ -83,7 +84,7 @@ def _against_trivial(run: Recorded) -> str:
     lost = sorted((found for found in contested if not found.model_wins), key=lambda found: _asked(run, found))
     if not lost:
         return f"The model beats every trivial baseline on all {plural(len(contested), 'metric')} that can be compared."
-    named = joined(_lost(found) for found in lost[:_MOST_NAMED])
+    named = listed(_lost(found) for found in lost[:_MOST_NAMED])
     more = f"; likewise on {len(lost) - _MOST_NAMED} more" if len(lost) > _MOST_NAMED else ""
     share = f"{len(lost)} of {plural(len(contested), 'metric')}"
     return f"The model does not beat the trivial baselines on {share}: {named}{more}."
@@ -99,12 +100,12 @@ def _lost(found: Comparison) -> str:
     theirs, own = measured(found.trivial[rivals[0]], found.spec), measured(found.model, found.spec)
     how = "as good as" if MODEL in found.winners else "better than"
     verb = "is" if len(rivals) == 1 else "are"
-    return f"{joined(rivals)} {verb} {how} the model on {found.name} ({theirs} against {own})"
+    return f"{listed(rivals)} {verb} {how} the model on {found.name} ({theirs} against {own})"
 
 
 def _glance(run: Recorded) -> Table:
     spent, best = spent_by(run), run.best
-    signed = f"{joined(run.status.signed_by) or 'nobody'} (policy {run.card.sign_off.policy})"
+    signed = f"{listed(run.status.signed_by) or 'nobody'} (policy {run.card.sign_off.policy})"
     chosen = (
         f"epoch {best.epoch} of {run.card.training.epochs}, {best.metric} {measured(best.value, run.spec(best.metric))}"
         if best

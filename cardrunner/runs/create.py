@@ -7,13 +7,12 @@ import json
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from cardrunner.errors import NameTaken
 from cardrunner.runs.events import Created
-from cardrunner.runs.files import explained, flush_folder, write_durably, write_text
+from cardrunner.runs.files import explained, flush_folder, write_bytes, write_text
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.records import ChecksRecord, LaunchRecord, write_record
@@ -57,14 +56,14 @@ def create_run(
         _fill(RunFolder(staging), launch, card, {"effective": effective, "approvals": approvals, "plan": plan})
         _keep_gate(RunFolder(staging), checks, trust or {})
         for number, (name, data) in enumerate(sources, 1):
-            write_durably(RunFolder(staging).source(number, name), partial(_write, data=data))
+            write_bytes(RunFolder(staging).source(number, name), data)
         _publish(staging, folder)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
 
 def _fill(staging: RunFolder, launch: LaunchRecord, card: bytes, texts: Mapping[str, Any]) -> None:
-    write_durably(staging.card_yaml, lambda stream: stream.write(card))
+    write_bytes(staging.card_yaml, card)
     write_text(staging.card_json, _json(texts["effective"]))
     write_text(staging.approvals, _json(texts["approvals"]))
     write_text(staging.plan, _json(texts["plan"]))
@@ -81,13 +80,9 @@ def _fill(staging: RunFolder, launch: LaunchRecord, card: bytes, texts: Mapping[
 
 def _keep_gate(staging: RunFolder, checks: ChecksRecord | None, trust: Mapping[str, bytes]) -> None:
     for name, data in trust.items():
-        write_durably(staging.trust / name, partial(_write, data=data))
+        write_bytes(staging.trust / name, data)
     if checks is not None:
         write_record(staging.checks, checks)
-
-
-def _write(stream: BinaryIO, *, data: bytes) -> None:
-    stream.write(data)
 
 
 def _publish(staging: Path, folder: RunFolder) -> None:

@@ -35,10 +35,10 @@ def collect_environment(workspace: Path) -> Environment:
         platform=platform.platform(),
         hostname=socket.gethostname(),
         cpu=_cpu(),
-        cores=_cores(),
+        cores=usable_cores(),
         memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         device=_device(),
-        threads=int(threads) if (threads := os.environ.get("OMP_NUM_THREADS", "")).isdigit() else _cores(),
+        threads=int(threads) if (threads := os.environ.get("OMP_NUM_THREADS", "")).isdigit() else usable_cores(),
         packages=installed_packages(),
         git_commit=commit or None,
         git_dirty=_dirty(workspace) if commit else None,
@@ -111,7 +111,8 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _cores() -> int:
+def usable_cores() -> int:
+    """CPU cores that this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -15,6 +15,7 @@ from cardrunner.kill_rules.base import Action
 from cardrunner.runs.event_model import Audience, Event, UnknownEvent
 from cardrunner.runs.jsonl import parse_object
 from cardrunner.runs.records import Environment, State
+from cardrunner.text import listed
 
 TrackerWord = Literal["on", "ended", "failed", "lost", "cut"]
 GRACE_SECONDS = 30.0
@@ -491,5 +492,4 @@ def parse(line: bytes) -> Event | None:
 
 def assignments(changes: Mapping[str, Any]) -> str:
     """``a = 1, b = 2 and c = 3``."""
-    *first, last = [f"{path} = {value}" for path, value in changes.items()] or [""]
-    return f"{', '.join(first)} and {last}" if first else last
+    return listed(f"{path} = {value}" for path, value in changes.items())

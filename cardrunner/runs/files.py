@@ -7,7 +7,7 @@ import fcntl
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -15,6 +15,7 @@ from typing import BinaryIO
 from cardrunner.errors import EnvironmentFailed
 
 Writer = Callable[[BinaryIO], object]
+_BLOCK = 4 << 20
 _ADVICE = {
     errno.ENOSPC: "the disk is full; free some space",
     errno.EDQUOT: "the disk quota is used up; free some space",
@@ -77,9 +78,19 @@ def write_together(contents: Mapping[Path, Writer]) -> None:
         raise
 
 
+def writer_of(data: bytes) -> Writer:
+    """What writes exactly these bytes, for `write_together`."""
+    return lambda stream: stream.write(data)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """`write_durably` for bytes."""
+    write_durably(path, writer_of(data))
+
+
 def write_text(path: Path, text: str) -> None:
     """`write_durably` for UTF-8 text."""
-    write_durably(path, lambda stream: stream.write(text.encode()))
+    write_bytes(path, text.encode())
 
 
 def name_file(source: Path, path: Path) -> None:
@@ -131,19 +142,23 @@ def flush_folder(folder: Path) -> None:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold a lock, waiting for whoever has it.
+    """Hold a lock, waiting for the process that has it; it vanishes with the process that holds it.
 
     Args:
-        path: a file that is nothing but the lock; made when absent.
+        path: a folder, or a file that is nothing but the lock; a file is made when absent.
 
     Raises:
-        EnvironmentFailed: it cannot be made.
+        EnvironmentFailed: it cannot be opened, made or locked.
     """
-    with explained(path, "write"):
-        stream = path.open("ab")
-    with stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
+    flags = os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT
+    with explained(path, "lock"):
+        descriptor = os.open(path, flags, 0o644)
+    try:
+        with explained(path, "lock"):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(descriptor)
 
 
 def is_locked(path: Path) -> bool:
@@ -158,7 +173,34 @@ def is_locked(path: Path) -> bool:
     return False
 
 
-_BLOCK = 4 << 20
+def read_blocks(stream: BinaryIO) -> Iterator[bytes]:
+    """What is left of a stream, in blocks of 4 MiB."""
+    while block := stream.read(_BLOCK):
+        yield block
+
+
+def sha256_of(blocks: Iterable[bytes], progress: Callable[[int], object] | None = None) -> str:
+    """The sha256 of bytes that come in blocks, as 64 hexadecimal digits.
+
+    Args:
+        blocks: the bytes.
+        progress: called with the number of bytes of each block.
+    """
+    digest = hashlib.sha256()
+    for block in blocks:
+        digest.update(block)
+        if progress is not None:
+            progress(len(block))
+    return digest.hexdigest()
+
+
+def copy_blocks(blocks: Iterable[bytes], out: BinaryIO) -> Iterator[bytes]:
+    """The same blocks, each written to `out` as it passes; the file is on the disk after the last one."""
+    for block in blocks:
+        out.write(block)
+        yield block
+    out.flush()
+    os.fsync(out.fileno())
 
 
 def sha256_file(path: Path, progress: Callable[[int], object] | None = None) -> str:
@@ -171,10 +213,5 @@ def sha256_file(path: Path, progress: Callable[[int], object] | None = None) -> 
     Raises:
         EnvironmentFailed: the file is absent or cannot be read.
     """
-    digest = hashlib.sha256()
     with explained(path, "read"), path.open("rb") as stream:
-        while block := stream.read(_BLOCK):
-            digest.update(block)
-            if progress is not None:
-                progress(len(block))
-    return digest.hexdigest()
+        return sha256_of(read_blocks(stream), progress)

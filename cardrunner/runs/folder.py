@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from pathlib import Path
 
 from cardrunner.card.schema.base import check_run_name
 from cardrunner.errors import UsageError
+from cardrunner.text import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class RunFolder:
         folder = cls.of(runs, name)
         if folder.ledger.is_file():
             return folder
-        near = difflib.get_close_matches(name, [known.name for known in cls.all(runs)], n=1)
-        guess = f'; did you mean "{near[0]}"?' if near else "; `cardrunner status` lists the runs that are there"
+        known = [folder.name for folder in cls.all(runs)]
+        guess = did_you_mean(name, known, otherwise="; `cardrunner status` lists the runs that are there")
         raise UsageError(f"no run {name} in {runs}{guess}")
 
     @classmethod

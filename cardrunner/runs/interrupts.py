@@ -18,6 +18,11 @@ from cardrunner.errors import CardrunnerError, Interrupted, RunStopped, Terminat
 
 Reason = Literal["interrupted", "terminated", "stopped"]
 _SIGNALS: dict[int, Reason] = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
+_ERRORS: dict[Reason, tuple[type[CardrunnerError], str]] = {
+    "interrupted": (Interrupted, "interrupted by Ctrl-C"),
+    "terminated": (Terminated, "ended by SIGTERM"),
+    "stopped": (RunStopped, "stopped by `cardrunner stop`"),
+}
 _POLL_SECONDS = 0.25
 
 
@@ -78,10 +83,14 @@ class StopRequest:
         self._reason = _SIGNALS[number]
 
 
+def signal_error(number: int) -> CardrunnerError:
+    """The error that a signal which asks a process to end is answered with."""
+    return _error(_SIGNALS[number])
+
+
 def _error(reason: Reason) -> CardrunnerError:
-    if reason == "interrupted":
-        return Interrupted("interrupted by Ctrl-C")
-    return Terminated("ended by SIGTERM") if reason == "terminated" else RunStopped("stopped by `cardrunner stop`")
+    kind, sentence = _ERRORS[reason]
+    return kind(sentence)
 
 
 @dataclass(frozen=True)

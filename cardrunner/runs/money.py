@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from cardrunner.runs.folder import RunFolder
+from cardrunner.units import cost_of_seconds
 
 
 def metered_cost(folder: RunFolder, seconds: float) -> float | None:
@@ -14,7 +15,7 @@ def metered_cost(folder: RunFolder, seconds: float) -> float | None:
     price = infra.get("price")
     if price is None:
         return 0.0 if infra.get("platform") == "local" else None
-    return float(price) * int(infra.get("gpus", 1)) * seconds / 3600
+    return cost_of_seconds(seconds, hourly=float(price), count=int(infra.get("gpus", 1)))
 
 
 def spent_budget(folder: RunFolder, cost: float | None) -> float | None:

@@ -15,6 +15,7 @@ from cardrunner.errors import (
     Terminated,
     TimedOut,
 )
+from cardrunner.plugins import blamed_plugin
 from cardrunner.runs.events import GRACE_SECONDS as GRACE_SECONDS, Overdue, Submitted
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.ledger import Ledger
@@ -53,6 +54,8 @@ def outcome_of(error: BaseException) -> Outcome:
     sentence = f"{type(error).__name__}: {' '.join(str(error).split())}"
     if isinstance(error, OSError | MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return Outcome(state, sentence, EnvironmentFailed.exit_code, bug=True)
+    if (blamed := blamed_plugin(error)) is not None:
+        return Outcome(state, blamed, EnvironmentFailed.exit_code, bug=True)
     return Outcome(state, f"a bug in cardrunner or the workload: {sentence}", CardrunnerError.exit_code, bug=True)
 
 

@@ -20,7 +20,7 @@ from cardrunner.card.estimate import processes_of
 from cardrunner.card.schema.card import Card
 from cardrunner.errors import CardrunnerError, EnvironmentFailed, RestartWanted, UsageError
 from cardrunner.runs.context import RunContext
-from cardrunner.runs.environment import child_environment
+from cardrunner.runs.environment import child_environment, usable_cores
 from cardrunner.runs.events import WarningGiven
 from cardrunner.runs.files import explained
 from cardrunner.runs.jsonl import append_line, read_lines
@@ -113,8 +113,7 @@ def _started(ctx: RunContext, processes: int, splits: Sequence[Split]) -> subpro
 
 
 def _threads(card: Card, processes: int) -> dict[str, str]:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    threads = str(card.training.threads or max(1, cores // processes))
+    threads = str(card.training.threads or max(1, usable_cores() // processes))
     here = {"GLOO_SOCKET_IFNAME": "lo"} if sys.platform == "linux" else {}
     return {"OMP_NUM_THREADS": threads, **here}
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from pathlib import Path
 
 from cardrunner.contracts import Progress
 from cardrunner.errors import IntegrityError
 from cardrunner.runs.context import RunContext
-from cardrunner.runs.files import explained, flush_folder, sha256_file
+from cardrunner.runs.files import copy_blocks, explained, flush_folder, read_blocks, sha256_file, sha256_of
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.records import Manifest, ManifestEntry, find_record
 
@@ -66,15 +64,8 @@ def copy_verified(source: Path, entry: ManifestEntry, target: Path, progress: Pr
 
 def _copy(source: Path, part: Path, progress: Progress, total: int) -> str:
     """Copy, and give the sha256 of what was written."""
-    digest = hashlib.sha256()
     with source.open("rb") as incoming, part.open("wb") as out, progress.task(source.name, total, unit="B") as task:
-        while block := incoming.read(_BLOCK):
-            out.write(block)
-            digest.update(block)
-            task.advance(len(block))
-        out.flush()
-        os.fsync(out.fileno())
-    return digest.hexdigest()
+        return sha256_of(copy_blocks(read_blocks(incoming), out), task.advance)
 
 
 def _mismatch(path: Path, entry: ManifestEntry, found: str) -> str:

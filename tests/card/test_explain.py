@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from cardrunner import registry
-from cardrunner.card.guessing import guess
 from cardrunner.card.load import LoadedCard, load_card_bytes
 from cardrunner.errors import CardError
+from cardrunner.text import nearest
 
 Edit = Callable[..., LoadedCard]
 
@@ -98,15 +98,15 @@ def test_a_secret_in_the_wrong_field_is_not_repeated(edited: Edit) -> None:
 
 @pytest.mark.parametrize(("word", "near"), [("epoch", "epochs"), ("Batch_Size", "batch_size"), ("status", None)])
 def test_a_guess_is_near_or_not_made(word: str, near: str | None) -> None:
-    assert guess(word, ("epochs", "batch_size", "targets")) == near
+    assert nearest(word, ("epochs", "batch_size", "targets"), cutoff=0.7) == near
 
 
 def test_no_guess_is_made_that_would_take_long() -> None:
     names = [f"run-number-{number}" for number in range(150)]
-    assert guess("run-numbre-7", names[:20]) == "run-number-7"
-    assert guess("run-numbre-7", names) is None
-    assert guess("x" * 70, ["x" * 69]) is None
-    assert guess("", ["a"]) is None
+    assert nearest("run-numbre-7", names[:20]) == "run-number-7"
+    assert nearest("run-numbre-7", names) is None
+    assert nearest("x" * 70, ["x" * 69]) is None
+    assert nearest("", ["a"]) is None
 
 
 PIECES = st.sampled_from(

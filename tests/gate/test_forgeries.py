@@ -1,4 +1,4 @@
-"""A few hundred forgeries in the test run; `python -m benchmarks.forgeries` tries thousands."""
+"""Forgeries of one card, more in `nox -s mutations`; `python -m benchmarks.forgeries` tries thousands."""
 
 from __future__ import annotations
 
@@ -31,6 +31,15 @@ def office(request: pytest.FixtureRequest, tmp_path: Path) -> Office:
 
 
 @pytest.mark.parametrize("office", ["ssh"], indirect=True)
+def test_under_ssh_no_forgery_of_one_card_launches(office: Office) -> None:
+    tally = attack(office, seed=1, layouts=2, kept=1, tries=1, every=40, names=("quickstart",))
+    assert tally.total > 300
+    assert {kind for kind, _ in tally.forgeries} >= KINDS - {"copied from another card"}
+    nothing_got_through(tally)
+
+
+@pytest.mark.mutations
+@pytest.mark.parametrize("office", ["ssh"], indirect=True)
 def test_under_ssh_no_forgery_launches_and_every_honest_card_does(office: Office) -> None:
     tally = attack(office, seed=1, layouts=10, kept=1, tries=1, every=3, names=("quickstart", "real-games"))
     assert tally.total > 400
@@ -38,6 +47,14 @@ def test_under_ssh_no_forgery_launches_and_every_honest_card_does(office: Office
     nothing_got_through(tally)
 
 
+@pytest.mark.parametrize("office", ["digest"], indirect=True)
+def test_under_digest_no_change_of_one_card_launches(office: Office) -> None:
+    tally = attack(office, seed=2, layouts=2, kept=1, tries=1, every=3, names=("quickstart",))
+    assert tally.total > 20
+    nothing_got_through(tally)
+
+
+@pytest.mark.mutations
 @pytest.mark.parametrize("office", ["digest"], indirect=True)
 def test_under_digest_no_change_of_content_launches(office: Office) -> None:
     tally = attack(office, seed=2, layouts=10, kept=1, tries=3, names=("policy-22k",))

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from cardrunner.contracts import MetricSpec
-from cardrunner.report.table import difference, joined, measured, plural, rate, sentence, share, stated, when
+from cardrunner.report.table import difference, measured, rate, sentence, share, stated, when
+from cardrunner.text import listed, plural
 
 SHARE = MetricSpec(name="metric/right", direction="max", unit="share", meaning="", percent=True)
 
@@ -64,9 +65,9 @@ def test_times_lose_their_milliseconds_and_other_text_stays() -> None:
 
 
 def test_words_make_sentences() -> None:
-    assert joined([]) == ""
-    assert joined(["a"]) == "a"
-    assert joined(["a", "b", "c"]) == "a, b and c"
+    assert listed([]) == ""
+    assert listed(["a"]) == "a"
+    assert listed(["a", "b", "c"]) == "a, b and c"
     assert plural(1, "epoch") == "1 epoch"
     assert plural(2, "epoch") == "2 epochs"
     assert sentence("not recorded") == "Not recorded."

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cardrunner.card.guessing import guess
 from cardrunner.card.prices import gpu_names, read_prices
 from cardrunner.card.schema.base import leaves_workspace
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.infra import ModalInfra
 from cardrunner.specs import Remark, WorkloadSpec
+from cardrunner.text import nearest
 from cardrunner.units import format_hourly_rate
 
 PRICE_TOLERANCE = 0.05
@@ -42,7 +42,7 @@ def _unknown(gpu: str, offered: tuple[str, ...]) -> str:
     if colon and name in offered:
         many = f" and gpus: {int(count)}" if count.isascii() and count.isdigit() else ", and how many under gpus"
         return f"names the GPU alone; write gpu: {name}{many}"
-    near = guess(gpu, offered) or next((known for known in offered if known.lower() == gpu.lower()), None)
+    near = nearest(gpu, offered, cutoff=0.7) or next((known for known in offered if known.lower() == gpu.lower()), None)
     hint = f'did you mean "{near}"?' if near else f"there are {', '.join(offered)}"
     return f"is no GPU that Modal offers; {hint}"
 

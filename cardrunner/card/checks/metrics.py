@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from cardrunner.card.guessing import guess
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.metrics import Target
 from cardrunner.kill_rules.quantities import QUANTITIES
 from cardrunner.specs import Direction, Location, MetricNames, Remark, WorkloadSpec
+from cardrunner.text import nearest
 
 
 def free_metrics(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
@@ -178,13 +178,13 @@ def _named_baselines(card: Card) -> Iterator[tuple[Location, str, str]]:
 
 
 def _unknown(name: str, known: Iterable[str], spec: WorkloadSpec, more: str) -> str:
-    near = guess(name, known)
+    near = nearest(name, known, cutoff=0.7)
     hint = f'did you mean "{near}"?' if near else more
     return f"{spec.name} computes no metric {_quoted(name)}" + (f"; {hint}" if hint else "")
 
 
 def _did_you_mean(word: str, known: Iterable[str]) -> str:
-    near = guess(word, known)
+    near = nearest(word, known, cutoff=0.7)
     return f'; did you mean "{near}"?' if near else ""
 
 

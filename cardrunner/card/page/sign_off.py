@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from cardrunner.card.load import LoadedCard
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.sign_off import Reviewer, Rule, Signature
+from cardrunner.text import plural
 from cardrunner.units import format_dollars, format_duration
 
 
@@ -48,7 +49,7 @@ def _demand(rule: Rule) -> str:
     whose = f" of {', '.join(rule.of)}" if rule.of else f" of role {rule.role}" if rule.role else ""
     over = "" if rule.over is None else f", where the run may cost more than {format_dollars(rule.over)}"
     gpu = f", where the GPU is {' or '.join(rule.gpu)}" if rule.gpu else ""
-    return f"Needs {rule.need} approval{'s' if rule.need > 1 else ''}{whose}{over}{gpu}"
+    return f"Needs {plural(rule.need, 'approval')}{whose}{over}{gpu}"
 
 
 def _box(loaded: LoadedCard, reviewer: Reviewer) -> Box:

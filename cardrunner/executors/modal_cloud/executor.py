@@ -32,7 +32,7 @@ from cardrunner.executors.modal_cloud.preflight import find_volume, look, reach,
 from cardrunner.executors.modal_cloud.uploads import put
 from cardrunner.executors.modal_cloud.volumes import Mirror, Shelf, inside
 from cardrunner.runs.events import ContainerStarted, parse
-from cardrunner.runs.files import explained, sha256_file, write_durably
+from cardrunner.runs.files import explained, sha256_file, write_bytes
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.frozen import launched_workspace
 from cardrunner.runs.records import Elsewhere, Manifest, find_record, write_record
@@ -219,7 +219,7 @@ def _adopted(folder: RunFolder, shelf: Shelf) -> RunFolder:
             for name in shelf.files():
                 if staging.is_frozen(inside(staging.root, name)):
                     data = shelf.read(name) or b""
-                    write_durably(staging.root / name, lambda stream, data=data: stream.write(data))  # type: ignore[misc]
+                    write_bytes(staging.root / name, data)
             write_record(staging.elsewhere, _record_of(shelf, Workspace.around(folder.root.parent)))
             Mirror(staging, shelf).pull()
             if folder.root.exists() and set(folder.root.iterdir()) <= {folder.elsewhere, folder.launch}:

@@ -18,7 +18,7 @@ from cardrunner.executors.modal_cloud.functions import later_stage
 from cardrunner.executors.modal_cloud.job import ModalJob
 from cardrunner.executors.modal_cloud.orders import order_of
 from cardrunner.executors.modal_cloud.volumes import Mirror, Shelf, inside
-from cardrunner.runs.files import write_durably
+from cardrunner.runs.files import write_bytes
 from cardrunner.runs.folder import RunFolder
 
 _SECONDS = 4 * 3600
@@ -83,5 +83,5 @@ def _bring(shelf: Shelf, folder: RunFolder, progress: Progress) -> None:
     with progress.task("files from Modal", len(made), unit="files") as task:
         for name in made:
             data = shelf.read(name) or b""
-            write_durably(inside(folder.root, name), lambda stream, data=data: stream.write(data))  # type: ignore[misc]
+            write_bytes(inside(folder.root, name), data)
             task.advance()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cardrunner.errors import IntegrityError, NameTaken
-from cardrunner.runs.files import explained, write_durably
+from cardrunner.runs.files import explained, write_bytes
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.records import Elsewhere, LaunchRecord, Record
@@ -99,7 +99,7 @@ def write_files(folder: RunFolder, files: Mapping[str, str]) -> None:
         if not target.resolve().is_relative_to(folder.root.resolve()):
             raise IntegrityError(f"{path} leaves the run folder")
         data = files[path].encode()
-        write_durably(target, lambda stream, data=data: stream.write(data))  # type: ignore[misc]
+        write_bytes(target, data)
 
 
 def _text(path: Path) -> str:

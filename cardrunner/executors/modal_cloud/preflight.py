@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import difflib
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +22,7 @@ from cardrunner.executors.modal_cloud.advice import TOKEN, advised, words
 from cardrunner.executors.modal_cloud.app import infra_of
 from cardrunner.executors.modal_cloud.volumes import Shelf
 from cardrunner.runs.folder import RunFolder
+from cardrunner.text import did_you_mean
 from cardrunner.units import format_bytes, format_hourly_rate, rounding_of
 
 CONNECT_SECONDS = 5.0
@@ -123,11 +123,9 @@ def find_volume(name: str) -> modal.Volume:
         try:
             return volume.hydrate()
         except exception.NotFoundError:
-            near = difflib.get_close_matches(name, _volume_names(), n=1)
-    guess = (
-        f'did you mean "{near[0]}"?' if near else f"make it with `modal volume create {name}`, or correct infra.volume"
-    )
-    raise EnvironmentFailed(f"infra.volume: there is no volume {name} in this Modal workspace; {guess}")
+            make = f"; make it with `modal volume create {name}`, or correct infra.volume"
+            guess = did_you_mean(name, _volume_names(), otherwise=make)
+    raise EnvironmentFailed(f"infra.volume: there is no volume {name} in this Modal workspace{guess}")
 
 
 def _volume_names() -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path, PurePosixPath
@@ -15,7 +14,7 @@ from cardrunner.errors import EnvironmentFailed, IntegrityError, UsageError
 from cardrunner.executors.modal_cloud.advice import advised
 from cardrunner.executors.modal_cloud.preflight import find_volume, reach
 from cardrunner.executors.modal_cloud.volumes import Shelf
-from cardrunner.runs.files import explained
+from cardrunner.runs.files import sha256_file
 
 _BLOCK = 4 << 20
 
@@ -65,13 +64,8 @@ def put(file: Path, *, volume: str, path: str, sha256: str | None, force: bool, 
 
 
 def _digest(file: Path, progress: Progress) -> str:
-    digest = hashlib.sha256()
-    bar = progress.task(f"sha256 of {file.name}", file.stat().st_size, unit="B")
-    with explained(file, "read"), file.open("rb") as stream, bar as task:
-        while block := stream.read(_BLOCK):
-            digest.update(block)
-            task.advance(len(block))
-    return digest.hexdigest()
+    with progress.task(f"sha256 of {file.name}", file.stat().st_size, unit="B") as task:
+        return sha256_file(file, task.advance)
 
 
 def _batch(volume: modal.Volume, advance: Callable[[int], object]) -> AbstractContextManager[Any]:

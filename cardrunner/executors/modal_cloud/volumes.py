@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
-import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -14,7 +12,7 @@ import modal
 from modal.exception import NotFoundError
 
 from cardrunner.errors import EnvironmentFailed, IntegrityError
-from cardrunner.runs.files import explained, flush_folder, locked, write_durably
+from cardrunner.runs.files import copy_blocks, explained, flush_folder, locked, sha256_of, write_bytes
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.ledger import Ledger, whole_lines
 
@@ -118,16 +116,9 @@ class Shelf:
         )
 
     def _copy(self, name: str, part: Path, advance: Callable[[int], object]) -> tuple[int, str]:
-        digest, came = hashlib.sha256(), 0
         with part.open("wb") as out:
-            for block in self._blocks(name):
-                out.write(block)
-                digest.update(block)
-                came += len(block)
-                advance(len(block))
-            out.flush()
-            os.fsync(out.fileno())
-        return came, digest.hexdigest()
+            digest = sha256_of(copy_blocks(self._blocks(name), out), advance)
+        return part.stat().st_size, digest
 
     def _blocks(self, name: str) -> Iterator[bytes]:
         try:
@@ -185,7 +176,7 @@ class Mirror:
         if target == self.folder.ledger:
             Ledger(target).add_missing(whole_lines(data))
         elif not target.exists() or target.read_bytes() != data:
-            write_durably(target, lambda stream: stream.write(data))
+            write_bytes(target, data)
 
 
 def inside(root: Path, name: str) -> Path:

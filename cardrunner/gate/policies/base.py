@@ -9,7 +9,8 @@ from typing import Any, Protocol
 
 from cardrunner.card.digest import Change
 from cardrunner.card.schema.sign_off import Reviewer, Signature
-from cardrunner.gate.case import Case, parse_timestamp, reviewer_label, timestamp
+from cardrunner.clock import parse_timestamp, timestamp
+from cardrunner.gate.case import Case, reviewer_label
 from cardrunner.gate.clock import CLOCK_TOLERANCE
 from cardrunner.gate.findings import Approval, Finding
 from cardrunner.gate.records import changes_since

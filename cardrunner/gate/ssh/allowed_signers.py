@@ -16,6 +16,7 @@ from cardrunner.gate.ssh.keys import MalformedError, PublicKey, is_key_kind, par
 from cardrunner.gate.ssh.revoked_keys import RevokedKeys, parse_revoked_keys, read_revoked_keys
 from cardrunner.gate.ssh.signature import NAMESPACE
 from cardrunner.gate.ssh.trust_files import UnreadableError, read_trust_file, text_lines, trust_fault
+from cardrunner.text import listed
 
 _PRINCIPAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,127}")
 _REVIEWER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -65,7 +66,7 @@ def _principals(field: str) -> tuple[str, ...]:
             )
     ids = list(dict.fromkeys(name for name in principals if _REVIEWER_ID.fullmatch(name)))
     if len(ids) > 1:
-        raise MalformedError(f"gives one key to {' and '.join(ids)}; distinct keys count, so each key has one owner")
+        raise MalformedError(f"gives one key to {listed(ids)}; distinct keys count, so each key has one owner")
     return principals
 
 

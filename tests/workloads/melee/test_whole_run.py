@@ -119,7 +119,13 @@ def stopped_at(step: int, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(policy_workload.PolicyData, "on_batch", ask, raising=False)
 
 
-@pytest.mark.parametrize(("mode", "step"), [("full", 17), ("block", 3), ("block", 8), ("block", 23)])
+LONG = pytest.mark.long
+
+
+@pytest.mark.parametrize(
+    ("mode", "step"),
+    [("full", 17), ("block", 8), pytest.param("block", 3, marks=LONG), pytest.param("block", 23, marks=LONG)],
+)
 def test_a_run_that_was_interrupted_anywhere_ends_with_the_same_bits(
     files: Callable[..., None], tmp_path: Path, mode: str, step: int
 ) -> None:

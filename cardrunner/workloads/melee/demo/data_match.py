@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.plan import Demo
 from cardrunner.specs import DataMatch
+from cardrunner.text import listed
 from cardrunner.workloads.melee.arena.agent_names import BEST, OWN, SIMULATOR, read_agent
 from cardrunner.workloads.melee.encoding.archive import read_archive
 from cardrunner.workloads.melee.policy.sections import GamesData
@@ -117,7 +118,7 @@ def compare(name: str, one: Origin, other_name: str, other: Origin) -> Compariso
     untold = [f"the checkpoint of {part} {origin.silence}" for part, origin in both if not origin.told]
     if untold:
         known = "".join(f"; {part} learned from {origin}" for part, origin in both if origin.told)
-        return Comparison("unknown", f"unknown, because {' and '.join(untold)}{known}")
+        return Comparison("unknown", f"unknown, because {listed(untold)}{known}")
     if differences := list(_differences(one, other)):
         text = f"{name} and {other_name} learned from DIFFERENT data: {', '.join(differences)}"
         return Comparison("different", text)

@@ -24,6 +24,7 @@ from pathlib import Path
 
 from cardrunner.contracts import Progress
 from cardrunner.errors import EnvironmentFailed, MissingExtra, UsageError
+from cardrunner.runs.environment import usable_cores
 from cardrunner.workloads.melee.encoding.scheme import EncoderRules
 from cardrunner.workloads.melee.encoding.slp import EncodedGame, ReplayRejected, encode_replay
 from cardrunner.workloads.melee.encoding.writer import EncodedWriter
@@ -203,7 +204,7 @@ def encode(
     skipped: list[Skipped] = []
     dropped = 0
     with EncodedWriter(output) as writer, progress.task("encode", len(paths), unit="replays") as task:
-        count = min(workers or os.cpu_count() or 1, len(paths), _MOST_WORKERS)
+        count = min(workers or usable_cores(), len(paths), _MOST_WORKERS)
         for path, result in encode_in_order(paths, drop_rollback=drop_rollback, workers=count, work=work):
             if isinstance(result, Skipped):
                 skipped.append(result)

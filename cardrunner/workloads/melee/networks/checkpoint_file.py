@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from cardrunner.errors import EnvironmentFailed, IntegrityError
+from cardrunner.text import listed
 
 
 def load_file(path: Path) -> Any:
@@ -69,7 +70,7 @@ def check_weights(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor],
     if missing or foreign:
         parts = [f"lacks {_list(missing)}"] if missing else []
         parts += [f"has {_list(foreign)}, which {kind} has not"] if foreign else []
-        raise IntegrityError(f"it {' and '.join(parts)}; these are not the weights of {kind}")
+        raise IntegrityError(f"it {listed(parts)}; these are not the weights of {kind}")
     for name, tensor in weights.items():
         if tensor.shape != expected[name].shape:
             raise IntegrityError(f"{name} has shape {tuple(tensor.shape)}, expected {tuple(expected[name].shape)}")

@@ -9,6 +9,7 @@ from cardrunner.card.schema.plan import Demo
 from cardrunner.card.schema.training import TrainingSection
 from cardrunner.errors import UsageError
 from cardrunner.specs import Location, Remark
+from cardrunner.text import did_you_mean, listed
 from cardrunner.workloads.melee.arena.agent_names import OWN, SIMULATOR, read_agent, split_game
 from cardrunner.workloads.melee.encoding.layout import ANALOG, BUTTONS, FLOATS, INTS
 from cardrunner.workloads.melee.encoding.scheme import EncodingConfig
@@ -30,11 +31,7 @@ LOSS_TERMS: Mapping[str, Term] = {"analog": Term("mse"), "buttons": Term("bce")}
 def guess(word: str, known: Iterable[str]) -> str:
     """``; did you mean "x"?`` or the whole choice."""
     choice = tuple(known)
-    lowered = {entry.lower(): entry for entry in choice}
-    import difflib  # only a wrong name needs it
-
-    near = difflib.get_close_matches(word.lower(), lowered, n=1)
-    return f'; did you mean "{lowered[near[0]]}"?' if near else f"; there is {' and '.join(choice)}"
+    return did_you_mean(word, choice, otherwise=f"; there is {listed(choice)}")
 
 
 def check_model(model: PolicyModel) -> Iterator[Remark]:

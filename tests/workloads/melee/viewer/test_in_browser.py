@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.browser
+
 Content = dict[str, Any]
 Open = Callable[..., Any]
 MakeContent = Callable[..., Content]

@@ -1,0 +1,181 @@
+"""What other packages add: found by its entry points, loaded once, and named as theirs when it fails.
+
+A package adds something to a table of cardrunner by an entry point in the group of its kind (see `group_of`)::
+
+    [project.entry-points."cardrunner.kill_rules"]
+    rises_by = "acme_rules.rises_by:RisesBy"
+
+The tables themselves belong to the rooms that use them; all of them look here for names they do not know. Entry points
+are looked up only then, or when everything is listed: scanning what is installed takes longer than reading a card.
+"""
+
+from __future__ import annotations
+
+import importlib
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from cardrunner.errors import CardrunnerError, PluginFailed
+from cardrunner.text import listed
+
+_LOADED: dict[str, Plugin] = {}
+"""Top-level module -> the plug-in that brought it, for those that were loaded in this process."""
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """One entry point of another package."""
+
+    kind: str
+    """What it is, such as ``kill rule``."""
+    name: str
+    """The name it has in a card."""
+    target: str
+    """``module:object``."""
+    package: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"the {self.kind} {self.name} of {self.package} {self.version}"
+
+    @property
+    def module(self) -> str:
+        """The top-level module of its code."""
+        return self.target.partition(":")[0].partition(".")[0]
+
+    def load(self) -> Any:
+        """Import it.
+
+        Raises:
+            PluginFailed: it cannot be imported, or its module has no such attribute.
+        """
+        return self.resolve(self.target)
+
+    def resolve(self, target: str) -> Any:
+        """Import ``module:object``, which this plug-in names as a part of itself.
+
+        Raises:
+            PluginFailed: it cannot be imported, or its module has no such attribute.
+        """
+        _LOADED[self.module] = self
+        name, _, path = target.partition(":")
+        with blamed(self, "cannot be imported"):
+            found: Any = importlib.import_module(name)
+            for part in filter(None, path.split(".")):
+                if not hasattr(found, part):
+                    raise PluginFailed(f"{self}: {_module_file(found)} has no attribute {part!r}, named by {target}")
+                found = getattr(found, part)
+        return found
+
+    def check(self, found: object, attributes: Mapping[str, str]) -> None:
+        """Hold what was loaded against what its kind has to offer.
+
+        Args:
+            found: what was loaded.
+            attributes: name -> what it is for, of everything that has to be there.
+
+        Raises:
+            PluginFailed: an attribute is missing; the sentence names all that are.
+        """
+        missing = [f"{name} ({meaning})" for name, meaning in attributes.items() if not hasattr(found, name)]
+        if missing:
+            raise PluginFailed(
+                f"{self}: {self.target} lacks {', '.join(missing)}; see CONTRIBUTING.md for what it needs"
+            )
+
+
+def group_of(kind: str) -> str:
+    """The entry-point group of a kind of plug-in: ``kill rule`` -> ``cardrunner.kill_rules``."""
+    return f"cardrunner.{kind.replace(' ', '_')}s"
+
+
+def plugins(kind: str) -> tuple[Plugin, ...]:
+    """Every installed plug-in of a kind, by name."""
+    points = entry_points(group=group_of(kind))
+    return tuple(sorted((_plugin(kind, point) for point in points), key=lambda plugin: plugin.name))
+
+
+@cache
+def find_plugin(kind: str, name: str) -> Plugin | None:
+    """The plug-in of that name.
+
+    Raises:
+        PluginFailed: several packages have one of that name.
+    """
+    found = [plugin for plugin in plugins(kind) if plugin.name == name]
+    if len(found) > 1:
+        packages = listed(f"{plugin.package} {plugin.version}" for plugin in found)
+        raise PluginFailed(f"the {kind} {name} comes from {packages}; uninstall all but one")
+    return found[0] if found else None
+
+
+@contextmanager
+def blamed(plugin: Plugin, what: str) -> Iterator[None]:
+    """Name a plug-in as the place of whatever goes wrong in here.
+
+    Args:
+        plugin: whose code runs.
+        what: what it fails at, as the rest of a sentence: ``cannot be imported``.
+
+    Raises:
+        PluginFailed: anything but an error of cardrunner was raised.
+    """
+    try:
+        yield
+    except CardrunnerError:
+        raise
+    except Exception as error:
+        raise PluginFailed(f"{plugin} {what}: {_cause(error)}{_place(error, plugin)}{_advice(error)}") from error
+
+
+def blamed_plugin(error: BaseException) -> str | None:
+    """The sentence that names the plug-in whose code raised an error; None where it was raised elsewhere.
+
+    The innermost frame decides among the code of plug-ins; a library that a plug-in calls counts as its caller's.
+    """
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        for module, plugin in _LOADED.items():
+            if _is_below(frame.filename, module):
+                return f"{plugin} failed at {frame.filename}:{frame.lineno}: {_cause(error)}"
+    return None
+
+
+def _plugin(kind: str, point: EntryPoint) -> Plugin:
+    package = point.dist.name if point.dist else "an unknown package"
+    version = point.dist.version if point.dist else "?"
+    return Plugin(kind=kind, name=point.name, target=point.value, package=package, version=version)
+
+
+def _cause(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}" if str(error) else type(error).__name__
+
+
+def _place(error: BaseException, plugin: Plugin) -> str:
+    if isinstance(error, SyntaxError) and error.filename:
+        return f" at {error.filename}:{error.lineno}"
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if _is_below(frame.filename, plugin.module)]
+    return f" at {own[-1].filename}:{own[-1].lineno}" if own else ""
+
+
+def _advice(error: BaseException) -> str:
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return f"; install the package that has the module {error.name.partition('.')[0]}"
+    return ""
+
+
+def _is_below(file: str, module: str) -> bool:
+    """Whether a file belongs to a top-level module that is a package or a single file."""
+    path = Path(file)
+    return path.stem == module or module in path.parts[:-1]
+
+
+def _module_file(found: object) -> str:
+    return getattr(found, "__file__", None) or (found.__name__ if isinstance(found, ModuleType) else repr(found))

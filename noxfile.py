@@ -1,0 +1,91 @@
+"""The steps that a change passes: ``nox -s lint types`` runs two of them, ``nox -l`` lists all.
+
+They use the active environment, which is that of the README's test line; ``.ci/run`` makes a fresh one for them.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import nox
+
+nox.options.default_venv_backend = "none"  # the active environment: one for each step would hold torch each
+nox.options.sessions = ["lint", "types", "tests"]
+nox.options.stop_on_first_error = True
+
+PYTEST = ("python", "-m", "pytest", "-q")
+PARALLEL = ("-n", "auto", "--dist", "worksteal")
+made: dict[str, str] = {}
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style and layout of the sources."""
+    session.run("python", "-m", "ruff", "check", ".")
+    session.run("python", "-m", "ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Types, strictly."""
+    session.run("python", "-m", "mypy", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The README's test command: all tests but those of the steps below."""
+    found = re.search(r"&& (pytest .*)$", Path("README.md").read_text(), re.MULTILINE)
+    if found is None:
+        session.error("README.md has no line that installs and then runs pytest")
+    session.run(*shlex.split(found[1]), *session.posargs)
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """The viewer's page in Chromium."""
+    session.run(*PYTEST, "-m", "browser", *PARALLEL, "tests/workloads", *session.posargs)
+
+
+@nox.session
+def mutations(session: nox.Session) -> None:
+    """Thousands of mutated cards and forged approvals."""
+    session.run(*PYTEST, "-m", "mutations", *PARALLEL, "tests/card", "tests/gate", *session.posargs)
+
+
+@nox.session
+def wheel(session: nox.Session) -> None:
+    """Wheel and sdist: what is in them, and every subcommand from the wheel alone."""
+    session.run(*PYTEST, "-m", "wheel", "tests/packaging", *session.posargs, env=built(session))
+
+
+@nox.session
+def extras(session: nox.Session) -> None:
+    """Each extra installed on its own."""
+    session.run(*PYTEST, "-m", "extras", *PARALLEL, "tests/packaging", *session.posargs, env=built(session))
+
+
+@nox.session
+def long(session: nox.Session) -> None:
+    """The long form of tests that have a quick one in ``tests``."""
+    session.run(*PYTEST, "-m", "long", *PARALLEL, *session.posargs)
+
+
+def built(session: nox.Session) -> dict[str, str]:
+    """Wheel and sdist of what git tracks, as it stands in the work tree, made once; the variable that says where."""
+    if "CARDRUNNER_DIST" not in made:
+        folder = Path(tempfile.mkdtemp(prefix="cardrunner-dist-"))
+        atexit.register(shutil.rmtree, folder)
+        tracked = subprocess.run(["git", "ls-files", "-z"], capture_output=True, text=True, check=True).stdout
+        for name in filter(os.path.isfile, tracked.split("\0")):
+            (folder / "source" / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(name, folder / "source" / name)
+        session.run("python", "-m", "build", "--outdir", str(folder), str(folder / "source"), silent=True)
+        made["CARDRUNNER_DIST"] = str(folder)
+    return made
