@@ -50,7 +50,7 @@ class Event(BaseModel):
         return None
 
     def told(self, audience: Audience) -> str | None:
-        """Its sentence, where this audience is told of it."""
+        """What this audience is told of it: its sentence, unless the event has a headline for the screen."""
         return self.sentence() if audience in self.audience else None
 
     def given(self) -> dict[str, Any]:

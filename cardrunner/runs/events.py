@@ -263,6 +263,15 @@ class RuleFired(AttemptEvent):
         """The condition, then what was seen."""
         return self.message if self.message.startswith(self.condition) else f"{self.condition}: {self.message}"
 
+    @property
+    def headline(self) -> str:
+        """The action, then the finding: how a screen begins, which colours the action."""
+        return f"{self.action}: {self.finding}"
+
+    def told(self, audience: Audience) -> str | None:
+        """See `Event`."""
+        return self.headline if audience is Audience.SCREEN else super().told(audience)
+
     def sentence(self) -> str:
         """See `Event`."""
         moot = "; the last epoch was trained, so that nothing was left to stop" if self.moot else ""
@@ -282,6 +291,15 @@ class ProjectedOverrun(AttemptEvent):
     projected_seconds: float | None = None
     projected_cost_usd: float | None = None
     message: str = ""
+
+    @property
+    def headline(self) -> str:
+        """The action, then the projection: how a screen begins, which colours the action."""
+        return f"{self.action}: {self.message}"
+
+    def told(self, audience: Audience) -> str | None:
+        """See `Event`."""
+        return self.headline if audience is Audience.SCREEN else super().told(audience)
 
     def sentence(self) -> str:
         """See `Event`."""

@@ -80,11 +80,11 @@ def _quantities(clock: Clock, *, settled: bool) -> dict[str, float]:
 
 
 def verdict_line(event: RuleFired, rules: Sequence[Rule]) -> str:
-    """The sentence of a verdict, and what the card says the rule is for.
+    """The headline of a verdict, and what the card says the rule is for.
 
     Args:
         event: the verdict.
         rules: the kill thresholds of the card that it was given by.
     """
     why = rules[event.rule].why if event.rule < len(rules) else None
-    return event.sentence() + (f"; why: {why}" if why else "")
+    return event.headline + (f"; why: {why}" if why else "")

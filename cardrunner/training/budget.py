@@ -160,7 +160,7 @@ class Overruns:
             message=over.sentence,
         )
         self.ctx.ledger.append(projected)
-        self.ctx.progress.note(projected.sentence())
+        self.ctx.progress.note(projected.headline)
         (self._told if self.action == "warn" else self._open).add(over.limit)
 
     def _ending(self, sentence: str) -> CardrunnerError:

@@ -120,4 +120,4 @@ def test_following_misses_nothing_and_leaves_earlier_attempts_out(
     writer.start()
     follow(toy_card(), folder, lambda: not over.is_set(), heard)
     writer.join()
-    assert heard.lines == ["stage load", "val_loss is 0.5 → warn", "epoch 1/3: val_loss 0.5", "stage checkpoint"]
+    assert heard.lines == ["stage load", "warn: val_loss is 0.5", "epoch 1/3: val_loss 0.5", "stage checkpoint"]

@@ -179,13 +179,13 @@ def test_the_thresholds_nearest_to_firing_come_first(run: Watched, clock: list[f
                 condition="val_loss > 2",
                 message="val_loss is 2.5 at step 8 in epoch 1",
             ),
-            "val_loss > 2: val_loss is 2.5 at step 8 in epoch 1 → stop; why: it has learned nothing",
+            "stop: val_loss > 2: val_loss is 2.5 at step 8 in epoch 1; why: it has learned nothing",
         ),
         (
             RuleFired(
                 attempt=1, rule=1, action="warn", step=1, condition="out of memory", message="out of memory at step 1"
             ),
-            "out of memory at step 1 → warn",
+            "warn: out of memory at step 1",
         ),
         (
             Resumed(attempt=1, file="checkpoints/s.pt", epoch=1, step=8),
