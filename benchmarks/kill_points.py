@@ -26,6 +26,7 @@ from cardrunner import registry
 from cardrunner.launching.worker import run_worker
 from cardrunner.registry import stage_names
 from cardrunner.runs.environment import code_sha256, collect_environment
+from cardrunner.runs.events import Acknowledged, AttemptEnded
 from cardrunner.runs.ledger import Ledger
 from cardrunner.tracking.progress import NullProgress, showing
 from cardrunner.training.loop import Trainer
@@ -123,7 +124,7 @@ def whole(workspace: Path) -> tuple[ToyRun, list[int]]:
         if code != expected:
             raise RuntimeError(f"attempt {len(points) + 1} of the undisturbed run ended with {code}, not {expected}")
         points.append(passed)
-        Ledger(run.folder.ledger).append("acknowledged", text="we looked")
+        Ledger(run.folder.ledger).append(Acknowledged(text="we looked"))
     return run, points
 
 
@@ -138,10 +139,11 @@ def struck(workspace: Path, name: str, points: Sequence[int], chance: random.Ran
         if code == STOPPED:
             return run
         if code == PAUSED:
-            ledger.append("acknowledged", text="we looked")
+            ledger.append(Acknowledged(text="we looked"))
         elif chance.random() < 0.5:  # a launcher that lives says so
-            state = {"state": "interrupted", "reason": "killed", "exit_code": 7, "seconds": 0.0}
-            ledger.append("attempt_ended", attempt=ledger.attempts(), **state)
+            attempts = ledger.attempts()
+            end = AttemptEnded(attempt=attempts, state="interrupted", reason="killed", exit_code=7, seconds=0.0)
+            ledger.append(end)
     return run
 
 

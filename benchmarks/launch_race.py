@@ -44,7 +44,7 @@ def race(zygote: Zygote, workspace: Path, *, launches: int, seed: int) -> tuple[
     go.touch()
     codes = Counter(process.wait(timeout=600) for process in started)
     folder = RunFolder(workspace / "runs" / "raced")
-    counts = Counter(event["event"] for event in Ledger(folder.ledger).events())
+    counts = Counter(event.event for event in Ledger(folder.ledger).events())
     wrong = [
         f"{name} happened {counts[name]} times"
         for name in ("created", "submitted", "job", "attempt_started", "attempt_ended", "finished")

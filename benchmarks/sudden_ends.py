@@ -25,6 +25,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.runs_of_toys import forking, write_card
+from cardrunner.runs.events import Created
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.history import History
 from cardrunner.runs.lease import is_live, is_supervised, read_lease, read_supervision
@@ -134,7 +135,7 @@ def _differences(folder: RunFolder, workspace: Path) -> Iterator[str]:
         yield "other weights"
     if _facts(folder) != _facts(plain):
         yield "another history"
-    if len(Ledger(folder.ledger).events("created")) != 1:
+    if len(Ledger(folder.ledger).events(Created)) != 1:
         yield "created more than once"
 
 

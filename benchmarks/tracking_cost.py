@@ -21,6 +21,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.runs_of_toys import forking, write_card
+from cardrunner.runs.events import AttemptEnded, TrackerSaid, TrainingBegan
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.status import derive_status
@@ -74,16 +75,16 @@ def once(zygote: Zygote, workspace: Path, case: str, steps_ms: int, times: Times
         if launch.wait(timeout=300) != 0:
             raise SystemExit(f"{case}: {launch.err.read_text()}")
         times.launch.append(time.perf_counter() - began)
-    attempt = Ledger(folder.ledger).events("attempt_started", "attempt_ended")
-    times.worker.append(float(attempt[1]["seconds"]))
+    (end,) = Ledger(folder.ledger).events(AttemptEnded)
+    times.worker.append(end.seconds or 0.0)
     times.weights.add(derive_status(folder).weights_sha256)
 
 
 def _tracks_and_trains(folder: RunFolder) -> bool:
     if not folder.ledger.exists():
         return False
-    names = {event["event"] for event in Ledger(folder.ledger).events()}
-    return {"tracker", "training"} <= names
+    kinds = {type(event) for event in Ledger(folder.ledger).events()}
+    return {TrackerSaid, TrainingBegan} <= kinds
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -24,6 +24,7 @@ from typing import Any, cast
 from benchmarks.policy_run import card, dataset, games, steps, trainer
 from benchmarks.runs_of_toys import ROOT
 from benchmarks.timing import interleaved, ratio
+from cardrunner.runs.events import JobStarted
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.history import History
 from cardrunner.runs.lease import read_lease
@@ -90,7 +91,8 @@ def beside_a_run(*, seconds: float) -> dict[str, float]:
 
 def _spent(launch: int, folder: RunFolder, worker: int) -> dict[str, float]:
     """Processor seconds so far, by what a process is."""
-    supervisor = int(str((Ledger(folder.ledger).last("job") or {})["id"]).split(":")[1])
+    (job,) = Ledger(folder.ledger).events(JobStarted)
+    supervisor = int(job.id.split(":")[1])
     named = {launch: "launch", supervisor: "supervisor", worker: "worker"}
     found: dict[str, float] = {}
     for pid in {*named, *_below(supervisor)}:

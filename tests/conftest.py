@@ -32,6 +32,7 @@ from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.records import LaunchRecord, Manifest, TrainRecord, read_record
 from cardrunner.tracking.progress import NullProgress
 from cardrunner.workspace import Workspace
+from tests.ledger_lines import record, recorded
 
 pytest_plugins = ["tests.skips"]
 
@@ -114,7 +115,7 @@ class ToyRun:
         self.attempts += 1
         stop = stop or StopRequest()
         ctx = open_context(self.folder, stop=stop, progress=NullProgress(), attempt=self.attempts)
-        ctx.ledger.append("attempt_started", attempt=self.attempts)
+        record(ctx.ledger, "attempt_started", attempt=self.attempts)
         return ctx
 
     def train(self, *, stop: StopRequest | None = None, changes: Changes | None = None) -> ToyRun:
@@ -127,7 +128,7 @@ class ToyRun:
             registry.stage("train").run(ctx)
         except CardrunnerError as error:
             self.ended = error
-        ctx.ledger.append("attempt_ended", attempt=self.attempts, state="over", seconds=0.1)
+        record(ctx.ledger, "attempt_ended", attempt=self.attempts, state="completed", exit_code=0, seconds=0.1)
         return self
 
     @property
@@ -143,7 +144,7 @@ class ToyRun:
         return History(self.folder.history).rows()
 
     def events(self, *names: str) -> list[dict[str, Any]]:
-        return Ledger(self.folder.ledger).events(*names)
+        return recorded(Ledger(self.folder.ledger), *names)
 
     def facts(self) -> list[dict[str, Any]]:
         """The history without clocks: what has to repeat exactly. NaN as text, since it equals nothing."""

@@ -13,6 +13,7 @@ import pytest
 from cardrunner.main import main
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.ledger import Ledger
+from tests.ledger_lines import recorded
 from tests.wandb_server import KEY
 
 MakeCard = Callable[..., Path]
@@ -74,7 +75,7 @@ def test_a_planted_secret_is_in_no_file_and_no_output(make_card: MakeCard, zygot
     contents = written(*(path for path in tmp_path.iterdir() if path.name != ".git"))
     assert leaks(contents, SECRET, SECRET.replace("/", ""), KEY) == []
     assert not any(value in text for text in said for value in (SECRET, KEY))
-    reasons = [str(event["reason"]) for event in Ledger(folder.ledger).events("attempt_ended")]
+    reasons = [str(event["reason"]) for event in recorded(Ledger(folder.ledger), "attempt_ended")]
     assert "cannot reach https://ada:[MY_SERVICE_TOKEN hidden]@host/ with '[MY_SERVICE_TOKEN hidden]'" in reasons[0]
     assert "[MY_SERVICE_TOKEN hidden]" in folder.checks.read_text()
     assert "RuntimeError: cannot reach" in folder.log.read_text()

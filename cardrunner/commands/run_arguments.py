@@ -66,8 +66,8 @@ def tell(ending: Ending) -> int:
         print(f"the log of the worker, which never trained:\n{indented(ending.log)}", file=sys.stderr)
     print(summary(ending.status), file=sys.stderr)
     for tracker in ending.status.trackers:
-        if tracker["state"] in ("failed", "lost", "cut"):  # also with --quiet: nobody else watches
-            print(f"warning: {tracker['name']} {tracker['state']}: {tracker.get('message')}", file=sys.stderr)
+        if tracker.trouble:  # also with --quiet: nobody else watches
+            print(f"warning: {tracker.name} {tracker.state}: {tracker.message}", file=sys.stderr)
     if ending.problem is not None:
         print(ending.problem, file=sys.stderr)
     if ending.exit_code == CardrunnerError.exit_code and ending.folder.log.exists():

@@ -6,13 +6,13 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from cardrunner.clock import utc_seconds
 from cardrunner.commands.run_arguments import add_runs_argument, run_of, runs_of, summary
 from cardrunner.errors import IntegrityError
 from cardrunner.launching.submit import refresh
+from cardrunner.runs.attempts import TrackerState
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.heartbeat import read_pulse
 from cardrunner.runs.lease import is_live
@@ -83,7 +83,7 @@ def _lines(folder: RunFolder, status: Status) -> Iterator[str]:
     yield f"  card         {status.card_digest[:12]}, signed by {', '.join(status.signed_by) or 'nobody'}"
     yield f"  started      {status.started}, last sign {status.updated}"
     for tracker in status.trackers:
-        yield f"  {tracker['name']:<12} {_tracker(tracker)}"
+        yield f"  {tracker.name:<12} {_tracker(tracker)}"
     if status.results:
         yield f"  results      {status.results}"
     elif not status.live and status.attempts:
@@ -92,12 +92,7 @@ def _lines(folder: RunFolder, status: Status) -> Iterator[str]:
         yield f"  next         {status.next}"
 
 
-def _tracker(told: Mapping[str, Any]) -> str:
-    parts = [str(told[key]) for key in ("mode", "id", "where") if told.get(key)]
-    if told["state"] != "on":
-        parts.insert(0, str(told["state"]))
-    if told.get("message"):
-        parts.append(str(told["message"]))
-    if told.get("later"):
-        parts.append(f"send it with: {told['later']}")
-    return ", ".join(parts)
+def _tracker(told: TrackerState) -> str:
+    state = None if told.state == "on" else told.state
+    later = f"send it with: {told.later}" if told.later else None
+    return ", ".join(filter(None, (state, told.mode, told.id, told.where, told.message, later)))

@@ -14,6 +14,15 @@ from cardrunner.launching.pipeline import open_context, run_stage
 from cardrunner.launching.remote_runs import bring, ran_remotely
 from cardrunner.report import render_report
 from cardrunner.runs.context import RunContext
+from cardrunner.runs.events import (
+    AttemptEnded,
+    AttemptStarted,
+    Finished,
+    Finishing,
+    StageEnded,
+    Submitted,
+    WarningGiven,
+)
 from cardrunner.runs.files import explained
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.frozen import load_frozen
@@ -51,7 +60,7 @@ def finish_run(folder: RunFolder, *, progress: Progress) -> Ending:
     status = derive_status(folder, supervising=True)
     refuse_live(status)
     with contextlib.suppress(EnvironmentFailed):
-        Ledger(folder.ledger).append("finishing")
+        Ledger(folder.ledger).append(Finishing())
     problem: CardrunnerError | None = None
     try:
         if status.state == "completed":
@@ -64,7 +73,7 @@ def finish_run(folder: RunFolder, *, progress: Progress) -> Ending:
     code = last_exit_code(folder) or (problem.exit_code if problem else 0)
     text = None if problem is None else str(problem)
     with contextlib.suppress(EnvironmentFailed):  # a full disk must not hide how the run ended
-        Ledger(folder.ledger).append("finished", problem=text, exit_code=code)
+        Ledger(folder.ledger).append(Finished(problem=text, exit_code=code))
     return Ending(folder, derive_status(folder), code, text)
 
 
@@ -80,11 +89,10 @@ def refuse_live(status: Status) -> None:
 
 def recorded_ending(folder: RunFolder) -> Ending | None:
     """How a run ended that was finished since its worker ended; None for one that was not."""
-    event = Ledger(folder.ledger).last("submitted", "attempt_started", "attempt_ended", "finished")
-    if event is None or event["event"] != "finished":
+    event = Ledger(folder.ledger).last(Submitted, AttemptStarted, AttemptEnded, Finished)
+    if not isinstance(event, Finished):
         return None
-    code = int(event.get("exit_code") or 0) or last_exit_code(folder)
-    return Ending(folder, derive_status(folder), code, event.get("problem"))
+    return Ending(folder, derive_status(folder), event.exit_code or last_exit_code(folder), event.problem)
 
 
 def run_launcher_stages(folder: RunFolder, *, progress: Progress) -> None:
@@ -105,7 +113,7 @@ def _warn_of_lost_files(ctx: RunContext) -> None:
     for stage in registry.stages("worker", ctx.card.extra_stages):
         if not stage.done(ctx.folder, ctx.card):
             message = f"what the {stage.name} stage left is not all there any more, or not as it was"
-            ctx.ledger.append("warning", message=message)
+            ctx.ledger.append(WarningGiven(message=message))
             ctx.progress.note(f"warning: {message}")
 
 
@@ -197,5 +205,5 @@ def _report(folder: RunFolder, progress: Progress) -> CardrunnerError | None:
 
 def _done(ctx: RunContext, stage: Stage) -> bool:
     """True when the stage ended well and what it left is still there."""
-    ended = any(event["ok"] for event in ctx.ledger.events("stage_ended") if event.get("stage") == stage.name)
+    ended = any(event.ok for event in ctx.ledger.events(StageEnded) if event.stage == stage.name)
     return ended and stage.done(ctx.folder, ctx.card)

@@ -31,6 +31,7 @@ from cardrunner.redaction import secret_in
 from cardrunner.runs.attempts import stopped_by_rule
 from cardrunner.runs.create import create_run
 from cardrunner.runs.environment import collect_environment
+from cardrunner.runs.events import Acknowledged
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.frozen import launched_workspace, load_frozen
 from cardrunner.runs.ledger import Ledger, latest_events
@@ -179,7 +180,7 @@ def resume(folder: RunFolder, *, acknowledge: str | None, progress: Progress, de
     _refuse_spent(folder, status)
     folder.stop_request.unlink(missing_ok=True)
     if acknowledge:
-        Ledger(folder.ledger).append("acknowledged", text=acknowledge)
+        Ledger(folder.ledger).append(Acknowledged(text=acknowledge))
     detach = detach or _goes_on_alone(load_frozen(folder, registry.workload_spec).card)
     return run_attempt(folder, detach=detach, progress=progress)
 

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from cardrunner.errors import EnvironmentFailed, NameTaken
+from cardrunner.runs.events import AttemptEnded, AttemptStarted, Submitted
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.ledger import Ledger
-from cardrunner.runs.outcome import overdue_outcome
+from cardrunner.runs.outcome import overdue_outcome, silent_end
 from cardrunner.runs.records import RemoteRun, State, find_record
 from cardrunner.runs.status import LOST_EXIT_CODE, metered_seconds
 
@@ -31,8 +32,8 @@ def record_loss(folder: RunFolder, code: int, *, out_of_memory: bool = False) ->
     Raises:
         NameTaken: it gave way to another worker.
     """
-    last = Ledger(folder.ledger).last("submitted", "attempt_started", "attempt_ended")
-    if last is not None and last["event"] == "attempt_ended":
+    last = Ledger(folder.ledger).last(Submitted, AttemptStarted, AttemptEnded)
+    if isinstance(last, AttemptEnded):
         return
     if code == NameTaken.exit_code:
         raise NameTaken(f"run {folder.name} is live; watch it with `cardrunner attach {folder.name}`")
@@ -46,23 +47,23 @@ def record_loss(folder: RunFolder, code: int, *, out_of_memory: bool = False) ->
     elif code > 128:
         append_end(folder, "interrupted", _killed(code - 128, out_of_memory=out_of_memory), LOST_EXIT_CODE)
     else:
-        reason = f"the worker ended with {code} and no word; see `cardrunner logs {folder.name}`"
+        reason = f"the worker {silent_end(code)}; see `cardrunner logs {folder.name}`"
         append_end(folder, "failed", reason, code if code in _OWN_CODES else LOST_EXIT_CODE)
 
 
 def append_end(folder: RunFolder, state: State, reason: str, exit_code: int) -> None:
     """End the newest attempt in its place; its time is what the ledger and the history tell."""
     ledger = Ledger(folder.ledger)
-    seconds = metered_seconds(folder) - sum(event["seconds"] for event in ledger.events("attempt_ended"))
+    seconds = metered_seconds(folder) - sum(event.seconds or 0.0 for event in ledger.events(AttemptEnded))
     with contextlib.suppress(EnvironmentFailed):  # a full disk must not hide how the run ended
-        ledger.append(
-            "attempt_ended",
+        ended = AttemptEnded(
             attempt=ledger.attempts(),
             state=state,
             reason=reason,
             exit_code=exit_code,
             seconds=round(max(seconds, 0.0), 3),
         )
+        ledger.append(ended)
 
 
 class MemoryKills:
@@ -106,6 +107,4 @@ def _killed(number: int, *, out_of_memory: bool) -> str:
             "the worker was killed by signal 9 when the machine ran out of memory (the kernel counted an oom_kill); "
             "give it more memory, or lower training.batch_size or training.workers"
         )
-    with contextlib.suppress(ValueError):
-        return f"the worker was killed by signal {number} ({signal.Signals(number).name})"
-    return f"the worker was killed by signal {number}"
+    return f"the worker {silent_end(-number)}"

@@ -17,6 +17,7 @@ from cardrunner import registry
 from cardrunner.contracts import Made, Progress, Workload
 from cardrunner.errors import EnvironmentFailed, RestartWanted, RunStopped
 from cardrunner.runs.context import RunContext
+from cardrunner.runs.events import Restarted, StageEnded, StageStarted
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.frozen import launched_workspace, load_frozen, restart_changes, with_changes
 from cardrunner.runs.history import History
@@ -68,15 +69,14 @@ def run_worker_stages(ctx: RunContext) -> None:
 def run_stage(ctx: RunContext, name: str) -> None:
     """Run one stage and record that it ran."""
     ctx.progress.stage(name)
-    ctx.ledger.append("stage_started", attempt=ctx.attempt, stage=name)
+    ctx.ledger.append(StageStarted(attempt=ctx.attempt, stage=name))
     began = time.monotonic()
 
     def ended(error: BaseException | None) -> None:
         seconds = round(time.monotonic() - began, 3)
         sentence = None if error is None else outcome_of(error).reason
-        ctx.ledger.append(
-            "stage_ended", attempt=ctx.attempt, stage=name, seconds=seconds, ok=error is None, error=sentence
-        )
+        end = StageEnded(attempt=ctx.attempt, stage=name, seconds=seconds, ok=error is None, error=sentence)
+        ctx.ledger.append(end)
 
     try:
         stage = registry.stage(name)
@@ -113,7 +113,7 @@ def _restarted(ctx: RunContext, wanted: RestartWanted) -> RunContext:
     if earlier.count(wanted.changes) >= MOST_RESTARTS:
         raise RunStopped(f"{wanted}; {MOST_RESTARTS} restarts with {_assignments(wanted.changes)} did not help")
     card = with_changes(loaded, [*earlier, wanted.changes])
-    ctx.ledger.append("restarted", attempt=ctx.attempt, reason=str(wanted), set=wanted.changes)
+    ctx.ledger.append(Restarted(attempt=ctx.attempt, reason=str(wanted), set=wanted.changes))
     ctx.progress.note(f"restart with {_assignments(wanted.changes)}: {wanted}")
     return replace(ctx, card=card)
 

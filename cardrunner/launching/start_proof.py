@@ -13,8 +13,9 @@ from cardrunner.card.load import LoadedCard
 from cardrunner.contracts import Progress
 from cardrunner.launching.finish import Ending
 from cardrunner.redaction import hide
+from cardrunner.runs.events import TrackerSaid, TrainingBegan
 from cardrunner.runs.folder import RunFolder
-from cardrunner.runs.jsonl import Tail
+from cardrunner.runs.ledger import LedgerTail
 
 TRACKER_SECONDS: Final = 5.0
 """How long a launch waits for trackers once training has begun."""
@@ -36,7 +37,7 @@ class StartProof:
         self.folder, self.loaded = folder, loaded
         self.since = _size(folder.ledger)
         self._log_from = _size(folder.log)
-        self._ledger = Tail(folder.ledger, self.since)
+        self._ledger = LedgerTail(folder.ledger, self.since)
         self._missing = set(loaded.card.infra.tracking.wanted)
         self._trained_at: float | None = None
 
@@ -47,11 +48,11 @@ class StartProof:
 
     def trained(self) -> bool:
         """True once the first batches are done."""
-        for event in self._ledger.new():
-            if event.get("event") == "training":
+        for event in self._ledger.events():
+            if isinstance(event, TrainingBegan):
                 self._trained_at = self._trained_at or time.monotonic()
-            if event.get("event") == "tracker":
-                self._missing.discard(str(event.get("name")))
+            if isinstance(event, TrackerSaid):
+                self._missing.discard(event.name)
         return self._trained_at is not None
 
     def complain(self, progress: Progress) -> None:

@@ -17,6 +17,7 @@ from cardrunner.launching.finish import Ending, finish_run, recorded_ending, ref
 from cardrunner.launching.losses import append_end, record_loss
 from cardrunner.launching.remote_runs import remote_job
 from cardrunner.launching.start_proof import StartProof
+from cardrunner.runs.events import JobStarted, Submitted
 from cardrunner.runs.files import explained, locked, write_text
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.frozen import load_frozen
@@ -95,10 +96,10 @@ def finish_if_left(folder: RunFolder, *, progress: Progress) -> None:
 
 def job_of(folder: RunFolder) -> Job | None:
     """The newest job of a run, from any shell; None for a run that was never submitted."""
-    event = Ledger(folder.ledger).last("job")
+    event = Ledger(folder.ledger).last(JobStarted)
     if event is None:  # whoever submitted it may have died before the job was recorded
         return remote_job(folder)
-    return registry.executor(read_record(folder.launch, LaunchRecord).executor).attach(folder, str(event["id"]))
+    return registry.executor(read_record(folder.launch, LaunchRecord).executor).attach(folder, event.id)
 
 
 def refresh(folder: RunFolder) -> str | None:
@@ -150,13 +151,13 @@ def _submitted(folder: RunFolder, executor: Executor, *, detach: bool, progress:
         if executor.survives_client:
             _refuse_a_live_one(folder, progress)
         # before the worker's own events
-        ledger.append("submitted", executor=executor.name, detach=detach, start_seconds=executor.start_seconds)
+        ledger.append(Submitted(executor=executor.name, detach=detach, start_seconds=executor.start_seconds))
         try:
             job = executor.submit(folder)
         except CardrunnerError as error:
             append_end(folder, "failed", str(error), error.exit_code)
             raise
-        ledger.append("job", id=job.id)
+        ledger.append(JobStarted(id=job.id))
     return job
 
 

@@ -25,6 +25,7 @@ from cardrunner.launching.losses import MemoryKills, append_end, record_loss
 from cardrunner.plugins import blamed_plugin
 from cardrunner.redaction import hiding_streams
 from cardrunner.runs import outcome as overdue
+from cardrunner.runs.events import AttemptEnded, Retried, Submitted, TrainingBegan
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.interrupts import signal_error
 from cardrunner.runs.lease import Lease
@@ -123,14 +124,14 @@ class Supervisor:
 
     def _tries_again(self, attempts: int) -> bool:
         """Whether the card has a crashed worker started again; one that never trained would only crash again."""
-        last = self.ledger.last("attempt_ended")
+        last = self.ledger.last(AttemptEnded)
         if last is None or self.requests or self.folder.stop_request.exists():
             return False
-        trained = any(event.get("attempt") == last["attempt"] for event in self.ledger.events("training"))
-        if last["exit_code"] not in CRASHES or not trained or attempts > (retries := self._retries()):
+        trained = any(event.attempt == last.attempt for event in self.ledger.events(TrainingBegan))
+        if last.exit_code not in CRASHES or not trained or attempts > (retries := self._retries()):
             return False
-        self.ledger.append("retried", attempt=last["attempt"], retry=attempts, of=retries, reason=last.get("reason"))
-        self.ledger.append("submitted", executor=self.executor.name, detach=True)
+        self.ledger.append(Retried(attempt=last.attempt, retry=attempts, of=retries, reason=last.reason))
+        self.ledger.append(Submitted(executor=self.executor.name, detach=True))
         return True
 
     def _retries(self) -> int:

@@ -26,13 +26,15 @@ from cardrunner.contracts import Tracked, TrackedRun, Tracker
 from cardrunner.errors import CardrunnerError, EnvironmentFailed
 from cardrunner.plugins import blamed_plugin
 from cardrunner.redaction import hide, hide_in, hiding_streams
+from cardrunner.runs.event_model import Event
+from cardrunner.runs.events import AttemptEnded, AttemptStarted, TrackerSaid, TrackerWord
 from cardrunner.runs.files import locked
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.frozen import load_frozen
 from cardrunner.runs.history import HistoryRow
 from cardrunner.runs.jsonl import Tail
-from cardrunner.runs.ledger import Event, Ledger
-from cardrunner.runs.status import derive_status
+from cardrunner.runs.ledger import Ledger, LedgerTail
+from cardrunner.runs.status import LOST_EXIT_CODE, derive_status
 from cardrunner.tracking.tracker_processes import LINGER_SECONDS, Memory, read_memory, write_memory
 
 _LOOK_SECONDS: Final = 1.0
@@ -52,24 +54,24 @@ class Station:
     memory: Memory
     lifeline: int = 0
     """The descriptor whose other end the worker holds."""
-    ended: Event | None = None
-    _events: Tail = field(init=False)
+    ended: AttemptEnded | None = None
+    _events: LedgerTail = field(init=False)
     _rows: Tail = field(init=False)
 
     def __post_init__(self) -> None:
         self.ledger = Ledger(self.folder.ledger)
-        self._events, self._rows = Tail(self.folder.ledger), Tail(self.folder.history)
+        self._events, self._rows = LedgerTail(self.folder.ledger), Tail(self.folder.history)
 
     def run(self) -> None:
         """Open, tell what comes until the attempt ends, close. A tracker that fails is told to people, once."""
         try:
             tracked = self.tracker.open(self._facts())
         except Exception as error:  # whatever a tracker's library raises must end here
-            self._say("failed", message=_sentence(error))
+            self._say("failed", _sentence(error))
             return
         self.memory.tracked = tracked
         write_memory(self.folder.tracker_state(self.name), self.memory)
-        self._say("on", mode=tracked.mode, id=tracked.id, where=tracked.where, later=tracked.later, message=tracked.why)
+        self._append(self._placed("on", tracked).model_copy(update={"message": tracked.why}))
         try:
             for lively in self._looks():
                 self._tell()
@@ -77,7 +79,7 @@ class Station:
                     break
             self._close(tracked)
         except Exception as error:
-            self._say("failed", message=f"{_sentence(error)}; it was told up to step {self.memory.sent}")
+            self._say("failed", f"{_sentence(error)}; it was told up to step {self.memory.sent}")
 
     def _looks(self) -> Iterator[bool]:
         """Now and then; False for the last look, once the worker is gone."""
@@ -93,7 +95,7 @@ class Station:
 
     def _tell(self) -> None:
         before = self.memory.sent_mark
-        ended = self._end_in(self._events.new())
+        ended = self._end_in(self._events.events())
         for line in self._rows.new():  # after the look at the events: an end comes after the last row
             with contextlib.suppress(ValidationError):
                 row = HistoryRow.model_validate(line)
@@ -104,27 +106,32 @@ class Station:
             write_memory(self.folder.tracker_state(self.name), self.memory)
         self.ended = ended or self.ended
 
-    def _end_in(self, events: Iterator[dict[str, Any]]) -> Event | None:
-        ends = [e for e in events if e.get("event") == "attempt_ended" and e.get("attempt") == self.attempt]
+    def _end_in(self, events: Iterator[Event]) -> AttemptEnded | None:
+        ends = [event for event in events if isinstance(event, AttemptEnded) and event.attempt == self.attempt]
         return ends[-1] if ends else None
 
     def _close(self, tracked: Tracked) -> None:
         with _limited(self, tracked):
-            end = self.ended or {"state": "interrupted", "reason": "the worker ended without a word", "exit_code": 7}
+            end = self.ended or AttemptEnded(
+                attempt=self.attempt,
+                state="interrupted",
+                reason="the worker ended without a word",
+                exit_code=LOST_EXIT_CODE,
+            )
             if (title := self._alert(end)) is not None:
-                self.tracker.alert(title, hide(str(end.get("reason") or end.get("state"))))
+                self.tracker.alert(title, hide(end.reason or end.state))
             self.tracker.close(hide_in(self._summary(end)))
-            self._say("ended", mode=tracked.mode, id=tracked.id, where=tracked.where, later=tracked.later)
+            self._append(self._placed("ended", tracked))
 
-    def _alert(self, end: Event) -> str | None:
-        state = str(end.get("state"))
+    def _alert(self, end: AttemptEnded) -> str | None:
+        state = end.state
         killed = state == "stopped" and not self.folder.stop_request.exists()  # by a rule or a limit, not by people
         return f"{self.folder.name}: {'killed' if killed else state}" if killed or state in _ALERTING else None
 
-    def _summary(self, end: Event) -> dict[str, Any]:
+    def _summary(self, end: AttemptEnded) -> dict[str, Any]:
         status = derive_status(self.folder)
         known = {
-            "state": end.get("state"), "reason": end.get("reason"), "exit_code": end.get("exit_code"),
+            "state": end.state, "reason": end.reason, "exit_code": end.exit_code,
             "attempts": status.attempts, "step": status.step, "epoch": status.epoch, "cost_usd": status.cost_usd,
             "weights_sha256": status.weights_sha256, "best": status.best or None,
         }  # fmt: skip
@@ -132,17 +139,16 @@ class Station:
 
     def _facts(self) -> TrackedRun:
         loaded = load_frozen(self.folder, registry.workload_spec)
-        started = self.ledger.last("attempt_started") or {}
-        origin = started.get("resumed_from") or {}
+        started = self.ledger.last(AttemptStarted) or AttemptStarted(attempt=self.attempt)
         card = json.loads(self.folder.card_json.read_bytes())
         config = {
             "card": card,
             "run": self.folder.name,
             "card_digest": loaded.digest,
             "attempt": self.attempt,
-            "executor": started.get("executor"),
-            "host": started.get("host"),
-            "environment": started.get("environment"),
+            "executor": started.executor,
+            "host": started.host,
+            "environment": started.environment.model_dump() if started.environment else None,
         }
         return TrackedRun(
             run=self.folder.name,
@@ -150,12 +156,27 @@ class Station:
             settings=loaded.card.infra.tracking.settings_of(self.name),
             config=hide_in(config),
             previous=self.memory.tracked,
-            first_step=int(origin.get("step") or 0),
+            first_step=started.resumed_from.step if started.resumed_from else 0,
         )
 
-    def _say(self, state: str, **told: Any) -> None:
+    def _say(self, state: TrackerWord, message: str) -> None:
+        self._append(TrackerSaid(attempt=self.attempt, name=self.name, state=state, message=message))
+
+    def _placed(self, state: TrackerWord, tracked: Tracked) -> TrackerSaid:
+        """What it says with its place; an end has no message, so that the one of the beginning stands."""
+        return TrackerSaid(
+            attempt=self.attempt,
+            name=self.name,
+            state=state,
+            mode=tracked.mode,
+            id=tracked.id,
+            where=tracked.where,
+            later=tracked.later,
+        )
+
+    def _append(self, event: TrackerSaid) -> None:
         with contextlib.suppress(EnvironmentFailed):  # a full disk is the worker's to report
-            self.ledger.append("tracker", attempt=self.attempt, name=self.name, state=state, **told)
+            self.ledger.append(event)
 
 
 @contextlib.contextmanager
@@ -166,7 +187,8 @@ def _limited(station: Station, tracked: Tracked) -> Iterator[None]:
     def give_up() -> None:
         if not over.wait(LINGER_SECONDS):
             message, later = f"it did not close within {LINGER_SECONDS:g} s", tracked.later or tracked.rescue
-            station._say("cut", mode=tracked.mode, id=tracked.id, where=tracked.where, later=later, message=message)
+            cut = station._placed("cut", tracked)
+            station._append(cut.model_copy(update={"later": later, "message": message}))
             os._exit(1)
 
     threading.Thread(target=give_up, daemon=True).start()

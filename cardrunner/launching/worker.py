@@ -23,6 +23,7 @@ from cardrunner.launching.pipeline import open_context, run_stage, run_worker_st
 from cardrunner.redaction import hide, hiding_streams
 from cardrunner.runs.attempts import BEGAN_VARIABLE
 from cardrunner.runs.environment import collect_environment, peak_memory
+from cardrunner.runs.events import AttemptEnded, AttemptStarted, ResumePoint
 from cardrunner.runs.files import explained
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.frozen import launched_workspace, load_frozen
@@ -52,8 +53,8 @@ def run_worker(path: Path) -> int:
     folder = RunFolder(path.absolute())
     ledger = Ledger(folder.ledger)
     with StopRequest(folder.stop_request) as stop, Lease.acquire(folder):
-        last = ledger.last("attempt_ended")
-        if last is not None and last["state"] == COMPLETED.state:
+        last = ledger.last(AttemptEnded)
+        if last is not None and last.state == COMPLETED.state:
             return COMPLETED.exit_code
         return _attempt(folder, ledger, stop)
 
@@ -65,8 +66,7 @@ def _attempt(folder: RunFolder, ledger: Ledger, stop: StopRequest) -> int:
     with Stations(folder, number) as stations:  # they read the end in the ledger before they are closed
         outcome = _run(folder, stop, number, stations)
         with contextlib.suppress(EnvironmentFailed):  # on a full disk the launcher records the end
-            ledger.append(
-                "attempt_ended",
+            ended = AttemptEnded(
                 attempt=number,
                 state=outcome.state,
                 reason=outcome.reason,
@@ -74,6 +74,7 @@ def _attempt(folder: RunFolder, ledger: Ledger, stop: StopRequest) -> int:
                 seconds=round(time.monotonic() - began, 3),
                 peak_memory_bytes=peak_memory(),
             )
+            ledger.append(ended)
     return outcome.exit_code
 
 
@@ -155,16 +156,16 @@ def _launched_at(launch: LaunchRecord) -> datetime.datetime:
 
 def _record_start(folder: RunFolder, ledger: Ledger, number: int) -> None:
     launch = read_record(folder.launch, LaunchRecord)
-    ledger.append(
-        "attempt_started",
+    started = AttemptStarted(
         attempt=number,
         executor=launch.executor,
         pid=os.getpid(),
         host=socket.gethostname(),
         resumed_from=_resume_point(folder),
         began=utc_text(time.time() - _made_ready()),
-        environment=_environment(launch).model_dump(),
+        environment=_environment(launch),
     )
+    ledger.append(started)
 
 
 def _environment(launch: LaunchRecord) -> Environment:
@@ -182,13 +183,13 @@ def _made_ready() -> float:
     return 0.0
 
 
-def _resume_point(folder: RunFolder) -> dict[str, object] | None:
+def _resume_point(folder: RunFolder) -> ResumePoint | None:
     """The newest full state of the manifest; the train stage says so in the ledger when it must use an older one."""
     with contextlib.suppress(CardrunnerError):
         manifest = find_record(folder.manifest, Manifest) or Manifest()
         states = [entry for entry in manifest.entries if STATE in entry.roles]
         newest = max(states, key=lambda entry: entry.step, default=None)
-        return {"file": newest.file, "epoch": newest.epoch, "step": newest.step} if newest else None
+        return ResumePoint(file=newest.file, epoch=newest.epoch, step=newest.step) if newest else None
     return None
 
 

@@ -14,6 +14,7 @@ from cardrunner.card.schema.card import Card
 from cardrunner.errors import CardrunnerError
 from cardrunner.plan.money import Learned, PastRun, Prices, cost_at, optimistic_epoch
 from cardrunner.runs.environment import collect_environment
+from cardrunner.runs.events import AttemptStarted, Restarted
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.history import History, HistoryRow
 from cardrunner.runs.ledger import Ledger
@@ -71,12 +72,15 @@ def _past_runs(runs: Path, wanted: Effective, card: Card) -> Iterator[PastRun]:
 
 def _past_run(folder: RunFolder, own: Effective, wanted: Effective, here: Environment | None) -> PastRun | None:
     ledger = Ledger(folder.ledger)
-    if any("training.batch_size" in event["set"] for event in ledger.events("restarted")):
+    if any("training.batch_size" in event.changes for event in ledger.events(Restarted)):
         return None
-    starts = ledger.events("attempt_started")
-    if here is not None and not (starts and _machine(starts[-1]["environment"]) == _machine(here.model_dump())):
+    starts = ledger.events(AttemptStarted)
+    if not starts:
         return None
-    resumed = {start["resumed_from"]["step"] for start in starts if start.get("resumed_from")}
+    there = starts[-1].environment
+    if here is not None and (there is None or _machine(there) != _machine(here)):
+        return None
+    resumed = {start.resumed_from.step for start in starts if start.resumed_from}
     speeds = list(_epoch_speeds(History(folder.history).rows(), resumed))
     if not speeds:
         return None
@@ -131,8 +135,8 @@ def _kind(card: Effective) -> tuple[object, ...]:
     return card["workload"], training["batch_size"], training["precision"], *place
 
 
-def _machine(environment: Mapping[str, Any]) -> tuple[object, ...]:
-    return tuple(environment.get(name) for name in ("cpu", "cores", "device", "threads"))
+def _machine(environment: Environment) -> tuple[object, ...]:
+    return environment.cpu, environment.cores, environment.device, environment.threads
 
 
 def _content(section: Mapping[str, Any]) -> dict[str, Any]:

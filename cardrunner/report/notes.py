@@ -14,6 +14,7 @@ from cardrunner.report.recorded import Recorded
 from cardrunner.report.surroundings import environments
 from cardrunner.report.targets import target_results
 from cardrunner.report.thresholds import unrecorded
+from cardrunner.runs.events import Acknowledged, Restarted, WarningGiven, assignments
 from cardrunner.runs.records import LoadRecord
 from cardrunner.text import listed, plural
 
@@ -90,9 +91,7 @@ def _attempts(run: Recorded) -> Iterator[Note]:
     resumed = [attempt for attempt in run.attempts if attempt.resumed_from]
     if resumed:
         places = listed(
-            f"epoch {origin.get('epoch')}, step {origin.get('step')}"
-            for attempt in resumed
-            if (origin := attempt.resumed_from)
+            f"epoch {origin.epoch}, step {origin.step}" for attempt in resumed if (origin := attempt.resumed_from)
         )
         yield Note("⚠", f"The run was resumed {plural(len(resumed), 'time')} (from {places}).")
     lost = [attempt for attempt in run.attempts if attempt.ended is None]
@@ -103,13 +102,14 @@ def _attempts(run: Recorded) -> Iterator[Note]:
 
 def _events(run: Recorded) -> Iterator[Note]:
     for event in run.events:
-        if event.get("event") == "restarted":
-            changes = listed(f"{path} = {value}" for path, value in (event.get("set") or {}).items())
-            yield Note("⚠", f"The run was restarted with {changes or 'the same values'}: {event.get('reason')}.")
-        if event.get("event") == "acknowledged":
-            yield Note("⚠", f"Somebody let the run go on in spite of a difference: {event.get('text')}.")
+        match event:
+            case Restarted():
+                changes = assignments(event.changes) or "the same values"
+                yield Note("⚠", f"The run was restarted with {changes}: {event.reason}.")
+            case Acknowledged():
+                yield Note("⚠", f"Somebody let the run go on in spite of a difference: {event.text}.")
     told = sum(row.severity == "warning" for row in failed_facts(run))  # the load stage warns of these too
-    warnings = sum(event.get("event") == "warning" for event in run.events) - told
+    warnings = sum(isinstance(event, WarningGiven) for event in run.events) - told
     if warnings > 0:
         yield Note("⚠", f"{plural(warnings, 'warning')} on the way; see Events.")
 

@@ -16,11 +16,12 @@ from cardrunner.contracts import MetricNames, MetricSpec, Stage
 from cardrunner.errors import CardError, CardrunnerError, IntegrityError, UsageError
 from cardrunner.kill_rules import Moment, Row, judge_all
 from cardrunner.runs.attempts import Attempt, read_attempts
+from cardrunner.runs.event_model import Event
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.frozen import read_admitted
 from cardrunner.runs.history import History, HistoryRow
 from cardrunner.runs.lease import LeaseBody, read_lease
-from cardrunner.runs.ledger import Event, Ledger
+from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.records import (
     BestRecord,
     CheckpointRecord,

@@ -10,7 +10,7 @@ from cardrunner.kill_rules import QUANTITIES, Observation, Rule
 from cardrunner.kill_rules.quantities import number_text
 from cardrunner.report.recorded import Recorded
 from cardrunner.report.table import Cell, Strong, Table, measured, stated, table
-from cardrunner.runs.ledger import Event
+from cardrunner.runs.events import ProjectedOverrun, RuleFired, assignments
 from cardrunner.text import listed
 
 _IDLE = "validations in a row without improvement"
@@ -33,45 +33,34 @@ class ThresholdFacts:
 def threshold_facts(run: Recorded) -> ThresholdFacts:
     """The rows of the section."""
     rules = run.card.kill_thresholds
-    overruns = tuple(overrun_sentence(event) for event in run.events if event.get("event") == "projected_overrun")
+    overruns = tuple(event.sentence() for event in run.events if isinstance(event, ProjectedOverrun))
     if not rules:
         return ThresholdFacts(table=None, seen=None, verdicts=(), unrecorded=(), overruns=overruns)
     columns = ("Rule", "Condition", "Action", "Closest it came", "Fired", "Why it is there")
     return ThresholdFacts(
         table=Table(columns, "rlllll", tuple(_row(run, number, rule) for number, rule in enumerate(rules))),
         seen=_seen(run, rules),
-        verdicts=tuple(sentence(event) for event in fired_events(run)),
+        verdicts=tuple(event.sentence() for event in fired_events(run)),
         unrecorded=unrecorded(run),
         overruns=overruns,
     )
 
 
-def fired_events(run: Recorded) -> list[Event]:
+def fired_events(run: Recorded) -> list[RuleFired]:
     """The verdicts in the ledger."""
-    return [event for event in run.events if event.get("event") == "verdict"]
-
-
-def sentence(event: Event) -> str:
-    """A verdict as a sentence."""
-    moot = "; the last epoch was trained, so that nothing was left to stop" if event.get("moot") else ""
-    return f"{event.get('condition')}: {event.get('message')} → {event.get('action')}{moot}"
-
-
-def overrun_sentence(event: Event) -> str:
-    """A projection beyond a limit as a sentence."""
-    return f"at step {event.get('step')} {event.get('message')} → {event.get('action')}"
+    return [event for event in run.events if isinstance(event, RuleFired)]
 
 
 def unrecorded(run: Recorded) -> tuple[str, ...]:
     """Conditions that the recorded metrics fulfil, without a verdict in the ledger."""
-    rules, recorded = run.card.kill_thresholds, {event.get("rule") for event in fired_events(run)}
+    rules, recorded = run.card.kill_thresholds, {event.rule for event in fired_events(run)}
     due = {verdict.rule for moment in run.moments for verdict in moment.verdicts}
     return tuple(rules[number].describe() for number in sorted(due - recorded))
 
 
 def _row(run: Recorded, number: int, rule: Rule) -> tuple[Cell, ...]:
-    fired = [event for event in fired_events(run) if event.get("rule") == number]
-    when = listed(_place(event.get("kind"), event.get("epoch"), event.get("step")) for event in fired)
+    fired = [event for event in fired_events(run) if event.rule == number]
+    when = listed(_place(event.kind, event.epoch, event.step) for event in fired)
     return (
         str(number + 1),
         rule.describe(),
@@ -83,7 +72,7 @@ def _row(run: Recorded, number: int, rule: Rule) -> tuple[Cell, ...]:
 
 
 def _action(rule: Rule) -> str:
-    changes = listed(f"{path} = {value}" for path, value in (rule.set or {}).items())
+    changes = assignments(rule.set or {})
     return f"{rule.action} with {changes}" if changes else rule.action
 
 
@@ -107,7 +96,7 @@ def _closest(run: Recorded, observations: Sequence[Observation]) -> str:
 
 
 def _place(kind: object, epoch: object, step: object) -> str:
-    return f"epoch {epoch}" if kind in ("validation", None) else f"step {step}"
+    return f"epoch {epoch}" if kind == "validation" else f"step {step}"
 
 
 def _seen(run: Recorded, rules: Sequence[Rule]) -> Table | None:
@@ -163,7 +152,8 @@ def rules_summary(run: Recorded) -> str:
     if not rules:
         return "The card has no kill thresholds."
     if fired:
-        return f"{'Kill threshold' if len(fired) == 1 else 'Kill thresholds'} fired: {'; '.join(map(sentence, fired))}."
+        sentences = "; ".join(event.sentence() for event in fired)
+        return f"{'Kill threshold' if len(fired) == 1 else 'Kill thresholds'} fired: {sentences}."
     if not any(moment.seen.count(None) < len(rules) for moment in run.moments):
         return "The kill thresholds had nothing to look at."
     return f"No kill threshold fired (of {len(rules)})."

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from cardrunner.card.estimate import Estimate, estimate
 from cardrunner.platforms import platform_of
 from cardrunner.report.recorded import Recorded
 from cardrunner.report.table import Cell, Code, Strong, Table, count, rate, share, when
 from cardrunner.runs.attempts import Attempt
+from cardrunner.runs.events import ResumePoint
 from cardrunner.runs.money import metered_cost
 from cardrunner.units import format_bytes, format_dollars, format_duration, format_hourly_rate
 
@@ -173,7 +173,5 @@ def _attempt(attempt: Attempt) -> tuple[Cell, ...]:
     )
 
 
-def _origin(resumed_from: Mapping[str, Any] | None) -> Cell:
-    if not resumed_from:
-        return "the beginning"
-    return f"{resumed_from.get('file')}, epoch {resumed_from.get('epoch')}, step {resumed_from.get('step')}"
+def _origin(resumed_from: ResumePoint | None) -> Cell:
+    return "the beginning" if resumed_from is None else str(resumed_from)

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-from pydantic import ValidationError
+from pydantic import model_serializer
 
 from cardrunner.clock import utc_seconds
+from cardrunner.runs.event_model import Event
+from cardrunner.runs.events import (
+    TRACKER_TROUBLE,
+    AttemptEnded,
+    AttemptStarted,
+    DataOpened,
+    LastHeard,
+    ProjectedOverrun,
+    Restarted,
+    Resumed,
+    ResumePoint,
+    RuleFired,
+    StageEnded,
+    StageStarted,
+    TrackerSaid,
+)
 from cardrunner.runs.history import HistoryRow
 from cardrunner.runs.lease import LeaseBody
-from cardrunner.runs.ledger import Event
-from cardrunner.runs.records import Environment
+from cardrunner.runs.records import Environment, Record
 
 BEGAN_VARIABLE = "CARDRUNNER_BEGAN"
 """Set for a worker that something has made ready, such as a container: when that began, in seconds since 1970. The
@@ -37,7 +51,7 @@ class Attempt:
     started: str
     executor: str | None
     host: str | None
-    resumed_from: Mapping[str, Any] | None
+    resumed_from: ResumePoint | None
     environment: Environment | None
     stages: tuple[StageRun, ...]
     last_sign: str
@@ -69,16 +83,14 @@ def read_attempts(
         rows: the history, whose clocks say when an attempt was still at work.
         lease: what the last writer of the run said of itself; its heartbeat extends the last attempt, if it was that.
     """
-    signs: dict[int, str] = {
-        event["of"]: str(event.get("heartbeat")) for event in events if event.get("event") == "last_heard"
-    }
+    signs = {event.of: event.heartbeat for event in events if isinstance(event, LastHeard)}
     for row in rows:
         if row.clock.attempt is not None:
             signs[row.clock.attempt] = max(row.clock.at, signs.get(row.clock.attempt, ""))
-    numbers = [event["attempt"] for event in events if event.get("event") == "attempt_started"]
     attempts = tuple(
-        _attempt(number, [event for event in events if event.get("attempt") == number], signs.get(number, ""))
-        for number in numbers
+        _attempt(start, [event for event in events if event.attempt == start.attempt], signs.get(start.attempt, ""))
+        for start in events
+        if isinstance(start, AttemptStarted)
     )
     last = attempts[-1] if attempts else None
     if last is None or lease is None or lease.started > last.last_sign:
@@ -86,55 +98,43 @@ def read_attempts(
     return (*attempts[:-1], replace(last, last_sign=max(last.last_sign, lease.heartbeat)))
 
 
-def _attempt(number: int, events: Sequence[Event], sign: str) -> Attempt:
-    start = next(event for event in events if event.get("event") == "attempt_started")
-    end = next((event for event in events if event.get("event") == "attempt_ended"), {})
+def _attempt(start: AttemptStarted, events: Sequence[Event], sign: str) -> Attempt:
+    end = next((event for event in events if isinstance(event, AttemptEnded)), None)
     return Attempt(
-        number=number,
-        started=str(start.get("began") or start.get("at")),
-        executor=start.get("executor"),
-        host=start.get("host"),
+        number=start.attempt,
+        started=start.since,
+        executor=start.executor,
+        host=start.host,
         resumed_from=_resumed_from(start, events),
-        environment=_environment(start.get("environment")),
+        environment=start.environment,
         stages=_stages(events),
-        last_sign=max(sign, *(str(event.get("at")) for event in events)),
-        data=next((event.get("digest") for event in events if event.get("event") == "data_opened"), None),
-        peak_memory=end.get("peak_memory_bytes"),
-        ended=end.get("at"),
-        state=end.get("state"),
-        reason=end.get("reason"),
-        exit_code=end.get("exit_code"),
-        recorded_seconds=end.get("seconds"),
+        last_sign=max(sign, *(event.at for event in events)),
+        data=next((event.digest for event in events if isinstance(event, DataOpened)), None),
+        peak_memory=end.peak_memory_bytes if end else None,
+        ended=end.at if end else None,
+        state=end.state if end else None,
+        reason=end.reason if end else None,
+        exit_code=end.exit_code if end else None,
+        recorded_seconds=end.seconds if end else None,
     )
 
 
-def _resumed_from(start: Event, events: Sequence[Event]) -> Mapping[str, Any] | None:
+def _resumed_from(start: AttemptStarted, events: Sequence[Event]) -> ResumePoint | None:
     """What the train stage really loaded first; what the worker meant to load, where it never got that far."""
-    meant: Mapping[str, Any] | None = start.get("resumed_from")
-    loaded = next((event for event in events if event.get("event") == "resumed"), None)
-    if meant is None or loaded is None:  # a run that began may load its own states later, as a restart does
-        return meant
-    return {name: loaded.get(name) for name in ("file", "epoch", "step")}
+    loaded = next((event.point for event in events if isinstance(event, Resumed)), None)
+    # a run that began may load its own states later, as a restart does
+    return loaded if start.resumed_from is not None and loaded is not None else start.resumed_from
 
 
 def _stages(events: Sequence[Event]) -> tuple[StageRun, ...]:
     found: dict[str, StageRun] = {}
     for event in events:
-        name = str(event.get("stage"))
-        if event.get("event") == "stage_started":
-            found[name] = StageRun(name=name)
-        elif event.get("event") == "stage_ended":
-            found[name] = StageRun(
-                name=name, seconds=event.get("seconds"), ok=event.get("ok"), error=event.get("error")
-            )
+        match event:
+            case StageStarted():
+                found[event.stage] = StageRun(name=event.stage)
+            case StageEnded():
+                found[event.stage] = StageRun(name=event.stage, seconds=event.seconds, ok=event.ok, error=event.error)
     return tuple(found.values())
-
-
-def _environment(value: object) -> Environment | None:
-    try:
-        return Environment.model_validate(value)
-    except ValidationError:
-        return None
 
 
 def _between(start: str, end: str) -> float:
@@ -150,19 +150,48 @@ def stopped_by_rule(events: Sequence[Event]) -> bool:
     Args:
         events: of a run, oldest first.
     """
-    began = max((at for at, event in enumerate(events) if event.get("event") == "attempt_started"), default=0)
-    last: Event | None = None
-    told: list[Event] = []
+    began = max((at for at, event in enumerate(events) if isinstance(event, AttemptStarted)), default=0)
+    last: AttemptEnded | None = None
+    told: list[RuleFired | ProjectedOverrun] = []
     for event in events[began:]:
-        match event.get("event"):
-            case "attempt_ended":
+        match event:
+            case AttemptEnded():
                 last = event
-            case "restarted":
+            case Restarted():
                 told.clear()
-            case "verdict" | "projected_overrun" if not event.get("moot"):
+            case RuleFired(moot=False) | ProjectedOverrun():
                 told.append(event)
-    ends = any(
-        event.get("action") == "stop" or (event["event"] == "verdict" and event.get("action") == "restart")
-        for event in told
-    )
-    return last is not None and last.get("state") == "stopped" and ends
+    ends = any(event.action == "stop" or (event.action == "restart" and isinstance(event, RuleFired)) for event in told)
+    return last is not None and last.state == "stopped" and ends
+
+
+class TrackerState(Record):
+    """What a tracker said last; its place and id from when it was last told. What it never said is left out of JSON."""
+
+    message: str | None = None
+    name: str
+    state: str
+    mode: str | None = None
+    id: str | None = None
+    where: str | None = None
+    later: str | None = None
+
+    @model_serializer
+    def _plain(self) -> dict[str, str | None]:
+        return {name: value for name, value in self if name in self.model_fields_set}
+
+    @property
+    def trouble(self) -> str | None:
+        """What went wrong, as a phrase; None where it tracks, or did so to the end."""
+        return TRACKER_TROUBLE.get(self.state)
+
+
+def tracker_states(events: Sequence[Event]) -> tuple[TrackerState, ...]:
+    """What each tracker said last, in the order of their first words."""
+    found: dict[str, TrackerState] = {}
+    for event in events:
+        if isinstance(event, TrackerSaid):
+            earlier = found[event.name].model_dump() if event.name in found else {"message": None}
+            said = {name: value for name, value in event.given().items() if name in TrackerState.model_fields}
+            found[event.name] = TrackerState.model_validate(earlier | said)
+    return tuple(found.values())

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cardrunner.errors import NameTaken
+from cardrunner.runs.events import Created
 from cardrunner.runs.files import explained, flush_folder, write_bytes, write_text
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.ledger import Ledger
@@ -67,14 +68,14 @@ def _fill(staging: RunFolder, launch: LaunchRecord, card: bytes, texts: Mapping[
     write_text(staging.approvals, _json(texts["approvals"]))
     write_text(staging.plan, _json(texts["plan"]))
     write_record(staging.launch, launch)
-    Ledger(staging.ledger).append(
-        "created",
+    created = Created(
         run=launch.run,
         workload=launch.workload,
         card_digest=launch.card_digest,
         executor=launch.executor,
         signed_by=launch.signed_by,
     )
+    Ledger(staging.ledger).append(created)
 
 
 def _keep_gate(staging: RunFolder, checks: ChecksRecord | None, trust: Mapping[str, bytes]) -> None:

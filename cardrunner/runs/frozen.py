@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from cardrunner.card.load import LoadedCard, SpecResolver, absent_rules, card_model, load_card_bytes
 from cardrunner.card.schema.card import Card
 from cardrunner.errors import CardError, EnvironmentFailed, IntegrityError, UsageError
+from cardrunner.runs.events import Restarted
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.records import LaunchRecord, RemoteRun, find_record, read_record
@@ -100,7 +101,7 @@ def restart_changes(ledger: Ledger, card: Card) -> list[Mapping[str, Any]]:
         IntegrityError: the ledger tells of a restart that the card, and so its reviewers, did not agree to.
     """
     agreed = [json.loads(json.dumps(rule.set)) for rule in card.kill_thresholds if rule.action == "restart"]
-    changes = [event.get("set") for event in ledger.events("restarted")]
+    changes = [event.set for event in ledger.events(Restarted)]
     for change in changes:
         if change not in agreed:
             raise IntegrityError(

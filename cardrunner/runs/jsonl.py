@@ -21,13 +21,22 @@ _NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
 def append_line(path: Path, row: Mapping[str, Any], *, durable: bool) -> None:
+    """Append one row as a line; see `append_bytes`.
+
+    Args:
+        row: JSON values; floats may be non-finite.
+    """
+    append_bytes(path, line_of(row), durable=durable)
+
+
+def append_bytes(path: Path, line: bytes, *, durable: bool) -> None:
     """Append one line in a single write, so that writers in several processes never mix.
 
     A line that an earlier crash left half written is closed first, so that it spoils nothing but itself.
 
     Args:
         path: the file; made when absent.
-        row: JSON values; floats may be non-finite.
+        line: the whole line, with its end.
         durable: wait until the line is on the disk.
 
     Raises:
@@ -36,7 +45,7 @@ def append_line(path: Path, row: Mapping[str, Any], *, durable: bool) -> None:
     with explained(path, "write"):
         descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
         try:
-            _write_whole(descriptor, (b"" if _ends_clean(descriptor) else b"\n") + line_of(row))
+            _write_whole(descriptor, (b"" if _ends_clean(descriptor) else b"\n") + line)
             if durable:
                 os.fsync(descriptor)
         finally:
@@ -57,20 +66,34 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     Raises:
         EnvironmentFailed: it cannot be read.
     """
+    return [row for line in lines_of(path) if (row := parse_line(line)) is not None]
+
+
+def lines_of(path: Path) -> list[bytes]:
+    """The lines of the file as they stand, torn ones too, oldest first; none when it does not exist.
+
+    Raises:
+        EnvironmentFailed: it cannot be read.
+    """
     if not path.exists():
         return []
     with explained(path, "read"):
-        lines = path.read_bytes().split(b"\n")
-    return [row for line in lines if line and (row := parse_line(line)) is not None]
+        return [line for line in path.read_bytes().split(b"\n") if line]
 
 
 def parse_line(line: bytes) -> dict[str, Any] | None:
     """One row; None when the line is torn."""
+    row = parse_object(line)
+    return None if row is None else {key: _from_json(value) for key, value in row.items()}
+
+
+def parse_object(line: bytes) -> dict[str, Any] | None:
+    """One row as its JSON has it, with numbers that are not finite as texts; None when the line is torn."""
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    return _from_json(row) if isinstance(row, dict) else None
+    return row if isinstance(row, dict) else None
 
 
 def _write_whole(descriptor: int, data: bytes) -> None:
@@ -115,13 +138,17 @@ class Tail:
 
     def new(self) -> Iterator[dict[str, Any]]:
         """Rows that were not seen yet; all of them again where the file was rewritten."""
+        return (row for line in self.lines() if (row := parse_line(line)) is not None)
+
+    def lines(self) -> Iterator[bytes]:
+        """The same as they stand in the file, torn ones too."""
         try:
             with self.path.open("rb") as stream:
                 yield from self._read(stream)
         except FileNotFoundError:
             return
 
-    def _read(self, stream: BinaryIO) -> Iterator[dict[str, Any]]:
+    def _read(self, stream: BinaryIO) -> Iterator[bytes]:
         found = os.fstat(stream.fileno())
         if found.st_size < self.offset or self._file not in (None, found.st_ino):
             self.offset = 0
@@ -131,4 +158,4 @@ class Tail:
         stream.seek(self.offset)
         whole, _, _ = stream.read().rpartition(b"\n")
         self.offset += len(whole) + 1 if whole else 0
-        yield from (row for line in whole.split(b"\n") if (row := parse_line(line)) is not None)
+        yield from (line for line in whole.split(b"\n") if line)

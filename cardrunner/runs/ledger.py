@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from cardrunner.clock import utc_now
+from cardrunner.redaction import hide_in
+from cardrunner.runs.event_model import Event
+from cardrunner.runs.events import Acknowledged, AttemptStarted, Created, Finished, JobStarted, Submitted, parse
 from cardrunner.runs.files import explained
 from cardrunner.runs.folder import RunFolder
-from cardrunner.runs.jsonl import append_line, parse_line, read_lines
+from cardrunner.runs.jsonl import Tail, append_bytes, append_line, line_of, lines_of, parse_object
 
-Event = dict[str, Any]
-"""An event: ``at``, ``event``, and the event's own fields."""
+E = TypeVar("E", bound=Event)
 
 
 @dataclass(frozen=True)
@@ -23,33 +26,78 @@ class Ledger:
 
     path: Path
 
-    def append(self, event: str, **fields: Any) -> None:
-        """Record an event; it is on the disk when this returns.
-
-        Args:
-            event: its name, such as ``stage_started``.
-            fields: JSON values.
+    def append(self, event: Event) -> None:
+        """Record an event, with the time of now; it is on the disk when this returns.
 
         Raises:
             EnvironmentFailed: the disk is full, read-only or failing.
         """
-        append_line(self.path, {"at": utc_now(), "event": event, **fields}, durable=True)
+        append_line(self.path, event.row() | {"at": utc_now()}, durable=True)
 
-    def events(self, *names: str) -> list[Event]:
-        """Every event, oldest first, or those of the given names; a torn line is left out."""
-        return [row for row in read_lines(self.path) if not names or row.get("event") in names]
+    @overload
+    def events(self) -> list[Event]: ...
 
-    def last(self, *names: str) -> Event | None:
-        """The newest event of these names."""
-        return next(reversed(self.events(*names)), None)
+    @overload
+    def events(self, kind: type[E], /, *kinds: type[E]) -> list[E]: ...
+
+    def events(self, *kinds: type[Event]) -> list[Any]:
+        """Every event, oldest first, or those of the given kinds; a torn line is left out."""
+        found = [event for line in lines_of(self.path) if (event := parse(line)) is not None]
+        return [event for event in found if isinstance(event, kinds)] if kinds else found
+
+    def last(self, kind: type[E], /, *kinds: type[E]) -> E | None:
+        """The newest event of these kinds."""
+        return next(reversed(self.events(kind, *kinds)), None)
+
+    def lines(self) -> tuple[str, ...]:
+        """Its whole lines as they stand, oldest first.
+
+        Raises:
+            EnvironmentFailed: it cannot be read.
+        """
+        return whole_lines(b"\n".join(lines_of(self.path)))
+
+    def add_missing(self, lines: Iterable[str]) -> None:
+        """Append the lines of another copy that this one does not have, in their order and as they stand.
+
+        Two lines are the same where this side would write them the same; only a secret of this side's environment
+        is hidden in what is added.
+
+        Raises:
+            EnvironmentFailed: the disk is full, read-only or failing.
+        """
+        known = Counter(map(_rewritten, self.lines()))
+        for line in lines:
+            if known[key := _rewritten(line)]:
+                known[key] -= 1
+            elif (row := parse_object(line.encode())) is not None:
+                kept = f"{line}\n".encode() if hide_in(row) == row else key
+                append_bytes(self.path, kept, durable=True)
 
     def attempts(self) -> int:
         """How many attempts were started."""
-        return len(self.events("attempt_started"))
+        return len(self.events(AttemptStarted))
+
+
+def whole_lines(data: bytes) -> tuple[str, ...]:
+    """The lines of a ledger's bytes, without those that are torn."""
+    return tuple(line.decode() for line in data.split(b"\n") if parse_object(line) is not None)
+
+
+def _rewritten(line: str) -> bytes:
+    return line_of(parse_object(line.encode()) or {})
+
+
+class LedgerTail(Tail):
+    """Reads the events that were appended to a ledger since the last look."""
+
+    def events(self) -> Iterator[Event]:
+        """Those that were not seen yet."""
+        return (event for line in self.lines() if (event := parse(line)) is not None)
 
 
 _TAIL = 1 << 16
-_OF_THIS_SIDE = frozenset({"created", "submitted", "job", "acknowledged", "finished"})
+_OF_THIS_SIDE = (Created, Submitted, JobStarted, Acknowledged, Finished)
 
 
 def latest_events(runs: Path) -> Iterator[tuple[str, str]]:
@@ -65,8 +113,8 @@ def latest_events(runs: Path) -> Iterator[tuple[str, str]]:
             stream.seek(max(0, stream.seek(0, os.SEEK_END) - _TAIL))
             lines = stream.read().split(b"\n")
         remote = folder.remote_run.exists()
-        events = (event for line in reversed(lines) if line and (event := parse_line(line)))
-        own = (event.get("at") for event in events if not remote or event.get("event") in _OF_THIS_SIDE)
-        at = next((text for text in own if isinstance(text, str)), None)
+        events = (event for line in reversed(lines) if (event := parse(line)) is not None)
+        own = (event.at for event in events if not remote or isinstance(event, _OF_THIS_SIDE))
+        at = next(filter(None, own), None)
         if at is not None:
             yield f"the last event of run {folder.name}", at

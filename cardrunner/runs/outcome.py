@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,8 +16,9 @@ from cardrunner.errors import (
     TimedOut,
 )
 from cardrunner.plugins import blamed_plugin
+from cardrunner.runs.events import GRACE_SECONDS as GRACE_SECONDS, Overdue, Submitted
 from cardrunner.runs.folder import RunFolder
-from cardrunner.runs.ledger import Event, Ledger
+from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.records import State
 
 _STATES: tuple[tuple[type[BaseException], State], ...] = (
@@ -57,8 +59,18 @@ def outcome_of(error: BaseException) -> Outcome:
     return Outcome(state, f"a bug in cardrunner or the workload: {sentence}", CardrunnerError.exit_code, bug=True)
 
 
-GRACE_SECONDS = 30.0
-"""From the limit until the worker is asked, and from there until it is killed."""
+def silent_end(code: int) -> str:
+    """How a process ended that left no word of its own, after its name.
+
+    Args:
+        code: its exit code, minus the signal where one ended it.
+    """
+    if code >= 0:
+        return f"ended with {code} and no word"
+    name = next((f" ({known.name})" for known in signal.Signals if known == -code), "")
+    return f"was killed by signal {-code}{name}"
+
+
 _ANSWERED: Final = "the worker ended when its supervisor asked it to"
 _KILLED: Final = "the worker hung and was killed, what it saved before counts"
 
@@ -66,7 +78,7 @@ _KILLED: Final = "the worker hung and was killed, what it saved before counts"
 def record_overdue(folder: RunFolder, limit: RunStopped) -> None:
     """Write down that the newest attempt has passed a limit and is being ended."""
     ledger = Ledger(folder.ledger)
-    ledger.append("overdue", attempt=ledger.attempts(), limit=str(limit), state=outcome_of(limit).state)
+    ledger.append(Overdue(attempt=ledger.attempts(), limit=str(limit), state=outcome_of(limit).state))
 
 
 def overdue_outcome(folder: RunFolder, *, killed: bool) -> Outcome | None:
@@ -76,15 +88,7 @@ def overdue_outcome(folder: RunFolder, *, killed: bool) -> Outcome | None:
         folder: the run.
         killed: it did not answer.
     """
-    event = Ledger(folder.ledger).last("submitted", "overdue")
-    if event is None or event["event"] != "overdue":
+    event = Ledger(folder.ledger).last(Submitted, Overdue)
+    if not isinstance(event, Overdue):
         return None
-    return Outcome(event["state"], f"{event['limit']}; {_KILLED if killed else _ANSWERED}", RunStopped.exit_code)
-
-
-def overdue_sentence(event: Event) -> str:
-    """An ``overdue`` event, as people are told of it."""
-    return (
-        f"{event.get('limit')} and the worker has not ended by itself; it is asked to save, "
-        f"and killed if that takes longer than {GRACE_SECONDS:g} s"
-    )
+    return Outcome(event.state, f"{event.limit}; {_KILLED if killed else _ANSWERED}", RunStopped.exit_code)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from cardrunner.card.schema.card import Card
 from cardrunner.kill_rules import Baselines, Row, Rule
+from cardrunner.runs.events import RuleFired
 from cardrunner.runs.history import Clock, HistoryRow
-from cardrunner.runs.ledger import Event
 from cardrunner.specs import MetricNames, MetricSpec
 
 
@@ -79,19 +79,12 @@ def _quantities(clock: Clock, *, settled: bool) -> dict[str, float]:
     return {name: value for name, value in known.items() if value is not None}
 
 
-def verdict_sentence(event: Event) -> str:
-    """The condition, then what was seen."""
-    message, condition = str(event.get("message")), str(event.get("condition") or "")
-    return message if message.startswith(condition) else f"{condition}: {message}"  # an event's message says it all
-
-
-def verdict_line(event: Event, rules: Sequence[Rule]) -> str:
-    """The action, the condition, what was seen, and what the card says the rule is for.
+def verdict_line(event: RuleFired, rules: Sequence[Rule]) -> str:
+    """The headline of a verdict, and what the card says the rule is for.
 
     Args:
         event: the verdict.
         rules: the kill thresholds of the card that it was given by.
     """
-    number = event.get("rule")
-    why = rules[number].why if isinstance(number, int) and number < len(rules) else None
-    return f"{event.get('action')}: {verdict_sentence(event)}" + (f"; why: {why}" if why else "")
+    why = rules[event.rule].why if event.rule < len(rules) else None
+    return event.headline + (f"; why: {why}" if why else "")

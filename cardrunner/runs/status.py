@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from cardrunner.clock import utc_seconds
 from cardrunner.errors import CardrunnerError, EnvironmentFailed, IntegrityError
-from cardrunner.runs.attempts import Attempt, read_attempts, stopped_by_rule
+from cardrunner.runs.attempts import Attempt, TrackerState, read_attempts, stopped_by_rule, tracker_states
+from cardrunner.runs.event_model import Event
+from cardrunner.runs.events import (
+    AttemptEnded,
+    AttemptStarted,
+    Created,
+    Finished,
+    Finishing,
+    ResumePoint,
+    Retried,
+    StageEnded,
+    StageStarted,
+    Submitted,
+)
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.heartbeat import read_pulse, silence_warning
 from cardrunner.runs.history import History, HistoryRow
 from cardrunner.runs.lease import is_live, is_supervised, read_lease
-from cardrunner.runs.ledger import Event, Ledger
+from cardrunner.runs.ledger import E, Ledger
 from cardrunner.runs.money import has_retries, metered_cost, spent_budget
 from cardrunner.runs.records import STATE, LaunchRecord, Manifest, R, Record, RemoteRun, State, TrainRecord, find_record
 
@@ -45,7 +58,7 @@ class Status(Record):
     card_digest: str
     signed_by: tuple[str, ...]
     attempts: int
-    resumed_from: dict[str, Any] | None
+    resumed_from: ResumePoint | None
     reason: str | None
     metrics: dict[str, float]
     best: dict[str, Any]
@@ -57,7 +70,7 @@ class Status(Record):
     updated: str
     weights_sha256: str | None
     results: str | None
-    trackers: tuple[dict[str, Any], ...] = ()
+    trackers: tuple[TrackerState, ...] = ()
     """What each tracker last said: name, state, mode, id, where, later."""
     next: str | None = None
     """What one can do now, as a command; None where nothing is left."""
@@ -97,7 +110,7 @@ def derive_status(folder: RunFolder, *, now: float | None = None, supervising: b
         card_digest=launch.card_digest,
         signed_by=launch.signed_by,
         attempts=len(seen.attempts),
-        resumed_from=_plain(seen.attempts[-1].resumed_from) if seen.attempts else None,
+        resumed_from=seen.attempts[-1].resumed_from if seen.attempts else None,
         reason=reason,
         metrics=validation.metrics if validation else {},
         best=train.best.model_dump() if train and train.best else {},
@@ -116,16 +129,6 @@ def derive_status(folder: RunFolder, *, now: float | None = None, supervising: b
     )
 
 
-def tracker_states(events: Sequence[Event]) -> tuple[dict[str, Any], ...]:
-    """What each tracker said last, by name; its place and id from when it was last told."""
-    found: dict[str, dict[str, Any]] = {}
-    for event in events:
-        if event.get("event") == "tracker":
-            told = {key: value for key, value in event.items() if key not in ("event", "at", "attempt")}
-            found[str(event.get("name"))] = {**found.get(str(event.get("name")), {"message": None}), **told}
-    return tuple(found.values())
-
-
 def _next(run: str, state: State, *, finished: bool, asks: bool, spent: bool) -> str | None:
     if state in LIVE_STATES:
         return f"cardrunner attach {run}"
@@ -141,12 +144,8 @@ def metered_seconds(folder: RunFolder, *, now: float | None = None) -> float:
 
 def last_exit_code(folder: RunFolder) -> int:
     """The exit code of the last attempt; the one for a lost worker when it left none."""
-    event = Ledger(folder.ledger).last("attempt_started", "attempt_ended")
-    return int(event["exit_code"]) if event and event["event"] == "attempt_ended" else LOST_EXIT_CODE
-
-
-def _plain(point: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    return None if point is None else dict(point)
+    event = Ledger(folder.ledger).last(AttemptStarted, AttemptEnded)
+    return event.exit_code if isinstance(event, AttemptEnded) else LOST_EXIT_CODE
 
 
 @dataclass(frozen=True)
@@ -203,8 +202,8 @@ class _Seen:
     @property
     def finished(self) -> bool:
         """Whether what is left after the worker was done since it ended."""
-        turns = self._named("attempt_ended", "finished")
-        return bool(turns) and turns[-1]["event"] == "finished" and turns[-1].get("problem") is None
+        turns = self._of(AttemptEnded, Finished)
+        return bool(turns) and isinstance(turns[-1], Finished) and turns[-1].problem is None
 
     @property
     def asks(self) -> bool:
@@ -214,22 +213,21 @@ class _Seen:
 
     @property
     def stage(self) -> str | None:
-        stages = self._named("stage_started")
-        return stages[-1]["stage"] if stages else None
+        stages = self._of(StageStarted)
+        return stages[-1].stage if stages else None
 
     @cached_property
     def state(self) -> tuple[State, str | None]:
         """The state and its reason."""
-        turns = self._named("created", "submitted", "attempt_started", "attempt_ended")
-        latest = turns[-1] if turns else None
+        latest = next(reversed(self._of(Created, Submitted, AttemptStarted, AttemptEnded)), None)
         if latest is None:
             return "failed", "the launch broke off before anything began"
-        if latest["event"] == "attempt_ended":
-            return self._between(latest) or self._undecided(latest) or (latest["state"], self._reason(latest))
-        if latest["event"] in ("created", "submitted"):
+        if isinstance(latest, AttemptEnded):
+            return self._between(latest) or self._undecided(latest) or (latest.state, self._reason(latest))
+        if not isinstance(latest, AttemptStarted):
             return self._before_the_worker(latest)
         if self.live:
-            return ("running" if self._stages_of(latest["attempt"]) else "starting"), None
+            return ("running" if self._has_stages(latest.attempt) else "starting"), None
         if self.remote_run is not None and self.remote_run.exit_code is not None:
             return "failed", self.remote_run.ending
         return self._undecided(latest) or ("interrupted", self._lost())
@@ -246,10 +244,10 @@ class _Seen:
     @property
     def silence(self) -> float:
         """Seconds since the last sign of life of an attempt that trains now; 0 where none does."""
-        stages = self._named("stage_started", "stage_ended")
-        if self.state[0] != "running" or (stages[-1]["event"], stages[-1]["stage"]) != ("stage_started", "train"):
+        latest = next(reversed(self._of(StageStarted, StageEnded)), None)
+        if self.state[0] != "running" or not isinstance(latest, StageStarted) or latest.stage != "train":
             return 0.0
-        signs, attempt, pulse = [str(stages[-1]["at"])], self.attempts[-1].number, read_pulse(self.folder.pulse)
+        signs, attempt, pulse = [latest.at], self.attempts[-1].number, read_pulse(self.folder.pulse)
         signs += [pulse.at] if pulse is not None and pulse.attempt == attempt else []
         signs += [row.clock.at for row in self.rows[-1:] if row.clock.attempt == attempt]
         return self.now - utc_seconds(max(signs))
@@ -257,54 +255,55 @@ class _Seen:
     @property
     def updated(self) -> str:
         body = read_lease(self.folder)
-        times = [event["at"] for event in self.events[-1:]]
+        times = [event.at for event in self.events[-1:]]
         times += [row.clock.at for row in self.rows[-1:]] + ([body.heartbeat] if body else [])
         return max(times, default=self.launch.created)
 
-    def _stages_of(self, attempt: int) -> list[Event]:
-        return [event for event in self._named("stage_started") if event.get("attempt") == attempt]
+    def _has_stages(self, attempt: int) -> bool:
+        return any(event.attempt == attempt for event in self._of(StageStarted))
 
     def _before_the_worker(self, latest: Event) -> tuple[State, str | None]:
         if self.remote_run is not None and not self.live:
             return "failed", self.remote_run.ending or "it was never started"
-        submitted = latest["event"] == "submitted"
-        patience = float(latest.get("start_seconds") or START_SECONDS) if submitted else SUBMIT_SECONDS
-        if self.live or is_supervised(self.folder) or self.now - utc_seconds(latest["at"]) < patience:
+        submitted = isinstance(latest, Submitted)
+        patience = (latest.start_seconds or START_SECONDS) if isinstance(latest, Submitted) else SUBMIT_SECONDS
+        if self.live or is_supervised(self.folder) or self.now - utc_seconds(latest.at) < patience:
             return "starting", self._retry()
         if not submitted:
             return "failed", "the launch broke off before anything began"
         return "failed", f"the worker never started; see `cardrunner logs {self.folder.name}`"
 
-    def _reason(self, ended: Event) -> str | None:
+    def _reason(self, ended: AttemptEnded) -> str | None:
         """Why an attempt ended; of one that was interrupted far away also why no other one followed it."""
-        reason = ended.get("reason")
-        if ended["state"] != "interrupted" or self.remote_run is None or self.remote_run.ending in (None, reason):
+        reason = ended.reason
+        if ended.state != "interrupted" or self.remote_run is None or self.remote_run.ending in (None, reason):
             return reason
         return f"{reason}; {self.remote_run.ending}"
 
-    def _between(self, ended: Event) -> tuple[State, str] | None:
+    def _between(self, ended: AttemptEnded) -> tuple[State, str] | None:
         """Between two attempts that a platform makes by itself: the next one is on its way."""
-        if self.remote_run is None or not self.live or ended["state"] not in ("interrupted", "timed_out", "failed"):
+        if self.remote_run is None or not self.live or ended.state not in ("interrupted", "timed_out", "failed"):
             return None
-        return "starting", f"attempt {ended['attempt']} ended ({ended.get('reason')}), the next one is on its way"
+        return "starting", f"attempt {ended.attempt} ended ({ended.reason}), the next one is on its way"
 
-    def _undecided(self, latest: Event) -> tuple[State, str] | None:
+    def _undecided(self, latest: AttemptStarted | AttemptEnded) -> tuple[State, str] | None:
         """While the supervisor of a worker that crashed has not said whether another one follows."""
-        crashed = latest["event"] == "attempt_started" or latest.get("exit_code") in CRASHES
+        ended = latest if isinstance(latest, AttemptEnded) else None
+        crashed = ended is None or ended.exit_code in CRASHES
         if not crashed or self.supervising or not is_supervised(self.folder) or not has_retries(self.folder):
             return None
-        turns = self._named("attempt_started", "attempt_ended", "finishing")
-        if self.remote_run is not None or turns[-1]["event"] == "finishing":
+        turns = self._of(AttemptStarted, AttemptEnded, Finishing)
+        if self.remote_run is not None or isinstance(turns[-1], Finishing):
             return None
-        why = f" ({latest['reason']})" if latest.get("reason") else ""
-        return "starting", f"attempt {latest.get('attempt')} crashed{why}; its supervisor may start another one"
+        why = f" ({ended.reason})" if ended is not None and ended.reason else ""
+        return "starting", f"attempt {latest.attempt} crashed{why}; its supervisor may start another one"
 
     def _retry(self) -> str | None:
         """Which retry was submitted last, if that was one."""
-        turns = self._named("retried", "submitted")[-2:]
-        if [turn["event"] for turn in turns] != ["retried", "submitted"]:
-            return None
-        return f"retry {turns[0].get('retry')} of {turns[0].get('of')}: {turns[0].get('reason')}"
+        match self._of(Retried, Submitted)[-2:]:
+            case [Retried() as retried, Submitted()]:
+                return f"retry {retried.count}"
+        return None
 
     def _lost(self) -> str:
         body = read_lease(self.folder)
@@ -313,8 +312,8 @@ class _Seen:
             return f"nothing more was heard of the worker{heard}: {self.remote_run.ending}"
         return f"the worker ended without a word{heard}: killed, or the machine went down"
 
-    def _named(self, *names: str) -> list[Event]:
-        return [event for event in self.events if event.get("event") in names]
+    def _of(self, *kinds: type[E]) -> list[E]:
+        return [event for event in self.events if isinstance(event, kinds)]
 
     def _readable(self, stage: str, kind: type[R]) -> R | None:
         try:

@@ -13,6 +13,7 @@ from cardrunner.card.schema.card import Card
 from cardrunner.contracts import DemoResult, Side
 from cardrunner.errors import UsageError
 from cardrunner.runs.context import RunContext
+from cardrunner.runs.events import NoteLeft
 from cardrunner.runs.files import explained, write_durably
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.frozen import launched_workspace
@@ -39,12 +40,12 @@ class DemoStage(BaseStage):
             EnvironmentFailed: the data is not here, or the demo cannot be written.
         """
         if ctx.card.after_training.demo is None:
-            ctx.ledger.append("note", message=self.absence(ctx.card))
+            ctx.ledger.append(NoteLeft(message=self.absence(ctx.card)))
             return
         began = time.monotonic()
         result = _play(ctx)
         if result is None:
-            ctx.ledger.append("note", message=_no_demo(ctx.card))
+            ctx.ledger.append(NoteLeft(message=_no_demo(ctx.card)))
             return
         write_record(ctx.folder.record(self.name), _record(ctx, result, time.monotonic() - began))
 
@@ -53,7 +54,7 @@ class DemoStage(BaseStage):
         if card.after_training.demo is None:
             return True
         if not folder.record(self.name).exists():
-            return any(event.get("message") == _no_demo(card) for event in Ledger(folder.ledger).events("note"))
+            return any(note.message == _no_demo(card) for note in Ledger(folder.ledger).events(NoteLeft))
         record = readable_record(folder.record(self.name), DemoRecord)
         return record is not None and _is_there(folder, record)
 

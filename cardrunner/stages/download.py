@@ -11,6 +11,7 @@ from cardrunner.card.schema.card import Card
 from cardrunner.contracts import Side
 from cardrunner.errors import UsageError
 from cardrunner.runs.context import RunContext
+from cardrunner.runs.events import NoteLeft
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.frozen import launched_workspace
 from cardrunner.runs.records import DownloadRecord, readable_record, write_record
@@ -36,7 +37,7 @@ class DownloadStage(BaseStage):
         """
         wanted = ctx.card.after_training.download
         if wanted is None:
-            ctx.ledger.append("note", message=self.absence(ctx.card))
+            ctx.ledger.append(NoteLeft(message=self.absence(ctx.card)))
             return
         fetch(ctx, checkpoint=f"{wanted.checkpoint}.pt", to=wanted.to)
 

@@ -15,6 +15,7 @@ from cardrunner.card.schema.data import DataFile
 from cardrunner.contracts import Data, Fact, Side
 from cardrunner.errors import IntegrityError
 from cardrunner.runs.context import RunContext
+from cardrunner.runs.events import AttemptStarted, DataOpened, WarningGiven
 from cardrunner.runs.file_memo import MemoPlace
 from cardrunner.runs.files import explained
 from cardrunner.runs.folder import RunFolder
@@ -49,10 +50,10 @@ class LoadStage(BaseStage):
         write_record(ctx.folder.record(self.name), record)
         if data is not None:
             digest = identity_digest(record.identity)
-            ctx.ledger.append("data_opened", attempt=ctx.attempt, digest=digest, mode=data.mode)
+            ctx.ledger.append(DataOpened(attempt=ctx.attempt, digest=digest, mode=data.mode))
         for fact in facts:
             if not fact.ok and fact.severity == "warning":
-                ctx.ledger.append("warning", attempt=ctx.attempt, message=_sentence(fact))
+                ctx.ledger.append(WarningGiven(attempt=ctx.attempt, message=_sentence(fact)))
         if failed := failures(facts):
             raise IntegrityError(
                 "what was found is not what the card says: " + "; ".join(_sentence(fact) for fact in failed)
@@ -167,8 +168,8 @@ def promise_facts(ctx: RunContext) -> Iterator[Fact]:
 
 
 def _environment(ctx: RunContext) -> Environment | None:
-    started = ctx.ledger.last("attempt_started")
-    return Environment.model_validate(started["environment"]) if started and started.get("environment") else None
+    started = ctx.ledger.last(AttemptStarted)
+    return started.environment if started else None
 
 
 def _commit_fact(pinned: str, environment: Environment | None) -> Fact:

@@ -21,8 +21,10 @@ from cardrunner.card.schema.card import Card
 from cardrunner.errors import CardrunnerError, EnvironmentFailed, RestartWanted, UsageError
 from cardrunner.runs.context import RunContext
 from cardrunner.runs.environment import child_environment, usable_cores
+from cardrunner.runs.events import WarningGiven
 from cardrunner.runs.files import explained
 from cardrunner.runs.jsonl import append_line, read_lines
+from cardrunner.runs.outcome import silent_end
 from cardrunner.runs.records import Record, Split
 from cardrunner.stages.run_data import open_run_data
 from cardrunner.training.group import PATIENCE, GroupOutOfMemory, is_lost, joined
@@ -95,7 +97,7 @@ def _split(ctx: RunContext, error: GroupOutOfMemory) -> Split:
         raise ending
     split = halved(Split(step=error.step, pieces=error.pieces), ctx.card.training, str(error))
     message = f"{split_sentence(split)}; the processes go on from the newest checkpoint"
-    ctx.ledger.append("warning", attempt=ctx.attempt, message=message)
+    ctx.ledger.append(WarningGiven(attempt=ctx.attempt, message=message))
     return split
 
 
@@ -253,10 +255,7 @@ def _exception(ending: Ending, processes: int) -> Exception | None:
 
 
 def _death(ending: Ending, processes: int, run: str, *, late: bool) -> str:
-    code = ending.died or 0
-    how = f"was killed by signal {-code}" if code < 0 else f"ended with {code} and no word"
-    if late:
-        how = f"did not answer for {format_duration(PATIENCE.total_seconds())}"
+    how = f"did not answer for {format_duration(PATIENCE.total_seconds())}" if late else silent_end(ending.died or 0)
     return f"{_who(ending, processes)} {how}; `cardrunner resume {run}` goes on from the newest checkpoint"
 
 

@@ -6,17 +6,21 @@ import contextlib
 import heapq
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator
+from functools import partial
+from operator import itemgetter
 
 from pydantic import ValidationError
 
 from cardrunner.card.load import LoadedCard
 from cardrunner.contracts import Board, Progress, ShowsRuns
 from cardrunner.errors import EnvironmentFailed
+from cardrunner.runs.event_model import Event
+from cardrunner.runs.events import StageStarted, Submitted
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.history import HistoryRow
 from cardrunner.runs.jsonl import Tail
+from cardrunner.runs.ledger import LedgerTail
 from cardrunner.tracking.run_view import Watched
 
 _LOOK_SECONDS = 0.5
@@ -78,20 +82,22 @@ class _Screen:
     def __init__(self, loaded: LoadedCard, folder: RunFolder, progress: Progress, since: int | None) -> None:
         self.progress, self.epochs = progress, loaded.card.training.epochs
         self.watched = Watched(loaded, folder)
-        self.ledger, self.history = Tail(folder.ledger, since or 0), Tail(folder.history)
+        self.ledger, self.history = LedgerTail(folder.ledger, since or 0), Tail(folder.history)
         self.skipping = since is None
         self.shown: set[int] = set()
         self.complained = False
 
     def look(self, board: Board | None) -> None:
         """Show what is new."""
-        events = list(self.ledger.new())
+        events = list(self.ledger.events())
         if self.skipping:
             events = _since_submitted(events)
         self.skipping = False
         # whatever the clock did, events keep their order, and rows theirs
-        for line in heapq.merge(events, self.history.new(), key=_written):
-            self._event(line) if "event" in line else self._row(line)
+        told = ((event.at, partial(self._event, event)) for event in events)
+        measured = ((row.clock.at, partial(self._row, row)) for row in self._rows())
+        for _, show in heapq.merge(told, measured, key=itemgetter(0)):
+            show()
         if board is not None:
             self.watched.pace()
             board.show(self.watched.snapshot)
@@ -105,18 +111,19 @@ class _Screen:
                 self.progress.note(f"shown as it was last heard of: {error}")
             self.complained = True
 
-    def _event(self, event: dict[str, Any]) -> None:
+    def _event(self, event: Event) -> None:
         text = self.watched.note(event)
-        if event.get("event") == "stage_started":
-            self.progress.stage(str(event.get("stage")))
+        if isinstance(event, StageStarted):
+            self.progress.stage(event.stage)
         elif text is not None:
             self.progress.note(text)
 
-    def _row(self, line: dict[str, Any]) -> None:
-        try:
-            row = HistoryRow.model_validate(line)
-        except ValidationError:
-            return
+    def _rows(self) -> Iterator[HistoryRow]:
+        for line in self.history.new():
+            with contextlib.suppress(ValidationError):
+                yield HistoryRow.model_validate(line)
+
+    def _row(self, row: HistoryRow) -> None:
         if row.kind == "validation":
             if row.step in self.shown:
                 return
@@ -125,13 +132,7 @@ class _Screen:
         self.watched.take(row)
 
 
-def _written(line: Mapping[str, Any]) -> str:
-    """When an event or a row of the history was written."""
-    clock = line.get("clock")
-    return str((clock if isinstance(clock, dict) else line).get("at", ""))
-
-
-def _since_submitted(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _since_submitted(events: list[Event]) -> list[Event]:
     """What belongs to the submission that is being watched, not to earlier attempts."""
-    last = max((number for number, event in enumerate(events) if event.get("event") == "submitted"), default=-1)
+    last = max((number for number, event in enumerate(events) if isinstance(event, Submitted)), default=-1)
     return events[last + 1 :]

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, TextIO
 
 from cardrunner.contracts import Board, Progress, Snapshot, Task
 from cardrunner.redaction import hide
-from cardrunner.tracking.screen import described
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -75,6 +74,8 @@ class _LineBoard:
         if time.monotonic() < self._due or not ((seen := snapshot()).step or seen.warning):
             return
         self._due = time.monotonic() + _LINE_SECONDS
+        from cardrunner.tracking.screen import described
+
         self._note(described(seen))
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from cardrunner.card.estimate import cost_of
 from cardrunner.card.load import LoadedCard
@@ -17,10 +16,11 @@ from cardrunner.contracts import Snapshot
 from cardrunner.errors import IntegrityError
 from cardrunner.kill_rules import Observation, Watched as JudgedRows
 from cardrunner.kill_rules.quantities import QUANTITIES, number_text
+from cardrunner.runs.event_model import Audience, Event
+from cardrunner.runs.events import AttemptEnded, AttemptStarted, Leaving, RuleFired, StageStarted, TrackerSaid
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.heartbeat import PulseBody, read_pulse, silence_warning
 from cardrunner.runs.history import HistoryRow
-from cardrunner.runs.outcome import overdue_sentence
 from cardrunner.runs.records import LoadRecord, find_record
 from cardrunner.runs.rule_rows import RuleRows, baselines_of, verdict_line
 from cardrunner.runs.status import metered_seconds
@@ -30,7 +30,6 @@ _WINDOW_SECONDS = 60.0
 _PACE_SECONDS = 1.0
 """The pulse beats no faster."""
 _MOST_THRESHOLDS = 2
-_WORD: Mapping[str, str] = {"failed": "does not track", "lost": "stopped tracking", "cut": "was cut off"}
 
 
 @dataclass
@@ -65,41 +64,32 @@ class Watched:
         self._rows = RuleRows(metrics)
         self._judged = JudgedRows(baselines=baselines_of(self.loaded.card, metrics))
 
-    def note(self, event: Mapping[str, Any]) -> str | None:
+    def note(self, event: Event) -> str | None:
         """Take an event in; what people are told of it."""
-        match event.get("event"):
-            case "attempt_started":
-                self.attempt = int(event.get("attempt", 0))
-                self._began = utc_seconds(str(event["at"]))
+        match event:
+            case AttemptStarted():
+                self.attempt, self._began = event.attempt, utc_seconds(event.at)
                 self._before = metered_seconds(self.folder, now=self._began)
                 self._spent, self._leaves = None, False
                 self._pace.clear()
-            case "attempt_ended":
+            case AttemptEnded():
                 self._spent = metered_seconds(self.folder)
                 self._leaves, self._sign = True, None
-            case "stage_started":
-                self.stage = str(event.get("stage"))
-                self._sign = utc_seconds(str(event["at"])) if self.stage == "train" and "at" in event else None
-            case "leaving":
+            case StageStarted():
+                self.stage = event.stage
+                self._sign = utc_seconds(event.at) if event.stage == "train" and event.at else None
+            case Leaving():
                 self._leaves, self.stage = True, "saving"
-                return "it saves and ends"
-            case "training":
-                return f"trains: step {event.get('step')}, {_figures(event)}"
-            case "tracker":
-                return _tracker(event)
-            case "verdict":
-                return verdict_line(dict(event), self.loaded.card.kill_thresholds)
-            case "warning" | "projected_overrun":
-                return f"{event.get('action', 'warning')}: {event.get('message')}"
-            case "overdue":
-                return f"warning: {overdue_sentence(dict(event))}"
-            case "restarted":
-                return f"restarted with {event.get('set')}: {event.get('reason')}"
-            case "resumed":
-                return f"goes on from {event.get('file')}, epoch {event.get('epoch')}, step {event.get('step')}"
-            case "retried":
-                return f"starts again, {event.get('retry')} of {event.get('of')} retries: {event.get('reason')}"
-        return None
+        return self._sentence(event)
+
+    def _sentence(self, event: Event) -> str | None:
+        if isinstance(event, RuleFired):
+            return verdict_line(event, self.loaded.card.kill_thresholds)
+        text = event.told(Audience.SCREEN)
+        if text is None:
+            return None
+        shown = _from_here(text) if isinstance(event, TrackerSaid) else text
+        return f"warning: {shown}" if event.warns else shown
 
     def take(self, row: HistoryRow) -> None:
         """Take a metric row in."""
@@ -208,25 +198,6 @@ def _distance(seen: Observation) -> str:
         show = number_text(seen.metric)
         return f"at {show(seen.value)}, room {show(seen.room)}"
     return f"at {seen.value:.4g}" + (f", room {seen.room:.3g}" if math.isfinite(seen.room) else "")
-
-
-def _figures(event: Mapping[str, Any]) -> str:
-    loss, speed = event.get("loss"), event.get("examples_per_second")
-    parts = [f"loss {loss:.4g}" if isinstance(loss, float) else "no loss yet"]
-    if isinstance(speed, int | float):
-        parts.append(f"{speed:,.0f} examples/s")
-    return ", ".join([*parts, f"{event.get('seconds', 0):.1f} s after the attempt began"])
-
-
-def _tracker(event: Mapping[str, Any]) -> str | None:
-    name, state = event.get("name"), str(event.get("state"))
-    if state == "on":
-        later = f"; send it later with: {event['later']}" if event.get("later") else ""
-        why = f" ({event['message']})" if event.get("message") else ""
-        return _from_here(f"{name}: {event.get('mode')}{why}, id {event.get('id')}, {event.get('where')}{later}")
-    if state in _WORD:
-        return f"warning: {name} {_WORD[state]}: {event.get('message')}; history.jsonl has everything"
-    return None
 
 
 def _from_here(text: str) -> str:

@@ -17,6 +17,7 @@ from typing import Final, Self
 from cardrunner.contracts import Tracked
 from cardrunner.errors import EnvironmentFailed
 from cardrunner.runs.environment import child_environment
+from cardrunner.runs.events import TrackerSaid, TrackerWord
 from cardrunner.runs.files import explained
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.ledger import Ledger
@@ -115,9 +116,10 @@ class Stations:
         if process.poll() and not self._closing.is_set():
             self._say(name, "lost", f"its process ended with {process.poll()}; a resume goes on with it")
 
-    def _say(self, name: str, state: str, message: str) -> None:
+    def _say(self, name: str, state: TrackerWord, message: str) -> None:
         with contextlib.suppress(EnvironmentFailed):
-            Ledger(self.folder.ledger).append("tracker", attempt=self.attempt, name=name, state=state, message=message)
+            said = TrackerSaid(attempt=self.attempt, name=name, state=state, message=message)
+            Ledger(self.folder.ledger).append(said)
 
     def _started(self, name: str) -> subprocess.Popen[bytes]:
         path = self.folder.tracker_log(name)

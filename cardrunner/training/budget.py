@@ -11,6 +11,7 @@ from cardrunner.card.schema.card import Card
 from cardrunner.errors import CardrunnerError, RunPaused, RunStopped, TimedOut
 from cardrunner.platforms import platform_of
 from cardrunner.runs.context import RunContext
+from cardrunner.runs.events import Acknowledged, AttemptEnded, ProjectedOverrun, Restarted
 from cardrunner.runs.history import HistoryRow
 from cardrunner.units import format_dollars, format_duration
 
@@ -115,7 +116,6 @@ class Spending:
 
 IN_A_ROW = 3
 """At so many rows in a row the projection has to lie beyond, since one slow moment proves nothing."""
-_LOST = ("interrupted", "failed")
 
 
 @dataclass(frozen=True)
@@ -150,8 +150,7 @@ class Overruns:
     def _record(self, over: Overrun, row: HistoryRow) -> None:
         if over.limit in self._open:  # a crash kept it from ending the run
             return
-        self.ctx.ledger.append(
-            "projected_overrun",
+        projected = ProjectedOverrun(
             attempt=self.ctx.attempt,
             action=self.action,
             limit=over.limit,
@@ -161,7 +160,8 @@ class Overruns:
             projected_cost_usd=row.clock.projected_cost_usd,
             message=over.sentence,
         )
-        self.ctx.progress.note(f"{self.action}: {over.sentence}")
+        self.ctx.ledger.append(projected)
+        self.ctx.progress.note(projected.headline)
         (self._told if self.action == "warn" else self._open).add(over.limit)
 
     def _ending(self, sentence: str) -> CardrunnerError:
@@ -195,9 +195,9 @@ def _later_attempts(ctx: RunContext) -> int:
 def _told(ctx: RunContext) -> tuple[set[str], set[str]]:
     """Limits that are done with, and those that were recorded and have not ended an attempt yet."""
     told, open_ = set[str](), set[str]()
-    for event in ctx.ledger.events("projected_overrun", "attempt_ended", "restarted", "acknowledged"):
-        if event["event"] == "projected_overrun":
-            (told if event["action"] == "warn" else open_).add(event["limit"])
-        elif event["event"] != "attempt_ended" or event.get("state") not in _LOST:
+    for event in ctx.ledger.events(ProjectedOverrun, AttemptEnded, Restarted, Acknowledged):
+        if isinstance(event, ProjectedOverrun):
+            (told if event.action == "warn" else open_).add(event.limit)
+        elif not (isinstance(event, AttemptEnded) and event.broke):
             told, open_ = told | open_, set()
     return told, open_

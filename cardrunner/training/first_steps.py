@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 
 from cardrunner.runs.context import RunContext
+from cardrunner.runs.events import TrainingBegan
 from cardrunner.runs.heartbeat import Pulse
 from cardrunner.training.group import Group
 from cardrunner.training.loop import Trainer
@@ -61,8 +62,7 @@ class Signs:
             return
         cursor, name = self.trainer.cursor, self.trainer.objective.names[0]
         examples, seconds = cursor.examples - self._examples, cursor.train_seconds - self._seconds
-        self.ctx.ledger.append(
-            "training",
+        began = TrainingBegan(
             attempt=self.ctx.attempt,
             epoch=cursor.epoch,
             step=cursor.step,
@@ -70,3 +70,4 @@ class Signs:
             examples_per_second=round(examples / seconds, 1) if seconds > 0 else None,
             seconds=round(time.monotonic() - self.began, 3),
         )
+        self.ctx.ledger.append(began)

@@ -13,17 +13,16 @@ from dataclasses import dataclass, field
 from cardrunner.errors import CardrunnerError, RestartWanted, RunPaused, RunStopped
 from cardrunner.kill_rules import Row, Verdict, Watched, judge, judge_event
 from cardrunner.runs.context import RunContext
+from cardrunner.runs.event_model import Event
+from cardrunner.runs.events import Acknowledged, AttemptEnded, Restarted, RuleFired
 from cardrunner.runs.history import HistoryRow
-from cardrunner.runs.ledger import Event
-from cardrunner.runs.rule_rows import RuleRows, baselines_of, verdict_line, verdict_sentence
+from cardrunner.runs.rule_rows import RuleRows, baselines_of, verdict_line
 from cardrunner.training.budget import Overruns
 from cardrunner.training.group import GroupOutOfMemory
 from cardrunner.training.loop import Cursor
 
-Place = tuple[object, object, object]
+Place = tuple[int, str, int]
 """Of a verdict: which rule, at what kind of row, at which step."""
-_LOST = ("interrupted", "failed")
-"""States of attempts that ended by something else than a verdict."""
 
 
 @dataclass
@@ -36,7 +35,7 @@ class Known:
         standing: by rule the step of its newest verdict, until its condition was seen to be false after that.
     """
 
-    open: dict[Place, Event] = field(default_factory=dict)
+    open: dict[Place, RuleFired] = field(default_factory=dict)
     settled: set[Place] = field(default_factory=set)
     standing: dict[int, int] = field(default_factory=dict)
 
@@ -45,23 +44,24 @@ class Known:
         """As a ledger tells it, oldest first."""
         known = cls()
         for event in events:
-            if event["event"] == "verdict":
-                known.add(event)
-            elif event["event"] == "restarted":  # with other values, with which every row is another one
-                known = cls()
-            elif event["event"] != "attempt_ended" or event.get("state") not in _LOST:
-                known.settled |= known.open.keys()
-                known.open.clear()
+            match event:
+                case RuleFired():
+                    known.add(event)
+                case Restarted():  # with other values, with which every row is another one
+                    known = cls()
+                case AttemptEnded(broke=False) | Acknowledged():
+                    known.settled |= known.open.keys()
+                    known.open.clear()
         return known
 
-    def add(self, event: Event) -> None:
+    def add(self, event: RuleFired) -> None:
         """One more; a warning and one that has nothing left to stop are settled at once."""
-        if event["action"] == "warn" or event.get("moot"):
+        if event.action == "warn" or event.moot:
             self.settled.add(_place(event))
         else:
             self.open[_place(event)] = event
-        if event["action"] != "restart" and event.get("kind") != "event":
-            self.standing[event["rule"]] = event["step"]
+        if event.action != "restart" and event.kind != "event":
+            self.standing[event.rule] = event.step
 
 
 class Judge:
@@ -76,7 +76,7 @@ class Judge:
         metrics = ctx.workload.spec.metrics
         self._rows = RuleRows(metrics)
         self._watched = Watched(baselines=baselines_of(ctx.card, metrics))
-        self._known = Known.of(ctx.ledger.events("verdict", "attempt_ended", "restarted", "acknowledged"))
+        self._known = Known.of(ctx.ledger.events(RuleFired, AttemptEnded, Restarted, Acknowledged))
         self._overruns = Overruns(ctx)
 
     def resume(self, cursor: Cursor) -> CardrunnerError | None:
@@ -88,8 +88,8 @@ class Judge:
         for row in self._rows.rows(self.ctx.history.rows()):
             self._see(row)
         for event in self._known.open.values():
-            saved = event.get("kind") == "train" or cursor.position == 0  # else the validation comes again
-            if event["step"] == cursor.step and event.get("kind") != "event" and saved:
+            saved = event.kind == "train" or cursor.position == 0  # else the validation comes again
+            if event.step == cursor.step and event.kind != "event" and saved:
                 return self._ending(event, can_go_on=False)
         return None
 
@@ -139,7 +139,8 @@ class Judge:
         for verdict in verdicts:  # the gravest comes first
             rule = self.rules[verdict.rule]
             moot = trained and rule.moot_when_trained and verdict.action in ("stop", "restart")
-            event = {**verdict._asdict(), **({"moot": True} if moot else {})}
+            event = RuleFired(attempt=self.ctx.attempt, **verdict._asdict())
+            event = event.model_copy(update={"moot": True}) if moot else event
             if _place(event) not in self._known.open:
                 if _place(event) in self._known.settled or verdict.rule in self._known.standing:
                     continue
@@ -148,14 +149,14 @@ class Judge:
                 ending = ending or self._ending(event, can_go_on=can_go_on)
         return ending
 
-    def _record(self, event: Event) -> None:
-        self.ctx.ledger.append("verdict", attempt=self.ctx.attempt, **event)
+    def _record(self, event: RuleFired) -> None:
+        self.ctx.ledger.append(event)
         self.ctx.progress.note(verdict_line(event, self.rules))
         self._known.add(event)
 
-    def _ending(self, event: Event, *, can_go_on: bool) -> CardrunnerError | None:
-        sentence = verdict_sentence(event)
-        match event["action"]:
+    def _ending(self, event: RuleFired, *, can_go_on: bool) -> CardrunnerError | None:
+        sentence = event.finding
+        match event.action:
             case "warn":
                 return None
             case "stop":
@@ -163,8 +164,8 @@ class Judge:
             case "investigate":
                 command = f'`cardrunner resume {self.ctx.folder.name} --acknowledge "why it may go on"`'
                 return RunPaused(f"paused to investigate, by the kill threshold {sentence}; look, then {command}")
-        changes = self.rules[event["rule"]].set or {}
-        if not any(earlier.get("set") == changes for earlier in self.ctx.ledger.events("restarted")):
+        changes = self.rules[event.rule].set or {}
+        if not any(earlier.set == changes for earlier in self.ctx.ledger.events(Restarted)):
             return RestartWanted(sentence, changes)
         if can_go_on:  # it was restarted so already and it still does not fit
             return None
@@ -177,5 +178,5 @@ def judge_out_of_memory(ctx: RunContext, error: GroupOutOfMemory) -> CardrunnerE
     return Judge(ctx).event("out_of_memory", at, can_go_on=True)
 
 
-def _place(event: Event) -> Place:
-    return event["rule"], event.get("kind", "validation"), event["step"]
+def _place(event: RuleFired) -> Place:
+    return event.rule, event.kind, event.step

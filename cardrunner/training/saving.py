@@ -11,6 +11,7 @@ from typing import Any, Literal
 from cardrunner.contracts import ExportsFields, MetricNames
 from cardrunner.errors import IntegrityError, UsageError
 from cardrunner.runs.context import RunContext
+from cardrunner.runs.events import Acknowledged, AttemptEnded, CheckpointSaved, Resumed, WarningGiven
 from cardrunner.runs.history import HistoryRow
 from cardrunner.runs.records import STATE, BestRecord, ManifestEntry
 from cardrunner.training.checkpoint import CheckpointStore, Snapshot, export_file, read_checkpoint, state_file
@@ -163,11 +164,15 @@ class Saver:
 
     def _record(self, snapshots: Sequence[Snapshot], seconds: float) -> None:
         for shot in snapshots:
-            fields = {"file": shot.file, "epoch": shot.epoch, "step": shot.step}
-            roles = list(shot.names.values()) or [STATE]
-            self.ctx.ledger.append(
-                "checkpoint_saved", attempt=self.ctx.attempt, **fields, roles=roles, seconds=round(seconds, 6)
+            saved = CheckpointSaved(
+                attempt=self.ctx.attempt,
+                file=shot.file,
+                epoch=shot.epoch,
+                step=shot.step,
+                roles=tuple(shot.names.values()) or (STATE,),
+                seconds=round(seconds, 6),
             )
+            self.ctx.ledger.append(saved)
 
     def _newest(self) -> tuple[ManifestEntry, Mapping[str, Any]] | None:
         """The state that the leader found good, in every process."""
@@ -183,8 +188,8 @@ class Saver:
     def _take_up(self, entry: ManifestEntry) -> None:
         self.ctx.history.truncate_after(entry.step)
         self._check_history(entry)
-        point = {"file": entry.file, "epoch": entry.epoch, "step": entry.step}
-        self.ctx.ledger.append("resumed", attempt=self.ctx.attempt, **point)
+        resumed = Resumed(attempt=self.ctx.attempt, file=entry.file, epoch=entry.epoch, step=entry.step)
+        self.ctx.ledger.append(resumed)
 
     def _check_origin(self, entry: ManifestEntry, state: Mapping[str, Any]) -> list[str]:
         """Notes on what differs and was acknowledged."""
@@ -210,7 +215,7 @@ class Saver:
     def _warn(self, message: str) -> None:
         if not self.leads:
             return
-        self.ctx.ledger.append("warning", attempt=self.ctx.attempt, message=message)
+        self.ctx.ledger.append(WarningGiven(attempt=self.ctx.attempt, message=message))
         self.ctx.progress.note(f"warning: {message}")
 
 
@@ -241,8 +246,7 @@ def best_file(metric: str) -> str:
 
 def acknowledged(ctx: RunContext) -> bool:
     """Whether somebody has acknowledged, since the last attempt ended, that this resume continues something else."""
-    last = ctx.ledger.last("acknowledged", "attempt_ended")
-    return last is not None and last["event"] == "acknowledged"
+    return isinstance(ctx.ledger.last(Acknowledged, AttemptEnded), Acknowledged)
 
 
 def new_best(best: BestRecord | None, row: HistoryRow, metric: str, mode: Literal["min", "max"]) -> BestRecord | None:

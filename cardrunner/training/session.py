@@ -20,6 +20,7 @@ from cardrunner.contracts import Data
 from cardrunner.errors import CardrunnerError, EnvironmentFailed, RunStopped
 from cardrunner.kill_rules import Row
 from cardrunner.runs.context import RunContext
+from cardrunner.runs.events import AttemptStarted, Leaving, WarningGiven
 from cardrunner.runs.history import HistoryRow
 from cardrunner.runs.records import Split, TrainRecord, write_record
 from cardrunner.runs.status import metered_seconds
@@ -224,7 +225,7 @@ class Session:
         """Save and leave when somebody asked, or when time or money is up."""
         if self.group.leads and (asked.reason is not None or asked.over):
             with contextlib.suppress(EnvironmentFailed):  # whoever watches need not know
-                self.ctx.ledger.append("leaving", attempt=self.ctx.attempt, reason=asked.reason or "limit")
+                self.ctx.ledger.append(Leaving(attempt=self.ctx.attempt, reason=asked.reason or "limit"))
         if asked.reason is not None:
             self.save()
             self.ctx.stop.request(asked.reason)
@@ -256,7 +257,7 @@ class Session:
         self.end_saved(self.judge.event("out_of_memory", at, can_go_on=True))
         split = halved(failed, self.training, reason)
         self.findings.splits.append(split)
-        self.ctx.ledger.append("warning", attempt=self.ctx.attempt, message=split_sentence(split))
+        self.ctx.ledger.append(WarningGiven(attempt=self.ctx.attempt, message=split_sentence(split)))
 
     def adopt_splits(self) -> None:
         """Go on as the processes that ran out of memory were told to."""
@@ -332,5 +333,5 @@ class Session:
 
 def _attempt_seconds(ctx: RunContext) -> float:
     """Since the attempt began, as the ledger has it."""
-    started = ctx.ledger.last("attempt_started")
-    return max(0.0, time.time() - utc_seconds(started.get("began") or started["at"])) if started else 0.0
+    started = ctx.ledger.last(AttemptStarted)
+    return max(0.0, time.time() - utc_seconds(started.since)) if started else 0.0

@@ -22,6 +22,7 @@ from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.records import ChecksRecord, LaunchRecord, read_record, write_record
 from cardrunner.tracking.progress import NullProgress
+from tests.ledger_lines import recorded
 
 MakeCard = Callable[..., Path]
 ALL_DONE = {"done": True, "by": "ada", "at": "2026-02-27T09:00:00Z"}
@@ -118,7 +119,7 @@ def test_a_card_swapped_between_the_check_and_the_run_does_not_run(make_card: Ma
     assert card.read_bytes() != before
     assert folder.card_yaml.read_bytes() == before
     assert read_record(folder.launch, LaunchRecord).card_digest == signed
-    assert Ledger(folder.ledger).events("created")[0]["card_digest"] == signed
+    assert recorded(Ledger(folder.ledger), "created")[0]["card_digest"] == signed
 
 
 def test_a_link_turned_to_another_card_after_the_check_changes_nothing(make_card: MakeCard, tmp_path: Path) -> None:
@@ -133,7 +134,7 @@ def test_a_link_turned_to_another_card_after_the_check_changes_nothing(make_card
     assert link.read_bytes() != before
     assert folder.card_yaml.read_bytes() == before
     assert json.loads(folder.card_json.read_text())["training"]["learning_rate"] == 0.01
-    assert {event["card_digest"] for event in Ledger(folder.ledger).events("created")} == {signed}
+    assert {event["card_digest"] for event in recorded(Ledger(folder.ledger), "created")} == {signed}
 
 
 def test_a_base_swapped_between_the_check_and_the_run_is_not_the_one_that_runs(

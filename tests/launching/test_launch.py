@@ -21,6 +21,7 @@ from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.records import DownloadRecord, LoadRecord, TrainRecord, read_record
 from cardrunner.runs.status import derive_status
 from cardrunner.tracking.progress import NullProgress
+from tests.ledger_lines import recorded
 
 MakeCard = Callable[..., Path]
 
@@ -41,7 +42,7 @@ def folder_of(card: Path, name: str = "toy-run") -> RunFolder:
 
 
 def events(folder: RunFolder, *names: str) -> list[dict[str, object]]:
-    return Ledger(folder.ledger).events(*names)
+    return recorded(Ledger(folder.ledger), *names)
 
 
 def plain(markdown: str) -> str:

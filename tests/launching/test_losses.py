@@ -9,14 +9,15 @@ from cardrunner.errors import NameTaken
 from cardrunner.launching.losses import MemoryKills, record_loss
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.ledger import Ledger
+from tests.ledger_lines import record, recorded
 
 MakeRun = Callable[..., RunFolder]
 
 
 def begun(make_run: MakeRun) -> RunFolder:
     folder = make_run()
-    Ledger(folder.ledger).append("submitted", executor="local", detach=False)
-    Ledger(folder.ledger).append("attempt_started", attempt=1)
+    record(Ledger(folder.ledger), "submitted", executor="local", detach=False)
+    record(Ledger(folder.ledger), "attempt_started", attempt=1)
     return folder
 
 
@@ -38,7 +39,7 @@ def test_an_exit_code_tells_how_a_worker_was_lost(
 ) -> None:
     folder = begun(make_run)
     record_loss(folder, code, out_of_memory=out_of_memory)
-    event = Ledger(folder.ledger).last("attempt_ended")
+    event = recorded(Ledger(folder.ledger), "attempt_ended")[-1]
     assert event is not None
     assert (event["state"], event["exit_code"]) == (state, exit_code)
     assert reason in event["reason"]
@@ -46,16 +47,16 @@ def test_an_exit_code_tells_how_a_worker_was_lost(
 
 def test_a_recorded_end_stays(make_run: MakeRun) -> None:
     folder = begun(make_run)
-    Ledger(folder.ledger).append("attempt_ended", attempt=1, state="completed", reason=None, exit_code=0, seconds=1.0)
+    record(Ledger(folder.ledger), "attempt_ended", attempt=1, state="completed", reason=None, exit_code=0, seconds=1.0)
     record_loss(folder, 137)
-    assert len(Ledger(folder.ledger).events("attempt_ended")) == 1
+    assert len(recorded(Ledger(folder.ledger), "attempt_ended")) == 1
 
 
 def test_a_worker_that_gave_way_is_no_loss(make_run: MakeRun) -> None:
     folder = begun(make_run)
     with pytest.raises(NameTaken, match="cardrunner attach a-run"):
         record_loss(folder, 6)
-    assert Ledger(folder.ledger).events("attempt_ended") == []
+    assert recorded(Ledger(folder.ledger), "attempt_ended") == []
 
 
 def test_the_kernels_counters_tell_whether_memory_ran_out(tmp_path: Path) -> None:

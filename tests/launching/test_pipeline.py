@@ -21,6 +21,7 @@ from cardrunner.runs.interrupts import StopRequest
 from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.records import LaunchRecord, read_record, write_record
 from cardrunner.tracking.progress import NullProgress
+from tests.ledger_lines import record, recorded
 
 
 class Stub:
@@ -96,7 +97,7 @@ def test_a_restart_that_nobody_agreed_to_is_not_made(toy_run: Callable[..., Any]
     forgeries: list[dict[str, Any]] = [{"set": {"training.epochs": 900}}, {"set": {}}, {"set": [["a", 9]]}, {}]
     for forged in forgeries:
         run.folder.ledger.write_bytes(ledger)
-        Ledger(run.folder.ledger).append("restarted", reason="so", **forged)
+        record(Ledger(run.folder.ledger), "restarted", reason="so", **forged)
         told = re.escape(json.dumps(forged.get("set")))
         with pytest.raises(IntegrityError, match=f"tells of a restart with {told}, which no kill threshold"):
             run.context()
@@ -162,7 +163,7 @@ def test_the_worker_always_records_how_the_attempt_ended(
     assert [run_worker(folder.root) for _ in range(4)] == [1, 4, 0, 0]
     ends = [
         (event["attempt"], event["state"], event["exit_code"])
-        for event in Ledger(folder.ledger).events("attempt_ended")
+        for event in recorded(Ledger(folder.ledger), "attempt_ended")
     ]
     assert ends == [(1, "failed", 1), (2, "failed", 4), (3, "completed", 0)]
     assert "ValueError: oops" in folder.log.read_text()

@@ -18,6 +18,7 @@ from cardrunner.runs.history import History
 from cardrunner.runs.lease import is_live, is_supervised
 from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.status import derive_status
+from tests.ledger_lines import recorded
 
 MakeCard = Callable[..., Path]
 LOCAL = {"infra.executor": "local"}
@@ -36,7 +37,7 @@ def run_of(tmp_path: Path, name: str = "toy-run") -> RunFolder:
 
 
 def events(folder: RunFolder, *names: str) -> list[dict[str, Any]]:
-    return Ledger(folder.ledger).events(*names)
+    return recorded(Ledger(folder.ledger), *names)
 
 
 def worker_of(folder: RunFolder) -> int:
@@ -55,7 +56,7 @@ def test_a_crashed_worker_is_started_again_as_often_as_the_card_says_and_ends_wi
     crashes = LOCAL | {"infra.retries": 2, "training.toy.exit_at": 5, "training.toy.raise_at": 12}
     code, _, err = zygote.command("launch", make_card(crashes), cwd=tmp_path).finish()
     assert code == 0, err
-    assert "starts again, 1 of 2 retries: the worker ended with 9 and no word" in err
+    assert "started again, 1 of 2: the worker ended with 9 and no word" in err
     folder = run_of(tmp_path)
     assert [event["retry"] for event in events(folder, "retried")] == [1, 2]
     assert plain.wait() == 0

@@ -14,6 +14,7 @@ from cardrunner.launching.finish import Ending
 from cardrunner.launching.launch import LaunchOptions, launch, resume
 from cardrunner.runs.ledger import Ledger
 from cardrunner.tracking.progress import NullProgress
+from tests.ledger_lines import recorded
 
 MakeCard = Callable[..., Path]
 
@@ -52,7 +53,7 @@ def test_a_verdict_in_the_middle_of_an_epoch_pauses_the_run_until_it_is_acknowle
         go_on(ending)
     ending = go_on(ending, acknowledge="the limit is a typing error")
     assert (ending.exit_code, ending.status.state) == (0, "completed")
-    assert len(Ledger(ending.folder.ledger).events("verdict")) == 1
+    assert len(recorded(Ledger(ending.folder.ledger), "verdict")) == 1
     assert "the limit is a typing error" in page(ending)
 
 
@@ -69,10 +70,10 @@ def test_a_run_whose_budget_is_spent_does_not_go_on(make_card: MakeCard) -> None
     ending = run(make_card({"infra.price": "$3600/h", "timing.budget": "$1.10", "training.toy.step_ms": 60}))
     assert (ending.exit_code, ending.status.state) == (5, "stopped")
     assert ending.status.next is None
-    before = len(Ledger(ending.folder.ledger).events())
+    before = len(recorded(Ledger(ending.folder.ledger)))
     with pytest.raises(errors.RunStopped, match=r"of its budget of \$1\.10 .*sign a card with a larger budget"):
         go_on(ending, acknowledge="all the same")
-    assert len(Ledger(ending.folder.ledger).events()) == before
+    assert len(recorded(Ledger(ending.folder.ledger))) == before
 
 
 def test_an_answer_is_recorded_only_where_the_run_goes_on(make_card: MakeCard) -> None:
@@ -80,14 +81,14 @@ def test_an_answer_is_recorded_only_where_the_run_goes_on(make_card: MakeCard) -
     ending = run(make_card({"kill_thresholds": [rule]}))
     with pytest.raises(errors.UsageError, match="--detach: the inline executor"):
         resume(ending.folder, acknowledge="x", detach=True, progress=NullProgress())
-    assert Ledger(ending.folder.ledger).events("acknowledged") == []
+    assert recorded(Ledger(ending.folder.ledger), "acknowledged") == []
 
 
 def test_weights_that_are_no_numbers_restart_the_run_from_its_last_good_checkpoint(make_card: MakeCard) -> None:
     rule = {"event": "non_finite_weights", "action": "restart", "set": {"training.learning_rate": 0.001}}
     ending = run(make_card({"kill_thresholds": [rule], "training.toy.nan_at": 11}))
     assert (ending.exit_code, ending.status.state, ending.status.attempts) == (0, "completed", 1)
-    (resumed,) = Ledger(ending.folder.ledger).events("resumed")
+    (resumed,) = recorded(Ledger(ending.folder.ledger), "resumed")
     assert resumed["step"] == 8
     text = page(ending)
     assert "went on with training.learning_rate = 0.001" in text

@@ -16,6 +16,7 @@ from cardrunner.runs.environment import collect_environment
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.history import Clock, History, HistoryRow
 from cardrunner.runs.ledger import Ledger
+from tests.ledger_lines import record
 
 ToyCard = Callable[[Mapping[str, Any]], LoadedCard]
 PastRun = Callable[..., RunFolder]
@@ -47,7 +48,7 @@ def past_run(toy_run: Callable[..., Any]) -> PastRun:
         folder: RunFolder = toy_run(changes, name=name).folder
         environment = collect_environment(folder.root).model_dump() | dict(machine or {})
         resumed = None if resumed_at is None else {"file": "state.pt", "epoch": 1, "step": resumed_at}
-        Ledger(folder.ledger).append("attempt_started", attempt=1, environment=environment, resumed_from=resumed)
+        record(Ledger(folder.ledger), "attempt_started", attempt=1, environment=environment, resumed_from=resumed)
         for number, took in enumerate(seconds, start=1):
             History(folder.history).append(epoch_row(number, took))
         return folder
@@ -148,7 +149,7 @@ def test_a_run_that_was_restarted_with_another_batch_size_tells_nothing(
     past_run: PastRun, learned: Callable[..., Learned]
 ) -> None:
     folder = past_run("restarted", T4)
-    Ledger(folder.ledger).append("restarted", attempt=1, reason="out of memory", set={"training.batch_size": 16})
+    record(Ledger(folder.ledger), "restarted", attempt=1, reason="out of memory", set={"training.batch_size": 16})
     assert learned(T4).runs == ()
 
 

@@ -9,6 +9,7 @@ from cardrunner import registry
 from cardrunner.report.happenings import tracking_facts, untracked
 from cardrunner.report.recorded import Recorded, read_run
 from cardrunner.runs.ledger import Ledger
+from tests.ledger_lines import record
 
 TRACKED = {"infra.tracking": {"wandb": {"project": "p"}, "tensorboard": True}}
 ON = {"mode": "offline", "id": "r-1", "later": "wandb sync x", "message": "no key"}
@@ -21,10 +22,10 @@ def recorded(toy_run: Callable[..., Any]) -> Callable[..., Recorded]:
     def make(*said: tuple[str, str, dict[str, Any]]) -> Recorded:
         folder = toy_run(TRACKED).folder
         ledger = Ledger(folder.ledger)
-        ledger.append("attempt_started", attempt=1)
+        record(ledger, "attempt_started", attempt=1)
         for name, state, told in said:
             where = {"where": str(folder.root / name)} if state == "on" else {}
-            ledger.append("tracker", attempt=1, name=name, state=state, **where, **told)
+            record(ledger, "tracker", attempt=1, name=name, state=state, **where, **told)
         return read_run(folder, registry.workload_spec, registry.stages_of)
 
     return make

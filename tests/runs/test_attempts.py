@@ -3,15 +3,21 @@ from __future__ import annotations
 from typing import Any
 
 from cardrunner.runs.attempts import read_attempts
+from cardrunner.runs.event_model import Event
 from cardrunner.runs.lease import LeaseBody
+from tests.ledger_lines import made
 
 
 def at(second: int) -> str:
     return f"2026-03-01T09:00:{second:02d}.000Z"
 
 
-def event(second: int, name: str, attempt: int = 1, **fields: Any) -> dict[str, Any]:
-    return {"at": at(second), "event": name, "attempt": attempt, **fields}
+def event(second: int, name: str, attempt: int = 1, **fields: Any) -> Event:
+    return made(name, at=at(second), attempt=attempt, **fields)
+
+
+def saved(second: int, attempt: int = 1) -> Event:
+    return event(second, "checkpoint_saved", attempt, file="checkpoints/s.pt", step=8)
 
 
 def lease(started: int, heartbeat: int) -> LeaseBody:
@@ -29,13 +35,13 @@ def test_an_attempt_with_an_end_took_what_it_recorded() -> None:
 
 
 def test_an_attempt_without_an_end_lasts_until_it_was_last_heard_of() -> None:
-    events = [event(0, "attempt_started"), event(12, "checkpoint_saved")]
+    events = [event(0, "attempt_started"), saved(12)]
     assert read_attempts(events)[0].seconds == 12
     assert read_attempts(events, lease=lease(0, 20))[0].seconds == 20
 
 
 def test_the_heartbeat_of_a_later_writer_does_not_count() -> None:
-    events = [event(0, "attempt_started"), event(12, "checkpoint_saved")]
+    events = [event(0, "attempt_started"), saved(12)]
     assert read_attempts(events, lease=lease(50, 59))[0].seconds == 12
 
 
@@ -58,9 +64,9 @@ def test_an_environment_that_cannot_be_read_is_left_out() -> None:
 def test_an_attempt_that_was_lost_far_away_lasts_until_its_successor_says_it_was_heard_of() -> None:
     events = [
         event(0, "attempt_started"),
-        event(12, "checkpoint_saved"),
-        {"at": at(40), "event": "last_heard", "of": 1, "heartbeat": at(25)},
+        saved(12),
+        made("last_heard", at=at(40), of=1, heartbeat=at(25)),
         event(41, "attempt_started", attempt=2, began=at(38)),
-        event(50, "checkpoint_saved", attempt=2),
+        saved(50, attempt=2),
     ]
     assert [attempt.seconds for attempt in read_attempts(events)] == [25, 12]

@@ -14,6 +14,7 @@ from cardrunner.runs.environment import collect_environment
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.records import LaunchRecord, read_record
+from tests.ledger_lines import recorded
 
 MakeRun = Callable[..., RunFolder]
 
@@ -42,7 +43,7 @@ def test_a_new_run_holds_everything_its_worker_needs(make_run: MakeRun) -> None:
     assert folder.card_yaml.read_bytes() == b"card: 1\n"
     assert read_record(folder.launch, LaunchRecord).run == "a-run"
     assert json.loads(folder.approvals.read_text()) == []
-    assert [event["event"] for event in Ledger(folder.ledger).events()] == ["created"]
+    assert [event["event"] for event in recorded(Ledger(folder.ledger))] == ["created"]
     assert [path.name for path in folder.root.parent.iterdir()] == ["a-run"]
 
 

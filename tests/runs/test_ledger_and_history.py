@@ -4,41 +4,89 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings, strategies as st
 
 from cardrunner.clock import utc_seconds
+from cardrunner.runs.events import AttemptEnded, AttemptStarted, NoteLeft, RuleFired
 from cardrunner.runs.history import Clock, History, HistoryRow
 from cardrunner.runs.ledger import Ledger
+from tests.ledger_lines import recorded
 
 Row = Callable[..., HistoryRow]
 
 
 def test_events_begin_with_their_time_and_name(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger.jsonl")
-    ledger.append("note", message="hello")
+    ledger.append(NoteLeft(message="hello"))
     (line,) = (tmp_path / "ledger.jsonl").read_text().splitlines()
     assert line.startswith('{"at": "2')
-    (event,) = ledger.events()
+    (event,) = recorded(ledger)
     assert list(event) == ["at", "event", "message"]
     assert event["at"].endswith("Z")
     assert utc_seconds(event["at"]) > 0
 
 
-def test_events_are_found_by_name(tmp_path: Path) -> None:
+def test_events_are_found_by_kind(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger.jsonl")
     for number in (1, 2):
-        ledger.append("attempt_started", attempt=number)
-        ledger.append("attempt_ended", attempt=number)
+        ledger.append(AttemptStarted(attempt=number))
+        ledger.append(AttemptEnded(attempt=number, state="completed", exit_code=0))
     assert ledger.attempts() == 2
-    assert [event["attempt"] for event in ledger.events("attempt_ended")] == [1, 2]
-    assert (ledger.last("attempt_started") or {})["attempt"] == 2
-    assert ledger.last("verdict") is None
+    assert [event.attempt for event in ledger.events(AttemptEnded)] == [1, 2]
+    assert isinstance(ledger.last(AttemptStarted, AttemptEnded), AttemptEnded)
+    assert ledger.last(RuleFired) is None
 
 
 def test_a_verdict_on_nan_keeps_its_nan(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger.jsonl")
-    ledger.append("verdict", value=math.nan, limit=0.5)
-    assert math.isnan(ledger.events()[0]["value"])
+    ledger.append(RuleFired(attempt=1, rule=0, action="stop", step=8, value=math.nan, limit=0.5))
+    (verdict,) = ledger.events(RuleFired)
+    assert verdict.value is not None
+    assert math.isnan(verdict.value)
+
+
+def filled(path: Path, *names: str) -> Ledger:
+    path.write_text("".join(f'{{"event": "{name}"}}\n' for name in names))
+    return Ledger(path)
+
+
+def test_two_ledgers_grow_together_in_the_order_in_which_things_were_learned(tmp_path: Path) -> None:
+    here = filled(tmp_path / "here.jsonl", "created", "submitted", "job")
+    there = filled(tmp_path / "there.jsonl", "created", "submitted", "attempt_started")
+    for _ in range(2):  # the second time there is nothing left to learn
+        here.add_missing(there.lines())
+        assert [row["event"] for row in recorded(here)] == ["created", "submitted", "job", "attempt_started"]
+
+
+def test_the_same_event_twice_is_two_events(tmp_path: Path) -> None:
+    once, twice = filled(tmp_path / "once.jsonl", "note"), filled(tmp_path / "twice.jsonl", "note", "note")
+    once.add_missing(twice.lines())
+    assert once.lines() == twice.lines()
+
+
+def test_a_torn_line_is_no_event(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    path.write_text('{"event": "created"}\n{"event": "sub')
+    assert Ledger(path).lines() == ('{"event": "created"}',)
+
+
+def test_a_line_of_another_copy_keeps_its_bytes(tmp_path: Path) -> None:
+    line = '{"b":1,"event":"moon_landed","at":"2026-03-01T12:00:00.000Z","crew":["\\u00e5da", NaN, 1e3]}'
+    ledger = filled(tmp_path / "ledger.jsonl", "created")
+    ledger.add_missing([line])
+    assert ledger.path.read_bytes().endswith(line.encode() + b"\n")
+    ledger.add_missing([line])
+    assert len(ledger.lines()) == 2
+
+
+def test_a_secret_of_this_side_is_hidden_in_a_line_of_another_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_SERVICE_TOKEN", "xyzzy-12345")
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    ledger.add_missing(['{"event":"note","message":"it is xyzzy-12345"}'])
+    assert ledger.lines() == ('{"event": "note", "message": "it is [MY_SERVICE_TOKEN hidden]"}',)
 
 
 def test_history_rows_come_back_with_their_nan(tmp_path: Path, row: Row) -> None:

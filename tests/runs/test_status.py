@@ -22,6 +22,7 @@ from cardrunner.runs.records import (
     write_record,
 )
 from cardrunner.runs.status import START_SECONDS, SUBMIT_SECONDS, Status, derive_status, last_exit_code
+from tests.ledger_lines import record, recorded
 
 MakeRun = Callable[..., RunFolder]
 FIELDS = [
@@ -59,9 +60,16 @@ def folder(make_run: MakeRun) -> RunFolder:
 
 def begin(folder: RunFolder, attempt: int = 1) -> Ledger:
     ledger = Ledger(folder.ledger)
-    ledger.append("submitted", executor="local", detach=False)
-    ledger.append(
-        "attempt_started", attempt=attempt, executor="local", pid=1, host="here", resumed_from=None, environment={}
+    record(ledger, "submitted", executor="local", detach=False)
+    record(
+        ledger,
+        "attempt_started",
+        attempt=attempt,
+        executor="local",
+        pid=1,
+        host="here",
+        resumed_from=None,
+        environment={},
     )
     return ledger
 
@@ -69,13 +77,19 @@ def begin(folder: RunFolder, attempt: int = 1) -> Ledger:
 def end(
     folder: RunFolder, state: str, *, attempt: int = 1, reason: str | None = None, code: int = 0, seconds: float = 1.0
 ) -> None:
-    Ledger(folder.ledger).append(
-        "attempt_ended", attempt=attempt, state=state, reason=reason, exit_code=code, seconds=seconds
+    record(
+        Ledger(folder.ledger),
+        "attempt_ended",
+        attempt=attempt,
+        state=state,
+        reason=reason,
+        exit_code=code,
+        seconds=seconds,
     )
 
 
 def created(folder: RunFolder) -> float:
-    return utc_seconds(str(Ledger(folder.ledger).events()[0]["at"]))
+    return utc_seconds(str(recorded(Ledger(folder.ledger))[0]["at"]))
 
 
 def test_the_record_has_exactly_the_documented_fields(folder: RunFolder) -> None:
@@ -89,14 +103,14 @@ def test_a_new_run_is_starting(folder: RunFolder) -> None:
 
 
 def test_a_worker_that_never_comes_is_a_failure_not_a_start(folder: RunFolder) -> None:
-    Ledger(folder.ledger).append("submitted", executor="local", detach=False)
+    record(Ledger(folder.ledger), "submitted", executor="local", detach=False)
     status = derive_status(folder, now=created(folder) + START_SECONDS + 1)
     assert status.state == "failed"
     assert "never started" in str(status.reason)
 
 
 def test_an_executor_says_how_long_its_workers_may_take_to_come(folder: RunFolder) -> None:
-    Ledger(folder.ledger).append("submitted", executor="far", detach=False, start_seconds=1800.0)
+    record(Ledger(folder.ledger), "submitted", executor="far", detach=False, start_seconds=1800.0)
     assert derive_status(folder, now=created(folder) + 1700).state == "starting"
     assert derive_status(folder, now=created(folder) + 1900).state == "failed"
 
@@ -111,14 +125,14 @@ def test_a_run_with_a_live_worker_is_running(folder: RunFolder) -> None:
     with Lease.acquire(folder):
         ledger = begin(folder)
         assert derive_status(folder).state == "starting"
-        ledger.append("stage_started", attempt=1, stage="train")
+        record(ledger, "stage_started", attempt=1, stage="train")
         status = derive_status(folder)
         assert (status.state, status.stage, status.attempts) == ("running", "train", 1)
 
 
 def test_a_worker_that_died_without_a_word_never_reads_as_running(folder: RunFolder) -> None:
     with Lease.acquire(folder):
-        begin(folder).append("stage_started", attempt=1, stage="train")
+        record(begin(folder), "stage_started", attempt=1, stage="train")
     status = derive_status(folder)
     assert status.state == "interrupted"
     assert "killed, or the machine went down" in str(status.reason)
@@ -141,7 +155,7 @@ def test_a_resumed_run_is_judged_by_its_newest_attempt(folder: RunFolder) -> Non
     begin(folder)
     end(folder, "interrupted", code=130)
     with Lease.acquire(folder):
-        begin(folder, attempt=2).append("stage_started", attempt=2, stage="train")
+        record(begin(folder, attempt=2), "stage_started", attempt=2, stage="train")
         assert derive_status(folder).state == "running"
     assert derive_status(folder).attempts == 2
 
@@ -149,7 +163,7 @@ def test_a_resumed_run_is_judged_by_its_newest_attempt(folder: RunFolder) -> Non
 def test_later_stages_do_not_change_how_the_run_ended(folder: RunFolder) -> None:
     begin(folder)
     end(folder, "completed")
-    Ledger(folder.ledger).append("note", message="the card asks for no demo")
+    record(Ledger(folder.ledger), "note", message="the card asks for no demo")
     assert derive_status(folder).state == "completed"
 
 
@@ -208,7 +222,7 @@ def test_a_lost_attempt_costs_until_it_was_last_heard_of(make_run: MakeRun) -> N
     folder = make_run(infra={"platform": "modal", "price": 3600.0, "gpus": 1})
     with Lease.acquire(folder):
         begin(folder)
-    began = utc_seconds(str(Ledger(folder.ledger).events("attempt_started")[0]["at"]))
+    began = utc_seconds(str(recorded(Ledger(folder.ledger), "attempt_started")[0]["at"]))
     cost = derive_status(folder, now=began + 10_000).cost_usd
     assert cost is not None
     assert 0 <= cost < 60
@@ -220,7 +234,7 @@ def test_status_and_the_results_card_count_a_lost_attempt_alike(
     folder = make_run(infra={"platform": "modal", "price": 3600.0, "gpus": 1})
     with Lease.acquire(folder):
         begin(folder)
-    began = utc_seconds(str(Ledger(folder.ledger).events("attempt_started")[0]["at"]))
+    began = utc_seconds(str(recorded(Ledger(folder.ledger), "attempt_started")[0]["at"]))
     seen = row(10)
     clock = seen.clock.model_copy(update={"at": utc_text(began + 30), "attempt": 1})
     History(folder.history).append(seen.model_copy(update={"clock": clock}))
@@ -235,7 +249,7 @@ def test_a_live_attempt_costs_until_now(make_run: MakeRun) -> None:
     folder = make_run(infra={"platform": "modal", "price": 3600.0, "gpus": 1})
     with Lease.acquire(folder):
         begin(folder)
-        began = utc_seconds(str(Ledger(folder.ledger).events("attempt_started")[0]["at"]))
+        began = utc_seconds(str(recorded(Ledger(folder.ledger), "attempt_started")[0]["at"]))
         assert derive_status(folder, now=began + 100).cost_usd == pytest.approx(100, abs=0.1)
 
 
@@ -287,10 +301,10 @@ def manifest_entry(file: str, step: int) -> ManifestEntry:
 def test_a_run_that_trains_without_a_step_for_long_is_a_warning(folder: RunFolder) -> None:
     with Lease.acquire(folder):
         ledger = begin(folder)
-        ledger.append("stage_started", attempt=1, stage="load")
+        record(ledger, "stage_started", attempt=1, stage="load")
         assert derive_status(folder, now=created(folder) + 900).warning is None  # data may load for long
-        ledger.append("stage_ended", attempt=1, stage="load", ok=True)
-        ledger.append("stage_started", attempt=1, stage="train")
+        record(ledger, "stage_ended", attempt=1, stage="load", ok=True)
+        record(ledger, "stage_started", attempt=1, stage="train")
         later = created(folder) + 400
         said = "no step for 6 min; if it hangs, `cardrunner stop a-run --force` ends it at once"
         assert derive_status(folder, now=later).warning == said
@@ -318,10 +332,10 @@ def test_between_a_crash_and_its_retry_a_supervised_run_is_live(make_run: MakeRu
         assert (status.state, status.reason, status.next) == ("starting", said, "cardrunner attach a-run")
         assert derive_status(folder, supervising=True).state == "interrupted"
         assert derive_status(other).state == "interrupted"
-        Ledger(folder.ledger).append("finishing")
+        record(Ledger(folder.ledger), "finishing")
         assert derive_status(folder).state == "interrupted"
-        Ledger(folder.ledger).append("retried", attempt=1, retry=1, of=2, reason="killed")
-        Ledger(folder.ledger).append("submitted", executor="local", detach=True)
+        record(Ledger(folder.ledger), "retried", attempt=1, retry=1, of=2, reason="killed")
+        record(Ledger(folder.ledger), "submitted", executor="local", detach=True)
         assert (derive_status(folder).state, derive_status(folder).reason) == ("starting", "retry 1 of 2: killed")
         begin(folder, attempt=2)
         assert derive_status(folder).live

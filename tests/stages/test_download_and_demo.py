@@ -12,6 +12,7 @@ from cardrunner.card.schema.plan import AfterTraining, Demo, Download
 from cardrunner.contracts import DemoResult
 from cardrunner.errors import EnvironmentFailed, IntegrityError, UsageError
 from cardrunner.runs.context import RunContext
+from cardrunner.runs.events import NoteLeft
 from cardrunner.runs.records import DemoRecord, DownloadRecord, Manifest, ManifestEntry, read_record, write_record
 from cardrunner.stages import demo, download
 
@@ -84,7 +85,7 @@ def test_a_target_that_cannot_be_written_is_explained(trained: RunContext, tmp_p
 
 def test_a_card_without_a_download_leaves_a_note(trained: RunContext) -> None:
     download.STAGE.run(after(trained))
-    assert trained.ledger.events("note")[0]["message"] == "the card asks for no download"
+    assert trained.ledger.events(NoteLeft)[0].message == "the card asks for no download"
 
 
 class Player:
@@ -123,7 +124,7 @@ def test_a_damaged_checkpoint_plays_nothing(trained: RunContext) -> None:
 def test_no_demo_leaves_a_note(trained: RunContext, wanted: Demo | None) -> None:
     ctx = replace(trained, workload=Player())  # type: ignore[arg-type]
     demo.STAGE.run(after(ctx, demo=wanted))
-    assert "no demo" in str(trained.ledger.events("note")[0]["message"])
+    assert "no demo" in trained.ledger.events(NoteLeft)[0].message
     assert not trained.folder.record("demo").exists()
 
 

@@ -15,6 +15,7 @@ from cardrunner.errors import EnvironmentFailed, RestartWanted, RunStopped, Usag
 from cardrunner.executors.local import start_time
 from cardrunner.stages.processes import Ending, checked_processes, outcome, read_endings
 from cardrunner.training.group import GroupOutOfMemory
+from tests.ledger_lines import record
 
 MakeRun = Callable[..., Any]
 TWO = {
@@ -101,7 +102,7 @@ def test_ended_by_sigterm_then_by_the_death_of_a_process_it_goes_on_to_the_same_
     os.kill(ranks(run)[1], signal.SIGKILL)
     assert worker.wait() == 7, worker.err.read_text()
     (_, end) = run.events("attempt_ended")
-    assert "process 2 of 2 was killed by signal 9; `cardrunner resume slow` goes on" in end["reason"]
+    assert "process 2 of 2 was killed by signal 9 (SIGKILL); `cardrunner resume slow` goes on" in end["reason"]
     assert gone(run)
 
     worker = start(run)
@@ -131,7 +132,7 @@ def test_a_verdict_at_a_log_point_pauses_all_processes_and_once_acknowledged_the
     assert worker.wait() == 8, worker.err.read_text()
     assert gone(run)
     assert max(entry.step for entry in run.manifest.entries) == 6
-    run.context().ledger.append("acknowledged", text="the limit is a typing error")
+    record(run.context().ledger, "acknowledged", text="the limit is a typing error")
     worker = start(run)
     assert worker.wait() == 0, worker.err.read_text()
     assert [(event["kind"], event["step"]) for event in run.events("verdict")] == [("train", 6)]

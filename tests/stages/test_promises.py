@@ -10,6 +10,7 @@ import pytest
 from cardrunner.runs.context import RunContext
 from cardrunner.runs.environment import collect_environment
 from cardrunner.stages.load import promise_facts
+from tests.ledger_lines import record
 
 Runs = Callable[..., Any]
 
@@ -28,7 +29,7 @@ def commit_all(folder: Path) -> str:
 
 def facts_of(ctx: RunContext, workspace: Path) -> dict[str, Any]:
     environment = collect_environment(workspace).model_dump(mode="json")
-    ctx.ledger.append("attempt_started", attempt=1, environment=environment)
+    record(ctx.ledger, "attempt_started", attempt=1, environment=environment)
     return {fact.name: fact for fact in promise_facts(ctx)}
 
 

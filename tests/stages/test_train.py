@@ -26,6 +26,7 @@ from cardrunner.errors import (
 )
 from cardrunner.runs.interrupts import StopRequest
 from cardrunner.training import assembly
+from tests.ledger_lines import record
 from tests.stopping import StopAfter
 
 MakeRun = Callable[..., Any]
@@ -157,13 +158,14 @@ from pathlib import Path
 from cardrunner import registry
 from cardrunner.errors import EnvironmentFailed
 from cardrunner.launching.pipeline import open_context
+from cardrunner.runs.events import AttemptStarted
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.interrupts import StopRequest
 from cardrunner.training import assembly
 from cardrunner.tracking.progress import NullProgress
 attempt = int(sys.argv[2])
 ctx = open_context(RunFolder(Path(sys.argv[1])), stop=StopRequest(), progress=NullProgress(), attempt=attempt)
-ctx.ledger.append("attempt_started", attempt=attempt)
+ctx.ledger.append(AttemptStarted(attempt=attempt))
 try:
     registry.stage("train").run(ctx)
 except EnvironmentFailed as error:
@@ -301,7 +303,7 @@ def test_a_checkpoint_of_something_else_is_refused_until_acknowledged(
     assert isinstance(run.ended, IntegrityError)
     assert sentence in str(run.ended)
     assert "--acknowledge" in str(run.ended)
-    run.context().ledger.append("acknowledged", text="we know")
+    record(run.context().ledger, "acknowledged", text="we know")
     run.train()
     assert run.ended is None
     assert any(sentence in note for note in run.record.notes)
@@ -311,7 +313,7 @@ def test_a_checkpoint_of_another_model_is_refused_even_when_acknowledged(toy_run
     source = interrupted(toy_run(name="source"))
     run = toy_run({"model.hidden_dim": 30}, name="target")
     transplanted(source, run)
-    run.context().ledger.append("acknowledged", text="we know")
+    record(run.context().ledger, "acknowledged", text="we know")
     run.train()
     assert isinstance(run.ended, IntegrityError)
     assert "layers.0.weight is float32 (24, 8) where the model has float32 (30, 8)" in str(run.ended)
@@ -348,7 +350,7 @@ def test_other_code_is_refused_until_acknowledged(toy_run: MakeRun, monkeypatch:
     run.train()
     assert isinstance(run.ended, IntegrityError)
     assert "it was trained by other code (sources" in str(run.ended)
-    run.context().ledger.append("acknowledged", text="only a message was reworded")
+    record(run.context().ledger, "acknowledged", text="only a message was reworded")
     assert run.train().ended is None
     assert any("it was trained by other code" in note for note in run.record.notes)
 
@@ -399,7 +401,7 @@ def test_a_restart_rule_asks_once(toy_run: MakeRun) -> None:
     run = toy_run(rule(metric="val_loss", above=0.1, after="2 epochs", action="restart", set=changes)).train()
     assert isinstance(run.ended, RestartWanted)
     assert run.ended.changes == changes
-    run.context().ledger.append("restarted", attempt=2, reason="", set=changes)
+    record(run.context().ledger, "restarted", attempt=2, reason="", set=changes)
     run.train(changes=changes)
     assert isinstance(run.ended, RunStopped)
     assert "has been made already" in str(run.ended)
@@ -488,7 +490,7 @@ def test_out_of_memory_with_a_restart_rule_goes_on_from_there_with_the_new_batch
     run = toy_run(rule(event="out_of_memory", action="restart", set=changes) | {"training.toy": {"oom_at": 13}}).train()
     assert isinstance(run.ended, RestartWanted)
     assert run.ended.changes == changes
-    run.context().ledger.append("restarted", attempt=2, reason="", set=changes)
+    record(run.context().ledger, "restarted", attempt=2, reason="", set=changes)
     run.train(changes=changes)
     assert run.ended is None
     # 12 steps of 32 before; then what is left of epoch 2, and epoch 3, in steps of 16

@@ -12,11 +12,13 @@ from rich.console import Console
 
 from cardrunner.clock import utc_now
 from cardrunner.contracts import Progress, Task
+from cardrunner.runs.events import RuleFired
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.history import Clock, History, HistoryRow
 from cardrunner.runs.ledger import Ledger
 from cardrunner.tracking.follow import follow
 from cardrunner.tracking.progress import NullProgress, RichProgress, make_progress, showing, shown
+from tests.ledger_lines import record
 
 
 def work(progress: Progress) -> None:
@@ -98,20 +100,20 @@ def test_following_misses_nothing_and_leaves_earlier_attempts_out(
 ) -> None:
     folder: RunFolder = toy_run().folder
     ledger, history, heard = Ledger(folder.ledger), History(folder.history), Heard()
-    ledger.append("stage_started", attempt=1, stage="earlier")
-    ledger.append("submitted", executor="local", detach=False)
-    ledger.append("stage_started", attempt=2, stage="load")
+    record(ledger, "stage_started", attempt=1, stage="earlier")
+    record(ledger, "submitted", executor="local", detach=False)
+    record(ledger, "stage_started", attempt=2, stage="load")
     over = threading.Event()
 
     def write() -> None:
         for step in range(1, 6):
             history.append(row(step, loss=0.5))
             time.sleep(0.05)
-        ledger.append("verdict", attempt=2, action="warn", message="val_loss is 0.5")
+        ledger.append(RuleFired(attempt=2, rule=0, action="warn", step=8, message="val_loss is 0.5"))
         time.sleep(0.01)  # times have milliseconds
         history.append(row(5, "validation", val_loss=0.5))
         time.sleep(0.01)
-        ledger.append("stage_started", attempt=2, stage="checkpoint")
+        record(ledger, "stage_started", attempt=2, stage="checkpoint")
         over.set()
 
     writer = threading.Thread(target=write)

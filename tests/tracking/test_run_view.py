@@ -12,6 +12,20 @@ from rich.console import Console
 
 from cardrunner.clock import utc_now, utc_seconds, utc_text
 from cardrunner.contracts import Snapshot
+from cardrunner.runs.event_model import Event
+from cardrunner.runs.events import (
+    AttemptEnded,
+    AttemptStarted,
+    CheckpointSaved,
+    Leaving,
+    Resumed,
+    Retried,
+    RuleFired,
+    StageStarted,
+    TrackerSaid,
+    TrainingBegan,
+    WarningGiven,
+)
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.history import Clock, HistoryRow
 from cardrunner.runs.ledger import Ledger
@@ -61,9 +75,14 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def begin(run: Watched) -> None:
-    Ledger(run.folder.ledger).append("attempt_started", attempt=1, executor="local")
-    run.note(Ledger(run.folder.ledger).events("attempt_started")[-1])
-    run.note({"event": "stage_started", "stage": "train"})
+    take(run, AttemptStarted(attempt=1, executor="local"))
+    run.note(StageStarted(attempt=1, stage="train"))
+
+
+def take(run: Watched, event: Event) -> None:
+    """Into its ledger, and from there."""
+    Ledger(run.folder.ledger).append(event)
+    run.note(Ledger(run.folder.ledger).events()[-1])
 
 
 def test_time_and_money_are_projected_at_the_pace_of_the_last_minute(run: Watched, clock: list[float]) -> None:
@@ -87,7 +106,7 @@ def test_while_a_run_saves_and_after_its_end_the_last_figures_stay(run: Watched,
         pulse(run.folder, step)
         run.pace()
         clock[0] += 10.0
-    assert run.note({"event": "leaving", "reason": "interrupted"}) == "it saves and ends"
+    assert run.note(Leaving(attempt=1, reason="interrupted")) == "it saves and ends"
     for _ in range(30):
         run.pace()
         clock[0] += 1.0
@@ -95,8 +114,7 @@ def test_while_a_run_saves_and_after_its_end_the_last_figures_stay(run: Watched,
     assert (seen.stage, seen.seconds_left, seen.projected) == ("saving", None, None)
     assert seen.examples_per_second == pytest.approx(6.4)
     assert seen.spent == pytest.approx(0.5, abs=0.01)
-    Ledger(run.folder.ledger).append("attempt_ended", attempt=1, state="interrupted", seconds=50.0)
-    run.note(Ledger(run.folder.ledger).events("attempt_ended")[-1])
+    take(run, AttemptEnded(attempt=1, state="interrupted", exit_code=130, seconds=50.0))
     clock[0] += 600.0
     assert run.snapshot().spent == pytest.approx(0.5)
     assert run.snapshot().examples_per_second == pytest.approx(6.4)
@@ -104,7 +122,7 @@ def test_while_a_run_saves_and_after_its_end_the_last_figures_stay(run: Watched,
 
 def test_silence_of_minutes_is_a_warning_until_a_step_comes(run: Watched, clock: list[float]) -> None:
     begin(run)
-    run.note({"event": "stage_started", "stage": "train", "at": utc_text(clock[0])})
+    run.note(StageStarted(at=utc_text(clock[0]), attempt=1, stage="train"))
     pulse(run.folder, 2)
     clock[0] += 350.0
     run.pace()
@@ -139,48 +157,45 @@ def test_the_thresholds_nearest_to_firing_come_first(run: Watched, clock: list[f
     ("event", "text"),
     [
         (
-            {"event": "training", "step": 2, "loss": 1.25, "examples_per_second": 1234.5, "seconds": 3.21},
+            TrainingBegan(attempt=1, step=2, loss=1.25, examples_per_second=1234.5, seconds=3.21),
             "trains: step 2, loss 1.25, 1,234 examples/s, 3.2 s after the attempt began",
         ),
         (
-            {"event": "tracker", "name": "wandb", "state": "on", "mode": "online", "id": "a-1", "where": "http://x"},
+            TrackerSaid(attempt=1, name="wandb", state="on", mode="online", id="a-1", where="http://x"),
             "wandb: online, id a-1, http://x",
         ),
         (
-            {"event": "tracker", "name": "wandb", "state": "failed", "message": "no disk"},
+            TrackerSaid(attempt=1, name="wandb", state="failed", message="no disk"),
             "warning: wandb does not track: no disk; history.jsonl has everything",
         ),
-        ({"event": "tracker", "name": "wandb", "state": "ended"}, None),
-        ({"event": "warning", "message": "hot"}, "warning: hot"),
+        (TrackerSaid(attempt=1, name="wandb", state="ended"), None),
+        (WarningGiven(attempt=1, message="hot"), "warning: hot"),
         (
-            {
-                "event": "verdict",
-                "rule": 0,
-                "action": "stop",
-                "condition": "val_loss > 2",
-                "message": "val_loss is 2.5 at step 8 in epoch 1",
-            },
+            RuleFired(
+                attempt=1,
+                rule=0,
+                action="stop",
+                step=8,
+                condition="val_loss > 2",
+                message="val_loss is 2.5 at step 8 in epoch 1",
+            ),
             "stop: val_loss > 2: val_loss is 2.5 at step 8 in epoch 1; why: it has learned nothing",
         ),
         (
-            {
-                "event": "verdict",
-                "rule": 1,
-                "action": "warn",
-                "condition": "out_of_memory",
-                "message": "out_of_memory at 1",
-            },
-            "warn: out_of_memory at 1",
+            RuleFired(
+                attempt=1, rule=1, action="warn", step=1, condition="out of memory", message="out of memory at step 1"
+            ),
+            "warn: out of memory at step 1",
         ),
         (
-            {"event": "resumed", "file": "checkpoints/s.pt", "epoch": 1, "step": 8},
-            "goes on from checkpoints/s.pt, epoch 1, step 8",
+            Resumed(attempt=1, file="checkpoints/s.pt", epoch=1, step=8),
+            "went on from checkpoints/s.pt, epoch 1, step 8",
         ),
-        ({"event": "retried", "retry": 1, "of": 2, "reason": "killed"}, "starts again, 1 of 2 retries: killed"),
-        ({"event": "checkpoint_saved"}, None),
+        (Retried(attempt=1, retry=1, of=2, reason="killed"), "started again, 1 of 2: killed"),
+        (CheckpointSaved(attempt=1, file="checkpoints/s.pt", step=8), None),
     ],
 )
-def test_events_are_told_in_a_line(run: Watched, event: dict[str, Any], text: str | None) -> None:
+def test_events_are_told_in_a_line(run: Watched, event: Event, text: str | None) -> None:
     assert run.note(event) == text
 
 

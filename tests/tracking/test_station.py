@@ -24,6 +24,7 @@ from cardrunner.runs.history import Clock, History, HistoryRow
 from cardrunner.runs.ledger import Ledger
 from cardrunner.tracking import tracker_processes as stations
 from cardrunner.tracking.tracker_processes import Stations, read_memory
+from tests.ledger_lines import record, recorded
 
 TRACKING = {"infra.tracking": {"wandb": {"project": "p"}}}
 
@@ -75,11 +76,11 @@ class Attempt:
 
     def __post_init__(self) -> None:
         self.ledger, self.history = Ledger(self.folder.ledger), History(self.folder.history)
-        self.ledger.append("attempt_started", attempt=self.number, executor="local", host="here", resumed_from=None)
+        record(self.ledger, "attempt_started", attempt=self.number, executor="local", host="here", resumed_from=None)
         self.lifeline, self.other_end = os.pipe()
 
     def end(self, state: str = "completed", **told: Any) -> None:
-        self.ledger.append("attempt_ended", attempt=self.number, state=state, exit_code=0, seconds=1.0, **told)
+        record(self.ledger, "attempt_ended", attempt=self.number, state=state, exit_code=0, seconds=1.0, **told)
         self.let_go()
 
     def let_go(self) -> None:
@@ -91,7 +92,7 @@ class Attempt:
         return Station("wandb", self.folder, self.number, tracker, memory, lifeline=self.lifeline)
 
     def told(self) -> list[dict[str, Any]]:
-        return self.ledger.events("tracker")
+        return recorded(self.ledger, "tracker")
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.history import History
 from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.status import derive_status
+from tests.ledger_lines import recorded
 from tests.wandb_server import KEY, Received, WandbServer
 
 pytest.importorskip("wandb")
@@ -36,7 +37,7 @@ def run_of(tmp_path: Path, name: str = "toy-run") -> RunFolder:
 
 
 def tracker_events(folder: RunFolder) -> list[dict[str, Any]]:
-    return Ledger(folder.ledger).events("tracker")
+    return recorded(Ledger(folder.ledger), "tracker")
 
 
 def synced(folder: RunFolder) -> Received:

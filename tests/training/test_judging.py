@@ -12,10 +12,13 @@ import pytest
 
 from cardrunner.errors import RestartWanted, RunPaused, RunStopped, Terminated
 from cardrunner.kill_rules import judge_all
+from cardrunner.runs.event_model import Event
+from cardrunner.runs.events import RuleFired
 from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.rule_rows import RuleRows, baselines_of
 from cardrunner.training.checkpoint import CheckpointStore
 from cardrunner.workloads.toy.spec import METRICS
+from tests.ledger_lines import record
 from tests.stopping import StopAfter
 
 MakeRun = Callable[..., Any]
@@ -92,9 +95,9 @@ def finish(run: Any, action: str) -> None:
     """Answer the verdict as people and the pipeline do, and train to the end."""
     ledger: Ledger = Ledger(run.folder.ledger)
     if action == "investigate":
-        ledger.append("acknowledged", text="we looked")
+        record(ledger, "acknowledged", text="we looked")
     if action == "restart":
-        ledger.append("restarted", attempt=run.attempts, reason="", set=CHANGES)
+        record(ledger, "restarted", attempt=run.attempts, reason="", set=CHANGES)
     run.train(changes=CHANGES if action == "restart" else None)
 
 
@@ -131,12 +134,12 @@ def crash(monkeypatch: pytest.MonkeyPatch, moment: str) -> Iterator[None]:
     """Lose the process before the verdict is written, after it, or after the checkpoint that follows."""
     append, save, seen = Ledger.append, CheckpointStore.save, list[str]()
 
-    def append_and_die(self: Ledger, event: str, **fields: Any) -> None:
-        if event == "verdict" and moment == "before the verdict":
+    def append_and_die(self: Ledger, event: Event) -> None:
+        if isinstance(event, RuleFired) and moment == "before the verdict":
             raise Crash
-        append(self, event, **fields)
-        seen.append(event)
-        if event == "verdict" and moment == "after the verdict":
+        append(self, event)
+        seen.append(event.event)
+        if isinstance(event, RuleFired) and moment == "after the verdict":
             raise Crash
 
     def save_and_die(self: CheckpointStore, *arguments: Any) -> None:

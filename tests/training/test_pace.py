@@ -14,6 +14,7 @@ from cardrunner.errors import RunPaused, RunStopped
 from cardrunner.training.budget import Spending
 from cardrunner.training.loop import Cursor
 from cardrunner.training.rows import FORWARD_SHARE, Pace
+from tests.ledger_lines import record
 
 MakeRun = Callable[..., Any]
 ToyCard = Callable[..., LoadedCard]
@@ -101,7 +102,7 @@ def test_a_projection_beyond_a_limit_ends_the_run_early_where_the_card_says_so(
     (event,) = run.events("projected_overrun")
     assert (event["limit"], event["action"], event["step"]) == (limit, action, run.record.steps)
     assert max(entry.step for entry in run.manifest.entries) == run.record.steps <= 12
-    run.context().ledger.append("acknowledged", text="it will do")
+    record(run.context().ledger, "acknowledged", text="it will do")
     run.train()
     assert "projected" not in str(run.ended)  # the limit itself ends it, saved
     assert len(run.events("projected_overrun")) == 1

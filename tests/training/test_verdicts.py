@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from cardrunner.errors import RestartWanted, RunPaused, RunStopped
+from cardrunner.runs.events import Acknowledged, AttemptEnded, Restarted, RuleFired
 from cardrunner.training.judging import Known
+from tests.ledger_lines import made, record
 
 MakeRun = Callable[..., Any]
 NEVER_FALLS = {"metric": "val_loss", "not_decreasing_for": "2 epochs", "min_delta": 10}
@@ -99,7 +101,7 @@ def test_numbers_that_are_none_are_noticed_at_the_next_log_point(
     assert type(run.ended) is {"investigate": RunPaused, "stop": RunStopped, "restart": RestartWanted}[action]
     assert max(entry.step for entry in run.manifest.entries) == 8  # nothing spoiled was saved
     told = {"restart": ("restarted", changes)}.get(action, ("acknowledged", {"text": "we looked"}))
-    run.context().ledger.append(told[0], **told[1])
+    record(run.context().ledger, told[0], **told[1])
     run.train(changes=changes.get("set"))
     assert run.ended is None
     assert run.record.steps == 24
@@ -108,7 +110,7 @@ def test_numbers_that_are_none_are_noticed_at_the_next_log_point(
 def test_a_restart_that_does_not_help_ends_the_run(toy_run: MakeRun) -> None:
     rule = {"event": "non_finite_weights", "action": "restart", "set": {"training.learning_rate": 0.001}}
     run = toy_run(rules(rule, **{"training.toy.nan_at": 11})).train()
-    run.context().ledger.append("restarted", attempt=2, reason="", set=rule["set"])
+    record(run.context().ledger, "restarted", attempt=2, reason="", set=rule["set"])
     rearm(run)
     run.train(changes=rule["set"])
     assert type(run.ended) is RunStopped
@@ -118,7 +120,7 @@ def test_a_restart_that_does_not_help_ends_the_run(toy_run: MakeRun) -> None:
 def test_an_acknowledged_loss_that_is_no_number_still_ends_the_run_where_it_comes_again(toy_run: MakeRun) -> None:
     rule = {"event": "non_finite_weights", "action": "investigate"}
     run = toy_run(rules(rule, **{"training.toy.nan_at": 11})).train()
-    run.context().ledger.append("acknowledged", text="try again")
+    record(run.context().ledger, "acknowledged", text="try again")
     rearm(run)
     run.train()
     assert type(run.ended) is RunStopped
@@ -135,7 +137,7 @@ def test_out_of_memory_goes_down_a_ladder_of_restarts_and_then_splits(toy_run: M
     for size in (16, 8):
         assert isinstance(run.ended, RestartWanted)
         assert run.ended.changes == {"training.batch_size": size}
-        run.context().ledger.append("restarted", attempt=run.attempts, reason="", set=run.ended.changes)
+        record(run.context().ledger, "restarted", attempt=run.attempts, reason="", set=run.ended.changes)
         changes |= run.ended.changes
         rearm(run)
         run.train(changes=changes)
@@ -165,12 +167,13 @@ def test_a_verdict_at_the_end_of_an_epoch_that_is_logged_waits_for_the_validatio
 
 
 def test_verdicts_are_settled_by_what_came_of_them() -> None:
-    verdict = {"event": "verdict", "rule": 0, "kind": "train", "step": 6, "action": "stop"}
+    verdict = RuleFired(attempt=1, rule=0, kind="train", step=6, action="stop")
     place = (0, "train", 6)
     for state in ("interrupted", "failed"):  # it was recorded, and then something else ended the attempt
-        assert set(Known.of([verdict, {"event": "attempt_ended", "state": state}]).open) == {place}
-    for event in ({"event": "attempt_ended", "state": "stopped"}, {"event": "acknowledged"}):
+        ended = made("attempt_ended", attempt=1, state=state, exit_code=7)
+        assert set(Known.of([verdict, ended]).open) == {place}
+    for event in (AttemptEnded(attempt=1, state="stopped", exit_code=5), Acknowledged(text="we looked")):
         known = Known.of([verdict, event])
         assert (known.open, known.settled, known.standing) == ({}, {place}, {0: 6})
-    assert Known.of([verdict, {"event": "restarted"}]) == Known()
-    assert Known.of([verdict | {"moot": True}]).settled == {place}
+    assert Known.of([verdict, Restarted()]) == Known()
+    assert Known.of([verdict.model_copy(update={"moot": True})]).settled == {place}

@@ -24,20 +24,19 @@ from cardrunner.errors import CardrunnerError, EnvironmentFailed, NameTaken
 from cardrunner.executors import WORKER
 from cardrunner.executors.modal_cloud.orders import (
     Order,
-    append_lines,
     check_same,
-    ledger_lines,
-    missing_lines,
     write_files,
 )
 from cardrunner.executors.modal_cloud.publishing import Publisher
 from cardrunner.executors.modal_cloud.signals import Hearing, deaf
 from cardrunner.runs.attempts import BEGAN_VARIABLE
 from cardrunner.runs.environment import child_environment
+from cardrunner.runs.events import AttemptEnded, AttemptStarted, Committed, ContainerStarted, LastHeard, WarningGiven
 from cardrunner.runs.files import explained, write_text
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.lease import read_lease
-from cardrunner.runs.ledger import Event, Ledger
+from cardrunner.runs.ledger import Ledger
+from cardrunner.runs.outcome import silent_end
 from cardrunner.runs.records import Record, State
 
 GRACE_SECONDS = 25.0
@@ -130,29 +129,30 @@ class Attempt:
             self.publisher.restore()
         else:
             write_files(self.work, self.order.files)
-        append_lines(self.work.ledger, missing_lines(self.order.events, ledger_lines(self.work.ledger)))
-        self.ledger.append("container", submission=self.order.submission, app=self.order.app, **self.note)
+        self.ledger.add_missing(self.order.events)
+        container = ContainerStarted(submission=self.order.submission, app=self.order.app, **self.note)
+        self.ledger.append(container)
         self._record_loss()
 
     def _refuse_two(self) -> None:
         """Two containers on one folder would overwrite each other: no lock of a volume keeps them apart."""
-        last, body = Ledger(self.place.ledger).last("container"), read_lease(self.place)
+        last, body = Ledger(self.place.ledger).last(ContainerStarted), read_lease(self.place)
         known = (self.order.submission, self.order.follows)
-        if last is None or last.get("submission") in known or body is None or body.released:
+        if last is None or last.submission in known or body is None or body.released:
             return
         with contextlib.suppress(ValueError):
             if time.time() - utc_seconds(body.heartbeat) < _FRESH_SECONDS:
                 raise NameTaken(
-                    f"another container is at work on {self.order.run} (call {last.get('call')}, last heard of at "
+                    f"another container is at work on {self.order.run} (call {last.call}, last heard of at "
                     f"{body.heartbeat}); watch it with `cardrunner attach {self.order.run}`"
                 )
 
     def _record_loss(self) -> None:
         """Keep what an attempt took that was lost with its container: it was last heard of through its lease."""
-        last = self.ledger.last("attempt_started", "attempt_ended")
+        last = self.ledger.last(AttemptStarted, AttemptEnded)
         body = read_lease(self.place)
-        if last is not None and last["event"] == "attempt_started" and body is not None:
-            self.ledger.append("last_heard", of=last["attempt"], heartbeat=body.heartbeat)
+        if isinstance(last, AttemptStarted) and body is not None:
+            self.ledger.append(LastHeard(of=last.attempt, heartbeat=body.heartbeat))
 
     # ---------------------------------------------------------------- at work
 
@@ -171,7 +171,7 @@ class Attempt:
                     time.sleep(_LOOK_SECONDS)
         except self.interruptions as interruption:
             with deaf():
-                self.ledger.append("warning", attempt=self.ledger.attempts(), message=_words(interruption))
+                self.ledger.append(WarningGiven(attempt=self.ledger.attempts(), message=_words(interruption)))
                 _send_away(worker)
                 self._leave()
             raise
@@ -226,13 +226,13 @@ class Attempt:
         done = self.publisher.publish()
         if done.step != self._step or done.tries > 1:
             self._step = done.step
-            self.ledger.append(
-                "committed",
+            committed = Committed(
                 attempt=self.ledger.attempts(),
                 durable_step=done.step,
                 tries=done.tries,
                 seconds=round(done.seconds, 3),
             )
+            self.ledger.append(committed)
         self._published = (stamps, self._manifest_seen)
 
     def _manifest_stamp(self) -> tuple[int, int] | None:
@@ -254,38 +254,35 @@ class Attempt:
         with deaf():  # we are leaving anyway
             self._publish()
             self._publish()  # which step is durable was recorded by the one before
-        outcome = Outcome(state=end["state"], exit_code=end["exit_code"], reason=end.get("reason"))
+        outcome = Outcome(state=end.state, exit_code=end.exit_code, reason=end.reason)
         if self.order.retries and self._is_worth_another(outcome, code):
-            raise AttemptOver(
-                f"attempt {end['attempt']}: {outcome.state}: {outcome.reason}; step {self._step} is durable"
-            )
+            raise AttemptOver(f"attempt {end.attempt}: {outcome.state}: {outcome.reason}; step {self._step} is durable")
         return outcome
 
-    def _own_word(self) -> Event | None:
-        last = self.ledger.last("attempt_started", "attempt_ended")
-        return last if last is not None and last["event"] == "attempt_ended" else None
+    def _own_word(self) -> AttemptEnded | None:
+        last = self.ledger.last(AttemptStarted, AttemptEnded)
+        return last if isinstance(last, AttemptEnded) else None
 
-    def _record_end(self, code: int) -> Event:
+    def _record_end(self, code: int) -> AttemptEnded:
         """Record the end of a worker that could not do so itself."""
-        last = self.ledger.last("attempt_started")
-        number = last["attempt"] if last else self.ledger.attempts() + 1
-        how = f"was killed by signal {-code}" if code < 0 else f"ended with {code} and no word"
+        last = self.ledger.last(AttemptStarted)
+        number = last.attempt if last else self.ledger.attempts() + 1
         state: State = "interrupted" if code < 0 else "failed"
-        self.ledger.append(
-            "attempt_ended",
+        end = AttemptEnded(
             attempt=number,
             state=state,
-            reason=f"the worker {how}",
+            reason=f"the worker {silent_end(code)}",
             exit_code=EnvironmentFailed.exit_code,
             seconds=round(time.time() - self.began, 3),
         )
-        return self.ledger.events("attempt_ended")[-1]
+        self.ledger.append(end)
+        return end
 
     def _is_worth_another(self, outcome: Outcome, code: int) -> bool:
         """Whether the next attempt could do better: time was up, or something broke for the first time like this."""
         if outcome.state in ("timed_out", "interrupted") or code < 0:
             return True
-        reasons = [event.get("reason") for event in self.ledger.events("attempt_ended")]
+        reasons = [event.reason for event in self.ledger.events(AttemptEnded)]
         return outcome.exit_code == _BUG and reasons.count(outcome.reason) < 2
 
     def _leave(self) -> None:

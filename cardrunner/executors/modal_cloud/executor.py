@@ -32,10 +32,10 @@ from cardrunner.executors.modal_cloud.preflight import find_volume, preflight, r
 from cardrunner.executors.modal_cloud.spec import infra_of, storage_of
 from cardrunner.executors.modal_cloud.uploads import upload
 from cardrunner.executors.modal_cloud.volumes import Mirror, Shelf, inside
+from cardrunner.runs.events import ContainerStarted, parse
 from cardrunner.runs.files import explained, sha256_file, write_bytes
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.frozen import launched_workspace
-from cardrunner.runs.jsonl import parse_line
 from cardrunner.runs.records import Manifest, RemoteRun, find_record, write_record
 from cardrunner.workspace import Workspace
 
@@ -233,16 +233,16 @@ def _adopted(folder: RunFolder, shelf: Shelf) -> RunFolder:
 
 def _record_of(shelf: Shelf, workspace: Workspace) -> RemoteRun:
     """What the containers say of themselves in the ledger there."""
-    rows = map(parse_line, (shelf.read(RunFolder(Path()).ledger.name) or b"").split(b"\n"))
-    said = [row for row in rows if row and row.get("event") == "container"]
-    last = said[-1] if said else {}
+    events = map(parse, (shelf.read(RunFolder(Path()).ledger.name) or b"").split(b"\n"))
+    said = [event for event in events if isinstance(event, ContainerStarted)]
+    last = said[-1] if said else ContainerStarted()
     return RemoteRun(
         executor=NAME,
-        submission=str(last.get("submission", "")),
+        submission=last.submission,
         volume=str(shelf.volume.name),
         path=shelf.path,
         workspace=str(workspace.root),
-        app=last.get("app"),
-        call=last.get("call"),
+        app=last.app,
+        call=last.call,
         seen=utc_now(),
     )

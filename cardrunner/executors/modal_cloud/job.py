@@ -21,9 +21,11 @@ from cardrunner.executors.modal_cloud import NAME
 from cardrunner.executors.modal_cloud.advice import advised, words
 from cardrunner.executors.modal_cloud.attempt import Outcome
 from cardrunner.executors.modal_cloud.volumes import Mirror, Shelf
+from cardrunner.runs.event_model import Event
+from cardrunner.runs.events import AttemptEnded, AttemptStarted, ContainerStarted, JobStarted, Submitted
 from cardrunner.runs.files import is_locked, locked
 from cardrunner.runs.folder import RunFolder
-from cardrunner.runs.ledger import Event, Ledger
+from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.records import RemoteRun, read_record, write_record
 
 _FIRST_PACE, _SLOWEST_PACE = 0.3, 5.0
@@ -78,8 +80,8 @@ class ModalJob:
 
     def _is_complete(self) -> bool:
         """Whether nothing can change any more, so that nobody needs to be asked."""
-        last = Ledger(self.folder.ledger).last("submitted", "attempt_started", "attempt_ended")
-        return not self.record.live and last is not None and last.get("state") == "completed"
+        last = Ledger(self.folder.ledger).last(Submitted, AttemptStarted, AttemptEnded)
+        return not self.record.live and isinstance(last, AttemptEnded) and last.state == "completed"
 
     def running(self) -> bool:
         """Whether something is still to be expected, as of the last look."""
@@ -118,7 +120,7 @@ class ModalJob:
         self._find_call()
         if self.record.call != call:
             ending = self._ending()
-        if ending is not None and not Ledger(self.folder.ledger).events("attempt_started"):
+        if ending is not None and not Ledger(self.folder.ledger).events(AttemptStarted):
             self._keep_platform_log()
         words, code = ending or (None, None)
         update_record(self.folder, live=ending is None, ending=words, exit_code=code, seen=utc_now())
@@ -129,13 +131,13 @@ class ModalJob:
         Whoever made the call may not have lived to write its id down; or another machine has resumed the run since.
         """
         record = self.record
-        said = Ledger(self.folder.ledger).events("container", "job")
+        said = Ledger(self.folder.ledger).events(ContainerStarted, JobStarted)
         ours = [event for event in said if _is_of(event, record)]
-        newest = next((event for event in reversed(said) if event["event"] == "container"), None)
+        newest = next((event for event in reversed(said) if isinstance(event, ContainerStarted)), None)
         if newest is None or (newest not in ours and (not ours or said.index(newest) < said.index(ours[-1]))):
             return
-        if newest.get("call") != record.call:
-            known = {"submission": newest.get("submission"), "app": newest.get("app"), "call": newest.get("call")}
+        if newest.call != record.call:
+            known = {"submission": newest.submission, "app": newest.app, "call": newest.call}
             update_record(self.folder, **known, live=True, ending=None, exit_code=None)
 
     def _ending(self) -> Ending | None:
@@ -163,9 +165,12 @@ class ModalJob:
 
 def _is_of(event: Event, record: RemoteRun) -> bool:
     """Whether an event tells of the submission that is known here."""
-    if event["event"] == "job":
-        return record.call is not None and str(event.get("id")).endswith(f":{record.call}")
-    return event.get("submission") == record.submission
+    match event:
+        case JobStarted():
+            return record.call is not None and event.id.endswith(f":{record.call}")
+        case ContainerStarted():
+            return event.submission == record.submission
+    return False
 
 
 def update_record(folder: RunFolder, **changes: Any) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from cardrunner.errors import IntegrityError, NameTaken
 from cardrunner.runs.files import explained, write_bytes
 from cardrunner.runs.folder import RunFolder
-from cardrunner.runs.jsonl import append_line, line_of, parse_line
+from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.records import LaunchRecord, Record, RemoteRun
 
 
@@ -46,7 +45,7 @@ def order_of(folder: RunFolder, record: RemoteRun, *, app: str, retries: int = 0
         submission=record.submission,
         app=app,
         files=frozen_texts(folder),
-        events=ledger_lines(folder.ledger),
+        events=Ledger(folder.ledger).lines(),
         follows=follows,
         retries=retries,
     )
@@ -101,45 +100,6 @@ def write_files(folder: RunFolder, files: Mapping[str, str]) -> None:
             raise IntegrityError(f"{path} leaves the run folder")
         data = files[path].encode()
         write_bytes(target, data)
-
-
-def missing_lines(lines: Iterable[str], known: Iterable[str]) -> Iterator[str]:
-    """The lines of one ledger that another does not have, in their order; alike is what this side would write alike."""
-    there = Counter(map(_rewritten, known))
-    for line in lines:
-        if there[key := _rewritten(line)]:
-            there[key] -= 1
-        else:
-            yield line
-
-
-def _rewritten(line: str) -> bytes:
-    return line_of(parse_line(line.encode()) or {})
-
-
-def ledger_lines(path: Path) -> tuple[str, ...]:
-    """The whole lines of a ledger; none when there is none.
-
-    Raises:
-        EnvironmentFailed: it cannot be read.
-    """
-    if not path.exists():
-        return ()
-    with explained(path, "read"):
-        return whole_lines(path.read_bytes())
-
-
-def whole_lines(data: bytes) -> tuple[str, ...]:
-    """The lines of JSON in some bytes, without those that are torn."""
-    return tuple(line.decode() for line in data.split(b"\n") if line and parse_line(line) is not None)
-
-
-def append_lines(path: Path, lines: Iterable[str]) -> None:
-    """Add events that somebody else recorded; see `Ledger.append`."""
-    for line in lines:
-        row = parse_line(line.encode())
-        if row is not None:
-            append_line(path, row, durable=True)
 
 
 def _text(path: Path) -> str:

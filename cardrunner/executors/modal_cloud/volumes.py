@@ -12,9 +12,9 @@ import modal
 from modal.exception import NotFoundError
 
 from cardrunner.errors import EnvironmentFailed, IntegrityError
-from cardrunner.executors.modal_cloud.orders import append_lines, ledger_lines, missing_lines, whole_lines
 from cardrunner.runs.files import copy_blocks, explained, flush_folder, locked, sha256_of, write_bytes
 from cardrunner.runs.folder import RunFolder
+from cardrunner.runs.ledger import Ledger, whole_lines
 
 TRIES = 3
 """How often a file is read until it is what it should be."""
@@ -174,7 +174,7 @@ class Mirror:
             return  # it was pushed out since it was listed
         target = inside(self.folder.root, name)
         if target == self.folder.ledger:
-            append_lines(target, missing_lines(whole_lines(data), ledger_lines(target)))
+            Ledger(target).add_missing(whole_lines(data))
         elif not target.exists() or target.read_bytes() != data:
             write_bytes(target, data)
 

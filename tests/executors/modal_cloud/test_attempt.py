@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from cardrunner.executors.modal_cloud.orders import Order, frozen_texts, ledger_lines
+from cardrunner.executors.modal_cloud.orders import Order, frozen_texts
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.lease import LeaseBody
 from cardrunner.runs.ledger import Ledger
+from tests.ledger_lines import record, recorded
 
 CONTAINER = """
 import contextlib, json, signal, sys
@@ -63,7 +64,7 @@ class Place:
         return RunFolder(self.volume / "checkpoints" / self.folder.name)
 
     def events(self, *names: str) -> list[dict[str, Any]]:
-        return Ledger(self.there.ledger).events(*names)
+        return recorded(Ledger(self.there.ledger), *names)
 
     def begin(self, *, full_after: float = 1e9, swallowing: float = 0, **changes: Any) -> Any:
         """Start a container.
@@ -100,7 +101,7 @@ def submitted(toy_run: Callable[..., Any], tmp_path: Path, zygote: Any) -> Calla
             submission="first",
             app="ap-1",
             files=frozen_texts(folder),
-            events=ledger_lines(folder.ledger),
+            events=Ledger(folder.ledger).lines(),
             retries=3,
         )
         (volume := tmp_path / "volume").mkdir()
@@ -179,10 +180,10 @@ def test_two_containers_are_not_at_work_on_one_run(submitted: Callable[..., Plac
     place = submitted()
     place.attempt()
     ledger = Ledger(place.there.ledger)
-    ledger.append("container", submission="somebody-else", call="fc-2")
+    record(ledger, "container", submission="somebody-else", call="fc-2")
     place.there.lease.write_text(
         LeaseBody(
-            pid=1, host="far", started="2026-03-01T12:00:00.000Z", heartbeat=ledger.events()[-1]["at"]
+            pid=1, host="far", started="2026-03-01T12:00:00.000Z", heartbeat=recorded(ledger)[-1]["at"]
         ).model_dump_json()
     )
     answer = place.attempt()

@@ -11,11 +11,8 @@ import pytest
 
 from cardrunner.errors import CardrunnerError, IntegrityError, NameTaken
 from cardrunner.executors.modal_cloud.orders import (
-    append_lines,
     check_same,
     frozen_texts,
-    ledger_lines,
-    missing_lines,
     write_files,
 )
 from cardrunner.runs.folder import RunFolder
@@ -79,24 +76,3 @@ def test_a_path_that_leaves_the_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(IntegrityError, match="leaves the run folder"):
         write_files(RunFolder(tmp_path / "there"), {"../outside.json": "{}"})
     assert not (tmp_path / "outside.json").exists()
-
-
-def test_two_ledgers_grow_together_in_the_order_in_which_things_were_learned(tmp_path: Path) -> None:
-    here, there = tmp_path / "here.jsonl", tmp_path / "there.jsonl"
-    append_lines(here, ['{"event": "created"}', '{"event": "submitted"}', '{"event": "job"}'])
-    append_lines(there, ['{"event": "created"}', '{"event": "submitted"}', '{"event": "attempt_started"}'])
-    append_lines(here, missing_lines(ledger_lines(there), ledger_lines(here)))
-    events = [json.loads(line)["event"] for line in ledger_lines(here)]
-    assert events == ["created", "submitted", "job", "attempt_started"]
-    assert not list(missing_lines(ledger_lines(there), ledger_lines(here)))
-
-
-def test_the_same_event_twice_is_two_events(tmp_path: Path) -> None:
-    twice = ['{"event": "note"}', '{"event": "note"}']
-    assert list(missing_lines(twice, twice[:1])) == twice[:1]
-
-
-def test_a_torn_line_is_no_event(tmp_path: Path) -> None:
-    path = tmp_path / "ledger.jsonl"
-    path.write_text('{"event": "created"}\n{"event": "sub')
-    assert ledger_lines(path) == ('{"event": "created"}',)

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from cardrunner.runs.events import Retried, Submitted
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.ledger import Ledger
 
@@ -33,7 +34,7 @@ def run_folder(tmp_path: Path) -> RunFolder:
 
 
 def started(folder: RunFolder) -> list[str]:
-    return [event["executor"] for event in Ledger(folder.ledger).events("submitted")]
+    return [event.executor for event in Ledger(folder.ledger).events(Submitted)]
 
 
 def test_its_section_is_read_and_its_faults_are_named(
@@ -96,7 +97,7 @@ def test_a_crashed_worker_is_started_again_on_it(
     card = make_card(NICE | {"infra.retries": 2, "training.toy.exit_at": 5})
     launched = cardrunner("launch", str(card), env=nice)
     assert launched.returncode == 0, launched.stderr
-    assert [event["retry"] for event in Ledger(run_folder.ledger).events("retried")] == [1]
+    assert [event.retry for event in Ledger(run_folder.ledger).events(Retried)] == [1]
     assert started(run_folder) == ["nice", "nice"]
     assert "nice" in run_folder.results.read_text()
 

@@ -29,6 +29,7 @@ from cardrunner.workloads.melee.encoding.scheme import EncoderRules
 from cardrunner.workloads.melee.encoding.writer import save_encoded
 from cardrunner.workloads.melee.game.stage_table import BATTLEFIELD
 from cardrunner.workloads.melee.policy import workload as policy_workload
+from tests.ledger_lines import recorded
 
 CARD: dict[str, Any] = {
     "card": 1,
@@ -185,7 +186,7 @@ def test_a_run_goes_on_only_with_the_shuffle_it_began_with(files: Callable[..., 
 
 
 def problem(ending: Ending) -> str:
-    last = Ledger(ending.folder.ledger).last("attempt_ended")
+    last = recorded(Ledger(ending.folder.ledger), "attempt_ended")[-1]
     assert last is not None
     return str(last["reason"])
 

@@ -1,0 +1,513 @@
+"""The events of a run's ledger: one frozen model each, and the only place that knows the keys of their lines.
+
+A field without a default is on every line. One that is not given when an event is made is not written, and a line
+that lacks it reads as the default, which is how older ledgers read. ``docs/events.md`` is made from this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from cardrunner.kill_rules.base import Action
+from cardrunner.runs.event_model import Audience, Event, UnknownEvent
+from cardrunner.runs.jsonl import parse_object
+from cardrunner.runs.records import Environment, State
+from cardrunner.text import listed
+
+TrackerWord = Literal["on", "ended", "failed", "lost", "cut"]
+GRACE_SECONDS = 30.0
+"""From a limit until the worker is asked to end, and from there until it is killed."""
+TRACKER_TROUBLE: Final[Mapping[str, str]] = {
+    "failed": "does not track",
+    "lost": "stopped tracking",
+    "cut": "was cut off",
+}
+
+
+class AttemptEvent(Event):
+    """An event of one attempt."""
+
+    attempt: int
+
+
+class ResumePoint(BaseModel):
+    """A full training state of the run."""
+
+    model_config = ConfigDict(frozen=True)
+    file: str
+    epoch: int
+    step: int
+
+    def __str__(self) -> str:
+        return f"{self.file}, epoch {self.epoch}, step {self.step}"
+
+
+class Created(Event):
+    """The run folder was made. The launch writes it before the folder can be seen."""
+
+    event = "created"
+    run: str
+    workload: str
+    card_digest: str
+    executor: str
+    signed_by: tuple[str, ...] = ()
+
+
+class Submitted(Event):
+    """An executor was given the run; a supervisor that starts a crashed worker again writes it too."""
+
+    event = "submitted"
+    executor: str = ""
+    detach: bool = False
+    """Whether the launch returned at once."""
+    start_seconds: float | None = None
+    """How long the executor may take to start a worker."""
+
+
+class JobStarted(Event):
+    """The executor has taken the run and calls it by an id. The launch or the resume writes it."""
+
+    event = "job"
+    id: str
+    """``EXECUTOR:...``, as `attach` takes it."""
+
+
+class ContainerStarted(Event):
+    """A container has taken the run up. It writes this itself, so that any machine can find the newest call."""
+
+    event = "container"
+    submission: str = ""
+    """The submission it belongs to."""
+    app: str | None = None
+    call: str | None = None
+    container: str | None = None
+
+
+class LastHeard(Event):
+    """When an attempt that ended without a record was last heard of. The container after it writes it."""
+
+    event = "last_heard"
+    of: int
+    """The attempt."""
+    heartbeat: str
+    """The newest heartbeat of its lease."""
+
+
+class AttemptStarted(AttemptEvent):
+    """A worker began. It writes this first, once it holds the run's lease."""
+
+    event = "attempt_started"
+    executor: str | None = None
+    pid: int | None = None
+    host: str | None = None
+    resumed_from: ResumePoint | None = None
+    """The newest training state it found; null for a run that begins."""
+    began: str | None = None
+    """From when its time and cost count, which is before `at` where a container was made ready first."""
+    environment: Environment | None = None
+
+    @property
+    def since(self) -> str:
+        """From when its time counts."""
+        return self.began or self.at
+
+
+class AttemptEnded(AttemptEvent):
+    """An attempt ended: written by its worker, or in its place by the supervisor or container that waited for it."""
+
+    event = "attempt_ended"
+    audience = Audience.RESULTS
+    state: State
+    reason: str | None = None
+    """A sentence; null when it completed."""
+    exit_code: int
+    seconds: float | None = None
+    peak_memory_bytes: int | None = None
+    """Of the largest of its processes."""
+
+    @property
+    def broke(self) -> bool:
+        """Whether it ended by something other than a rule, a limit or people."""
+        return self.state in ("interrupted", "failed")
+
+    def sentence(self) -> str | None:
+        """See `Event`."""
+        return None if self.state == "completed" else f"{self.state}: {self.reason}"
+
+
+class StageStarted(AttemptEvent):
+    """A stage began. The process that runs the stage writes it: the worker, or `finish`."""
+
+    event = "stage_started"
+    stage: str
+
+
+class StageEnded(AttemptEvent):
+    """A stage ended, well or not. The process that ran the stage writes it."""
+
+    event = "stage_ended"
+    audience = Audience.RESULTS
+    stage: str
+    seconds: float | None = None
+    ok: bool
+    error: str | None = None
+    """What ended it, as a sentence; null when it ended well."""
+
+    def sentence(self) -> str | None:
+        """See `Event`."""
+        return None if self.ok else f"the {self.stage} stage ended with: {self.error}"
+
+
+class DataOpened(AttemptEvent):
+    """The data is open. The load stage writes it."""
+
+    event = "data_opened"
+    digest: str
+    """SHA-256 of what identifies the data."""
+    mode: str = ""
+
+
+class TrainingBegan(AttemptEvent):
+    """The first steps are done: the proof that a launch has started. The train stage writes it once an attempt."""
+
+    event = "training"
+    audience = Audience.SCREEN
+    epoch: int = 0
+    step: int
+    loss: float | None = None
+    examples_per_second: float | None = None
+    seconds: float = 0.0
+    """Since the attempt began."""
+
+    def sentence(self) -> str:
+        """See `Event`."""
+        return f"trains: step {self.step}, {', '.join(self._figures())}"
+
+    def _figures(self) -> Iterator[str]:
+        yield "no loss yet" if self.loss is None else f"loss {self.loss:.4g}"
+        if self.examples_per_second is not None:
+            yield f"{self.examples_per_second:,.0f} examples/s"
+        yield f"{self.seconds:.1f} s after the attempt began"
+
+
+class CheckpointSaved(AttemptEvent):
+    """A checkpoint is on the disk and in the manifest. The train stage writes it."""
+
+    event = "checkpoint_saved"
+    file: str
+    epoch: int = 0
+    step: int
+    roles: tuple[str, ...] = ()
+    """``state``, or the names it stands for, such as ``best.pt``."""
+    seconds: float | None = None
+    """That saving took."""
+
+
+class Committed(AttemptEvent):
+    """The run is committed to the volume it lives on. The container writes it when a newer step became durable."""
+
+    event = "committed"
+    durable_step: int | None = None
+    """The newest step whose training state is on the volume."""
+    tries: int = 1
+    seconds: float | None = None
+
+
+class Resumed(AttemptEvent):
+    """Training goes on from a saved state. The train stage writes it once the state is loaded."""
+
+    event = "resumed"
+    audience = Audience.BOTH
+    file: str
+    epoch: int
+    step: int
+
+    @property
+    def point(self) -> ResumePoint:
+        """The state that was loaded."""
+        return ResumePoint(file=self.file, epoch=self.epoch, step=self.step)
+
+    def sentence(self) -> str:
+        """See `Event`."""
+        return f"went on from {self.point}"
+
+
+class RuleFired(AttemptEvent):
+    """A kill threshold fired. The train stage writes it, once for each place in the history."""
+
+    event = "verdict"
+    audience = Audience.BOTH
+    rule: int
+    """The place of the rule among the card's kill thresholds, from 0."""
+    action: Action
+    condition: str = ""
+    """The rule, as a phrase."""
+    kind: Literal["train", "validation", "event"] = "validation"
+    """The kind of row that it fired at."""
+    epoch: int | None = None
+    step: int
+    value: float | None = None
+    """What was seen."""
+    limit: float | None = None
+    """What was agreed."""
+    message: str = ""
+    """What was seen, as a sentence."""
+    moot: bool = False
+    """Whether the last epoch was trained, so that nothing was left to stop."""
+
+    @property
+    def finding(self) -> str:
+        """The condition, then what was seen."""
+        return self.message if self.message.startswith(self.condition) else f"{self.condition}: {self.message}"
+
+    @property
+    def headline(self) -> str:
+        """The action, then the finding: how a screen begins, which colours the action."""
+        return f"{self.action}: {self.finding}"
+
+    def told(self, audience: Audience) -> str | None:
+        """See `Event`."""
+        return self.headline if audience is Audience.SCREEN else super().told(audience)
+
+    def sentence(self) -> str:
+        """See `Event`."""
+        moot = "; the last epoch was trained, so that nothing was left to stop" if self.moot else ""
+        return f"{self.finding} → {self.action}{moot}"
+
+
+class ProjectedOverrun(AttemptEvent):
+    """The run is projected to exceed its budget or its timeout. The train stage writes it once for each limit."""
+
+    event = "projected_overrun"
+    audience = Audience.BOTH
+    action: Action
+    limit: str
+    """``budget`` or ``timeout``."""
+    epoch: int = 0
+    step: int
+    projected_seconds: float | None = None
+    projected_cost_usd: float | None = None
+    message: str = ""
+
+    @property
+    def headline(self) -> str:
+        """The action, then the projection: how a screen begins, which colours the action."""
+        return f"{self.action}: {self.message}"
+
+    def told(self, audience: Audience) -> str | None:
+        """See `Event`."""
+        return self.headline if audience is Audience.SCREEN else super().told(audience)
+
+    def sentence(self) -> str:
+        """See `Event`."""
+        return f"at step {self.step} {self.message} → {self.action}"
+
+
+class Leaving(AttemptEvent):
+    """The train stage saves and ends, as it was asked to or since a limit is reached."""
+
+    event = "leaving"
+    audience = Audience.SCREEN
+    reason: str
+    """``interrupted``, ``terminated``, ``stopped`` or ``limit``."""
+
+    def sentence(self) -> str:
+        """See `Event`."""
+        return "it saves and ends"
+
+
+class Restarted(Event):
+    """Training begins again with the values that a kill threshold of the card sets. The worker writes it."""
+
+    event = "restarted"
+    audience = Audience.BOTH
+    reason: str = ""
+    set: Any = None
+    """Card fields by path, and their new values. Kept as it stands, for it is held against the card."""
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """The new values by path; empty where the line gives none."""
+        return self.set if isinstance(self.set, dict) else {}
+
+    def sentence(self) -> str:
+        """See `Event`."""
+        return f"{self.reason}; went on with {assignments(self.changes) or 'nothing changed'}"
+
+
+class WarningGiven(Event):
+    """Something that people should know and that did not end the attempt. Any part of an attempt may write it."""
+
+    event = "warning"
+    audience = Audience.BOTH
+    message: str
+
+    @property
+    def warns(self) -> bool:
+        """See `Event`."""
+        return True
+
+    def sentence(self) -> str:
+        """See `Event`."""
+        return self.message
+
+
+class NoteLeft(Event):
+    """Why a stage after the training had nothing to do. That stage writes it."""
+
+    event = "note"
+    audience = Audience.RESULTS
+    message: str = ""
+
+    def sentence(self) -> str | None:
+        """See `Event`."""
+        return self.message or None
+
+
+class TrackerSaid(AttemptEvent):
+    """A tracker began, ended or failed. Its own process writes it, or the worker where that process cannot."""
+
+    event = "tracker"
+    audience = Audience.BOTH
+    name: str
+    state: TrackerWord
+    """``on``; ``ended``; ``failed`` before or while it was told; ``lost`` with its process; ``cut`` while closing."""
+    mode: str | None = None
+    id: str | None = None
+    where: str | None = None
+    """A page or a folder."""
+    later: str | None = None
+    """The command that sends what was kept offline."""
+    message: str | None = None
+
+    @property
+    def warns(self) -> bool:
+        """See `Event`."""
+        return self.state in TRACKER_TROUBLE
+
+    def sentence(self) -> str | None:
+        """See `Event`."""
+        if self.warns:
+            return f"{self.name} {TRACKER_TROUBLE[self.state]}: {self.message}; history.jsonl has everything"
+        if self.state == "ended":
+            return None
+        later = f"; send it later with: {self.later}" if self.later else ""
+        why = f" ({self.message})" if self.message else ""
+        return f"{self.name}: {self.mode}{why}, id {self.id}, {self.where}{later}"
+
+    def told(self, audience: Audience) -> str | None:
+        """See `Event`; where it is tracked has a section of its own in the results."""
+        return super().told(audience) if self.warns or audience is not Audience.RESULTS else None
+
+
+class Overdue(AttemptEvent):
+    """A worker has passed a limit and not ended by itself. Its supervisor writes it and ends the worker."""
+
+    event = "overdue"
+    audience = Audience.BOTH
+    limit: str
+    """The limit that is passed, as a sentence."""
+    state: State
+    """What the attempt will have ended as."""
+
+    @property
+    def warns(self) -> bool:
+        """See `Event`."""
+        return True
+
+    def sentence(self) -> str:
+        """See `Event`."""
+        return (
+            f"{self.limit} and the worker has not ended by itself; it is asked to save, "
+            f"and killed if that takes longer than {GRACE_SECONDS:g} s"
+        )
+
+
+class Retried(AttemptEvent):
+    """A worker that crashed is started again. Its supervisor writes it; `attempt` is the one that crashed."""
+
+    event = "retried"
+    audience = Audience.BOTH
+    retry: int
+    """Which retry this is, from 1."""
+    of: int
+    """How many the card allows."""
+    reason: str | None = None
+    """Why the attempt ended."""
+
+    @property
+    def count(self) -> str:
+        """Which of how many, and why."""
+        return f"{self.retry} of {self.of}: {self.reason}"
+
+    def sentence(self) -> str:
+        """See `Event`."""
+        return f"started again, {self.count}"
+
+
+class Acknowledged(Event):
+    """People let the run go on in spite of what stopped it. `resume --acknowledge` writes it."""
+
+    event = "acknowledged"
+    audience = Audience.RESULTS
+    text: str = ""
+    """Their words."""
+
+    def sentence(self) -> str:
+        """See `Event`."""
+        return self.text
+
+
+class Finishing(Event):
+    """What is left after the worker begins: download, demo and results card. The supervisor or `finish` writes it."""
+
+    event = "finishing"
+
+
+class Finished(Event):
+    """What was left after the worker is done, or failed. The supervisor or `finish` writes it."""
+
+    event = "finished"
+    audience = Audience.RESULTS
+    problem: str | None = None
+    """What failed, as a sentence."""
+    exit_code: int = 0
+    """Of the whole run."""
+
+    def sentence(self) -> str | None:
+        """See `Event`."""
+        return self.problem
+
+
+EVENTS: Final[Mapping[str, type[Event]]] = {
+    kind.event: kind
+    for kind in (
+        Created, Submitted, JobStarted, ContainerStarted, LastHeard, AttemptStarted, StageStarted, DataOpened, Resumed,
+        TrainingBegan, CheckpointSaved, Committed, RuleFired, ProjectedOverrun, WarningGiven, Restarted, TrackerSaid,
+        Leaving, StageEnded, AttemptEnded, Overdue, Retried, Acknowledged, Finishing, NoteLeft, Finished,
+    )
+}  # fmt: skip
+"""Every event by the name its line gives, in about the order of a run."""
+
+
+def parse(line: bytes) -> Event | None:
+    """The event of one line; None for a line that is torn.
+
+    Args:
+        line: of a ledger, with or without its end.
+    """
+    raw = parse_object(line)
+    if raw is None:
+        return None
+    kind = EVENTS.get(str(raw.get("event")))
+    fields = {key: value for key, value in raw.items() if key not in ("event", "version")}
+    known = kind is not None and raw.get("version", 1) == kind.version
+    return (kind.read(fields) if kind is not None and known else None) or UnknownEvent.of(raw)
+
+
+def assignments(changes: Mapping[str, Any]) -> str:
+    """``a = 1, b = 2 and c = 3``."""
+    return listed(f"{path} = {value}" for path, value in changes.items())
