@@ -134,7 +134,6 @@ def test_only_the_registry_names_a_workload() -> None:
 
 def test_only_the_table_of_platforms_names_one() -> None:
     """Everything else asks the platform's own spec: see `cardrunner.platforms.platform_of`."""
-    names = tuple(PLATFORMS)
     for path in modules():
         if place(path).startswith("executors/") or place(path) == "platforms":
             continue
