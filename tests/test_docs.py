@@ -30,20 +30,6 @@ PLACES = ("cardrunner/", "tests/", "docs/", "examples/", "runcards/", "benchmark
 MADE_BY_THE_READER = {"cardrunner/kill_rules/jumps.py", "tests/kill_rules/test_jumps.py"}
 """Files that CONTRIBUTING.md tells its reader to make; besides them, those with NAME in their path."""
 MOST_TERMS = 40
-ARRIVING: set[str] = {
-    "cardrunner/card/trackers.py", "cardrunner/executors/local_spec.py", "cardrunner/platforms.py",
-    "cardrunner/runs/events.py", "cardrunner/stages/base.py", "cardrunner/workloads/melee/policy/contract.py",
-    "cardrunner/workloads/melee/policy/models.py", "cardrunner/workloads/simple.py", "docs/events.md", "events.md",
-    "examples/digits/", "examples/digits/cardrunner_digits.py", "tests/executors/contract.py",
-    "tests/extensions/conftest.py", "tests/extensions/executor/", "tests/extensions/kill_rule/",
-    "tests/extensions/policy_architecture/", "tests/extensions/results_section/", "tests/extensions/stage/",
-    "tests/extensions/stage/test_contract.py", "tests/extensions/tracker/",
-    "tests/workloads/melee/policy/test_models.py", "BaseStage", "FixedLimit", "PlatformEntry", "PlatformSpec",
-    "PolicyArchitecture", "RemoteExecutor", "StageEntry", "ThisMachine", "TrackerSpec", "absence", "check_direction",
-    "check_executor", "extra_stages", "needs_data", "plot_levels", "stated_values", "platforms",
-    "cardrunner workloads", "remote executor",
-}  # fmt: skip
-"""What the pages name and branches bring that are still to be merged."""
 
 
 def code_spans(page: str) -> list[str]:
