@@ -20,10 +20,10 @@ import numpy as np
 from benchmarks.policy_run import card, dataset, games, steps, trainer
 from cardrunner.card.schema.training import TrainingSection
 from cardrunner.runs.folder import RunFolder
-from cardrunner.training.checkpoint import CheckpointStore, Snapshot, export_file, state_file
+from cardrunner.training.checkpoint import CheckpointSnapshot, CheckpointStore, export_file, state_file
 from cardrunner.training.loop import Trainer
 from cardrunner.training.numerics import numerics
-from cardrunner.training.state import Findings, Origin, capture
+from cardrunner.training.state import Findings, StateOrigin, capture
 from cardrunner.training.weights import all_finite, on_cpu, parameter_count, weights_sha256
 
 _MINUTE = 60.0
@@ -59,19 +59,21 @@ class Saves:
         assert all_finite(self.trained.model)
         return weights_sha256(self.trained.model.state_dict())
 
-    def _state(self, digest: str) -> Snapshot:
-        origin = Origin(run="x", card_digest="", data={}, order="", versions={}, code="", threads=1, processes=1)
+    def _state(self, digest: str) -> CheckpointSnapshot:
+        origin = StateOrigin(run="x", card_digest="", data={}, order="", versions={}, code="", threads=1, processes=1)
         content = capture(self.trained, origin, Findings())
         return self._snapshot(state_file(epoch=1, step=self.step), content, digest, {})
 
-    def _export(self, digest: str) -> Snapshot:
+    def _export(self, digest: str) -> CheckpointSnapshot:
         weights, optimizer = self.trained.model.state_dict(), self.trained.optimizer.state_dict()
         content = {"model_state_dict": on_cpu(weights), "optimizer_state_dict": on_cpu(optimizer)}
         names = {"latest.pt": "latest", "best.pt": "best"}
         return self._snapshot(export_file(epoch=1, step=self.step), content, digest, names)
 
-    def _snapshot(self, file: str, content: dict[str, object], digest: str, names: dict[str, str]) -> Snapshot:
-        return Snapshot(
+    def _snapshot(
+        self, file: str, content: dict[str, object], digest: str, names: dict[str, str]
+    ) -> CheckpointSnapshot:
+        return CheckpointSnapshot(
             file=file, content=content, names=names, epoch=1, step=self.step, weights_sha256=digest, metrics={}
         )
 

@@ -29,7 +29,7 @@ from cardrunner.runs.history import History
 from cardrunner.runs.lease import read_lease
 from cardrunner.runs.ledger import Ledger
 from cardrunner.training.first_steps import Signs
-from cardrunner.training.group import Group
+from cardrunner.training.group import ProcessGroup
 from cardrunner.training.numerics import numerics
 
 _LIMIT = 0.01
@@ -46,7 +46,7 @@ def signs_against_step(*, repetitions: int, batch_size: int) -> str:
         trained = trainer(of, dataset(of, data), found, fast=True)
         run = RunFolder(Path(folder))
         ctx = SimpleNamespace(folder=run, ledger=Ledger(run.ledger), attempt=1)
-        signs, training = Signs(cast("Any", ctx), trained, Group(), began=time.monotonic()), steps(trained)
+        signs, training = Signs(cast("Any", ctx), trained, ProcessGroup(), began=time.monotonic()), steps(trained)
 
         def thousand() -> None:
             for _ in range(_CALLS):

@@ -60,7 +60,7 @@ def progress_of(options: argparse.Namespace) -> Progress:
     return make_progress(options.quiet)
 
 
-def tell(ending: Ending) -> int:
+def report_ending(ending: Ending) -> int:
     """Say how a run ended: its state to people, the results card to whoever reads stdout. Gives the exit code."""
     if ending.log is not None:
         print(f"the log of the worker, which never trained:\n{indented(ending.log)}", file=sys.stderr)

@@ -16,7 +16,7 @@ from cardrunner.gate.case import Case, reviewer_label
 from cardrunner.gate.clock import late_clock
 from cardrunner.gate.examine import examine_gate, gate_case
 from cardrunner.gate.findings import Finding
-from cardrunner.gate.policies import POLICIES, Hand, Policy
+from cardrunner.gate.policies import POLICIES, Policy, SigningKey
 from cardrunner.gate.records import block_path, changes_since, encode_block, encode_signed_content, signed_content_path
 from cardrunner.gate.statement import find_reviewer, make_statement
 from cardrunner.redaction import secret_in
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
         _show(loaded, case, reviewer, statement)
     if not args.yes:
         _ask(case, reviewer, statement)
-    mark = policy.mark(statement, reviewer, case, Hand(key=args.key, say=_say))
+    mark = policy.mark(statement, reviewer, case, SigningKey(file=args.key, prompt=_say))
     if policy.keeps_content:
         _keep(loaded, case, workspace, reviewer, statement)
     signed = save_edits(loaded, [Edit(("sign_off", "reviewers", index, "signed"), mark)])

@@ -14,7 +14,7 @@ from cardrunner.commands.run_arguments import add_runs_argument, run_of, runs_of
 from cardrunner.errors import IntegrityError
 from cardrunner.launching.submit import refresh
 from cardrunner.runs.folder import RunFolder
-from cardrunner.runs.heartbeat import read_pulse
+from cardrunner.runs.heartbeat import read_heartbeat
 from cardrunner.runs.lease import is_live
 from cardrunner.runs.status import Status, derive_status
 from cardrunner.units import format_dollars, format_duration
@@ -63,9 +63,9 @@ def _plain(status: Status) -> dict[str, object]:
 def _lines(folder: RunFolder, status: Status) -> Iterator[str]:
     yield summary(status)
     yield f"  stage        {status.stage or '-'}, attempt {status.attempts}"
-    if status.live and (pulse := read_pulse(folder.pulse)) is not None and pulse.attempt == status.attempts:
-        ago = max(0.0, time.time() - utc_seconds(pulse.at))
-        yield f"  now          epoch {pulse.epoch}, step {pulse.step:,}, {format_duration(ago)} ago"
+    if status.live and (beat := read_heartbeat(folder.heartbeat)) is not None and beat.attempt == status.attempts:
+        ago = max(0.0, time.time() - utc_seconds(beat.at))
+        yield f"  now          epoch {beat.epoch}, step {beat.step:,}, {format_duration(ago)} ago"
     if status.warning:
         yield f"  warning      {status.warning}"
     yield (

@@ -1,4 +1,4 @@
-"""Finding out what kind of history a file is, and reading it."""
+"""Recognising the kind of a history file, and reading it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TextIO
 from pydantic import ValidationError
 
 from cardrunner.errors import UsageError
-from cardrunner.histories.columns import Line, find_columns
+from cardrunner.histories.columns import HistoryLine, find_columns
 from cardrunner.histories.rows import EpochCounting, RowsOf, csv_lines, json_lines
 from cardrunner.kill_rules import Row
 from cardrunner.runs.history import HistoryRow
@@ -19,7 +19,7 @@ from cardrunner.specs import WorkloadSpec
 
 
 class FoundHistory(NamedTuple):
-    """Rows as rules see them, and what one has to know about how they were read."""
+    """Rows as rules see them, with notes on how they were read."""
 
     path: Path
     rows: Sequence[Row]
@@ -31,11 +31,11 @@ def read_history(path: Path, spec: WorkloadSpec, *, columns: Mapping[str, str] |
 
     Args:
         path: the file.
-        spec: whose metrics it holds.
-        columns: the columns of metrics that are called otherwise there, by metric.
+        spec: the workload whose metrics it holds.
+        columns: the columns of metrics that have another name there, by metric.
 
     Raises:
-        UsageError: it cannot be read, is none of these, or a line of it is wrong; names the line and the column.
+        UsageError: it cannot be read, is of another kind, or a line of it is wrong; names the line and the column.
     """
     if not path.is_file():
         raise UsageError(f"{path} is not a file with a history; give a run, a .jsonl or a .csv")
@@ -49,7 +49,7 @@ def read_history(path: Path, spec: WorkloadSpec, *, columns: Mapping[str, str] |
                 return _own(path, stream, spec)
             lines = list(json_lines(path, stream) if first.startswith("{") else csv_lines(path, stream))
     except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: byte {error.start} is not UTF-8; this is no CSV and no JSON lines") from None
+        raise UsageError(f"{path}: byte {error.start} is not UTF-8; this is neither CSV nor JSON lines") from None
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
     if not lines:
@@ -75,7 +75,7 @@ def _own(path: Path, stream: TextIO, spec: WorkloadSpec) -> FoundHistory:
         except ValidationError as error:
             detail = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(str(part) for part in detail["loc"])
-            raise UsageError(f"{path}:{number}: {where}: {detail['msg']}; this is no row of a run") from None
+            raise UsageError(f"{path}:{number}: {where}: {detail['msg']}; this is not a row of a run") from None
         if len(rows) > 1 and rows[-1].step < rows[-2].step:
             said = f"{rows[-1].step} comes after {rows[-2].step}"
             raise UsageError(f'{path}:{number}: column "step": {said}; a history goes forward')
@@ -83,7 +83,7 @@ def _own(path: Path, stream: TextIO, spec: WorkloadSpec) -> FoundHistory:
     return FoundHistory(path, tuple(RuleRows(spec.metrics).rows(rows)), notes)
 
 
-def _foreign(path: Path, lines: Sequence[Line], spec: WorkloadSpec, chosen: Mapping[str, str]) -> FoundHistory:
+def _foreign(path: Path, lines: Sequence[HistoryLine], spec: WorkloadSpec, chosen: Mapping[str, str]) -> FoundHistory:
     columns = find_columns(str(path), (name for line in lines for name in line.cells), spec, chosen)
     counting = EpochCounting.of(lines, columns.epoch)
     rows = tuple(RowsOf(columns, spec, counting).rows(lines))

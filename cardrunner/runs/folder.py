@@ -154,7 +154,7 @@ class RunFolder:
         return self.root / "submitting.lock"
 
     @property
-    def pulse(self) -> Path:
+    def heartbeat(self) -> Path:
         """How far training has come, about once a second; not part of the record."""
         return self.root / "pulse.json"
 

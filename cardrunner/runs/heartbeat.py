@@ -21,7 +21,7 @@ _BYTES = 256
 _EVERY_SECONDS = 1.0
 
 
-class PulseBody(Record):
+class HeartbeatRecord(Record):
     """``pulse.json``."""
 
     at: str
@@ -34,7 +34,7 @@ class PulseBody(Record):
     """Spent training so far, in all attempts."""
 
 
-class Pulse:
+class Heartbeat:
     """The writer's side.
 
     Args:
@@ -55,7 +55,7 @@ class Pulse:
         if now < self._due or self._path is None:
             return
         self._due = now + _EVERY_SECONDS
-        body = PulseBody.model_construct(
+        body = HeartbeatRecord.model_construct(
             at=utc_now(),
             attempt=self._attempt,
             epoch=epoch,
@@ -71,10 +71,10 @@ class Pulse:
                 os.close(descriptor)
 
 
-def read_pulse(path: Path) -> PulseBody | None:
+def read_heartbeat(path: Path) -> HeartbeatRecord | None:
     """The last beat; None when there was none, or half of one."""
     try:
-        return PulseBody.model_validate(json.loads(path.read_bytes()))
+        return HeartbeatRecord.model_validate(json.loads(path.read_bytes()))
     except (OSError, ValueError, ValidationError):
         return None
 

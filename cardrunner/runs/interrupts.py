@@ -94,7 +94,7 @@ def _error(reason: Reason) -> CardrunnerError:
 
 
 @dataclass(frozen=True)
-class LeavableProgress:
+class StoppableProgress:
     """Shows what another one shows. For work that has nothing to save.
 
     Args:
@@ -113,7 +113,7 @@ class LeavableProgress:
     def task(self, label: str, total: int | None = None, *, unit: str = "") -> Iterator[Task]:
         """See `Progress`."""
         with self.shown.task(label, total, unit=unit) as task:
-            yield _LeavableTask(task, self.stop)
+            yield _StoppableTask(task, self.stop)
 
     def note(self, text: str) -> None:
         """See `Progress`."""
@@ -121,7 +121,7 @@ class LeavableProgress:
 
 
 @dataclass(frozen=True)
-class _LeavableTask:
+class _StoppableTask:
     task: Task
     stop: StopRequest
 

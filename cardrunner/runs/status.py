@@ -12,7 +12,7 @@ from cardrunner.clock import utc_seconds
 from cardrunner.errors import CardrunnerError, EnvironmentFailed, IntegrityError
 from cardrunner.runs.attempts import Attempt, read_attempts, stopped_by_rule
 from cardrunner.runs.folder import RunFolder
-from cardrunner.runs.heartbeat import read_pulse, silence_warning
+from cardrunner.runs.heartbeat import read_heartbeat, silence_warning
 from cardrunner.runs.history import History, HistoryRow
 from cardrunner.runs.lease import is_live, is_supervised, read_lease
 from cardrunner.runs.ledger import Event, Ledger
@@ -249,8 +249,8 @@ class _Seen:
         stages = self._named("stage_started", "stage_ended")
         if self.state[0] != "running" or (stages[-1]["event"], stages[-1]["stage"]) != ("stage_started", "train"):
             return 0.0
-        signs, attempt, pulse = [str(stages[-1]["at"])], self.attempts[-1].number, read_pulse(self.folder.pulse)
-        signs += [pulse.at] if pulse is not None and pulse.attempt == attempt else []
+        signs, attempt, beat = [str(stages[-1]["at"])], self.attempts[-1].number, read_heartbeat(self.folder.heartbeat)
+        signs += [beat.at] if beat is not None and beat.attempt == attempt else []
         signs += [row.clock.at for row in self.rows[-1:] if row.clock.attempt == attempt]
         return self.now - utc_seconds(max(signs))
 

@@ -137,7 +137,7 @@ def test_the_author_may_not_sign(run: Run, card: Path) -> None:
     card.write_text(f"author: ada\n{card.read_text()}")
     code, _, err = run("sign", "--as", "ada", "--yes")
     assert code == 3
-    assert "ada is the card's author; somebody else has to review" in err
+    assert "ada is the card's author; another person has to review" in err
 
 
 def test_a_file_in_place_of_the_records_is_told_and_nothing_is_signed(run: Run, card: Path) -> None:
@@ -210,7 +210,7 @@ def test_a_reviewer_signs_again_and_sees_what_changed(run: Run, card: Path, key:
     ("words", "code", "sentence"),
     [
         (("--as", "scav", "--key", "nowhere"), 2, "--key: there is no file"),
-        (("--as", "scav"), 2, "--key: name the key to sign with, since no ssh-agent is running"),
+        (("--as", "scav"), 2, "--key: no ssh-agent is running; name the key to sign with"),
         (("--as", "mattie", "--key", "scav-key"), 3, "allowed_signers lists no key for them"),
         (("--as", "scav", "--key", "runcards/policy-22k.yaml"), 2, "--key: "),
     ],

@@ -175,7 +175,7 @@ def test_quantities_of_the_run_may_be_columns_too(write: Write) -> None:
         (('{"val_loss": 1, "val_loss": 2}',), 'h.csv:1: "val_loss" stands twice'),
         (('{"val_loss": true}',), 'h.csv:1: column "val_loss": is not a number'),
         (('{"val_loss": [1]}',), 'h.csv:1: column "val_loss": is not a number'),
-        (('{"metrics": {}, "clock": {}}',), "h.csv:1: kind: Field required; this is no row of a run"),
+        (('{"metrics": {}, "clock": {}}',), "h.csv:1: kind: Field required; this is not a row of a run"),
     ],
 )  # fmt: skip
 def test_what_is_no_history_is_told_with_its_place(write: Write, lines: tuple[str, ...], sentence: str) -> None:
@@ -186,7 +186,7 @@ def test_files_that_are_none_are_told(write: Write, tmp_path: Path) -> None:
     assert said(tmp_path) == f"{tmp_path.name} is not a file with a history; give a run, a .jsonl or a .csv"
     assert said(tmp_path / "gone.csv") == "gone.csv is not a file with a history; give a run, a .jsonl or a .csv"
     wide = write("run.wandb", ":W&B step", encoding="utf-16")
-    assert said(wide) == "run.wandb: byte 0 is not UTF-8; this is no CSV and no JSON lines"
+    assert said(wide) == "run.wandb: byte 0 is not UTF-8; this is neither CSV nor JSON lines"
 
 
 def test_a_column_that_is_chosen_has_to_be_there(write: Write) -> None:

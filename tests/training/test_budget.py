@@ -7,7 +7,7 @@ from typing import Any
 
 from cardrunner.card.load import LoadedCard
 from cardrunner.errors import RunStopped, TimedOut
-from cardrunner.training.budget import Limits
+from cardrunner.training.budget import RunLimits
 
 ToyCard = Callable[..., LoadedCard]
 
@@ -15,7 +15,7 @@ ToyCard = Callable[..., LoadedCard]
 def reached(
     toy_card: ToyCard, changes: dict[str, Any], *, attempt: float = 0.0, metered: float = 0.0
 ) -> RunStopped | None:
-    return Limits.of(toy_card(changes).card, attempt_seconds=attempt, metered_seconds=metered).reached()
+    return RunLimits.of(toy_card(changes).card, attempt_seconds=attempt, metered_seconds=metered).reached()
 
 
 def test_without_limits_nothing_is_ever_reached(toy_card: ToyCard) -> None:

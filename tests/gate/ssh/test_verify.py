@@ -68,8 +68,8 @@ def test_the_fingerprint_is_the_one_that_ssh_keygen_prints(keyring: Keyring) -> 
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ('valid-before="20260301Z"', "has expired on 2026-03-01 00:00:00 UTC (allowed_signers:1)"),
-        ('valid-before="20260301115959Z"', "has expired on 2026-03-01 11:59:59 UTC (allowed_signers:1)"),
+        ('valid-before="20260301Z"', "expired on 2026-03-01 00:00:00 UTC (allowed_signers:1)"),
+        ('valid-before="20260301115959Z"', "expired on 2026-03-01 11:59:59 UTC (allowed_signers:1)"),
         ('valid-after="20260302Z"', "counts only from 2026-03-02 00:00:00 UTC on (allowed_signers:1)"),
         ('valid-after="20260301Z",valid-before="202603011200Z"', None),
         ('valid-after="202603011200Z"', None),

@@ -37,7 +37,7 @@ class Agent(Protocol):
     def begin(self, floats: Floats, ints: Ints) -> None: ...  # (K, 56), (K, 17): the frames so far
     # float32 (13,) for the next frame: analog values 0..1, buttons 0 or 1, or NaN; may be overwritten by the next
     def act(self) -> Floats: ...
-    def see(self, frame: Frame) -> None: ...  # the frame that came of it
+    def observe(self, frame: Frame) -> None: ...  # the frame that came of it
 
 
 class RandomAgent:
@@ -58,7 +58,7 @@ class RandomAgent:
         controls[len(ANALOG) :] = controls[len(ANALOG) :] < _RANDOM_PRESS
         return controls
 
-    def see(self, frame: Frame) -> None:
+    def observe(self, frame: Frame) -> None:
         """Nothing of it matters."""
 
 
@@ -74,7 +74,7 @@ class NoopAgent:
         """Sticks centred, nothing pressed."""
         return _NEUTRAL.copy()
 
-    def see(self, frame: Frame) -> None:
+    def observe(self, frame: Frame) -> None:
         """Nothing of it matters."""
 
 
@@ -88,7 +88,7 @@ class HoldForwardAgent:
 
     def begin(self, floats: Floats, ints: Ints) -> None:
         """Look at the newest frame."""
-        self.see(Frame(floats[-1], ints[-1]))
+        self.observe(Frame(floats[-1], ints[-1]))
 
     def act(self) -> Floats:
         """Full forward, nothing pressed."""
@@ -96,7 +96,7 @@ class HoldForwardAgent:
         controls[_MAIN_X] = 1.0 if self._right else 0.0
         return controls
 
-    def see(self, frame: Frame) -> None:
+    def observe(self, frame: Frame) -> None:
         """Where it looks."""
         self._right = float(frame.floats[self._facing]) > 0.5
 
@@ -125,7 +125,7 @@ class ReplayAgent:
         self._next += 1
         return controls
 
-    def see(self, frame: Frame) -> None:
+    def observe(self, frame: Frame) -> None:
         """Nothing of it matters."""
 
 

@@ -17,7 +17,7 @@ from cardrunner.errors import IntegrityError
 from cardrunner.workloads.melee.arena.agents import Agent
 from cardrunner.workloads.melee.encoding.layout import CONTROLLER, PLAYERS, STAGE_COLUMN, float_index
 from cardrunner.workloads.melee.encoding.scheme import EncodingConfig
-from cardrunner.workloads.melee.game.plausible import Limits
+from cardrunner.workloads.melee.game.plausible import FrameLimits
 from cardrunner.workloads.melee.game.rules import Events, GameRules
 from cardrunner.workloads.melee.game.stage_table import stage_geometry
 from cardrunner.workloads.melee.game.world import Floats, Frame, Ints, World, all_finite, possible_controls
@@ -91,8 +91,8 @@ def play_match(
         while table.played < max_frames and not table.over:
             controls[0], controls[1] = first.act(), second.act()
             events = table.play(controls)
-            first.see(table.newest)
-            second.see(table.newest)
+            first.observe(table.newest)
+            second.observe(table.newest)
             recorder.add(table.newest, events, world.action_logits)
             if advance is not None and table.played % _TOGETHER == 0:
                 advance(_TOGETHER)
@@ -109,7 +109,7 @@ class _Table:
         stage = stage_geometry(int(newest.ints[STAGE_COLUMN]))
         self.world, self.newest = world, newest
         self.played = self.out_of_range = self.not_finite = self._lost = 0
-        self._limits = Limits(stage, encoding)
+        self._limits = FrameLimits(stage, encoding)
         self._rules = GameRules(stage, encoding) if rules else None
         self._stocks = (float_index("stocks", 0), float_index("stocks", 1))
         self._scale = encoding.stocks_scale

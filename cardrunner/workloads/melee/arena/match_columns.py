@@ -71,7 +71,7 @@ def read_match(path: Path) -> MatchColumns:
         IntegrityError: it is no match file, or broken.
     """
     rest: list[str] = []
-    columns = _Columns(path)
+    columns = _MatchColumns(path)
     try:
         with explained(path, "read"), path.open(encoding="utf-8") as stream:
             for frame in _frame_lines(stream, rest):
@@ -101,7 +101,7 @@ def _frame_lines(lines: Iterable[str], rest: list[str]) -> Iterator[str]:
         inside = line.rstrip() == _FRAMES_BEGIN
 
 
-class _Columns:
+class _MatchColumns:
     """Grows one column for each thing known of a player."""
 
     def __init__(self, path: Path) -> None:

@@ -23,7 +23,7 @@ from cardrunner.workloads.melee.encoding.layout import FLOATS, INTS, PLAYERS, ST
 from cardrunner.workloads.melee.encoding.scheme import EncodingConfig
 from cardrunner.workloads.melee.game.names import character_name
 from cardrunner.workloads.melee.game.rules import NOTHING, Events
-from cardrunner.workloads.melee.game.stage_table import Box, StageGeometry, stage_geometry, stage_name
+from cardrunner.workloads.melee.game.stage_table import Bounds, StageGeometry, stage_geometry, stage_name
 from cardrunner.workloads.melee.game.world import Floats, Frame, Ints
 
 _BLOCK: Final = 256
@@ -192,5 +192,5 @@ def _geometry(stage: StageGeometry) -> dict[str, Any]:
     }
 
 
-def _box(box: Box) -> dict[str, float]:
+def _box(box: Bounds) -> dict[str, float]:
     return asdict(box)

@@ -28,7 +28,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 @dataclass(frozen=True)
-class Origin:
+class DataOrigin:
     """What a checkpoint says of its data; None or empty where it says nothing."""
 
     run: str | None = None
@@ -42,7 +42,7 @@ class Origin:
     """Why it says nothing, where it says nothing."""
 
     @classmethod
-    def of(cls, checkpoint: object) -> Origin:
+    def of(cls, checkpoint: object) -> DataOrigin:
         """The origin of a loaded checkpoint; an old or foreign one tells little or nothing."""
         content = _mapping(checkpoint)
         record = _mapping(content.get(RECORD))
@@ -51,7 +51,7 @@ class Origin:
         return cls.of_data(record.get("data"), run=str(run) if named else None, encoding=content.get("encoding_config"))
 
     @classmethod
-    def of_data(cls, identity: object, *, run: str | None = None, encoding: object = None) -> Origin:
+    def of_data(cls, identity: object, *, run: str | None = None, encoding: object = None) -> DataOrigin:
         """The origin of what is trained on this data.
 
         Args:
@@ -86,28 +86,28 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class OriginsMatch:
     """Whether two models learned from the same data, and the sentence for people."""
 
     verdict: Literal["same", "different", "unknown"]
     sentence: str
 
 
-def read_origin(path: Path) -> Origin:
+def read_origin(path: Path) -> DataOrigin:
     """The origin of a checkpoint file, without reading its tensors.
 
     A file that is no checkpoint tells nothing; whoever loads it says why.
     """
     if not path.exists():
-        return Origin(silence="is not here")
+        return DataOrigin(silence="is not here")
     try:
         with path.open("rb") as stream:
-            return Origin.of(read_archive(stream))
+            return DataOrigin.of(read_archive(stream))
     except Exception:  # damaged archives raise nearly anything
-        return Origin()
+        return DataOrigin()
 
 
-def compare(name: str, one: Origin, other_name: str, other: Origin) -> Comparison:
+def compare(name: str, one: DataOrigin, other_name: str, other: DataOrigin) -> OriginsMatch:
     """Hold the origins of two models against each other.
 
     Args:
@@ -118,14 +118,14 @@ def compare(name: str, one: Origin, other_name: str, other: Origin) -> Compariso
     untold = [f"the checkpoint of {part} {origin.silence}" for part, origin in both if not origin.told]
     if untold:
         known = "".join(f"; {part} learned from {origin}" for part, origin in both if origin.told)
-        return Comparison("unknown", f"unknown, because {listed(untold)}{known}")
+        return OriginsMatch("unknown", f"unknown, because {listed(untold)}{known}")
     if differences := list(_differences(one, other)):
         text = f"{name} and {other_name} learned from DIFFERENT data: {', '.join(differences)}"
-        return Comparison("different", text)
-    return Comparison("same", f"{name} and {other_name} learned from the same data: {one}")
+        return OriginsMatch("different", text)
+    return OriginsMatch("same", f"{name} and {other_name} learned from the same data: {one}")
 
 
-def _differences(one: Origin, other: Origin) -> Iterator[str]:
+def _differences(one: DataOrigin, other: DataOrigin) -> Iterator[str]:
     for what, mine, theirs in (("games", one.games, other.games), ("frames", one.frames, other.frames)):
         if mine is not None and theirs is not None and mine != theirs:
             yield f"{mine:,} against {theirs:,} {what}"
@@ -158,11 +158,11 @@ class DemoOrigins:
         policies: by name, such as ``policy of p0``.
     """
 
-    world: Origin | None
-    policies: Mapping[str, Origin]
+    world: DataOrigin | None
+    policies: Mapping[str, DataOrigin]
 
     @classmethod
-    def of(cls, demo: Demo, find: Callable[[str], Origin]) -> DemoOrigins:
+    def of(cls, demo: Demo, find: Callable[[str], DataOrigin]) -> DemoOrigins:
         """The models that a card names.
 
         Args:
@@ -186,7 +186,7 @@ class DemoOrigins:
         agrees = False if "different" in verdicts else None if "unknown" in verdicts else True
         return DataMatch(parts=parts, sentence="; ".join(dict.fromkeys(each.sentence for each in found)), agrees=agrees)
 
-    def _compared(self, world: Origin) -> list[Comparison]:
+    def _compared(self, world: DataOrigin) -> list[OriginsMatch]:
         if len(set(map(str, self.policies.values()))) == 1 and len(self.policies) > 1:
             return [compare("both policies", next(iter(self.policies.values())), f"the {WORLD}", world)]
         return [compare(f"the {name}", origin, f"the {WORLD}", world) for name, origin in self.policies.items()]
@@ -197,7 +197,7 @@ def planned_match(card: Card, data: GamesData, workspace: Path) -> DataMatch | N
     demo = card.after_training.demo
     if demo is None:
         return None
-    own = Origin(
+    own = DataOrigin(
         run=card.name,
         games=data.known_games,
         frames=data.known_frames,

@@ -34,7 +34,7 @@ Raises:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recorded:
+class RecordedPlay:
     """Recorded play that a match is held against.
 
     Attributes:
@@ -59,7 +59,7 @@ class Recorded:
         return "scripted players" if self.made_up else "people"
 
 
-def show_match(path: Path, recorded: Recorded, write_random: WriteRandom) -> tuple[tuple[Path, ...], Exhibit]:
+def show_match(path: Path, recorded: RecordedPlay, write_random: WriteRandom) -> tuple[tuple[Path, ...], Exhibit]:
     """Make everything that stands beside a match file, in its folder.
 
     A world that random inputs break has a page and no comparison.
@@ -88,7 +88,7 @@ def show_match(path: Path, recorded: Recorded, write_random: WriteRandom) -> tup
     return (page, *beside.values()), exhibit
 
 
-def _write_recorded(path: Path, recorded: Recorded, *, frames: int) -> None:
+def _write_recorded(path: Path, recorded: RecordedPlay, *, frames: int) -> None:
     """The game that a match began with, as it was really played on, as a match file of so many frames at most."""
     player = "script" if recorded.made_up else "person"
     meta = MatchMeta(
@@ -103,7 +103,7 @@ def _write_recorded(path: Path, recorded: Recorded, *, frames: int) -> None:
     write_seed_only(path, recorded.floats[:frames], recorded.ints[:frames], meta, recorded.encoding)
 
 
-def _people(recorded: Recorded, frames: int) -> tuple[Play, Play]:
+def _people(recorded: RecordedPlay, frames: int) -> tuple[Play, Play]:
     """Two halves of the validation games' play, each of so many frames at most."""
 
     def rows_of(game: int) -> tuple[Floats, Ints]:

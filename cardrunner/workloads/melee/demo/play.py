@@ -21,7 +21,7 @@ from cardrunner.workloads.melee.arena.match import play_match
 from cardrunner.workloads.melee.arena.match_json import MatchFile, MatchMeta
 from cardrunner.workloads.melee.arena.seeds import GO, Opening, find_seed
 from cardrunner.workloads.melee.demo.data_match import DemoOrigins, read_origin
-from cardrunner.workloads.melee.demo.page import Recorded, show_match
+from cardrunner.workloads.melee.demo.page import RecordedPlay, show_match
 from cardrunner.workloads.melee.encoding.encoded_data import EncodedData
 from cardrunner.workloads.melee.encoding.layout import PLAYERS
 from cardrunner.workspace import Workspace
@@ -157,10 +157,10 @@ class DemoTable:
         first = 2 * (self.run.seed + number) + _RANDOM_SEEDS
         self.play(path, (RandomAgent(first), RandomAgent(first + 1)), ("random", "random"), max_frames)
 
-    def recorded(self) -> Recorded:
+    def recorded(self) -> RecordedPlay:
         """The play of recorded games that the match is held against."""
         game, row = self.seed_game, self.opening_for(self.agents).row
-        return Recorded(
+        return RecordedPlay(
             floats=game.floats[row:],
             ints=game.ints[row:],
             encoding=game.encoding,

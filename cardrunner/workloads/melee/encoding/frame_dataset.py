@@ -14,14 +14,14 @@ import torch
 from torch import Tensor
 
 from cardrunner.contracts import Batch, BatchDataset, Span
-from cardrunner.training.device_copy import Bus
+from cardrunner.training.device_copy import DeviceCopy
 from cardrunner.workloads.melee.encoding.encoded_data import EncodedData
 from cardrunner.workloads.melee.encoding.layout import BYTES_PER_FRAME, FLOATS, INTS
 from cardrunner.workloads.melee.encoding.row_reader import RowRange, RowReader
-from cardrunner.workloads.melee.encoding.windows import Examples, Where, Windows
+from cardrunner.workloads.melee.encoding.windows import Where, WindowExamples, Windows
 
 
-class Stretch(NamedTuple):
+class RowStretch(NamedTuple):
     """A run of examples of one game."""
 
     examples: int
@@ -44,7 +44,13 @@ class FrameBlock:
     """
 
     def __init__(
-        self, floats: Tensor, ints: Tensor, stretches: Sequence[Stretch], *, context_len: int, examples: Examples
+        self,
+        floats: Tensor,
+        ints: Tensor,
+        stretches: Sequence[RowStretch],
+        *,
+        context_len: int,
+        examples: WindowExamples,
     ) -> None:
         self.room = floats, ints
         """The memory, which a later block may overwrite."""
@@ -88,7 +94,7 @@ class FrameDataset:
         examples: what they are made of, such as `player_examples`.
     """
 
-    def __init__(self, data: EncodedData, games: range, *, context_len: int, examples: Examples) -> None:
+    def __init__(self, data: EncodedData, games: range, *, context_len: int, examples: WindowExamples) -> None:
         self.context_len = context_len
         self.examples = examples
         self._first_rows = data.first_rows
@@ -124,7 +130,7 @@ class FrameDataset:
         rows = self._length + self.context_len * int((self._counts > 0).sum())
         return -(-BYTES_PER_FRAME * rows // max(self._length, 1))
 
-    def read(self, spans: Sequence[Span], bus: Bus, *, reuse: BatchDataset | None = None) -> FrameBlock:
+    def read(self, spans: Sequence[Span], bus: DeviceCopy, *, reuse: BatchDataset | None = None) -> FrameBlock:
         """The spans' frames, read once from the files and moved once; see `cardrunner.contracts.GroupedDataset`.
 
         Raises:
@@ -140,7 +146,7 @@ class FrameDataset:
             bus.fill((floats[place], ints[place]), partial(self._reader.read, part))
             filled = place.stop
         stretches = [
-            Stretch(span.beyond - span.first, beyond - first, min(span.first, self.examples.before))
+            RowStretch(span.beyond - span.first, beyond - first, min(span.first, self.examples.before))
             for span, (first, beyond) in zip(spans, ranges, strict=True)
         ]
         return FrameBlock(floats, ints, stretches, context_len=self.context_len, examples=self.examples)
@@ -194,7 +200,7 @@ class FrameDataset:
         return tuple(torch.cat(tensors).index_select(0, back) for tensors in zip(*parts, strict=True))
 
 
-def _memory(rows: int, bus: Bus, reuse: BatchDataset | None) -> tuple[Tensor, Tensor]:
+def _memory(rows: int, bus: DeviceCopy, reuse: BatchDataset | None) -> tuple[Tensor, Tensor]:
     """Room for rows on the device: that of a block before, where it is large enough."""
     if isinstance(reuse, FrameBlock) and len(reuse.room[0]) >= rows:
         return reuse.room

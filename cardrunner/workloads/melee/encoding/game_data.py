@@ -21,7 +21,7 @@ from cardrunner.workloads.melee.encoding.file_scan import VERSION, FileScan, sca
 from cardrunner.workloads.melee.encoding.frame_dataset import FrameDataset, split_games
 from cardrunner.workloads.melee.encoding.game_facts import value_facts, written_facts
 from cardrunner.workloads.melee.encoding.scan import ScanReport, report
-from cardrunner.workloads.melee.encoding.windows import Examples
+from cardrunner.workloads.melee.encoding.windows import WindowExamples
 from cardrunner.workloads.melee.policy.sections import GamesData, Generator
 from cardrunner.workloads.melee.simulator.generator import generate
 
@@ -85,8 +85,8 @@ class GameExamples:
 
     section: GamesData
     context_len: int
-    train: Examples
-    validation: Examples
+    train: WindowExamples
+    validation: WindowExamples
 
 
 class GameData:

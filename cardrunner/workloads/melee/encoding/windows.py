@@ -88,7 +88,7 @@ class Windows:
 
 
 @dataclass(frozen=True)
-class Examples:
+class WindowExamples:
     """What a model learns from: K frames of context, and some frames around them.
 
     Attributes:
@@ -102,9 +102,9 @@ class Examples:
     after: int = 1
 
 
-def player_examples(player: PlayerIndex) -> Examples:
+def player_examples(player: PlayerIndex) -> WindowExamples:
     """Examples of a policy, as a player sees them: batches are a `FrameBatch`."""
-    return Examples(partial(_player_batch, player=player))
+    return WindowExamples(partial(_player_batch, player=player))
 
 
 def _player_batch(windows: Windows, where: Where, *, player: PlayerIndex) -> FrameBatch:

@@ -57,7 +57,7 @@ class Repaired(NamedTuple):
     """Every value was possible already, but for `SLACK`."""
 
 
-class Limits:
+class FrameLimits:
     """The possible values on one stage, in the file's scaled units."""
 
     def __init__(self, stage: StageGeometry, encoding: EncodingConfig) -> None:

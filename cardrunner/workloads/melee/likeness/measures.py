@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from cardrunner.workloads.melee.encoding.layout import BUTTONS, CONTROLLER, STICKS
 from cardrunner.workloads.melee.game.names import ACTION_IDS, ACTIONS
-from cardrunner.workloads.melee.likeness.stretch import Mask, Play, Stretch, actions_between, frames_of
+from cardrunner.workloads.melee.likeness.stretch import Mask, Play, PlayStretch, actions_between, frames_of
 
 STICK_PLACES: Final = 17
 """Places of a stick axis, the middle one around neutral."""
@@ -92,7 +92,7 @@ def _relative(p: NDArray[np.float64], q: NDArray[np.float64]) -> float:
     return float((p[some] * np.log2(p[some] / q[some])).sum())
 
 
-def _stick_place(stretch: Stretch, name: str) -> Counts:
+def _stick_place(stretch: PlayStretch, name: str) -> Counts:
     values = np.clip(stretch.controls[:, :, CONTROLLER.index(name)], 0, 1)
     return np.rint(values * (STICK_PLACES - 1)).astype(np.int64)
 
@@ -129,7 +129,7 @@ class Measure:
     of: Callable[[Play], float | None]
 
 
-def _share(which: Callable[[Stretch], Mask]) -> Callable[[Play], float | None]:
+def _share(which: Callable[[PlayStretch], Mask]) -> Callable[[Play], float | None]:
     """Share of player-frames for which something holds: (n, 2) of each stretch."""
 
     def measure(play: Play) -> float | None:
@@ -140,7 +140,7 @@ def _share(which: Callable[[Stretch], Mask]) -> Callable[[Play], float | None]:
     return measure
 
 
-def _rate(count: Callable[[Stretch], int], *, players: int) -> Callable[[Play], float | None]:
+def _rate(count: Callable[[PlayStretch], int], *, players: int) -> Callable[[Play], float | None]:
     """Happenings a minute, by one player or in the whole match."""
 
     def measure(play: Play) -> float | None:
@@ -150,44 +150,44 @@ def _rate(count: Callable[[Stretch], int], *, players: int) -> Callable[[Play], 
     return measure
 
 
-def _changed(stretch: Stretch) -> Mask:
+def _changed(stretch: PlayStretch) -> Mask:
     changed: Mask = (np.diff(stretch.steps, axis=0) != 0).any(axis=2)
     return changed
 
 
-def _sticks_moved(stretch: Stretch) -> Mask:
+def _sticks_moved(stretch: PlayStretch) -> Mask:
     moved: Mask = (np.diff(stretch.steps[:, :, : len(STICKS)], axis=0) != 0).any(axis=2)
     return moved
 
 
-def _a_button(stretch: Stretch) -> Mask:
+def _a_button(stretch: PlayStretch) -> Mask:
     held: Mask = stretch.held.sum(axis=2) > 0
     return held
 
 
-def _hitstun(stretch: Stretch) -> Mask:
+def _hitstun(stretch: PlayStretch) -> Mask:
     return np.isin(stretch.action, _HITSTUN)
 
 
-def _shield(stretch: Stretch) -> Mask:
+def _shield(stretch: PlayStretch) -> Mask:
     return np.isin(stretch.action, _SHIELD)
 
 
-def _off_stage(stretch: Stretch) -> Mask:
+def _off_stage(stretch: PlayStretch) -> Mask:
     return stretch.off_stage
 
 
-def _presses(stretch: Stretch) -> int:
+def _presses(stretch: PlayStretch) -> int:
     held = stretch.held
     return int((held[1:] & ~held[:-1]).sum())
 
 
-def _attacks(stretch: Stretch) -> int:
+def _attacks(stretch: PlayStretch) -> int:
     begun = stretch.action[1:] != stretch.action[:-1]
     return int((begun & np.isin(stretch.action[1:], _ATTACKS)).sum())
 
 
-def _knock_outs(stretch: Stretch) -> int:
+def _knock_outs(stretch: PlayStretch) -> int:
     return int((np.diff(stretch.stocks, axis=0) < 0).sum())
 
 

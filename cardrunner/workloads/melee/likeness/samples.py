@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from cardrunner.workloads.melee.encoding.layout import PLAYERS
 from cardrunner.workloads.melee.encoding.scheme import EncodingConfig
 from cardrunner.workloads.melee.game.world import Floats, Ints
-from cardrunner.workloads.melee.likeness.stretch import Play, Stretch, cut, encoded_stretch, frames_of
+from cardrunner.workloads.melee.likeness.stretch import Play, PlayStretch, cut, encoded_stretch, frames_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +81,7 @@ def halves(
     return samples[0], samples[1]
 
 
-def _window(floats: Floats, ints: Ints, rows: slice, encoding: EncodingConfig) -> Stretch:
+def _window(floats: Floats, ints: Ints, rows: slice, encoding: EncodingConfig) -> PlayStretch:
     return encoded_stretch(floats[rows], ints[rows], encoding)
 
 

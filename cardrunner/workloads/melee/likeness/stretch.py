@@ -47,7 +47,7 @@ _OUT: Final = actions_between("DEAD_DOWN", "REBIRTH_WAIT")
 
 
 @dataclass(frozen=True, eq=False)
-class Stretch:
+class PlayStretch:
     """Consecutive frames.
 
     Attributes:
@@ -68,7 +68,7 @@ class Stretch:
     def __len__(self) -> int:
         return len(self.action)
 
-    def first(self, frames: int) -> Stretch:
+    def first(self, frames: int) -> PlayStretch:
         """The same, cut to at most so many frames."""
         names = ("action", "controls", "x", "y", "stocks")
         return replace(self, **{name: getattr(self, name)[:frames] for name in names})
@@ -102,7 +102,7 @@ class Stretch:
         return apart[self.in_play.all(axis=1)]
 
 
-Play = tuple[Stretch, ...]
+Play = tuple[PlayStretch, ...]
 """Stretches that need not follow one another."""
 
 
@@ -111,9 +111,9 @@ def frames_of(play: Play) -> int:
     return sum(map(len, play))
 
 
-def cut(play: Iterable[Stretch], frames: int) -> Play:
+def cut(play: Iterable[PlayStretch], frames: int) -> Play:
     """The first so many frames of the stretches, as far as they go."""
-    kept: list[Stretch] = []
+    kept: list[PlayStretch] = []
     for stretch in play:
         if frames <= 0:
             break
@@ -122,14 +122,14 @@ def cut(play: Iterable[Stretch], frames: int) -> Play:
     return tuple(kept)
 
 
-def encoded_stretch(floats: Floats, ints: Ints, encoding: EncodingConfig) -> Stretch:
+def encoded_stretch(floats: Floats, ints: Ints, encoding: EncodingConfig) -> PlayStretch:
     """Rows of one game: float32 (n, 56) and int64 (n, 17), at least one."""
     half = stage_geometry(int(ints[0, STAGE_COLUMN])).half_width
 
     def both(name: str, scale: float) -> Floats:
         return np.stack([floats[:, float_index(name, player)] / np.float32(scale) for player in PLAYERS], axis=1)
 
-    return Stretch(
+    return PlayStretch(
         action=np.stack([ints[:, int_index("action", player)] for player in PLAYERS], axis=1),
         controls=np.stack([floats[:, controller_slice(player)] for player in PLAYERS], axis=1),
         x=both("x", encoding.xy_scale),
@@ -139,7 +139,7 @@ def encoded_stretch(floats: Floats, ints: Ints, encoding: EncodingConfig) -> Str
     )
 
 
-def played_stretch(match: MatchColumns) -> Stretch:
+def played_stretch(match: MatchColumns) -> PlayStretch:
     """The frames of a match file that are not its seed."""
     rows = match.source != (match.sources.index(_SEED) if _SEED in match.sources else -1)
 
@@ -147,7 +147,7 @@ def played_stretch(match: MatchColumns) -> Stretch:
         return np.stack([player[name][rows] for player in match.players], axis=1)
 
     left, right = match.stage_geometry["ground_x_range"]
-    return Stretch(
+    return PlayStretch(
         action=both("action").astype(np.int64),
         controls=np.stack([both(name) for name in CONTROLLER], axis=2),
         x=both("x"),

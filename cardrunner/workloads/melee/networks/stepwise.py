@@ -101,7 +101,7 @@ class FirstLayer:
         self._sums = np.tile(self._bias, (context_len, 1))
         self._next = context_len - 1
 
-    def see(self, floats: Floats, ints: Ints) -> None:
+    def observe(self, floats: Floats, ints: Ints) -> None:
         """Add the newest frame, (56,) and (17,)."""
         sums, used = self._sums, self._next
         sums[used] = self._bias

@@ -55,7 +55,7 @@ class Body(NamedTuple):
     jumps: int
 
 
-def look(frame: Frame, player: PlayerIndex) -> Body:
+def observe(frame: Frame, player: PlayerIndex) -> Body:
     """One fighter of a frame."""
     floats, ints = frame
     return Body(
@@ -91,7 +91,7 @@ class ScriptedPlayer:
         """The 13 controller values that answer a frame, in file units."""
         self._seen.append(frame)
         seen = self._seen[0]
-        me, other = look(seen, self.player), look(seen, self.other)
+        me, other = observe(seen, self.player), observe(seen, self.other)
         half = stage_geometry(int(seen.ints[STAGE_COLUMN])).half_width
         self._reflexes(me)
         alarmed = not self._recovering and _off_stage(me, half)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from cardrunner.workloads.melee.encoding.windows import Examples, Where, Windows
+from cardrunner.workloads.melee.encoding.windows import Where, WindowExamples, Windows
 
 
 class WorldBatch(NamedTuple):
@@ -30,9 +30,9 @@ class WorldBatch(NamedTuple):
     """float32 (B,), all the same: which share of the contexts shall end with the model's own predictions."""
 
 
-def world_examples(*, before: int, after: int) -> Examples:
+def world_examples(*, before: int, after: int) -> WindowExamples:
     """Examples with S frames before and H frames after the context, where the game has them."""
-    return Examples(partial(_world_batch, before=before, after=after), before, after)
+    return WindowExamples(partial(_world_batch, before=before, after=after), before, after)
 
 
 def _world_batch(windows: Windows, where: Where, *, before: int, after: int) -> WorldBatch:

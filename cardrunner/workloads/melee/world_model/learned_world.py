@@ -52,7 +52,7 @@ class LearnedWorld:
     def accept(self, frame: Frame) -> None:
         """The newest frame as it is played."""
         self._before = frame
-        self._step.see(frame.floats, frame.ints)
+        self._step.observe(frame.floats, frame.ints)
 
     def step(self, controls: Floats) -> Frame:
         """The frame after the newest one.
@@ -60,7 +60,7 @@ class LearnedWorld:
         Args:
             controls: (2, 13), possible ones.
         """
-        outputs = self._step.foretell(controls.reshape(-1))
+        outputs = self._step.predict(controls.reshape(-1))
         if outputs is not self._outputs:  # a step answers in the same memory every time
             self._outputs, self._numbers, self._logits = outputs, *self._parts(outputs)
         return Frame(self._floats(controls), self._ints())

@@ -1,4 +1,4 @@
-"""World models one frame at a time: see the newest frame, then foretell the next one from both controllers.
+"""World models one frame at a time: see the newest frame, then predict the next one from both controllers.
 
 Outputs are put into the order in which a frame is made of them; see `output_order`.
 """
@@ -37,8 +37,8 @@ NUMBERS_PER_PLAYER = len(_NUMBERS) // len(PLAYERS)
 class WorldStep(Protocol):
     """A world model in play."""
 
-    def see(self, floats: Floats, ints: Ints) -> None: ...  # (56,), (17,): the newest frame
-    def foretell(self, controls: Floats) -> Floats: ...  # (26,) -> outputs in the order of `output_order`
+    def observe(self, floats: Floats, ints: Ints) -> None: ...  # (56,), (17,): the newest frame
+    def predict(self, controls: Floats) -> Floats: ...  # (26,) -> outputs in the order of `output_order`
 
 
 class FrameStackStep:
@@ -50,11 +50,11 @@ class FrameStackStep:
         self._controls = as_read(first.weight[:, -CONTROLS:].detach().numpy())
         self._trunk, self._heads = Trunk(model.trunk), _heads(model)
 
-    def see(self, floats: Floats, ints: Ints) -> None:
+    def observe(self, floats: Floats, ints: Ints) -> None:
         """Add the newest frame."""
-        self._first.see(floats, ints)
+        self._first.observe(floats, ints)
 
-    def foretell(self, controls: Floats) -> Floats:
+    def predict(self, controls: Floats) -> Floats:
         """The next frame."""
         return self._heads(self._trunk(self._first.hidden + np.dot(self._controls, controls)))
 
@@ -68,12 +68,12 @@ class Mamba2Step:
         self._controls = Dense.of(model.ctrl_proj)
         self._state: Floats = np.zeros(model.sizes.d_model, np.float32)
 
-    def see(self, floats: Floats, ints: Ints) -> None:
+    def observe(self, floats: Floats, ints: Ints) -> None:
         """Pass the newest frame through the blocks."""
-        self._first.see(floats, ints)
+        self._first.observe(floats, ints)
         self._state = self._blocks(self._first.hidden)
 
-    def foretell(self, controls: Floats) -> Floats:
+    def predict(self, controls: Floats) -> Floats:
         """The next frame."""
         trunk = self._controls(controls)
         trunk += self._state

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from cardrunner.card.schema.plan import Demo
-from cardrunner.workloads.melee.demo.data_match import DemoOrigins, Origin, compare, read_origin
+from cardrunner.workloads.melee.demo.data_match import DataOrigin, DemoOrigins, compare, read_origin
 
 ENCODING = {"xy_scale": 0.05, "hitstun": False}
 
@@ -42,7 +42,7 @@ def test_a_checkpoint_tells_its_data_without_torch(tmp_path: Path) -> None:
 
 
 def test_the_same_data_is_the_same_under_another_run(tmp_path: Path) -> None:
-    one, other = read_origin(saved(tmp_path / "a.pt")), Origin.of_data(identity(), run="world")
+    one, other = read_origin(saved(tmp_path / "a.pt")), DataOrigin.of_data(identity(), run="world")
     found = compare("the policy", one, "the world model", other)
     assert found.verdict == "same"
     assert found.sentence.startswith("the policy and the world model learned from the same data: 32 games")
@@ -58,7 +58,9 @@ def test_the_same_data_is_the_same_under_another_run(tmp_path: Path) -> None:
     ],
 )
 def test_every_difference_is_said(changes: dict[str, Any], words: str) -> None:
-    found = compare("the policy", Origin.of_data(identity()), "the world model", Origin.of_data(identity(**changes)))
+    found = compare(
+        "the policy", DataOrigin.of_data(identity()), "the world model", DataOrigin.of_data(identity(**changes))
+    )
     assert (found.verdict, found.sentence) == (
         "different",
         f"the policy and the world model learned from DIFFERENT data: {words}",
@@ -79,7 +81,7 @@ def test_an_old_or_odd_checkpoint_does_not_tell(content: object, tmp_path: Path)
     torch.save(content, tmp_path / "old.pt")
     old = read_origin(tmp_path / "old.pt")
     assert str(old) == "unknown: its checkpoint does not tell its data"
-    found = compare("the policy", Origin.of_data(identity()), "the world model", old)
+    found = compare("the policy", DataOrigin.of_data(identity()), "the world model", old)
     assert found.verdict == "unknown"
     assert found.sentence == (
         "unknown, because the checkpoint of the world model does not tell its data; the policy learned from 32 games,"
@@ -95,11 +97,11 @@ def test_a_damaged_or_absent_file_tells_nothing(tmp_path: Path) -> None:
 
 def test_what_a_file_claims_cannot_forge_a_line() -> None:
     forged = identity(files=[{"sha256": "ab\n| x | y |"}])
-    assert Origin.of_data(forged).digests == ()
-    assert Origin.of({"cardrunner": {"run": "x\n# Results", "data": identity()}}).run is None
+    assert DataOrigin.of_data(forged).digests == ()
+    assert DataOrigin.of({"cardrunner": {"run": "x\n# Results", "data": identity()}}).run is None
 
 
-OLD, THIS, OTHER = Origin(), Origin.of_data(identity()), Origin.of_data(identity(games=50))
+OLD, THIS, OTHER = DataOrigin(), DataOrigin.of_data(identity()), DataOrigin.of_data(identity(games=50))
 
 
 @pytest.mark.parametrize(
