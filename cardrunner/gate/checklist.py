@@ -177,7 +177,7 @@ def check_person(identifier: str) -> str:
         UsageError: it is not a valid id, or is the placeholder from a finding's command.
     """
     if identifier == PLACEHOLDER:
-        raise UsageError(f"--as: write your own id in entry of {PLACEHOLDER}")
+        raise UsageError(f"--as: write your own id in place of {PLACEHOLDER}")
     try:
         return _IDENTIFIER.validate_python(identifier)
     except ValidationError as error:

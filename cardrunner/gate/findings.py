@@ -55,7 +55,7 @@ class Approval:
 
     @property
     def person(self) -> str:
-        """Who it is, for counting: a key where there is one, so that one key under two names counts once."""
+        """The person, for counting: the key if there is one, so that one key under two names counts once."""
         return self.fingerprint or self.id.casefold()
 
     def as_json(self) -> dict[str, Any]:

@@ -176,8 +176,8 @@ def test_a_signature_copied_under_another_reviewer_is_still_bound_to_the_content
 
 def test_a_bare_true_does_not_count_under_digest(reasons: Reasons, card_text: str) -> None:
     assert reasons(card_text.replace("signed: null", "signed: true"))[0] == (
-        "reviewer scav (Scav): a bare `signed: true` is not bound to the content and does not count under policy digest; "
-        "run: cardrunner sign runcards/small-run.yaml --as scav"
+        "reviewer scav (Scav): a bare `signed: true` is not bound to the content and does not count under policy "
+        "digest; run: cardrunner sign runcards/small-run.yaml --as scav"
     )
 
 
@@ -245,7 +245,7 @@ def test_a_clock_a_little_ahead_is_forgiven(desk: Desk, card_text: str) -> None:
 def test_an_impossible_time_does_not_count(reasons: Reasons, signed_card: str, time: str) -> None:
     lines = reasons(signed_card.replace("2026-03-01T12:00:00Z", time))
     assert len(lines) == 2
-    assert f"the signature's time '{time}' is no time" in lines[0]
+    assert f"the signature's time '{time}' is not a valid time" in lines[0]
 
 
 # ---------------------------------------------------------------- conditions

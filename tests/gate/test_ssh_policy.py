@@ -98,7 +98,7 @@ def test_a_signature_for_another_run_does_not_count(ssh_desk: Desk, reasons: Rea
     other = ssh_desk.sign(ssh_card.replace("name: small-run", "name: other-run"), "scav", "mattie")
     moved = other.replace("name: other-run", "name: small-run")
     digests = ssh_desk.load(other).digest, ssh_desk.load(moved).digest
-    assert "signed another content" in reasons(moved)[0]
+    assert "signed different content" in reasons(moved)[0]
     assert "the signature does not fit" in reasons(moved.replace(*digests))[0]
 
 

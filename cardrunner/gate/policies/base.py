@@ -98,7 +98,7 @@ def said(statement: Signature, reviewer: Reviewer, case: Case) -> bytes:
 
 
 def statement_json(statement: Signature) -> dict[str, Any]:
-    """A statement as it stands in a card."""
+    """A statement as written in a card."""
     return statement.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
 
 

@@ -16,7 +16,8 @@ class BoxesPolicy:
 
     name = "boxes"
     remark: str | None = (
-        "policy boxes does not bind the tick to the content: it stays when the card changes, and anyone who can edit the card can set it"
+        "policy boxes does not bind the tick to the content: it stays when the card changes, "
+        "and anyone who can edit the card can set it"
     )
     takes_key = False
     keeps_content = False

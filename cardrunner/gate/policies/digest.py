@@ -34,5 +34,5 @@ class DigestPolicy:
         """Every statement can be expressed."""
 
     def mark(self, statement: Signature, reviewer: Reviewer, case: Case, key: SigningKey) -> Any:  # noqa: ARG002
-        """The signature as it stands in the card."""
+        """The signature as written in the card."""
         return statement_json(statement)

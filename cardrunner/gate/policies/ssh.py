@@ -54,10 +54,10 @@ class SshPolicy:
             raise GateClosed((Finding(reviewer_label(reviewer), f"{FILE_NAME} lists no key for them; {HOW_TO_LIST}"),))
 
     def mark(self, statement: Signature, reviewer: Reviewer, case: Case, key: SigningKey) -> Any:
-        """The signature as it stands in the card, with the block that the key makes.
+        """The signature as written in the card, with the key's signature block.
 
         Raises:
-            UsageError, GateClosed, EnvironmentFailed: see `cardrunner.gate.ssh.sign_statement`.
+            UsageError, GateClosed, EnvironmentFailed: as `cardrunner.gate.ssh.sign_statement`.
         """
         armored = sign_statement(
             said(statement, reviewer, case),

@@ -100,7 +100,7 @@ class RsaNumbers:
 
 @dataclass(frozen=True)
 class PublicKey:
-    """One public key; equal keys have equal blobs, since only one encoding of each is accepted.
+    """One public key; equal keys have equal blobs, because only one encoding of each is accepted.
 
     Args:
         kind: the key type, such as ``ssh-ed25519``.

@@ -1,6 +1,6 @@
 """The workspace's `revoked_keys`: keys whose signatures no longer count, whenever they were made.
 
-One key a line: a fingerprint (``SHA256:...``) or a public key as it stands in a ``.pub`` file.
+One key a line: a fingerprint (``SHA256:...``) or a public key as in a ``.pub`` file.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ def _find_ssh_keygen() -> str:
 
 
 def _keys(key: Path | None, reviewer: str, signers: AllowedSigners, folder: Path) -> Sequence[Path]:
-    """The key that was named, else the reviewer's public keys, written to files so that the agent finds the private half."""
+    """The named key, else the reviewer's public keys, written to files so that the agent finds the private half."""
     if key is not None:
         path = key.absolute()  # absolute, so that a name that begins with - is not an option
         if not path.is_file():
