@@ -35,7 +35,7 @@ STRUCTURE = frozenset(
         "file", "stored", "sha256", "weights_sha256", "card_digest", "digest", "host", "hostname", "role", "roles",
     }
 )  # fmt: skip
-"""Keys whose values are cardrunner's own words or paths: they are read back and never hold values from the environment."""
+"""Keys whose values are cardrunner's own words or paths: they are read back and hold nothing from the environment."""
 
 
 def secrets(environment: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -125,7 +125,7 @@ class _Hiding:
 
 @contextmanager
 def hidden_lines(write: Callable[[bytes], object]) -> Iterator[Callable[[bytes], None]]:
-    """Hide secrets in bytes that come block by block: a line is passed on once it is complete, so that no secret is cut in two.
+    """Hide secrets in bytes that come block by block: lines are passed on complete, so that no secret is cut in two.
 
     Args:
         write: given the bytes to show.
@@ -155,7 +155,7 @@ def _is_secret_name(name: str) -> bool:
 def _is_secret_value(value: str) -> bool:
     if len(value) < _SHORTEST or value.lower() in _WORDS:
         return False
-    return not (value.startswith("/") and os.path.exists(value))  # noqa: PTH110 (a value with NUL in it is no fault)
+    return not (value.startswith("/") and os.path.exists(value))  # noqa: PTH110 (a value with NUL in it is not a fault)
 
 
 def _fingerprint() -> tuple[tuple[str, str], ...]:

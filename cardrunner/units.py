@@ -1,6 +1,6 @@
 """Quantities as people write them: durations, sizes, dollars, percentages, intervals.
 
-Every ``parse_*`` takes what stands in a card and raises a plain `ValueError` whose text is one helpful sentence;
+Every ``parse_*`` takes a value of a card and raises a plain `ValueError` whose text is one helpful sentence;
 every ``format_*`` prints a value so that parsing it gives the value back up to the printed digits. Numbers are added
 and scaled as exact fractions and rounded once, so ``12h`` and ``720 min`` are the identical float.
 """

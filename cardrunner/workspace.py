@@ -11,7 +11,7 @@ from cardrunner.errors import EnvironmentFailed, UsageError
 _MARKERS = ("cardrunner.yaml", "runcards")
 DATA_VARIABLE = "CARDRUNNER_DATA"
 VOLUME_VARIABLE = "CARDRUNNER_VOLUME"
-"""Set in a container: the folder where the card's volume is mounted, which its absolute paths begin in."""
+"""Set in a container: the folder where the card's volume is mounted, in which its absolute paths begin."""
 WORKSPACE_VARIABLE = "CARDRUNNER_WORKSPACE"
 """Set in a container: the folder that stands for the workspace the run was launched from."""
 

@@ -35,7 +35,7 @@ class Rehearsal(NamedTuple):
 
 
 def rehearse(loaded: LoadedCard, history: FoundHistory) -> Rehearsal:
-    """Ask every rule at every row. Restarts are not simulated: the history is that of the values it was trained with."""
+    """Evaluate every rule at every row. Restarts are not simulated: the history keeps the values it was made with."""
     rules, epochs = loaded.card.kill_thresholds, loaded.card.training.epochs
     fired, seen = list[Fired](), [list[Observation]() for _ in rules]
     for moment in judge_all(rules, history.rows, baselines=baselines_of(loaded.card, loaded.spec.metrics)):

@@ -111,7 +111,7 @@ class Document:
         return node
 
     def mark(self, loc: Loc, *, key: bool = False) -> Mark:
-        """Where ``loc`` stands, or its nearest ancestor that is in the card.
+        """The position of ``loc``, or its nearest ancestor that is in the card.
 
         Args:
             key: point at the key instead of its value where the whole of ``loc`` exists.
@@ -168,7 +168,7 @@ class Lines:
 
 
 def child(node: Node, step: str | int) -> Node | None:
-    """What stands under a key of a mapping or at an index of a list, or None."""
+    """The node under a key of a mapping or at an index of a list, or None."""
     if isinstance(node, Mapping):
         entry = node.entry(step)
         return entry.value if entry else None

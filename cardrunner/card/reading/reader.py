@@ -191,12 +191,15 @@ class _Reading:
             self._report_at(offset, sentence)
 
     def _check_tabs(self) -> None:
-        """Allow tabs only in quoted text, block text and comments: elsewhere PyYAML's two parsers differ about them."""
+        """Allow tabs only in quoted text, block text and comments: elsewhere PyYAML's two parsers differ about them.
+
+        https://github.com/yaml/pyyaml/issues/594
+        """
         position = 0
         if "\t" in self.text:
             for start, end in [*self.tree.verbatim, (len(self.text), len(self.text))]:
                 for tab in _stray_tabs(self.text[position:start]):
-                    self._report_at(position + tab, "a tab stands here; use spaces, or quote text that holds it")
+                    self._report_at(position + tab, "there is a tab here; use spaces, or quote text that holds it")
                 position = end
 
     def _check_indentation(self) -> None:

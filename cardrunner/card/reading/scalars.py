@@ -38,7 +38,7 @@ def resolve(text: str) -> Value:
     if text[0] not in "+-.0123456789":
         return text
     if _NOT_FINITE.fullmatch(text):
-        raise ValueError("a card needs finite numbers; write a number, or null where there is none")
+        raise ValueError("a card needs finite numbers; write a number, or null for no value")
     if "_" in text and _SEPARATED.fullmatch(text):
         bare = _short(text.replace("_", ""))
         raise ValueError(f"a number has no underscores; write {bare}, or quote it if it is text")

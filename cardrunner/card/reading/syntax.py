@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from cardrunner.card.reading.document import Mapping, Node, Sequence
 from cardrunner.card.reading.tree import TOO_DEEP
 
-TAB = "a tab stands where spaces are needed; indent with spaces"
+TAB = "a tab is used where spaces are needed; indent with spaces"
 DIRECTIVE = 'directives ("%YAML", "%TAG") are not used in cards; delete the line'
 UNKNOWN = "this is not valid YAML; check the quotes, brackets and indentation here"
 OUTDENTED = "this continues what was opened on line {begun} and has to be indented deeper than its key; add spaces"
@@ -43,7 +43,7 @@ _ROWS = (
     _row("scanning an (anchor|alias)|duplicate anchor", _ANCHORS),
     _row("directive|incompatible yaml", DIRECTIVE),
     _row("unexpected end of stream", "the quote opened here is never closed; close it", at_context=True),
-    _row("document indicator", '"---" or "..." stands inside quoted text; close the quote before it'),
+    _row("document indicator", '"---" or "..." is inside quoted text; close the quote before it'),
     _row("escape|hexdec", _ESCAPE),
     _row("mapping values are not allowed", '": " cannot stand here; quote text with a colon, or check the indentation'),
     _row(

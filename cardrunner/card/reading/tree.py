@@ -177,7 +177,7 @@ class TreeBuilder:
         if not event.value.strip("\n"):
             self._refuse(event, NO_TEXT)
         elif _mark(event).column - 1 <= self._block_indent():
-            self._refuse(event, f'"{event.style}" has to stand behind its key, or be indented deeper than it')
+            self._refuse(event, f'"{event.style}" has to be on the line of its key, or be indented deeper than it')
 
     def _block_indent(self) -> int:
         """The indentation of the block that the next value belongs to; -1 at the top level."""
@@ -239,7 +239,7 @@ class TreeBuilder:
             self.report(node.mark, self.path(), "merge keys are not used in cards; write the values out")
         elif node.start and self.text[node.start - 1] == "?":
             self.report(
-                node.mark, self.path(), 'a "?" stands right before this key; delete it, or quote the key with it'
+                node.mark, self.path(), 'there is a "?" right before this key; delete it, or quote the key with it'
             )
         elif characters.has_joiner(node.value):
             self.report(node.mark, self.path(), "this key holds a joiner, which cannot be seen; retype the key")

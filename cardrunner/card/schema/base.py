@@ -126,7 +126,7 @@ def _no_truth(value: Any) -> Any:
 
 
 NO_TRUTH = BeforeValidator(_no_truth)
-"""For choices between whole numbers, since true equals 1 and false equals 0."""
+"""For choices between whole numbers, because true equals 1 and false equals 0."""
 LARGEST_COUNT = 2**53 - 1
 """The largest whole number that JSON, and so the digest, holds exactly."""
 
@@ -134,7 +134,7 @@ TEXT_SCHEMA: dict[str, Any] = {"type": "string"}
 
 
 def quantity(description: str, pattern: str, *examples: Any, numbers: bool = False) -> dict[str, Any]:
-    """What editors are told about a value that people write as text of a pattern, or also as a bare number.
+    """The JSON Schema, for editors, of a value written as text of a pattern, or also as a bare number.
 
     Written out, because deriving it would build another pydantic type at every start.
     """
@@ -254,7 +254,7 @@ def one_or_many(value: Any) -> Any:
 
 
 def one_or_many_schema(item: dict[str, Any], *, at_least: int = 0) -> dict[str, Any]:
-    """What editors are told about a `one_or_many` field."""
+    """The JSON Schema of a `one_or_many` field."""
     return {"anyOf": [item, {"type": "array", "items": item, "minItems": at_least}]}
 
 
