@@ -134,14 +134,16 @@ class Overruns:
 
     def __init__(self, ctx: RunContext) -> None:
         self.ctx, self.action = ctx, ctx.card.timing.on_projected_overrun
-        self._told, self._open = _told(ctx)
+        self._reported, self._open = _reported(ctx)
         self._rows: dict[str, int] = {}
 
     def row(self, row: HistoryRow) -> CardrunnerError | None:
         """Check a row that was just written; return how the run has to end, or None to go on."""
         found = {over.limit: over for over in _overruns(self.ctx, row)}
         self._rows = {limit: self._rows.get(limit, 0) + 1 for limit in found}
-        due = [over for over in found.values() if self._rows[over.limit] >= IN_A_ROW and over.limit not in self._told]
+        due = [
+            over for over in found.values() if self._rows[over.limit] >= IN_A_ROW and over.limit not in self._reported
+        ]
         for over in due:
             self._record(over, row)
         return self._ending(due[0].sentence) if due and self.action != "warn" else None
@@ -161,7 +163,7 @@ class Overruns:
             message=over.sentence,
         )
         self.ctx.progress.note(f"{self.action}: {over.sentence}")
-        (self._told if self.action == "warn" else self._open).add(over.limit)
+        (self._reported if self.action == "warn" else self._open).add(over.limit)
 
     def _ending(self, sentence: str) -> CardrunnerError:
         name = self.ctx.folder.name
@@ -193,12 +195,12 @@ def _later_attempts(ctx: RunContext) -> int:
     return 0 if infra.platform == "local" else max(1 + infra.retries - ctx.attempt, 0)
 
 
-def _told(ctx: RunContext) -> tuple[set[str], set[str]]:
+def _reported(ctx: RunContext) -> tuple[set[str], set[str]]:
     """Limits that have been dealt with, and those recorded that have not ended an attempt yet."""
-    told, open_ = set[str](), set[str]()
+    reported, open_ = set[str](), set[str]()
     for event in ctx.ledger.events("projected_overrun", "attempt_ended", "restarted", "acknowledged"):
         if event["event"] == "projected_overrun":
-            (told if event["action"] == "warn" else open_).add(event["limit"])
+            (reported if event["action"] == "warn" else open_).add(event["limit"])
         elif event["event"] != "attempt_ended" or event.get("state") not in _LOST:
-            told, open_ = told | open_, set()
-    return told, open_
+            reported, open_ = reported | open_, set()
+    return reported, open_

@@ -68,7 +68,7 @@ class CheckpointStore:
         return read_record(self.folder.manifest, Manifest)
 
     def prepare(self) -> None:
-        """Begin with an empty manifest, so that a missing one is always an error; remove what a crash left half written.
+        """Begin with an empty manifest, so that a missing one is always an error; remove a crash's incomplete files.
 
         Raises:
             IntegrityError: there are checkpoints without a manifest.

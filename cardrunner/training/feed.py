@@ -62,7 +62,7 @@ class Feed:
     def epoch(
         self, batch_size: int, *, seed: int, epoch: int, drop_last: bool, start: int = 0, shard: Shard | None = None
     ) -> Iterator[Batch]:
-        """The shuffled batches of an epoch from a position on; see `epoch_batches` for the arguments."""
+        """The shuffled batches of an epoch from a position on; arguments as for `epoch_batches`."""
         examples, part = len(self.dataset), shard or Shard()
         if self.block_bytes is not None and isinstance(self.dataset, GroupedDataset):
             capacity = _capacity(self.dataset, self.block_bytes)

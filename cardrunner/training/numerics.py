@@ -1,4 +1,4 @@
-"""What determines the exact results of a run beside its data: device, threads, precision, algorithms, random numbers."""
+"""What decides a run's exact results beside its data: device, threads, precision, algorithms, random numbers."""
 
 from __future__ import annotations
 
@@ -57,7 +57,8 @@ def numerics(training: TrainingSection) -> Iterator[Numerics]:
     try:
         _set(threads=training.threads or torch.get_num_threads(), deterministic=True, tf32=training.precision == "tf32")
         with warnings.catch_warnings():
-            # raised for a resumed epoch without a step left, and for a first step that the fp16 scaler skips
+            # raised for a resumed epoch without a step left, and for a first step that the fp16 scaler skips:
+            # https://github.com/pytorch/pytorch/issues/44511
             warnings.filterwarnings("ignore", message="Detected call of .lr_scheduler.step")
             yield Numerics(device, training.precision, torch.get_num_threads())
     finally:

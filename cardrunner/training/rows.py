@@ -13,9 +13,9 @@ from cardrunner.training.loop import Cursor
 from cardrunner.training.metrics import Figures
 
 FORWARD_SHARE = 1 / 3
-"""The cost of scoring an example as a share of training on it: a backward pass is about twice the forward pass (J. Kaplan et al.,
-"Scaling Laws for Neural Language Models", 2020, section 2.1). The error is small, and shrinks with every
-validation, whose time is measured too."""
+"""The cost of scoring an example as a share of training on it: a backward pass is about twice the forward pass
+(J. Kaplan et al., "Scaling Laws for Neural Language Models", 2020, section 2.1). The error is small, and shrinks with
+every validation, whose time is measured too."""
 
 
 @dataclass

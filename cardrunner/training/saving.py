@@ -55,7 +55,7 @@ class Saver:
             the checkpoint, or None for a new run.
 
         Raises:
-            IntegrityError: it belongs to another run, card, data or code and was not acknowledged; or every one is unusable.
+            IntegrityError: it belongs to another run, card, data or code, unacknowledged; or every one is unusable.
         """
         if (found := self._newest()) is None:
             if self.leads:

@@ -90,7 +90,7 @@ class Session:
         """Train until the last epoch is done.
 
         Raises:
-            RunStopped: a rule, the budget, the timeout or a request ended it. It is saved, as it is where it raises
+            RunStopped: a rule, the budget, the timeout or a request ended it. It is saved, as it is with
                 RunPaused, RestartWanted, Interrupted or Terminated.
             IntegrityError: the checkpoints belong to another run, or every one is unusable.
             EnvironmentFailed: the disk failed, or one example does not fit into memory.
