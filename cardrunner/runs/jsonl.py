@@ -23,7 +23,7 @@ _NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 def append_line(path: Path, row: Mapping[str, Any], *, durable: bool) -> None:
     """Append one line in a single write, so that writers in several processes never mix.
 
-    A line that an earlier crash left half written is closed first, so that it spoils nothing but itself.
+    A line that an earlier crash left half written is ended first, so that only that line is lost.
 
     Args:
         path: the file; made when absent.
@@ -44,7 +44,7 @@ def append_line(path: Path, row: Mapping[str, Any], *, durable: bool) -> None:
 
 
 def line_of(row: Mapping[str, Any]) -> bytes:
-    """One row as a line, with the environment's secrets hidden in what is free text."""
+    """One row as a line, with the environment's secrets hidden in free text."""
     return (
         json.dumps(_to_json(hide_in(row)), ensure_ascii=False, allow_nan=False, separators=(", ", ": ")).encode()
         + b"\n"
@@ -52,7 +52,7 @@ def line_of(row: Mapping[str, Any]) -> bytes:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Every whole line of the file, oldest first; none when it does not exist. Torn lines are left out.
+    """Every complete line of the file, oldest first; empty if the file does not exist. Torn lines are skipped.
 
     Raises:
         EnvironmentFailed: it cannot be read.
@@ -65,7 +65,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 
 def parse_line(line: bytes) -> dict[str, Any] | None:
-    """One row; None when the line is torn."""
+    """One row; None if the line is torn."""
     try:
         row = json.loads(line)
     except ValueError:
@@ -101,7 +101,7 @@ def _from_json(value: Any) -> Any:
 
 @dataclass
 class Tail:
-    """Reads what was appended since the last look; half a line waits for its end.
+    """Reads lines appended since the last read; an incomplete line waits for its end.
 
     Attributes:
         path: the file; may not exist yet.
@@ -111,10 +111,10 @@ class Tail:
     path: Path
     offset: int = 0
     _file: int | None = None
-    """Which file had the name at the last look: a resume rewrites the history under the same name."""
+    """The file that had the name at the last read: a resume rewrites the history under the same name."""
 
     def new(self) -> Iterator[dict[str, Any]]:
-        """Rows that were not seen yet; all of them again where the file was rewritten."""
+        """New rows since the last read; all rows again if the file was rewritten."""
         try:
             with self.path.open("rb") as stream:
                 yield from self._read(stream)
