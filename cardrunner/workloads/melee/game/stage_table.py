@@ -33,7 +33,7 @@ class Bounds:
 
 @dataclass(frozen=True)
 class StageGeometry:
-    """What of a stage matters to physics and pictures.
+    """The geometry of a stage, for physics and drawing.
 
     Attributes:
         half_width: the main ground reaches from ``-half_width`` to ``half_width`` at ``y = 0``.

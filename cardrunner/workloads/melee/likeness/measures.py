@@ -1,4 +1,4 @@
-"""Single figures of play, both players together. All can be read off a recording, whoever played."""
+"""Single figures of play, both players together; all can be measured on any recording."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STICK_PLACES: Final = 17
 """Places of a stick axis, the middle one around neutral."""
 DISTANCE_STEP: Final = 10
 DISTANCE_PLACES: Final = 20
-"""0 to 200 game units, the last place with everything beyond."""
+"""0 to 200 game units; the last place includes everything beyond."""
 
 Counts = NDArray[np.int64]
 
@@ -45,13 +45,13 @@ def button_counts(play: Play) -> Counts:
 
 
 def distance_counts(play: Play) -> Counts:
-    """Frames with the players so far apart: (20,)."""
+    """Frames with the players at each distance: (20,)."""
     return _counted((stretch.distances // DISTANCE_STEP for stretch in play), DISTANCE_PLACES)
 
 
 @dataclass(frozen=True)
 class Distribution:
-    """What two plays are compared by as a whole."""
+    """A distribution that two plays are compared by."""
 
     name: str
     of: Callable[[Play], Counts]
@@ -64,7 +64,7 @@ DISTRIBUTIONS: Final = (
     Distribution("buttons", button_counts, "how often each combination of the eight buttons is held"),
     Distribution("distances", distance_counts, "how far the players are apart, in steps of 10 game units"),
 )
-"""The first one answers the question."""
+"""The first one decides the answer."""
 
 
 def jensen_shannon(first: Counts, second: Counts) -> float:
@@ -98,7 +98,7 @@ def _stick_place(stretch: PlayStretch, name: str) -> Counts:
 
 
 def _counted(parts: Iterable[NDArray[np.generic]], places: int) -> Counts:
-    """How often each place occurs; what lies beyond the last counts there."""
+    """How often each place occurs; values beyond the last count as the last."""
     total = np.zeros(places, np.int64)
     for part in parts:
         total += np.bincount(np.clip(part.astype(np.int64).ravel(), 0, places - 1), minlength=places)
@@ -119,7 +119,7 @@ class Measure:
     """One figure of a play.
 
     Attributes:
-        of: reads it off; None where the play has nothing to read it from.
+        of: measures it; None if the play has nothing to measure it on.
     """
 
     name: str
@@ -141,7 +141,7 @@ def _share(which: Callable[[PlayStretch], Mask]) -> Callable[[Play], float | Non
 
 
 def _rate(count: Callable[[PlayStretch], int], *, players: int) -> Callable[[Play], float | None]:
-    """Happenings a minute, by one player or in the whole match."""
+    """Events per minute, per player or for the whole match."""
 
     def measure(play: Play) -> float | None:
         minutes = frames_of(play) * players / FRAMES_PER_MINUTE
@@ -222,4 +222,4 @@ MEASURES: Final = (
     Measure("off stage", _FRAMES, True, "in play beyond an edge of the main ground", _share(_off_stage)),
     Measure("distance", "game units, median", False, "between the players while both are in play", _usual_distance),
 )
-"""In the order in which people read them."""
+"""In display order."""

@@ -69,13 +69,13 @@ class PlayStretch:
         return len(self.action)
 
     def first(self, frames: int) -> PlayStretch:
-        """The same, cut to at most so many frames."""
+        """The first frames, at most `frames`."""
         names = ("action", "controls", "x", "y", "stocks")
         return replace(self, **{name: getattr(self, name)[:frames] for name in names})
 
     @cached_property
     def steps(self) -> NDArray[np.int64]:
-        """Controls in the steps that a controller has, (n, 2, 13): what no game could tell apart is the same."""
+        """Controls in steps of a controller's resolution, (n, 2, 13): indistinguishable inputs are equal."""
         steps: NDArray[np.int64] = np.rint(self.controls / _STEPS).astype(np.int64)
         return steps
 
@@ -86,12 +86,12 @@ class PlayStretch:
 
     @property
     def in_play(self) -> Mask:
-        """Who is neither knocked out nor on the way back: (n, 2)."""
+        """Players who are neither knocked out nor respawning: (n, 2)."""
         return ~np.isin(self.action, _OUT)
 
     @property
     def off_stage(self) -> Mask:
-        """Who is in play beyond an edge of the main ground: (n, 2)."""
+        """Players in play beyond an edge of the main ground: (n, 2)."""
         left, right = self.ground
         return ((self.x < left) | (self.x > right)) & self.in_play
 
@@ -112,7 +112,7 @@ def frames_of(play: Play) -> int:
 
 
 def cut(play: Iterable[PlayStretch], frames: int) -> Play:
-    """The first so many frames of the stretches, as far as they go."""
+    """The first `frames` frames of the stretches, or all if there are fewer."""
     kept: list[PlayStretch] = []
     for stretch in play:
         if frames <= 0:
@@ -140,7 +140,7 @@ def encoded_stretch(floats: Floats, ints: Ints, encoding: EncodingConfig) -> Pla
 
 
 def played_stretch(match: MatchColumns) -> PlayStretch:
-    """The frames of a match file that are not its seed."""
+    """The frames of a match file after its seed."""
     rows = match.source != (match.sources.index(_SEED) if _SEED in match.sources else -1)
 
     def both(name: str) -> NDArray[Any]:

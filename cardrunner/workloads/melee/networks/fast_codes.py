@@ -1,4 +1,4 @@
-"""Which embeddings a batch reads, each counted once: equal values at equal places share one row of work.
+"""The distinct embeddings that a batch reads: equal values at equal places share one row of work.
 
 Int columns with small vocabularies are read together: jumps 3 and character 9 are one code of the pair. A batch of
 1,024 examples holds 20,480 actions but some 150 different ones, and as many triples of l_cancel, hurtbox and ground but

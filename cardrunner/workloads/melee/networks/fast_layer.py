@@ -1,4 +1,4 @@
-"""The first layer of a policy over embedded frames, worked out per distinct code instead of per example.
+"""The first layer of a policy over embedded frames, computed per distinct code instead of per example.
 
 The plain way writes 1,960 numbers per example and multiplies them all. But the layer is linear in each embedding, so
 
@@ -7,7 +7,7 @@ The plain way writes 1,960 numbers per example and multiplies them all. But the 
 where T[code] W_s is the same for every example with that code at that place. It is computed once per distinct code and
 then summed per example. Backwards the output gradients are first summed per (code, place), G, and then W_s gets
 T^T G_s and T gets the sum of G_s W_s^T. These are the gradients of the plain layer, the sums only taken in another
-order; the inputs themselves get none.
+order; the inputs get no gradient.
 
 Shapes: those of `cardrunner.workloads.melee.networks.fast_codes`, and
     I  inputs of the layer, K * numbers per frame    H  hidden units    h  hidden units of a block, at most 256
@@ -95,7 +95,7 @@ class _EmbeddedLinear(torch.autograd.Function):
 
 
 def _vectors(group: CodeGroup, tables: Sequence[Tensor], values: Sequence[Tensor]) -> Tensor:
-    """What each distinct code stands for: (U, w)."""
+    """The embedding of each distinct code: (U, w)."""
     return torch.cat([tables[table].index_select(0, own) for table, own in zip(group.tables, values, strict=True)], 1)
 
 
@@ -120,7 +120,7 @@ def _by_group(rows: Tensor, codes: BatchCodes) -> Sequence[Tensor]:
 
 
 def _by_row(codes: BatchCodes) -> tuple[Tensor, Tensor]:
-    """Which examples (B * S,) read each row, row after row, and where in that list each of the R rows starts."""
+    """The examples (B * S,) that read each row, in row order, and the start of each of the R rows in that list."""
     flat = codes.rows.flatten()
     order = torch.sort(flat, stable=True).indices
     readers = torch.bincount(flat, minlength=sum(codes.lengths))

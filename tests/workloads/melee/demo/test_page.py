@@ -114,7 +114,7 @@ def test_too_short_a_match_has_a_page_and_no_figures(
     table.play(path, (NoopAgent(), NoopAgent()), 300)
     files, exhibit = show_match(path, recorded, table.random)
     assert all(file.is_file() for file in files)
-    assert exhibit.sentences[0].startswith("That cannot be told from 0 frames")
+    assert exhibit.sentences[0].startswith("This cannot be answered from 0 frames")
 
 
 def test_a_world_that_random_inputs_break_still_has_a_page(

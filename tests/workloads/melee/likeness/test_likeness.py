@@ -251,7 +251,7 @@ def test_made_up_games_are_never_called_people() -> None:
 
 def test_too_few_frames_give_one_sentence_and_no_figures() -> None:
     shown = compare(samples(still(LEAST_FRAMES - 1)))
-    assert shown.sentences[0].startswith(f"That cannot be told from {LEAST_FRAMES - 1} frames")
+    assert shown.sentences[0].startswith(f"This cannot be answered from {LEAST_FRAMES - 1} frames")
     assert (shown.readings, shown.charts) == ((), ())
 
 
