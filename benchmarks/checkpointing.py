@@ -40,17 +40,17 @@ class Saves:
         self.store.prepare()
 
     def state_alone(self) -> None:
-        """In the middle of an epoch."""
+        """A save in the middle of an epoch."""
         self.store.save([self._state(self._digest())])
 
     def with_exports(self) -> None:
-        """At the end of one that improved."""
+        """A save at the end of an epoch that improved."""
         digest = self._digest()
         self.store.save([self._export(digest), self._state(digest)])
 
     @property
     def bytes(self) -> int:
-        """Of what the newest save wrote."""
+        """Bytes written by the newest save."""
         files = {entry.source: entry.bytes for entry in self.store.manifest.entries if entry.step == self.step}
         return sum(files.values())
 
@@ -118,7 +118,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--repetitions", type=int, default=20)
     parser.add_argument("--steps", type=int, default=2, help="steps of training between two saves")
     parser.add_argument("--batch-size", type=int, default=1024)
-    parser.add_argument("--games", type=int, help="so many made-up games, whatever CARDRUNNER_DATA holds")
+    parser.add_argument("--games", type=int, help="number of made-up games to use in place of CARDRUNNER_DATA")
     parser.add_argument("--on", type=Path, help="a folder on the disk that is measured")
     return parser.parse_args(arguments)
 

@@ -70,7 +70,7 @@ def _measure(wanted: argparse.Namespace, read: Card, examples: FrameDataset, kin
 
 
 def _waited(step: Callable[[], object], count: int) -> Callable[[], None]:
-    """So many steps, and then for the device."""
+    """Takes a number of steps, then waits for the device."""
 
     def run() -> None:
         for _ in range(count):

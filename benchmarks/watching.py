@@ -59,7 +59,7 @@ def signs_against_step(*, repetitions: int, batch_size: int) -> str:
 
 
 def beside_a_run(*, seconds: float) -> dict[str, float]:
-    """Processor seconds of each watcher and of the worker, over so long a part of a real run with both trackers."""
+    """Processor seconds of each watcher and of the worker, over some seconds of a real run with both trackers."""
     with TemporaryDirectory() as place:
         path = Path(place, "runcards", "watched.yaml")
         path.parent.mkdir()
@@ -128,7 +128,7 @@ def _processor_seconds(pid: int) -> float:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure and tell."""
+    """Measure and report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repetitions", type=int, default=15)
     parser.add_argument("--batch-size", type=int, default=1024)

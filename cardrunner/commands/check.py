@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check one item or all: 0 when it is as asked, 3 when a check failed or the named item is still open."""
+    """Check one item or all: 0 on success, 3 if a check failed or the named item is still open."""
     by = check_person(args.person) if args.person is not None else None
     checking = _Checking(load_card(args.card, registry.workload_spec), by=by, quiet=args.quiet)
     if args.item is None:
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     entry = find_entry(checking.loaded.card, args.item, file=str(args.card))
     if args.note and not args.done:
-        raise UsageError("--note: it is kept with a person's tick; give it with --done")
+        raise UsageError("--note: a note belongs to a person's tick; give it with --done")
     if args.undo:
         checking.open_again(entry)
     elif args.done:
@@ -80,7 +80,7 @@ class _Checking:
     quiet: bool
 
     def one(self, entry: ChecklistEntry) -> None:
-        """Run the entry's check, or say whether a person has ticked it."""
+        """Run the entry's check, or report whether a person has ticked it."""
         if isinstance(entry, ItemEntry) and has_check(entry):
             if failure := self._prove(entry):
                 raise GateClosed((failure,))
@@ -90,7 +90,7 @@ class _Checking:
             raise GateClosed((open_box(entry, self._case),))
 
     def everything(self) -> None:
-        """Run every check, then list what is left to people."""
+        """Run every check, then list the items left to people."""
         entries = item_entries(self.loaded.card)
         failures = [failure for entry in entries if has_check(entry) and (failure := self._prove(entry))]
         for entry in entries:
@@ -100,24 +100,25 @@ class _Checking:
             raise GateClosed(failures)
 
     def tick_by_hand(self, entry: ChecklistEntry, *, note: str | None) -> None:
-        """Tick what a person judges."""
+        """Tick an entry that a person judges."""
         if has_check(entry):
             raise UsageError(
-                f"{entry}: a check proves it, not a person; run it: {self._case.command('check', entry.address)}"
+                f"{entry}: it has a check, which a person cannot replace; "
+                f"run it: {self._case.command('check', entry.address)}"
             )
         if self.by is None:
-            raise UsageError(f"{entry}: a person ticks it; say who with --as ID")
+            raise UsageError(f"{entry}: a person has to tick it; name them with --as ID")
         self._save(tick(entry, by=self.by, at=timestamp(moment()), evidence=note))
         print(f"{entry}: done, says {self.by}")
 
     def open_again(self, entry: ChecklistEntry) -> None:
-        """Take a tick back."""
+        """Remove a tick."""
         if entry.ticked:
             self._save(untick(entry))
         print(f"{entry}: open")
 
     def _prove(self, entry: ItemEntry) -> Finding | None:
-        """Run a check and keep what came of it."""
+        """Run a check and record its result."""
         self._say(f"{entry}: {check_text(entry.item.check or ())}")
         with hidden_lines(self._show) as show:
             result = prove(entry, self.loaded, self._workspace, show=show)
@@ -128,8 +129,8 @@ class _Checking:
         return None
 
     def _failed(self, entry: ItemEntry, result: CheckResult) -> Finding:
-        """Say so; a tick that is no longer true is taken back."""
-        taken_back = "; the tick it had is taken back" if entry.ticked else ""
+        """Report a failed check; a tick that no longer holds is removed."""
+        taken_back = "; its tick was removed" if entry.ticked else ""
         if entry.ticked:
             self._save(untick(entry))
         return Finding(

@@ -1,4 +1,4 @@
-"""`cardrunner finish`: what is left for this side after a run ended."""
+"""`cardrunner finish`: the steps on this machine after a run has ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`cardrunner resume`: go on from the newest valid checkpoint, same card."""
+"""`cardrunner resume`: continue from the newest valid checkpoint with the same card."""
 
 from __future__ import annotations
 

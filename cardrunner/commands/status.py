@@ -1,4 +1,4 @@
-"""`cardrunner status`: where runs stand."""
+"""`cardrunner status`: the state of runs."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _lines(folder: RunFolder, status: Status) -> Iterator[str]:
     if status.projected_seconds is not None:
         money = "" if not status.projected_cost_usd else f", {format_dollars(status.projected_cost_usd)}"
         yield f"  projected    {format_duration(status.projected_seconds)} in all{money}"
-    yield f"  card         {status.card_digest[:12]}, signed by {', '.join(status.signed_by) or 'nobody'}"
+    yield f"  card         {status.card_digest[:12]}, signed by {', '.join(status.signed_by) or 'no one'}"
     yield f"  started      {status.started}, last sign {status.updated}"
     for tracker in status.trackers:
         yield f"  {tracker['name']:<12} {_tracker(tracker)}"
@@ -92,12 +92,12 @@ def _lines(folder: RunFolder, status: Status) -> Iterator[str]:
         yield f"  next         {status.next}"
 
 
-def _tracker(told: Mapping[str, Any]) -> str:
-    parts = [str(told[key]) for key in ("mode", "id", "where") if told.get(key)]
-    if told["state"] != "on":
-        parts.insert(0, str(told["state"]))
-    if told.get("message"):
-        parts.append(str(told["message"]))
-    if told.get("later"):
-        parts.append(f"send it with: {told['later']}")
+def _tracker(tracker: Mapping[str, Any]) -> str:
+    parts = [str(tracker[key]) for key in ("mode", "id", "where") if tracker.get(key)]
+    if tracker["state"] != "on":
+        parts.insert(0, str(tracker["state"]))
+    if tracker.get("message"):
+        parts.append(str(tracker["message"]))
+    if tracker.get("later"):
+        parts.append(f"send it with: {tracker['later']}")
     return ", ".join(parts)

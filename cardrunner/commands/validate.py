@@ -27,7 +27,7 @@ def run(options: argparse.Namespace) -> int:
     """Print the faults; 2 when there is an error among them."""
     found = [fault for card in options.cards for fault in examine_card(card, registry.workload_spec)]
     if options.json:
-        import json  # not needed where a person reads
+        import json  # only needed for --json
 
         print(json.dumps([fault._asdict() for fault in found], indent=2, ensure_ascii=False))
     else:
