@@ -244,7 +244,7 @@ def acknowledged(ctx: RunContext) -> bool:
 
 
 def _better(best: BestRecord | None, row: HistoryRow, metric: str, mode: Literal["min", "max"]) -> BestRecord | None:
-    """The better of the best row so far and a new one; ties keep the earlier row, and a NaN never wins."""
+    """The row as the new best by a metric; None if an earlier one is as good. A NaN never wins."""
     value, sign = row.metrics[metric], -1 if mode == "min" else 1
     if math.isfinite(value) and (best is None or sign * value > sign * best.value):
         return BestRecord(metric=metric, mode=mode, value=value, epoch=row.epoch, step=row.step)

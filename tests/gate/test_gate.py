@@ -102,7 +102,7 @@ def test_the_author_of_a_block_lifts_it(desk: Desk, signed_card: str) -> None:
 def test_a_change_of_content_closes_the_gate_and_is_shown(desk: Desk, reasons: Reasons, signed_card: str) -> None:
     before, after = desk.load(signed_card).digest, desk.load(signed_card.replace("epochs: 5", "epochs: 6")).digest
     assert reasons(signed_card.replace("epochs: 5", "epochs: 6"))[0] == (
-        f"reviewer scav (Scav): signed different content ({before[:12]}, it is {after[:12]} now): "
+        f"reviewer scav (Scav): signed different content ({before[:12]}, now {after[:12]}): "
         "training.epochs: 5 → 6; "
         "only scav can sign again to sign what it is now; run: cardrunner sign runcards/small-run.yaml --as scav"
     )

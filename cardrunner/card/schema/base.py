@@ -178,7 +178,7 @@ Every = Annotated[
     GetPydanticSchema(lambda _type, _handler: core_schema.no_info_plain_validator_function(_read_every)),
     WithJsonSchema(
         quantity(
-            "How often: a number of steps or epochs, or a duration.",
+            "How often: in steps, epochs or a duration.",
             units.EVERY_PATTERN,
             "1000 steps",
             "1 epoch",
@@ -186,7 +186,7 @@ Every = Annotated[
         )
     ),
 ]
-"""How often: a number of steps or epochs, or a duration."""
+"""How often: in steps, epochs or a duration."""
 _PERCENT = BeforeValidator(_percent_or_number)
 Fraction = Annotated[
     float,

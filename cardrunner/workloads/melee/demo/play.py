@@ -28,7 +28,7 @@ from cardrunner.workspace import Workspace
 
 FILE_NAME: Final = "match.json"
 _RANDOM_SEEDS: Final = 1_000_000
-"""The seed's offset from those of the agents."""
+"""Base of the seeds of random inputs, apart from those of the agents."""
 
 
 @dataclass(frozen=True, kw_only=True)
