@@ -209,3 +209,15 @@ def test_a_user_without_a_name_is_told_who_can_sign(keyring: Keyring) -> None:
         argv = [sys.executable, "-c", script, str(key), keyring.line("scav", "ed25519")]
         done = subprocess.run(argv, capture_output=True, text=True, check=True)
     assert done.stdout.startswith("EnvironmentFailed ssh-keygen refuses to run because the user id 54321 has no name")
+
+
+def test_a_signature_that_no_key_makes_is_not_read(
+    keyring: Keyring, sign: Sign, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "bin" / "ssh-keygen"
+    program.parent.mkdir()
+    program.write_text('#!/bin/sh\nfor last; do :; done\nhead -c 20000 /dev/zero > "$last.sig"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+    with pytest.raises((UsageError, EnvironmentFailed)):
+        sign(keyring.folder / "ed25519")
