@@ -58,7 +58,7 @@ def test_a_rule_that_was_read_can_be_read_again(rule: Make) -> None:
         ({**TO_BEST, "above": "much"}, ("above",), "write a factor such as"),
         ({**TO_BEST, "above": math.inf}, ("above",), "write a factor such as"),
         ({"metric": "m", "non_finite": False}, ("non_finite",), "must be true"),
-        ({"metric": "m", "above": 1, "after": "0 epochs"}, ("after",), "longer than nothing"),
+        ({"metric": "m", "above": 1, "after": "0 epochs"}, ("after",), "longer than zero"),
         ({"metric": "m", "above": 1, "after": 1}, ("after",), "write a unit, such as 1 epoch, 0.5 epochs"),
         ({"metric": "m", "above": 1, "within": "0.5 steps"}, ("within",), "steps are counted whole, from 1"),
     ],
