@@ -2,7 +2,7 @@
 
 The digest is taken over what the card says, not over how it is written: the effective card with its defaults, as
 canonical JSON (RFC 8785). Left out are only signatures, check marks and their evidence, and fields that the format got
-later (`cardrunner.card.schema.base.Later`) where they have their default.
+later (`cardrunner.specs.AddedField`) where they have their default.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import rfc8785
 from pydantic import BaseModel
 
 from cardrunner.card.reading.document import Loc, format_path, printable
-from cardrunner.card.schema.base import LATER
+from cardrunner.card.schema.base import ADDED
 from cardrunner.card.schema.card import Card
 
 DOMAIN = b"cardrunner card 1\0"
@@ -87,7 +87,7 @@ def _leave_out_later(value: object, content: Any) -> None:
         return
     for name, field in type(value).model_fields.items():
         key, item = field.alias or name, getattr(value, name)
-        if LATER in field.metadata and item == field.default:
+        if ADDED in field.metadata and item == field.default:
             del content[key]
         elif key in content:  # or it is not signed
             _leave_out_later(item, content[key])

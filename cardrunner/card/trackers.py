@@ -16,7 +16,7 @@ from typing import Annotated, Any
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, create_model
 from pydantic_core import CoreSchema, core_schema
 
-from cardrunner.card.schema.base import LATER, Described, Section
+from cardrunner.card.schema.base import ADDED, Described, Section
 from cardrunner.card.values import leaves, worded
 from cardrunner.errors import PluginFailed
 from cardrunner.kill_rules.table import named_schema
@@ -226,7 +226,7 @@ def _field(spec: TrackerSpec) -> tuple[Any, Any]:
     is_switch = spec.settings is bool
     kind: Any = bool if is_switch else spec.settings | None
     kind = Annotated[kind, Described(spec.description)] if spec.description else kind
-    return (Annotated[kind, LATER] if spec.later else kind), (False if is_switch else None)
+    return (Annotated[kind, ADDED] if spec.later else kind), (False if is_switch else None)
 
 
 def _read(value: Any) -> Tracking:

@@ -18,8 +18,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetPydanticS
 from pydantic_core import core_schema
 
 from cardrunner import units
-from cardrunner.kill_rules.history import Row, View, Watched, passed, reached
-from cardrunner.specs import LATER, Direction, Remark
+from cardrunner.kill_rules.history import Row, RuleHistory, View, passed, reached
+from cardrunner.specs import ADDED, Direction, Remark
 from cardrunner.units import Every
 
 Action = Literal["warn", "investigate", "stop", "restart"]
@@ -111,7 +111,7 @@ class Rule(BaseModel):
     Its scope is counted in epochs (also parts of one), in steps, or in time: that spent in training steps of all
     attempts, so that neither loading nor an interruption brings a rule nearer.
 
-    A kind of rule is a subclass with the fields that a card writes. It states `example` and `condition`, and `look`
+    A kind of rule is a subclass with the fields that a card writes. It states `example` and `condition`, and `observe`
     or `on_event`; everything else has a default here. What cards, pages and reports need to know about a rule they ask
     these methods.
     """
@@ -132,11 +132,11 @@ class Rule(BaseModel):
     """The reason reviewers agreed on."""
     set: dict[str, Any] | None = None
     """For `restart`: the card fields to change, by path, such as training.batch_size: 512."""
-    after: Annotated[Span | None, LATER] = None
+    after: Annotated[Span | None, ADDED] = None
     """Look only once so much has been trained: what came earlier is no part of what the rule sees."""
-    not_before: Annotated[Span | None, LATER] = None
+    not_before: Annotated[Span | None, ADDED] = None
     """See everything, but do not fire before so much has been trained."""
-    within: Annotated[Span | None, LATER] = None
+    within: Annotated[Span | None, ADDED] = None
     """Look only until so much has been trained."""
 
     @property
@@ -196,7 +196,7 @@ class Rule(BaseModel):
         """
         raise NotImplementedError
 
-    def rows(self, watched: Watched) -> Sequence[Row]:
+    def rows(self, watched: RuleHistory) -> Sequence[Row]:
         """The rows at which it has something to look at, oldest first: wherever its metric was measured."""
         return () if self.watches is None else watched.measured(self.watches)
 
@@ -204,7 +204,7 @@ class Rule(BaseModel):
         """Judge an event of the training loop."""
         return None
 
-    def look(self, view: View) -> Observation | None:  # noqa: ARG002
+    def observe(self, view: View) -> Observation | None:  # noqa: ARG002
         """What it sees at a row in its scope, whatever its action; None where there is nothing to compare with yet."""
         return None
 
@@ -243,14 +243,14 @@ class Rule(BaseModel):
         begun = self.after is None or reached(row, self.after)
         return begun and not (self.within is not None and passed(row, self.within))
 
-    def observe(self, watched: Watched) -> Observation | None:
+    def observe_newest(self, watched: RuleHistory) -> Observation | None:
         """What it sees at the newest row, whether it fires or not; None where it does not look."""
         rows = self.rows(watched)
         return self._at(watched, rows, -1) if rows and rows[-1] is watched.newest else None
 
-    def verdict(self, watched: Watched) -> Verdict | None:
+    def verdict(self, watched: RuleHistory) -> Verdict | None:
         """Judge the newest row; None means go on."""
-        seen = self.observe(watched)
+        seen = self.observe_newest(watched)
         if seen is None or not seen.fires:
             return None
         before = None if self.action == "restart" else self._at(watched, self.rows(watched), -2)
@@ -270,11 +270,11 @@ class Rule(BaseModel):
             message=seen.message,
         )
 
-    def _at(self, watched: Watched, rows: Sequence[Row], back: int) -> Observation | None:
+    def _at(self, watched: RuleHistory, rows: Sequence[Row], back: int) -> Observation | None:
         if len(rows) < -back or not self.in_scope(row := rows[back]):
             return None
         first = 0 if self.after is None else bisect_left(rows, x=True, key=partial(_reached, self.after))
-        seen = self.look(View(watched, rows, first, len(rows) + back))
+        seen = self.observe(View(watched, rows, first, len(rows) + back))
         early = self.not_before is not None and not reached(row, self.not_before)
         return seen._replace(fires=False) if seen is not None and early else seen
 

@@ -38,7 +38,7 @@ class Equals(Rule):
         """For example ``val_accuracy is exactly 1``."""
         return f"{self.metric} is exactly {limit or f'{self.equals:g}'}"
 
-    def look(self, view: View) -> Observation:
+    def observe(self, view: View) -> Observation:
         """The value and its distance from the suspicious one."""
         value = view.row.metrics[self.metric]
         apart = abs(value - self.equals)

@@ -44,7 +44,7 @@ class Row(NamedTuple):
         )
 
 
-class Watched:
+class RuleHistory:
     """Rows that grow, and the baselines of the card; what every rule is given.
 
     Args:
@@ -103,7 +103,7 @@ class Watched:
 class View(NamedTuple):
     """What a rule may look at: the row at `at`, and those before it from `first` on."""
 
-    watched: Watched
+    watched: RuleHistory
     rows: Sequence[Row]
     first: int
     at: int

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from cardrunner.kill_rules.base import Action, Observation, Rule, Verdict
-from cardrunner.kill_rules.history import Baselines, Row, Watched
+from cardrunner.kill_rules.history import Baselines, Row, RuleHistory
 
 _SEVERITY: dict[Action, int] = {"warn": 0, "restart": 1, "investigate": 2, "stop": 3}
 
 
-def judge(rules: Sequence[Rule], watched: Watched) -> tuple[Verdict, ...]:
+def judge(rules: Sequence[Rule], watched: RuleHistory) -> tuple[Verdict, ...]:
     """Every verdict on the newest row, the gravest first."""
     return _gravest_first(rule.verdict(watched) for rule in rules)
 
@@ -37,10 +37,10 @@ class Moment(NamedTuple):
 
 def judge_all(rules: Sequence[Rule], rows: Iterable[Row], *, baselines: Baselines | None = None) -> Iterator[Moment]:
     """Judge a whole history, row by row."""
-    watched = Watched(baselines=baselines)
+    watched = RuleHistory(baselines=baselines)
     for row in rows:
         watched.add(row)
-        yield Moment(row, tuple(rule.observe(watched) for rule in rules), judge(rules, watched))
+        yield Moment(row, tuple(rule.observe_newest(watched) for rule in rules), judge(rules, watched))
 
 
 def _gravest_first(found: Iterable[Verdict | None]) -> tuple[Verdict, ...]:

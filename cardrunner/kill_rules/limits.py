@@ -83,7 +83,7 @@ class FixedLimit(Sided):
         """For example ``val_stick_mae > 0.03``, ``epoch_time > 45 min``."""
         return f"{self.metric} {'>' if self.over else '<'} {limit or self._limit_text()}"
 
-    def look(self, view: View) -> Observation:
+    def observe(self, view: View) -> Observation:
         """The value and its distance to the limit."""
         return self.against(view.row, self.limit)
 

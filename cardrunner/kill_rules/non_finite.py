@@ -43,7 +43,7 @@ class NonFinite(Rule):
         """For example ``loss/total is not finite``."""
         return f"{self.metric} is not finite"
 
-    def look(self, view: View) -> Observation:
+    def observe(self, view: View) -> Observation:
         """The value."""
         value = view.row.metrics[self.metric]
         bad = not math.isfinite(value)

@@ -124,7 +124,7 @@ class RelativeLimit(Sided):
         reference = "the best so far" if self.relative_to == BEST else self.relative_to
         return f"{self.metric} {'>' if self.over else '<'} {self.shift.describe(reference)}"
 
-    def look(self, view: View) -> Observation | None:
+    def observe(self, view: View) -> Observation | None:
         """The value against the reference."""
         reference = self._reference(view)
         if reference is None:  # so that no limit can be passed, save by what is no number

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from cardrunner.kill_rules.base import Epochs, Observation, Rule, is_finite
-from cardrunner.kill_rules.history import Row, View, Watched
+from cardrunner.kill_rules.history import Row, RuleHistory, View
 from cardrunner.specs import Direction, Remark
 from cardrunner.text import plural
 
@@ -60,7 +60,7 @@ class Stalled(Rule):
         """N: how many validations in a row may pass without an improvement."""
         raise NotImplementedError
 
-    def rows(self, watched: Watched) -> Sequence[Row]:
+    def rows(self, watched: RuleHistory) -> Sequence[Row]:
         """The validations that know the metric."""
         return watched.validated(self.metric)
 
@@ -70,7 +70,7 @@ class Stalled(Rule):
         epochs = plural(self.patience, "epoch")
         return f"{self.metric} not {self.movement}{by} for {epochs}"
 
-    def look(self, view: View) -> Observation:
+    def observe(self, view: View) -> Observation:
         """How many of the newest validations, at most N, brought no improvement."""
         values = [self.sign * self._value(row) for row in islice(view.rows, view.first, view.at + 1)]
         idle = next((count for count in range(self.patience, 0, -1) if self._stands_still(values, count)), 0)

@@ -5,7 +5,7 @@ An entry point names an object with these attributes, such as a module::
     name = "Slowest epochs"                      # the heading
     after = "Curves"                             # the section it stands after; "Events" where nothing is stated
 
-    def facts(run):                              # a `cardrunner.report.recorded.Recorded`; what the template shows
+    def facts(run):                              # a `cardrunner.report.recorded.RecordedRun`; what the template shows
         return sorted(...)
 
     template = "{% for epoch in facts %}..."     # jinja below the heading, or the `Path` of a file that holds it
@@ -27,7 +27,7 @@ from jinja2 import Environment
 from cardrunner.card.escaping import escape
 from cardrunner.errors import CardrunnerError, PluginFailed
 from cardrunner.plugins import Plugin, blamed, plugins
-from cardrunner.report.recorded import Recorded
+from cardrunner.report.recorded import RecordedRun
 
 KIND = "results section"
 LAST = "Events"
@@ -50,7 +50,7 @@ class AddedSection:
     """Why it could not be made."""
 
 
-def added_sections(run: Recorded, environment: Environment, known: Collection[str]) -> Iterator[AddedSection]:
+def added_sections(run: RecordedRun, environment: Environment, known: Collection[str]) -> Iterator[AddedSection]:
     """Every section that another package adds; one that fails says why.
 
     Args:
@@ -71,7 +71,7 @@ def _installed() -> tuple[Plugin, ...]:
     return plugins(KIND)
 
 
-def _made(plugin: Plugin, run: Recorded, environment: Environment, known: Collection[str]) -> AddedSection:
+def _made(plugin: Plugin, run: RecordedRun, environment: Environment, known: Collection[str]) -> AddedSection:
     section = plugin.load()
     plugin.check(section, _NEEDED)
     after = getattr(section, "after", LAST)

@@ -10,7 +10,7 @@ from typing import Literal
 
 from cardrunner.contracts import MetricSpec
 from cardrunner.kill_rules import Rule
-from cardrunner.report.recorded import Recorded
+from cardrunner.report.recorded import RecordedRun
 from cardrunner.report.scores import comparisons
 from cardrunner.report.table import Table, measured, rate, sentence, stated, table
 from cardrunner.runs.history import HistoryRow
@@ -24,7 +24,7 @@ LevelKind = Literal["target", "limit", "trivial"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
+class CurveLine:
     """A curve; only finite points."""
 
     kind: LineKind
@@ -49,7 +49,7 @@ class Panel:
 
     title: str
     unit: str
-    lines: tuple[Line, ...]
+    lines: tuple[CurveLine, ...]
     levels: tuple[Level, ...] = ()
     percent: bool = False
     mark: tuple[float, float] | None = None
@@ -77,7 +77,7 @@ class CurveFacts:
     missing: str
 
 
-def curve_facts(run: Recorded) -> CurveFacts:
+def curve_facts(run: RecordedRun) -> CurveFacts:
     """What the section shows."""
     return CurveFacts(
         figures=figures(run),
@@ -88,7 +88,7 @@ def curve_facts(run: Recorded) -> CurveFacts:
     )
 
 
-def figures(run: Recorded) -> tuple[Figure, ...]:
+def figures(run: RecordedRun) -> tuple[Figure, ...]:
     """Every figure that the history has points for."""
     loss, others = _loss(run), _chosen(run)
     wanted = (
@@ -115,12 +115,12 @@ def _some(panels: Iterable[Panel]) -> tuple[Panel, ...]:
     return tuple(panel for panel in panels if any(line.points for line in panel.lines))
 
 
-def _loss(run: Recorded) -> MetricSpec:
+def _loss(run: RecordedRun) -> MetricSpec:
     metrics = run.loaded.spec.metrics
     return next((spec for spec in metrics if spec.name.startswith("loss")), metrics[0])
 
 
-def _chosen(run: Recorded) -> list[MetricSpec]:
+def _chosen(run: RecordedRun) -> list[MetricSpec]:
     """The metrics people asked about, then others that tell predictors apart, without the loss."""
     asked = [target.metric for target in run.card.targets]
     asked += [rule.watches for _, rule in _levelled(run) if rule.watches]
@@ -130,15 +130,15 @@ def _chosen(run: Recorded) -> list[MetricSpec]:
     return list(unique.values())[:MOST_PANELS]
 
 
-def _metric_panel(run: Recorded, spec: MetricSpec, *, detailed: bool = False) -> Panel:
+def _metric_panel(run: RecordedRun, spec: MetricSpec, *, detailed: bool = False) -> Panel:
     name, best = f"val_{spec.name}", run.best_row
     value = run.value(name, best)
     lines = [
-        Line(kind="training", label="training, mean of the epoch", points=_points(run, spec.name, "validation")),
-        Line(kind="validation", label="validation, after the epoch", points=_points(run, name, "validation")),
+        CurveLine(kind="training", label="training, mean of the epoch", points=_points(run, spec.name, "validation")),
+        CurveLine(kind="validation", label="validation, after the epoch", points=_points(run, name, "validation")),
     ]
     if detailed:
-        lines.insert(0, Line(kind="detail", label="training, as it went", points=_points(run, spec.name, "train")))
+        lines.insert(0, CurveLine(kind="detail", label="training, as it went", points=_points(run, spec.name, "train")))
     return Panel(
         title=spec.name,
         unit=spec.unit,
@@ -149,7 +149,7 @@ def _metric_panel(run: Recorded, spec: MetricSpec, *, detailed: bool = False) ->
     )
 
 
-def _levels(run: Recorded, spec: MetricSpec) -> Iterable[Level]:
+def _levels(run: RecordedRun, spec: MetricSpec) -> Iterable[Level]:
     name = f"val_{spec.name}"
     for target in run.card.targets:
         if run.names.canonical(target.metric) == name:
@@ -165,32 +165,32 @@ def _levels(run: Recorded, spec: MetricSpec) -> Iterable[Level]:
         yield Level(kind="trivial", name=listed(baselines), value=value, text=measured(value, spec) or "")
 
 
-def _levelled(run: Recorded) -> Iterable[tuple[float, Rule]]:
+def _levelled(run: RecordedRun) -> Iterable[tuple[float, Rule]]:
     """The kill thresholds that have lines among the curves of their metric, each with the value of a line."""
     for number, rule in enumerate(run.card.kill_thresholds):
         seen = [found for moment in run.moments if (found := moment.seen[number])]
         yield from ((value, rule) for value in rule.plot_levels(seen) if math.isfinite(value))
 
 
-def _learning_rate(run: Recorded) -> Panel:
+def _learning_rate(run: RecordedRun) -> Panel:
     points = _finite((_place(run, row), row.learning_rate) for row in run.rows)
     return Panel(
         title="learning rate",
         unit="learning rate",
-        lines=(Line(kind="plain", label="", points=points),),
+        lines=(CurveLine(kind="plain", label="", points=points),),
         from_zero=True,
     )
 
 
-def _throughput(run: Recorded) -> Panel:
+def _throughput(run: RecordedRun) -> Panel:
     points = _finite((_place(run, row), row.clock.examples_per_second) for row in run.rows if row.kind == "train")
     points = points or _finite((_place(run, row), row.clock.examples_per_second) for row in run.validation_rows)
     return Panel(
-        title="throughput", unit="examples/s", lines=(Line(kind="plain", label="", points=points),), from_zero=True
+        title="throughput", unit="examples/s", lines=(CurveLine(kind="plain", label="", points=points),), from_zero=True
     )
 
 
-def _points(run: Recorded, name: str, kind: str) -> tuple[tuple[float, float], ...]:
+def _points(run: RecordedRun, name: str, kind: str) -> tuple[tuple[float, float], ...]:
     return _finite((_place(run, row), row.metrics.get(name)) for row in run.rows if row.kind == kind)
 
 
@@ -198,7 +198,7 @@ def _finite(points: Iterable[tuple[float, float | None]]) -> tuple[tuple[float, 
     return tuple((x, y) for x, y in points if y is not None and math.isfinite(y))
 
 
-def _place(run: Recorded, row: HistoryRow) -> float:
+def _place(run: RecordedRun, row: HistoryRow) -> float:
     """Where a row stands between epochs; a validation stands on its epoch."""
     if row.kind == "validation":
         return float(row.epoch)
@@ -207,7 +207,7 @@ def _place(run: Recorded, row: HistoryRow) -> float:
     return row.examples / per_epoch if per_epoch else float(row.epoch)
 
 
-def _epochs(run: Recorded) -> Table:
+def _epochs(run: RecordedRun) -> Table:
     loss = _loss(run)
     before: Sequence[HistoryRow | None] = (None, *run.validation_rows)
     columns = (

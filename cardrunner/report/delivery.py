@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cardrunner.contracts import Stage
-from cardrunner.report.recorded import Recorded
+from cardrunner.report.recorded import RecordedRun
 from cardrunner.report.table import Cell, Code, Strong, Table, measured, sentence
 from cardrunner.runs.records import DemoRecord, DownloadRecord, Record, StageRecord
 from cardrunner.units import format_bytes, format_duration
@@ -35,7 +35,7 @@ class DeliveryFacts:
     extra: tuple[ExtraStage, ...]
 
 
-def delivery_facts(run: Recorded) -> DeliveryFacts:
+def delivery_facts(run: RecordedRun) -> DeliveryFacts:
     """The rows of the section."""
     demo = run.card.after_training.demo
     return DeliveryFacts(
@@ -49,7 +49,7 @@ def delivery_facts(run: Recorded) -> DeliveryFacts:
     )
 
 
-def _extra_stages(run: Recorded) -> Iterator[ExtraStage]:
+def _extra_stages(run: RecordedRun) -> Iterator[ExtraStage]:
     """The stages of other packages, in the order in which they run."""
     for stage in run.stages:
         if stage.name in run.card.extra_stages:
@@ -60,7 +60,7 @@ def _extra_stages(run: Recorded) -> Iterator[ExtraStage]:
         yield ExtraStage(table=None, missing=sentence(f"the {name} stage is not known here: {why}"))
 
 
-def _extra_stage(run: Recorded, stage: Stage, record: Record) -> Table:
+def _extra_stage(run: RecordedRun, stage: Stage, record: Record) -> Table:
     rows: list[tuple[Cell, Cell]] = [
         (name.replace("_", " "), _figure(value)) for name, value in _flat(stage.outcome(record))
     ]
@@ -73,7 +73,7 @@ def _extra_stage(run: Recorded, stage: Stage, record: Record) -> Table:
     return Table((f"Stage {stage.name}", ""), "ll", tuple(rows))
 
 
-def _download(run: Recorded) -> Table | None:
+def _download(run: RecordedRun) -> Table | None:
     record = run.download
     if record is None:
         return None
@@ -88,7 +88,7 @@ def _download(run: Recorded) -> Table | None:
     return Table(("Download", ""), "ll", rows)
 
 
-def _demo(run: Recorded) -> Table | None:
+def _demo(run: RecordedRun) -> Table | None:
     record = run.demo
     if record is None:
         return None
@@ -125,7 +125,7 @@ class DataMatchFacts:
     missing: str
 
 
-def data_match_facts(run: Recorded) -> DataMatchFacts:
+def data_match_facts(run: RecordedRun) -> DataMatchFacts:
     """The rows of the section."""
     stated = tuple(
         (part.component, part.data_scale, "; ".join(part.notes) or None) for part in run.card.distribution_match
@@ -139,7 +139,7 @@ def data_match_facts(run: Recorded) -> DataMatchFacts:
     )
 
 
-def _missing(run: Recorded) -> str:
+def _missing(run: RecordedRun) -> str:
     if run.card.after_training.demo is None:
         return "The card asks for no demo, so no models meet."
     return sentence(run.lacks(DemoRecord)) if run.demo is None else "The demo of this workload compares no data."

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cardrunner.contracts import Chart, Exhibit, Reading
-from cardrunner.report.recorded import Recorded
+from cardrunner.report.recorded import RecordedRun
 from cardrunner.report.table import Cell, Table, measured, sentence
 from cardrunner.runs.records import DemoRecord
 from cardrunner.units import format_percent
@@ -45,7 +45,7 @@ class ExhibitFacts:
     plots_possible: bool
 
 
-def exhibit_facts(run: Recorded) -> ExhibitFacts:
+def exhibit_facts(run: RecordedRun) -> ExhibitFacts:
     """What the section shows."""
     exhibits = run.demo.exhibits if run.demo else ()
     images = {sheet.file: sheet for sheet in sheets(run)}
@@ -57,7 +57,7 @@ def exhibit_facts(run: Recorded) -> ExhibitFacts:
     )
 
 
-def sheets(run: Recorded) -> tuple[Sheet, ...]:
+def sheets(run: RecordedRun) -> tuple[Sheet, ...]:
     """The images of all exhibits that have something to draw."""
     exhibits = run.demo.exhibits if run.demo else ()
     found = (
@@ -71,7 +71,7 @@ def _file(number: int) -> str:
     return f"demo-{number}.png"
 
 
-def _missing(run: Recorded) -> str:
+def _missing(run: RecordedRun) -> str:
     return "The demo made no comparison." if run.demo else sentence(run.lacks(DemoRecord))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cardrunner.report.recorded import Recorded
+from cardrunner.report.recorded import RecordedRun
 from cardrunner.report.table import Cell, Code, Strong, Table, when
 from cardrunner.runs.attempts import TrackerState, tracker_states
 from cardrunner.runs.event_model import Audience
@@ -21,7 +21,7 @@ class EventFacts:
     """What happened before the run and shaped its card."""
 
 
-def event_facts(run: Recorded) -> EventFacts:
+def event_facts(run: RecordedRun) -> EventFacts:
     """The rows of the section."""
     rows = [
         (when(event.at), event.event.replace("_", " "), _optional(event.attempt), text)
@@ -57,7 +57,7 @@ class TrackingFacts:
     """Commands that send what was kept offline."""
 
 
-def tracking_facts(run: Recorded) -> TrackingFacts:
+def tracking_facts(run: RecordedRun) -> TrackingFacts:
     """The rows of the section."""
     told = {state.name: state for state in tracker_states(run.events)}
     rows: list[tuple[Cell, ...]] = [
@@ -70,7 +70,7 @@ def tracking_facts(run: Recorded) -> TrackingFacts:
     )
 
 
-def untracked(run: Recorded) -> tuple[tuple[str, str], ...]:
+def untracked(run: RecordedRun) -> tuple[tuple[str, str], ...]:
     """Trackers that the card asks for and that did not watch to the end, each with why."""
     told = {state.name: state for state in tracker_states(run.events)}
     found = []

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cardrunner.contracts import Chart, Series
-from cardrunner.report.curves import Figure, Level, LevelKind, Line, LineKind, Panel
+from cardrunner.report.curves import CurveLine, Figure, Level, LevelKind, LineKind, Panel
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -121,7 +121,7 @@ def _draw_panel(axes: Axes, panel: Panel, last: float) -> None:
     _label_axes(axes, panel)
 
 
-def _draw_line(axes: Axes, line: Line) -> None:
+def _draw_line(axes: Axes, line: CurveLine) -> None:
     style = dict(_LINES[line.kind])
     if len(line.points) > _MANY_POINTS:
         style.pop("marker", None)

@@ -45,7 +45,7 @@ be loaded."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recorded:
+class RecordedRun:
     """A run as its folder has it; None stands for a record that was never written or cannot be read."""
 
     folder: RunFolder
@@ -205,7 +205,7 @@ class Recorded:
         return BestRecord(metric=name, mode=select.mode, value=value, epoch=row.epoch, step=row.step)
 
 
-def read_run(folder: RunFolder, resolve: SpecResolver, stages: StageFinder) -> Recorded:
+def read_run(folder: RunFolder, resolve: SpecResolver, stages: StageFinder) -> RecordedRun:
     """Read a run folder; a record that is damaged is named and treated as missing, so that the rest is still shown.
 
     Args:
@@ -220,8 +220,8 @@ def read_run(folder: RunFolder, resolve: SpecResolver, stages: StageFinder) -> R
     """
     loaded = _card(folder, resolve)
     known, unknown = _stages(loaded.card, stages)
-    reader = _Reader(folder)
-    return Recorded(
+    reader = _FolderReader(folder)
+    return RecordedRun(
         folder=folder,
         loaded=loaded,
         status=derive_status(folder),
@@ -264,7 +264,7 @@ def _card(folder: RunFolder, resolve: SpecResolver) -> LoadedCard:
         raise IntegrityError(f"the frozen card is not a card of this version of cardrunner:\n{error}") from None
 
 
-class _Reader:
+class _FolderReader:
     """Reads records and remembers which could not be read."""
 
     def __init__(self, folder: RunFolder) -> None:

@@ -18,7 +18,7 @@ from cardrunner.redaction import hide
 from cardrunner.report.added import AddedSection, added_sections
 from cardrunner.report.curves import figures
 from cardrunner.report.exhibits import sheets
-from cardrunner.report.recorded import Recorded, StageFinder, read_run
+from cardrunner.report.recorded import RecordedRun, StageFinder, read_run
 from cardrunner.report.sections import SECTIONS
 from cardrunner.report.table import Code, Strong
 from cardrunner.runs.files import write_bytes, write_text
@@ -57,12 +57,12 @@ def render_report(
     return folder.results
 
 
-def render_page(run: Recorded) -> str:
+def render_page(run: RecordedRun) -> str:
     """The page as markdown."""
     return _page(run, _added(run))
 
 
-def _page(run: Recorded, added: Sequence[AddedSection]) -> str:
+def _page(run: RecordedRun, added: Sequence[AddedSection]) -> str:
     run = replace(run, missing_sections=_failures(added))
     parts = []
     for section in SECTIONS:
@@ -72,7 +72,7 @@ def _page(run: Recorded, added: Sequence[AddedSection]) -> str:
     return re.sub(r"\n{3,}", "\n\n", "\n\n".join(part.strip() for part in parts)) + "\n"
 
 
-def _added(run: Recorded) -> tuple[AddedSection, ...]:
+def _added(run: RecordedRun) -> tuple[AddedSection, ...]:
     return tuple(added_sections(run, environment(), [section.name for section in SECTIONS]))
 
 
@@ -80,7 +80,7 @@ def _failures(added: Sequence[AddedSection]) -> tuple[str, ...]:
     return tuple(section.failure for section in added if section.failure is not None)
 
 
-def _draw(run: Recorded) -> None:
+def _draw(run: RecordedRun) -> None:
     from cardrunner.report.plots import draw, draw_charts
 
     images = {figure.file: draw(figure) for figure in figures(run)}

@@ -8,7 +8,7 @@ from typing import Any
 
 from cardrunner.card.schema.sign_off import ChecklistItem
 from cardrunner.gate.policies import POLICIES
-from cardrunner.report.recorded import Recorded
+from cardrunner.report.recorded import RecordedRun
 from cardrunner.report.table import Cell, Code, Strong, Table, sentence, when
 from cardrunner.runs.records import CheckRow
 
@@ -28,7 +28,7 @@ class SignOffFacts:
     checklist: Table
 
 
-def sign_off_facts(run: Recorded) -> SignOffFacts:
+def sign_off_facts(run: RecordedRun) -> SignOffFacts:
     """The rows of the section."""
     policy = run.card.sign_off.policy
     launched = run.launch.card_digest if run.launch else None
@@ -43,7 +43,7 @@ def sign_off_facts(run: Recorded) -> SignOffFacts:
     )
 
 
-def _approvals(run: Recorded) -> Table:
+def _approvals(run: RecordedRun) -> Table:
     heads = ("Reviewer", "Verdict", "When", "Digest", "Conditions", "Note")
     rows = tuple(_approval(run, entry) for entry in run.approvals)
     keys = tuple(_text(entry.get("fingerprint")) for entry in run.approvals)
@@ -53,7 +53,7 @@ def _approvals(run: Recorded) -> Table:
     return Table((*heads, "Key"), "lllllll", with_keys)
 
 
-def _approval(run: Recorded, entry: Mapping[str, Any]) -> tuple[Cell, ...]:
+def _approval(run: RecordedRun, entry: Mapping[str, Any]) -> tuple[Cell, ...]:
     digest = entry.get("digest")
     return (
         _text(entry.get("id")),
@@ -78,7 +78,7 @@ def _digest_cell(signed: str | None, own: str) -> Cell:
     return Code(signed[:12]) if signed == own else Strong(f"{signed[:12]}, not this card's")
 
 
-def _checklist(run: Recorded) -> Table:
+def _checklist(run: RecordedRun) -> Table:
     heads = ("", "Item", "Done", "By", "When", "Evidence")
     rows = [_item(number, item) for number, item in enumerate(run.card.checklist, start=1)]
     checks = {row.item: row for row in run.checks.rows} if run.checks else {}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from cardrunner.card.estimate import Estimate, estimate
 from cardrunner.platforms import platform_of
-from cardrunner.report.recorded import Recorded
+from cardrunner.report.recorded import RecordedRun
 from cardrunner.report.table import Cell, Code, Strong, Table, count, rate, share, when
 from cardrunner.runs.attempts import Attempt
 from cardrunner.runs.events import ResumePoint
@@ -41,7 +41,7 @@ class TimingFacts:
     """An attempt recorded no end, so its time is a lower bound."""
 
 
-def timing_facts(run: Recorded) -> TimingFacts:
+def timing_facts(run: RecordedRun) -> TimingFacts:
     """The rows of the section."""
     spent = spent_by(run)
     return TimingFacts(
@@ -54,7 +54,7 @@ def timing_facts(run: Recorded) -> TimingFacts:
     )
 
 
-def spent_by(run: Recorded) -> Spent:
+def spent_by(run: RecordedRun) -> Spent:
     """Time and money of all attempts together."""
     epochs = [row.clock.epoch_seconds for row in run.validation_rows if row.clock.epoch_seconds is not None]
     total = sum(attempt.seconds for attempt in run.attempts)
@@ -67,7 +67,7 @@ def spent_by(run: Recorded) -> Spent:
     )
 
 
-def _against(run: Recorded, columns: Sequence[Estimate], spent: Spent) -> Table:
+def _against(run: RecordedRun, columns: Sequence[Estimate], spent: Spent) -> Table:
     planned = run.card.training.epochs
     done = (
         f"Training, {planned} epochs"
@@ -109,7 +109,7 @@ def _reading(columns: Sequence[Estimate], spent: Spent) -> str | None:
     return f"An epoch took {format_duration(spent.epoch)}: {where}."
 
 
-def _figures(run: Recorded, spent: Spent) -> Table:
+def _figures(run: RecordedRun, spent: Spent) -> Table:
     train, card = run.train, run.card
     rows: list[tuple[Cell, Cell, Cell]] = []
     if train:
@@ -138,7 +138,7 @@ def _figures(run: Recorded, spent: Spent) -> Table:
     return Table(("Figure", "Value", "How it was obtained"), "lrl", tuple(rows))
 
 
-def _price(run: Recorded) -> str:
+def _price(run: RecordedRun) -> str:
     infra = run.card.infra
     if infra.price is None:
         return (

@@ -26,7 +26,7 @@ Score = Tensor | tuple[Tensor, Tensor]
 """A metric's value in each example (B,), or the values and which examples count (B,)."""
 
 
-class Examples:
+class InMemoryExamples:
     """Tensors whose first axis is the example."""
 
     def __init__(self, tensors: Sequence[Tensor]) -> None:
@@ -53,8 +53,8 @@ class InMemoryData:
 
     def __init__(self, card: Card, tensors: Sequence[Tensor], train: int) -> None:
         self._card, self._tensors = card, tensors
-        self.train: BatchDataset = Examples([tensor[:train] for tensor in tensors])
-        self.validation: BatchDataset = Examples([tensor[train:] for tensor in tensors])
+        self.train: BatchDataset = InMemoryExamples([tensor[:train] for tensor in tensors])
+        self.validation: BatchDataset = InMemoryExamples([tensor[train:] for tensor in tensors])
 
     @classmethod
     def of(cls, workload: Training, card: Card, files: Sequence[Path]) -> InMemoryData:

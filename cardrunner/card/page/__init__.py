@@ -10,8 +10,8 @@ from functools import partial
 
 from cardrunner.card.load import LoadedCard
 from cardrunner.card.page import fields, sign_off, tables
-from cardrunner.card.page.sign_off import Box
-from cardrunner.card.page.tables import Table
+from cardrunner.card.page.sign_off import CheckBox
+from cardrunner.card.page.tables import PageTable
 from cardrunner.card.schema.sign_off import Check, check_text
 
 __all__ = ["Box", "Page", "Table"]

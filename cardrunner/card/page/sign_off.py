@@ -6,20 +6,20 @@ from dataclasses import dataclass
 
 from cardrunner.card.load import LoadedCard
 from cardrunner.card.schema.card import Card
-from cardrunner.card.schema.sign_off import Reviewer, Rule, Signature
+from cardrunner.card.schema.sign_off import ApprovalRule, Reviewer, Signature
 from cardrunner.text import plural
 from cardrunner.units import format_dollars, format_duration
 
 
 @dataclass(frozen=True)
-class Box:
+class CheckBox:
     """A line of the sign-off."""
 
     ticked: bool
     text: str
 
 
-def boxes(loaded: LoadedCard) -> list[Box]:
+def boxes(loaded: LoadedCard) -> list[CheckBox]:
     """One box per reviewer; ticked only for this content."""
     return [_box(loaded, reviewer) for reviewer in loaded.card.sign_off.reviewers]
 
@@ -45,30 +45,30 @@ def demands(card: Card) -> list[str]:
     return lines
 
 
-def _demand(rule: Rule) -> str:
+def _demand(rule: ApprovalRule) -> str:
     whose = f" of {', '.join(rule.of)}" if rule.of else f" of role {rule.role}" if rule.role else ""
     over = "" if rule.over is None else f", where the run may cost more than {format_dollars(rule.over)}"
     gpu = f", where the GPU is {' or '.join(rule.gpu)}" if rule.gpu else ""
     return f"Needs {plural(rule.need, 'approval')}{whose}{over}{gpu}"
 
 
-def _box(loaded: LoadedCard, reviewer: Reviewer) -> Box:
+def _box(loaded: LoadedCard, reviewer: Reviewer) -> CheckBox:
     name = f"{reviewer.name} ({reviewer.id})" if reviewer.name else reviewer.id
     apart = [*reviewer.roles, *([] if reviewer.required else ["not required"])]
     name = f"{name}, {', '.join(apart)}," if apart else name
     if isinstance(reviewer.signed, Signature):
         return _signature(loaded.digest, name, reviewer.signed)
     ticked = loaded.card.sign_off.policy == "boxes" and reviewer.signed is True
-    return Box(ticked, f"{name} reviewed")
+    return CheckBox(ticked, f"{name} reviewed")
 
 
-def _signature(digest: str, name: str, signed: Signature) -> Box:
+def _signature(digest: str, name: str, signed: Signature) -> CheckBox:
     if signed.digest != digest:
-        return Box(False, f"{name} reviewed another content of this card on {signed.at}")
+        return CheckBox(False, f"{name} reviewed another content of this card on {signed.at}")
     verb = "approved" if signed.verdict == "approve" else "blocked"
     met = {condition.condition for condition in signed.met}
     open_items = [item for item in signed.conditions if item not in met]
     rest = f", on condition: {'; '.join(open_items)}" if open_items else ""
     note = f" ({signed.note})" if signed.note else ""
     ticked = signed.verdict == "approve" and not open_items
-    return Box(ticked, f"{name} {verb} this content on {signed.at}{rest}{note}")
+    return CheckBox(ticked, f"{name} {verb} this content on {signed.at}{rest}{note}")

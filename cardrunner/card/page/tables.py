@@ -16,14 +16,14 @@ _SIGNS = {"below": "<", "above": ">"}
 
 
 @dataclass(frozen=True)
-class Table:
+class PageTable:
     """A table: its head, and rows as wide as it."""
 
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
 
 
-def timing(loaded: LoadedCard) -> Table:
+def timing(loaded: LoadedCard) -> PageTable:
     """Time and cost at each calibration; stated figures as stated, computed ones below them."""
     columns, stated = estimate(loaded.card), loaded.card.timing.stated
     rows = [
@@ -37,7 +37,7 @@ def timing(loaded: LoadedCard) -> Table:
         rows.append(["Total wall, computed", *(units.format_duration(column.total) for column in columns)])
     if stated.cost:
         rows.append(["Cost, computed", *(money(column.cost) for column in columns)])
-    return Table(["", *(_calibration(column) for column in columns)], rows)
+    return PageTable(["", *(_calibration(column) for column in columns)], rows)
 
 
 def timeout(loaded: LoadedCard) -> str | None:
@@ -54,7 +54,7 @@ def timeout(loaded: LoadedCard) -> str | None:
     return f"{infra.platform.capitalize()} timeout: {limit}, {covers}" + (f" {takes}." if takes else "")
 
 
-def baselines(loaded: LoadedCard) -> Table:
+def baselines(loaded: LoadedCard) -> PageTable:
     """Earlier runs, one column per fact and per metric that any of them states."""
     listed = loaded.card.baselines
     facts = list(dict.fromkeys(name for baseline in listed for name in baseline.facts))
@@ -64,10 +64,10 @@ def baselines(loaded: LoadedCard) -> Table:
         told = [shown(baseline.facts.get(name, "")) for name in facts]
         reached = [_baseline_value(loaded, index, name) if name in baseline.metrics else "" for name in metrics]
         rows.append([baseline.run, *told, *reached, "; ".join(baseline.notes)])
-    return Table(["Run", *(name.capitalize() for name in facts), *metrics, "Notes"], rows)
+    return PageTable(["Run", *(name.capitalize() for name in facts), *metrics, "Notes"], rows)
 
 
-def targets(loaded: LoadedCard) -> Table:
+def targets(loaded: LoadedCard) -> PageTable:
     """Each target beside the baseline it names."""
     rows = []
     for index, target in enumerate(loaded.card.targets):
@@ -75,23 +75,23 @@ def targets(loaded: LoadedCard) -> Table:
         limit = written(loaded, ("targets", index, side), f"{target.limit:g}")
         reached = _reached(loaded, target.baseline, target.metric)
         rows.append([target.metric, reached, f"{_SIGNS[side]} {limit}", target.tier or "", "; ".join(target.notes)])
-    return _without_empty(Table(["Metric", "Baseline", "Target", "Tier", "Notes"], rows), "Tier")
+    return _without_empty(PageTable(["Metric", "Baseline", "Target", "Tier", "Notes"], rows), "Tier")
 
 
-def kill_thresholds(loaded: LoadedCard) -> Table:
+def kill_thresholds(loaded: LoadedCard) -> PageTable:
     """Each rule as a condition and what it does."""
     rules = enumerate(loaded.card.kill_thresholds)
     limits = ((rule, written(loaded, ("kill_thresholds", index, rule.key), "")) for index, rule in rules)
-    return Table(["Condition", "Action"], [rule.page_row(limit) for rule, limit in limits])
+    return PageTable(["Condition", "Action"], [rule.page_row(limit) for rule, limit in limits])
 
 
-def _without_empty(table: Table, name: str) -> Table:
+def _without_empty(table: PageTable, name: str) -> PageTable:
     """The table without a column that says nothing."""
     place = table.head.index(name)
     if any(row[place] for row in table.rows):
         return table
     head, *rows = ([*row[:place], *row[place + 1 :]] for row in (table.head, *table.rows))
-    return Table(head, rows)
+    return PageTable(head, rows)
 
 
 def _figures(loaded: LoadedCard, name: str, computed: Sequence[str]) -> list[str]:
