@@ -1,6 +1,6 @@
 """Should the run go on? One file per rule; `cardrunner.kill_rules.table` is the table of them.
 
-Rules are pure functions over the history (`RuleHistory`): what fires, fires again where the same rows are given again.
+Rules are pure functions over the history (`RuleHistory`): the same rows always give the same verdicts.
 """
 
 from cardrunner.kill_rules.base import Action, Observation, Rule, Verdict

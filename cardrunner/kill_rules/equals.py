@@ -23,11 +23,11 @@ class Equals(Rule):
     metric: str
     """A validation metric or an alias of it, judged at validations; or a training metric, judged at log points."""
     equals: Limit
-    """The suspicious value, to the bit."""
+    """The suspicious value, compared exactly."""
 
     @property
     def key(self) -> str:
-        """Its own."""
+        """``equals``."""
         return "equals"
 
     def stated_values(self) -> Mapping[str, float]:

@@ -1,4 +1,4 @@
-"""Asking every rule: at the newest row, on an event, or all along a history."""
+"""Evaluate every rule: at the newest row, on an event, or along a whole history."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ _SEVERITY: dict[Action, int] = {"warn": 0, "restart": 1, "investigate": 2, "stop
 
 
 def judge(rules: Sequence[Rule], watched: RuleHistory) -> tuple[Verdict, ...]:
-    """Every verdict on the newest row, the gravest first."""
+    """Every verdict on the newest row, the most severe action first."""
     return _gravest_first(rule.verdict(watched) for rule in rules)
 
 
 def judge_event(rules: Sequence[Rule], event: str, at: Row) -> tuple[Verdict, ...]:
-    """Every verdict on an event of the training loop, the gravest first.
+    """Every verdict on an event of the training loop, the most severe action first.
 
     Args:
-        rules: of any kind; only those about events are asked.
+        rules: rules of any kind; only those about events can fire.
         event: see `cardrunner.kill_rules.event.Event`.
         at: the moment; its kind is event.
     """

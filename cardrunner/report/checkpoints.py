@@ -1,4 +1,4 @@
-"""Checkpoints, and whether the best one gives its own numbers again."""
+"""Checkpoints, and whether the best one reproduces its recorded metrics."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cardrunner.units import format_bytes
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointFacts:
-    """The section."""
+    """What `checkpoints.md.j2` shows."""
 
     files: Table | None
     weights: tuple[tuple[Code, Code], ...]
@@ -27,7 +27,7 @@ class CheckpointFacts:
 
 
 def checkpoint_facts(run: RecordedRun) -> CheckpointFacts:
-    """The rows of the section."""
+    """Collect what the section "Checkpoints" shows."""
     entries = run.manifest.entries if run.manifest else ()
     record = run.checkpoint
     return CheckpointFacts(
@@ -49,7 +49,7 @@ def checkpoint_facts(run: RecordedRun) -> CheckpointFacts:
 
 
 def agreement(run: RecordedRun) -> str:
-    """The re-evaluation as a sentence."""
+    """Whether the best checkpoint reproduced its recorded metrics, as a sentence."""
     record = run.checkpoint
     if record is None:
         return f"The best checkpoint was not evaluated again ({run.lacks(CheckpointRecord)})."

@@ -1,4 +1,4 @@
-"""Curves: which figures a run has, as plain data, and the table of its epochs."""
+"""The figures of a run as plain data, and the table of its epochs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LevelKind = Literal["target", "limit", "trivial"]
 
 @dataclass(frozen=True, kw_only=True)
 class CurveLine:
-    """A curve; only finite points."""
+    """A curve as (epoch, value) points, all of them finite."""
 
     kind: LineKind
     label: str
@@ -34,13 +34,13 @@ class CurveLine:
 
 @dataclass(frozen=True, kw_only=True)
 class Level:
-    """A horizontal line to compare with."""
+    """A horizontal reference line."""
 
     kind: LevelKind
     name: str
     value: float
     text: str
-    """The value as people read it."""
+    """The value, formatted for display."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +68,7 @@ class Figure:
 
 @dataclass(frozen=True, kw_only=True)
 class CurveFacts:
-    """The section."""
+    """What `curves.md.j2` shows."""
 
     figures: tuple[Figure, ...]
     folder: str
@@ -78,7 +78,7 @@ class CurveFacts:
 
 
 def curve_facts(run: RecordedRun) -> CurveFacts:
-    """What the section shows."""
+    """Collect what the section "Curves" shows."""
     return CurveFacts(
         figures=figures(run),
         folder=run.folder.results_folder.name,
@@ -121,7 +121,7 @@ def _loss(run: RecordedRun) -> MetricSpec:
 
 
 def _chosen(run: RecordedRun) -> list[MetricSpec]:
-    """The metrics people asked about, then others that tell predictors apart, without the loss."""
+    """The metrics named by targets and kill thresholds, then those on which predictors differ; the loss excluded."""
     asked = [target.metric for target in run.card.targets]
     asked += [rule.watches for _, rule in _levelled(run) if rule.watches]
     specs = [*(spec for name in asked if (spec := run.spec(name))), *run.loaded.spec.metrics]
@@ -166,7 +166,7 @@ def _levels(run: RecordedRun, spec: MetricSpec) -> Iterable[Level]:
 
 
 def _levelled(run: RecordedRun) -> Iterable[tuple[float, Rule]]:
-    """The kill thresholds that have lines among the curves of their metric, each with the value of a line."""
+    """The horizontal lines of kill thresholds: the value of each, with its rule."""
     for number, rule in enumerate(run.card.kill_thresholds):
         seen = [found for moment in run.moments if (found := moment.seen[number])]
         yield from ((value, rule) for value in rule.plot_levels(seen) if math.isfinite(value))
@@ -199,7 +199,7 @@ def _finite(points: Iterable[tuple[float, float | None]]) -> tuple[tuple[float, 
 
 
 def _place(run: RecordedRun, row: HistoryRow) -> float:
-    """Where a row stands between epochs; a validation stands on its epoch."""
+    """A row's position on the epoch axis; a validation is at its whole epoch."""
     if row.kind == "validation":
         return float(row.epoch)
     first = run.validation_rows[0] if run.validation_rows else None
@@ -235,7 +235,7 @@ def _epochs(run: RecordedRun) -> Table:
 
 
 def _examples_per_second(row: HistoryRow, earlier: HistoryRow | None) -> float | None:
-    """Training examples by training time of the epoch; None where an attempt began inside it."""
+    """The epoch's training examples per second of training; None if an attempt began inside the epoch."""
     seconds = row.clock.train_seconds - (earlier.clock.train_seconds if earlier else 0.0)
     examples = row.examples - (earlier.examples if earlier else 0)
     same_attempt = earlier is None or row.clock.seconds > earlier.clock.seconds

@@ -1,4 +1,4 @@
-"""What came of the run: the downloaded checkpoint and the demo."""
+"""What the run delivered: the downloaded checkpoint and the demo."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cardrunner.units import format_bytes, format_duration
 
 @dataclass(frozen=True, kw_only=True)
 class ExtraStage:
-    """What a stage of another package left; a table is None where it left no record, and the text says why."""
+    """What a stage from another package recorded; without a record `table` is None and the text says why."""
 
     table: Table | None
     missing: str
@@ -24,7 +24,7 @@ class ExtraStage:
 
 @dataclass(frozen=True, kw_only=True)
 class DeliveryFacts:
-    """The section; a table is None when there is nothing for it, and the text beside it says why."""
+    """What `delivery.md.j2` shows; a table without content is None, and the text beside it says why."""
 
     download: Table | None
     no_download: str
@@ -36,7 +36,7 @@ class DeliveryFacts:
 
 
 def delivery_facts(run: RecordedRun) -> DeliveryFacts:
-    """The rows of the section."""
+    """Collect what the section "Download and demo" shows."""
     demo = run.card.after_training.demo
     return DeliveryFacts(
         download=_download(run),
@@ -50,7 +50,7 @@ def delivery_facts(run: RecordedRun) -> DeliveryFacts:
 
 
 def _extra_stages(run: RecordedRun) -> Iterator[ExtraStage]:
-    """The stages of other packages, in the order in which they run."""
+    """The stages from other packages, in the order in which they run."""
     for stage in run.stages:
         if stage.name in run.card.extra_stages:
             record = run.records.get(stage.name)
@@ -69,7 +69,7 @@ def _extra_stage(run: RecordedRun, stage: Stage, record: Record) -> Table:
         rows.append(("time", format_duration(record.seconds)))
     if not stage.done(run.folder, run.card):
         again = f"`cardrunner finish {run.folder.name}` makes it again" if stage.side == "launcher" else "look into it"
-        rows.append(("state", Strong(f"✗ not what it left any more; {again}")))
+        rows.append(("state", Strong(f"✗ changed or removed since; {again}")))
     return Table((f"Stage {stage.name}", ""), "ll", tuple(rows))
 
 
@@ -117,7 +117,7 @@ def _figure(value: object) -> str | None:
 
 @dataclass(frozen=True, kw_only=True)
 class DataMatchFacts:
-    """The section; a table is None when there is nothing for it."""
+    """What `data_match.md.j2` shows; a table without content is None."""
 
     stated: Table | None
     recorded: Table | None
@@ -126,7 +126,7 @@ class DataMatchFacts:
 
 
 def data_match_facts(run: RecordedRun) -> DataMatchFacts:
-    """The rows of the section."""
+    """Collect what the section "Distribution match" shows."""
     stated = tuple(
         (part.component, part.data_scale, "; ".join(part.notes) or None) for part in run.card.distribution_match
     )
@@ -141,5 +141,5 @@ def data_match_facts(run: RecordedRun) -> DataMatchFacts:
 
 def _missing(run: RecordedRun) -> str:
     if run.card.after_training.demo is None:
-        return "The card asks for no demo, so no models meet."
+        return "The card asks for no demo, so there are no models to compare."
     return sentence(run.lacks(DemoRecord)) if run.demo is None else "The demo of this workload compares no data."

@@ -1,4 +1,4 @@
-"""What the demo shows: comparisons that the workload made of it, as it recorded them."""
+"""What the demo shows: the comparisons that the workload recorded."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class ShownExhibit:
 
 @dataclass(frozen=True, kw_only=True)
 class ExhibitFacts:
-    """The section."""
+    """What `exhibits.md.j2` shows."""
 
     exhibits: tuple[ShownExhibit, ...]
     missing: str
@@ -46,7 +46,7 @@ class ExhibitFacts:
 
 
 def exhibit_facts(run: RecordedRun) -> ExhibitFacts:
-    """What the section shows."""
+    """Collect what the section "What the demo shows" shows."""
     exhibits = run.demo.exhibits if run.demo else ()
     images = {sheet.file: sheet for sheet in sheets(run)}
     return ExhibitFacts(
@@ -58,7 +58,7 @@ def exhibit_facts(run: RecordedRun) -> ExhibitFacts:
 
 
 def sheets(run: RecordedRun) -> tuple[Sheet, ...]:
-    """The images of all exhibits that have something to draw."""
+    """The images of all exhibits that have charts."""
     exhibits = run.demo.exhibits if run.demo else ()
     found = (
         Sheet(file=_file(number), caption=exhibit.title, charts=tuple(_drawable(exhibit.charts)))

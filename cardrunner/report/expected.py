@@ -1,4 +1,4 @@
-"""Expected against actual: what the card says of data and model, and what was found."""
+"""Expected against actual: what the card says about data and model, and what was found."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cardrunner.units import format_duration
 
 @dataclass(frozen=True, kw_only=True)
 class ExpectedFacts:
-    """The section."""
+    """What `expected.md.j2` shows."""
 
     table: Table
     missing: tuple[str, ...]
@@ -21,7 +21,7 @@ class ExpectedFacts:
 
 
 def expected_facts(run: RecordedRun) -> ExpectedFacts:
-    """The rows of the section."""
+    """Collect what the section "Expected against actual" shows."""
     rows = facts_of(run)
     absent = [kind for kind in (LoadRecord, TrainRecord) if run.left(kind) is None]
     return ExpectedFacts(
@@ -39,7 +39,7 @@ def facts_of(run: RecordedRun) -> tuple[FactRow, ...]:
 
 
 def failed_facts(run: RecordedRun) -> tuple[FactRow, ...]:
-    """The facts that are not what the card says."""
+    """The facts that differ from the card."""
     return tuple(row for row in facts_of(run) if not row.ok)
 
 

@@ -1,4 +1,4 @@
-"""What happened on the way: warnings, verdicts, restarts, acknowledgements, failures."""
+"""What happened during the run: warnings, verdicts, restarts, acknowledgements, failures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cardrunner.runs.event_model import Audience
 
 @dataclass(frozen=True, kw_only=True)
 class EventFacts:
-    """The section."""
+    """What `events.md.j2` shows."""
 
     table: Table | None
     incidents: Table | None
@@ -22,7 +22,7 @@ class EventFacts:
 
 
 def event_facts(run: RecordedRun) -> EventFacts:
-    """The rows of the section."""
+    """Collect what the section "Events" shows."""
     rows = [
         (when(event.at), event.event.replace("_", " "), _optional(event.attempt), text)
         for event in run.events
@@ -40,8 +40,8 @@ def _optional(value: object) -> str | None:
 
 
 _WORDS: Mapping[str, Cell] = {
-    "on": "had not closed when this page was made",
-    "ended": "told to the end",
+    "on": "still open when this page was made",
+    "ended": "tracked to the end",
     "failed": Strong("⚠ did not track"),
     "lost": Strong("⚠ stopped on the way"),
     "cut": Strong("⚠ cut off while closing"),
@@ -50,7 +50,7 @@ _WORDS: Mapping[str, Cell] = {
 
 @dataclass(frozen=True, kw_only=True)
 class TrackingFacts:
-    """The section."""
+    """What `tracking.md.j2` shows."""
 
     table: Table
     later: tuple[Code, ...]
@@ -58,10 +58,10 @@ class TrackingFacts:
 
 
 def tracking_facts(run: RecordedRun) -> TrackingFacts:
-    """The rows of the section."""
+    """Collect what the section "Tracking" shows."""
     told = {state.name: state for state in tracker_states(run.events)}
     rows: list[tuple[Cell, ...]] = [
-        ("history", "always", Code("history.jsonl"), f"{len(run.rows):,} rows", "what everything here is made from")
+        ("history", "always", Code("history.jsonl"), f"{len(run.rows):,} rows", "the source of this page")
     ]
     rows += [_row(name, told.get(name), run.folder.root) for name in run.card.infra.tracking.wanted]
     return TrackingFacts(
@@ -71,13 +71,13 @@ def tracking_facts(run: RecordedRun) -> TrackingFacts:
 
 
 def untracked(run: RecordedRun) -> tuple[tuple[str, str], ...]:
-    """Trackers that the card asks for and that did not watch to the end, each with why."""
+    """Trackers of the card that did not track the run to its end, each with the reason."""
     told = {state.name: state for state in tracker_states(run.events)}
     found = []
     for name in run.card.infra.tracking.wanted:
         state = told.get(name)
         if state is None and run.attempts:
-            found.append((name, "it never said anything"))
+            found.append((name, "it never reported"))
         elif state is not None and state.trouble:
             found.append((name, str(state.message)))
     return tuple(found)
@@ -85,7 +85,7 @@ def untracked(run: RecordedRun) -> tuple[tuple[str, str], ...]:
 
 def _row(name: str, state: TrackerState | None, root: Path) -> tuple[Cell, ...]:
     if state is None:
-        return (name, None, None, Strong("⚠ never heard of"), None)
+        return (name, None, None, Strong("⚠ never reported"), None)
     where = Code(state.where.removeprefix(f"{root}/")) if state.where else None
     said = state.message or (f"id {state.id}" if state.id else None)
     return (name, state.mode, where, _WORDS.get(state.state, state.state), said)

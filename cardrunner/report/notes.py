@@ -23,14 +23,14 @@ Mark = Literal["✓", "⚠", "✗"]
 
 @dataclass(frozen=True)
 class PageNote:
-    """A remark: ✓ is fine, ⚠ wants a look, ✗ breaks the trust in the numbers."""
+    """A remark: ✓ is fine, ⚠ needs attention, ✗ means the numbers cannot be trusted."""
 
     mark: Mark
     text: str
 
 
 def notes_of(run: RecordedRun) -> tuple[PageNote, ...]:
-    """Every note, the gravest first."""
+    """Every note, the most serious first."""
     found = [note for kind in _KINDS for note in kind(run)]
     return tuple(sorted(found, key=lambda note: "✗⚠✓".index(note.mark)))
 
@@ -62,12 +62,12 @@ def _facts(run: RecordedRun) -> Iterator[PageNote]:
 def _digest(run: RecordedRun) -> Iterator[PageNote]:
     launched = run.launch.card_digest if run.launch else None
     if launched is None:
-        yield PageNote("⚠", "The launch left no record, so nobody can say which digest was launched.")
+        yield PageNote("⚠", "The launch left no record, so the launched digest is unknown.")
     elif launched == run.loaded.digest:
         yield PageNote("✓", "The card in the run folder has the digest that was launched.")
     else:
         yield PageNote(
-            "✗", f"The card in the run folder was changed after the launch: its digest is not {launched[:12]} any more."
+            "✗", f"The card in the run folder was changed after the launch: its digest is no longer {launched[:12]}."
         )
 
 
@@ -82,7 +82,7 @@ def _code(run: RecordedRun) -> Iterator[PageNote]:
     if any(environment.git_dirty for environment in known):
         yield PageNote("⚠", "The git tree had uncommitted changes: the commit alone does not give the code that ran.")
     if known and any(environment.git_commit is None for environment in known):
-        yield PageNote("⚠", "The code was not under git, so no commit tells which code ran.")
+        yield PageNote("⚠", "The code was not under git, so no commit identifies the code that ran.")
     if len(known) > 1:
         yield PageNote("⚠", f"The attempts ran in {len(known)} different environments; see Environment.")
 
@@ -107,7 +107,7 @@ def _events(run: RecordedRun) -> Iterator[PageNote]:
                 changes = assignments(event.changes) or "the same values"
                 yield PageNote("⚠", f"The run was restarted with {changes}: {event.reason}.")
             case Acknowledged():
-                yield PageNote("⚠", f"Somebody let the run go on in spite of a difference: {event.text}.")
+                yield PageNote("⚠", f"A reviewer acknowledged a difference and let the run go on: {event.text}.")
     told = sum(row.severity == "warning" for row in failed_facts(run))  # the load stage warns of these too
     warnings = sum(isinstance(event, WarningGiven) for event in run.events) - told
     if warnings > 0:
@@ -130,7 +130,7 @@ def _targets(run: RecordedRun) -> Iterator[PageNote]:
 def _rules(run: RecordedRun) -> Iterator[PageNote]:
     for condition in unrecorded(run):
         yield PageNote(
-            "⚠", f"The recorded metrics fulfil the kill threshold {condition}, and the ledger has no verdict of it."
+            "⚠", f"The recorded metrics fulfil the kill threshold {condition}, but the ledger has no verdict on it."
         )
 
 

@@ -1,4 +1,4 @@
-"""Metrics beside the trivial baselines: who wins."""
+"""Metrics of the model beside the trivial baselines, and which is best."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class MetricComparison:
     model: float
     trivial: dict[str, float]
     winners: tuple[str, ...]
-    """`MODEL`, or names of trivial baselines; several where they tie; none where all score the same, or NaN."""
+    """`MODEL`, or names of trivial baselines; several where they tie; empty where all score the same, or NaN."""
 
     @property
     def name(self) -> str:
@@ -38,7 +38,7 @@ class MetricComparison:
 
 @dataclass(frozen=True, kw_only=True)
 class MetricFacts:
-    """The section."""
+    """What `metrics.md.j2` shows."""
 
     table: Table | None
     missing: str
@@ -48,13 +48,13 @@ class MetricFacts:
     examples: str | None
     batch_size: str | None
     trivial: tuple[tuple[Code, str], ...]
-    """Each trivial baseline with what it does."""
+    """Each trivial baseline with its meaning."""
     meanings: tuple[tuple[Code, str], ...]
-    """Each metric with what it means."""
+    """Each metric with its meaning."""
 
 
 def metric_facts(run: RecordedRun) -> MetricFacts:
-    """The rows of the section."""
+    """Collect what the section "Metrics beside trivial baselines" shows."""
     recorded = tuple(run.trivial)
     return MetricFacts(
         table=_table(run, recorded) if run.best_row and run.final_row else None,
@@ -87,7 +87,7 @@ def _comparison(run: RecordedRun, spec: MetricSpec) -> MetricComparison | None:
 def _winners(scores: dict[str, float], spec: MetricSpec) -> tuple[str, ...]:
     numbers = {name: value for name, value in scores.items() if not math.isnan(value)}
     if len(set(numbers.values())) < 2:
-        return ()  # a fact of the data, which every predictor shares, is no contest
+        return ()  # a value that all predictors share is a fact of the data
     top = (min if spec.direction == "min" else max)(numbers.values())
     return tuple(name for name, value in numbers.items() if value == top)
 

@@ -1,4 +1,4 @@
-"""The sections of the results card, in order. A new one is a facts function, a template and a row here."""
+"""The sections of the results card, in order. A new section is a facts function, a template and a row here."""
 
 from __future__ import annotations
 

@@ -15,21 +15,21 @@ from cardrunner.runs.records import CheckRow
 
 @dataclass(frozen=True, kw_only=True)
 class SignOffFacts:
-    """The section."""
+    """What `signoff.md.j2` shows."""
 
     policy: str
     remark: str | None
     digest: Code
-    """Of the card in the run folder, computed again for this page."""
+    """Digest of the card in the run folder, computed again for this page."""
     unchanged: bool | None
-    """It is the digest that was launched; None when nobody recorded that."""
+    """Whether it is the digest that was launched; None if the launch left no record."""
     launched: Code | None
     approvals: Table
     checklist: Table
 
 
 def sign_off_facts(run: RecordedRun) -> SignOffFacts:
-    """The rows of the section."""
+    """Collect what the section "Sign-off" shows."""
     policy = run.card.sign_off.policy
     launched = run.launch.card_digest if run.launch else None
     return SignOffFacts(
@@ -74,7 +74,7 @@ def _conditions(entry: Mapping[str, Any]) -> Iterator[str]:
 
 def _digest_cell(signed: str | None, own: str) -> Cell:
     if signed is None:
-        return "bound to nothing"
+        return "not bound to a digest"
     return Code(signed[:12]) if signed == own else Strong(f"{signed[:12]}, not this card's")
 
 

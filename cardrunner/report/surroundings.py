@@ -17,20 +17,20 @@ from cardrunner.units import format_bytes
 
 @dataclass(frozen=True, kw_only=True)
 class EnvironmentFacts:
-    """The section."""
+    """What `environment.md.j2` shows."""
 
     table: Table | None
-    """One column an attempt; attempts in the same environment share one."""
+    """One column per attempt; attempts in the same environment share a column."""
     training: Table
     data: Table | None
     lists: tuple[tuple[str, Table], ...]
-    """Such as the files, or the rules they were made by."""
+    """Lists in the data's identity, by name: such as its files."""
     missing_load: str
     notes: tuple[str, ...]
 
 
 def environment_facts(run: RecordedRun) -> EnvironmentFacts:
-    """The rows of the section."""
+    """Collect what the section "Environment" shows."""
     return EnvironmentFacts(
         table=_environments(run),
         training=_training(run),
@@ -123,7 +123,7 @@ def _optional(value: object) -> str | None:
 
 
 def _identity(identity: Mapping[str, Any]) -> Table:
-    """One row a value; a group of values, such as an encoding, stays together in one."""
+    """One row per value; a group of values, such as an encoding, is one row."""
     rows = [(name.replace("_", " "), _value(name, value)) for name, value in identity.items() if not _is_list(value)]
     return Table(("What", "Value"), "ll", tuple(rows))
 
@@ -158,7 +158,7 @@ def _value(name: str, value: object) -> Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class ProvenanceFacts:
-    """The section."""
+    """What `provenance.md.j2` shows."""
 
     command: Code
     files: tuple[Code, ...]

@@ -19,7 +19,7 @@ Outcome = Literal["met", "not met", "not measured", "to be judged by people"]
 
 @dataclass(frozen=True, kw_only=True)
 class TargetResult:
-    """A target and what became of it, at the best checkpoint."""
+    """A target and its outcome at the best checkpoint."""
 
     target: Target
     value: float | None
@@ -27,30 +27,30 @@ class TargetResult:
     reference: float | None
     """The value of the baseline run that the target names."""
     also_met_by: tuple[str, ...]
-    """Trivial baselines that reach the target without having learned anything."""
+    """Trivial baselines that meet the target too, although they learned nothing."""
 
     @property
     def condition(self) -> str:
-        """``<`` or ``>``, to stand before the limit."""
+        """``<`` or ``>``: the comparison that the limit states."""
         return "<" if self.target.below is not None else ">"
 
     def limit(self, run: RecordedRun) -> str:
-        """The number to reach, as people wrote it."""
+        """The limit, as the card writes it."""
         return stated(self.target.limit, run.spec(self.target.metric)) or ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TargetFacts:
-    """The section."""
+    """What `targets.md.j2` shows."""
 
     table: Table
     source: str
     hollow: tuple[tuple[Code, str], ...]
-    """Targets that a trivial baseline reaches too, with which ones."""
+    """Targets that trivial baselines meet too, with the names of those baselines."""
 
 
 def target_facts(run: RecordedRun) -> TargetFacts:
-    """The rows of the section."""
+    """Collect what the section "Targets" shows."""
     results = target_results(run)
     return TargetFacts(
         table=Table(
@@ -144,7 +144,7 @@ def _change(result: TargetResult, direction: Direction | None, run: RecordedRun)
 
 @dataclass(frozen=True, kw_only=True)
 class PriorFacts:
-    """The section."""
+    """What `priors.md.j2` shows."""
 
     table: Table | None
 
@@ -173,7 +173,7 @@ def _prior_row(run: RecordedRun, baseline: Baseline, facts: list[str], metrics: 
 
 @dataclass(frozen=True, kw_only=True)
 class JudgementFacts:
-    """The section; tables that the card has nothing for are None."""
+    """What `judgement.md.j2` shows; a table is None if the card has no entries for it."""
 
     tiers: Table | None
     readings: Table | None
@@ -188,7 +188,7 @@ class JudgementFacts:
 
 
 def judgement_facts(run: RecordedRun) -> JudgementFacts:
-    """The rows of the section."""
+    """Collect what the section "For people to judge" shows."""
     card, results = run.card, target_results(run)
     return JudgementFacts(
         tiers=_table(

@@ -18,11 +18,11 @@ from cardrunner.units import format_bytes, format_dollars, format_duration, form
 
 @dataclass(frozen=True, kw_only=True)
 class Spent:
-    """What the run took, in seconds and US dollars; None where nobody knows."""
+    """What the run took, in seconds and US dollars; None if unknown."""
 
     load: float | None
     epoch: float | None
-    """The median epoch, with its validation."""
+    """The median time of an epoch, including its validation."""
     training: float | None
     total: float
     cost: float | None
@@ -30,7 +30,7 @@ class Spent:
 
 @dataclass(frozen=True, kw_only=True)
 class TimingFacts:
-    """The section."""
+    """What `timing.md.j2` shows."""
 
     table: Table
     figures: Table
@@ -38,11 +38,11 @@ class TimingFacts:
     reading: str | None
     price: str
     lost: bool
-    """An attempt recorded no end, so its time is a lower bound."""
+    """Whether an attempt recorded no end, which makes its time a lower bound."""
 
 
 def timing_facts(run: RecordedRun) -> TimingFacts:
-    """The rows of the section."""
+    """Collect what the section "Time and cost" shows."""
     spent = spent_by(run)
     return TimingFacts(
         table=_against(run, estimate(run.card), spent),
@@ -105,7 +105,7 @@ def _reading(columns: Sequence[Estimate], spent: Spent) -> str | None:
     within = next(
         (column for column in sorted(columns, key=lambda column: column.epoch) if spent.epoch <= column.epoch), None
     )
-    where = f"within the {within.label} estimate" if within else f"over every estimate, the {columns[-1].label} one too"
+    where = f"within the {within.label} estimate" if within else f"over every estimate, including {columns[-1].label}"
     return f"An epoch took {format_duration(spent.epoch)}: {where}."
 
 
@@ -120,7 +120,7 @@ def _figures(run: RecordedRun, spent: Spent) -> Table:
             (
                 "Throughput",
                 f"{rate(speed)} examples/s" if speed else None,
-                "examples by seconds of training, without validation",
+                "examples per second of training, excluding validation",
             ),
             ("Waiting for data", share(train.wait_seconds, train.train_seconds), "share of the seconds of training"),
         ]

@@ -1,4 +1,4 @@
-"""The verdict: what became of the run, before anything else."""
+"""The verdict section: how the run ended, at the top of the page."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _STATES = {
 
 @dataclass(frozen=True, kw_only=True)
 class VerdictFacts:
-    """The section."""
+    """What `verdict.md.j2` shows."""
 
     name: str
     state: str
@@ -44,7 +44,7 @@ class VerdictFacts:
 
 
 def verdict_facts(run: RecordedRun) -> VerdictFacts:
-    """What became of the run."""
+    """Collect what the verdict section shows."""
     return VerdictFacts(
         name=run.folder.name,
         state=_STATES[run.status.state],
@@ -105,7 +105,7 @@ def _lost(found: MetricComparison) -> str:
 
 def _glance(run: RecordedRun) -> Table:
     spent, best = spent_by(run), run.best
-    signed = f"{listed(run.status.signed_by) or 'nobody'} (policy {run.card.sign_off.policy})"
+    signed = f"{listed(run.status.signed_by) or 'no reviewer'} (policy {run.card.sign_off.policy})"
     chosen = (
         f"epoch {best.epoch} of {run.card.training.epochs}, {best.metric} {measured(best.value, run.spec(best.metric))}"
         if best

@@ -35,15 +35,15 @@ def test_the_table_says_where_each_tracker_has_the_run(recorded: Callable[..., R
     run = recorded(("wandb", "on", ON), ("wandb", "ended", {}), ("tensorboard", "on", {"mode": "offline", "id": "r"}))
     facts = tracking_facts(run)
     rows = [[getattr(cell, "text", cell) for cell in row] for row in facts.table.rows]
-    assert rows[1] == ["wandb", "offline", "wandb", "told to the end", "no key"]
-    assert rows[2] == ["tensorboard", "offline", "tensorboard", "had not closed when this page was made", "id r"]
+    assert rows[1] == ["wandb", "offline", "wandb", "tracked to the end", "no key"]
+    assert rows[2] == ["tensorboard", "offline", "tensorboard", "still open when this page was made", "id r"]
     assert [command.text for command in facts.later] == ["wandb sync x"]
     assert untracked(run) == ()
 
 
 def test_trackers_that_did_not_watch_are_named_with_why(recorded: Callable[..., RecordedRun]) -> None:
     run = recorded(("wandb", "failed", {"message": "it is switched off"}))
-    assert untracked(run) == (("wandb", "it is switched off"), ("tensorboard", "it never said anything"))
+    assert untracked(run) == (("wandb", "it is switched off"), ("tensorboard", "it never reported"))
     rows = [[getattr(cell, "text", cell) for cell in row] for row in tracking_facts(run).table.rows]
     assert rows[1][3] == "⚠ did not track"
-    assert rows[2][3] == "⚠ never heard of"
+    assert rows[2][3] == "⚠ never reported"

@@ -14,7 +14,7 @@ from cardrunner.card.page.sign_off import CheckBox
 from cardrunner.card.page.tables import PageTable
 from cardrunner.card.schema.sign_off import Check, check_text
 
-__all__ = ["Box", "Page", "Table"]
+__all__ = ["CheckBox", "Page", "PageTable"]
 
 
 class Page:
