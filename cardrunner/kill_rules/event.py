@@ -25,8 +25,8 @@ class EventRule(Rule):
     }
 
     event: Event
-    """out_of_memory: a step did not fit into memory. non_finite_loss: the mean loss of a log point or a validation is not
-    finite. non_finite_weights: a weight is not finite; checked when the loss is not finite."""
+    """out_of_memory: a step did not fit. non_finite_loss: the mean loss of a log point or a validation is not finite.
+    non_finite_weights: a weight is not finite; checked whenever the loss is not."""
 
     def condition(self, limit: str = "") -> str:  # noqa: ARG002
         """For example ``out of memory``."""

@@ -1,6 +1,6 @@
 """What the review page shows, row by row: the facts behind the template.
 
-Numbers stand as people wrote them wherever the card states them, so that a page reads like its card.
+Numbers are shown as the card writes them, so that the page reads like the card.
 """
 
 from __future__ import annotations
@@ -41,5 +41,5 @@ class Page:
 
     @staticmethod
     def check(check: Check) -> str:
-        """A check as a person would write it."""
+        """A check in words."""
         return check_text(check)

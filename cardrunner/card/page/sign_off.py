@@ -1,4 +1,4 @@
-"""Who has agreed to this content, as boxes. The page shows it; whether the run may start is the gate's to say."""
+"""The approvals of this content, as check boxes. They are for reading; the gate decides whether the run may start."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from cardrunner.units import format_dollars, format_duration
 
 @dataclass(frozen=True)
 class CheckBox:
-    """A line of the sign-off."""
+    """A line of the sign-off with its tick."""
 
     ticked: bool
     text: str
 
 
 def boxes(loaded: LoadedCard) -> list[CheckBox]:
-    """One box per reviewer; ticked only for this content."""
+    """One box per reviewer, ticked if the reviewer approved exactly this content."""
     return [_box(loaded, reviewer) for reviewer in loaded.card.sign_off.reviewers]
 
 
 def status(loaded: LoadedCard) -> str:
-    """How far the review is. Derived from the signatures; nobody types it."""
+    """The state of the review, derived from the signatures."""
     sign_off = loaded.card.sign_off
     required = [reviewer for reviewer in sign_off.reviewers if reviewer.required]
     agreed = sum(_box(loaded, reviewer).ticked for reviewer in required)
@@ -36,7 +36,7 @@ def status(loaded: LoadedCard) -> str:
 
 
 def demands(card: Card) -> list[str]:
-    """What the card asks for beside its required reviewers' boxes."""
+    """The requirements of the sign-off in addition to the required reviewers' boxes."""
     sign_off = card.sign_off
     lines = [] if sign_off.need == "all" else [f"Needs {sign_off.need} of the required reviewers"]
     lines += [_demand(rule) for rule in sign_off.rules]

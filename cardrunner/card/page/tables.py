@@ -17,14 +17,14 @@ _SIGNS = {"below": "<", "above": ">"}
 
 @dataclass(frozen=True)
 class PageTable:
-    """A table: its head, and rows as wide as it."""
+    """A table of the review page: the headings, and rows of the same length."""
 
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
 
 
 def timing(loaded: LoadedCard) -> PageTable:
-    """Time and cost at each calibration; stated figures as stated, computed ones below them."""
+    """Time and cost at each calibration: stated figures as stated, with computed ones below."""
     columns, stated = estimate(loaded.card), loaded.card.timing.stated
     rows = [
         ["Epoch time", *_figures(loaded, "epoch", [minutes(column.epoch) for column in columns])],
@@ -55,7 +55,7 @@ def timeout(loaded: LoadedCard) -> str | None:
 
 
 def baselines(loaded: LoadedCard) -> PageTable:
-    """Earlier runs, one column per fact and per metric that any of them states."""
+    """Earlier runs, with one column for each fact and metric that any of them states."""
     listed = loaded.card.baselines
     facts = list(dict.fromkeys(name for baseline in listed for name in baseline.facts))
     metrics = list(dict.fromkeys(name for baseline in listed for name in baseline.metrics))
@@ -79,14 +79,14 @@ def targets(loaded: LoadedCard) -> PageTable:
 
 
 def kill_thresholds(loaded: LoadedCard) -> PageTable:
-    """Each rule as a condition and what it does."""
+    """Each rule: its condition and its action."""
     rules = enumerate(loaded.card.kill_thresholds)
     limits = ((rule, written(loaded, ("kill_thresholds", index, rule.key), "")) for index, rule in rules)
     return PageTable(["Condition", "Action"], [rule.page_row(limit) for rule, limit in limits])
 
 
 def _without_empty(table: PageTable, name: str) -> PageTable:
-    """The table without a column that says nothing."""
+    """The table without the named column if that column is empty."""
     place = table.head.index(name)
     if any(row[place] for row in table.rows):
         return table
@@ -116,7 +116,7 @@ def _baseline_value(loaded: LoadedCard, index: int, name: str) -> str:
 
 
 def _reached(loaded: LoadedCard, run: str | None, metric: str) -> str:
-    """What a baseline reached, under whichever alias it states it."""
+    """The value of a baseline in a metric, under any of its aliases."""
     same = MetricNames(loaded.spec.metrics).canonical
     for index, baseline in enumerate(loaded.card.baselines):
         for name in baseline.metrics if baseline.run == run else ():
