@@ -286,7 +286,7 @@ class MetricNames:
         return {**values, **names}
 
 
-class Later:
+class AddedField:
     """Marks a field that `card: 1` got after cards of it were signed.
 
     Such a field is part of the signed content only where it says something else than its default, so that a card that
@@ -294,4 +294,4 @@ class Later:
     """
 
 
-LATER = Later()
+ADDED = AddedField()

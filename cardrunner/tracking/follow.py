@@ -21,7 +21,7 @@ from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.history import HistoryRow
 from cardrunner.runs.jsonl import Tail
 from cardrunner.runs.ledger import LedgerTail
-from cardrunner.tracking.run_view import Watched
+from cardrunner.tracking.run_view import RuleHistory
 
 _LOOK_SECONDS = 0.5
 
@@ -81,7 +81,7 @@ def following(loaded: LoadedCard, folder: RunFolder, progress: Progress, *, sinc
 class _Screen:
     def __init__(self, loaded: LoadedCard, folder: RunFolder, progress: Progress, since: int | None) -> None:
         self.progress, self.epochs = progress, loaded.card.training.epochs
-        self.watched = Watched(loaded, folder)
+        self.watched = RuleHistory(loaded, folder)
         self.ledger, self.history = LedgerTail(folder.ledger, since or 0), Tail(folder.history)
         self.skipping = since is None
         self.shown: set[int] = set()

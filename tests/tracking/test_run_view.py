@@ -31,7 +31,7 @@ from cardrunner.runs.history import Clock, HistoryRow
 from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.records import LoadRecord, write_record
 from cardrunner.tracking.progress import NullProgress, RichProgress
-from cardrunner.tracking.run_view import Watched
+from cardrunner.tracking.run_view import RuleHistory
 from cardrunner.tracking.screen import described, drawn
 
 CHANGES = {
@@ -60,11 +60,11 @@ def pulse(folder: RunFolder, step: int, attempt: int = 1) -> None:
 
 
 @pytest.fixture
-def run(toy_run: Callable[..., Any], toy_card: Callable[..., Any]) -> Watched:
+def run(toy_run: Callable[..., Any], toy_card: Callable[..., Any]) -> RuleHistory:
     folder = toy_run(CHANGES).folder
     facts = {"mode": "m", "train_examples": 256, "val_examples": 64, "seconds": 1.0, "identity": {}, "facts": ()}
     write_record(folder.record("load"), LoadRecord.model_validate(facts))
-    return Watched(toy_card(CHANGES), folder)
+    return RuleHistory(toy_card(CHANGES), folder)
 
 
 @pytest.fixture
@@ -74,18 +74,18 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-def begin(run: Watched) -> None:
+def begin(run: RuleHistory) -> None:
     take(run, AttemptStarted(attempt=1, executor="local"))
     run.note(StageStarted(attempt=1, stage="train"))
 
 
-def take(run: Watched, event: Event) -> None:
+def take(run: RuleHistory, event: Event) -> None:
     """Into its ledger, and from there."""
     Ledger(run.folder.ledger).append(event)
     run.note(Ledger(run.folder.ledger).events()[-1])
 
 
-def test_time_and_money_are_projected_at_the_pace_of_the_last_minute(run: Watched, clock: list[float]) -> None:
+def test_time_and_money_are_projected_at_the_pace_of_the_last_minute(run: RuleHistory, clock: list[float]) -> None:
     begin(run)
     for step in (2, 4, 6):
         pulse(run.folder, step)
@@ -100,7 +100,7 @@ def test_time_and_money_are_projected_at_the_pace_of_the_last_minute(run: Watche
     assert seen.budget == 5
 
 
-def test_while_a_run_saves_and_after_its_end_the_last_figures_stay(run: Watched, clock: list[float]) -> None:
+def test_while_a_run_saves_and_after_its_end_the_last_figures_stay(run: RuleHistory, clock: list[float]) -> None:
     begin(run)
     for step in (2, 4):
         pulse(run.folder, step)
@@ -120,7 +120,7 @@ def test_while_a_run_saves_and_after_its_end_the_last_figures_stay(run: Watched,
     assert run.snapshot().examples_per_second == pytest.approx(6.4)
 
 
-def test_silence_of_minutes_is_a_warning_until_a_step_comes(run: Watched, clock: list[float]) -> None:
+def test_silence_of_minutes_is_a_warning_until_a_step_comes(run: RuleHistory, clock: list[float]) -> None:
     begin(run)
     run.note(StageStarted(at=utc_text(clock[0]), attempt=1, stage="train"))
     pulse(run.folder, 2)
@@ -136,7 +136,7 @@ def test_silence_of_minutes_is_a_warning_until_a_step_comes(run: Watched, clock:
     assert run.snapshot().warning is None
 
 
-def test_the_pulse_of_an_earlier_attempt_is_not_this_ones(run: Watched, clock: list[float]) -> None:
+def test_the_pulse_of_an_earlier_attempt_is_not_this_ones(run: RuleHistory, clock: list[float]) -> None:
     begin(run)
     pulse(run.folder, 9, attempt=7)
     run.pace()
@@ -145,7 +145,7 @@ def test_the_pulse_of_an_earlier_attempt_is_not_this_ones(run: Watched, clock: l
     assert (run.snapshot().step, run.snapshot().examples) == (3, 96)
 
 
-def test_the_thresholds_nearest_to_firing_come_first(run: Watched, clock: list[float]) -> None:
+def test_the_thresholds_nearest_to_firing_come_first(run: RuleHistory, clock: list[float]) -> None:
     begin(run)
     assert run.snapshot().thresholds == ()
     run.take(row(8, "validation", **{"val_loss/total": 0.5}))
@@ -195,7 +195,7 @@ def test_the_thresholds_nearest_to_firing_come_first(run: Watched, clock: list[f
         (CheckpointSaved(attempt=1, file="checkpoints/s.pt", step=8), None),
     ],
 )
-def test_events_are_told_in_a_line(run: Watched, event: Event, text: str | None) -> None:
+def test_events_are_told_in_a_line(run: RuleHistory, event: Event, text: str | None) -> None:
     assert run.note(event) == text
 
 
