@@ -107,7 +107,7 @@ class ReadsInBlocks(Protocol):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class BatchScore:
     """The score of one batch. A metric's value over any set of batches is sum(numerators) / sum(denominators).
 
     Args:
@@ -126,7 +126,7 @@ class Objective(Protocol):
 
     names: tuple[str, ...]  # M metric names without prefix; names[0] is the loss
 
-    def score(self, outputs: Any, batch: Batch) -> Outcome: ...  # outputs of `predict`, or of a trivial baseline
+    def score(self, outputs: Any, batch: Batch) -> BatchScore: ...  # outputs of `predict`, or of a trivial baseline
     def predict(self, model: nn.Module, batch: Batch) -> Any: ...  # one forward pass
 
 
@@ -142,7 +142,7 @@ class Data(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
+class ExhibitRow:
     """One row of an `Exhibit`: the same thing read off each of the things compared."""
 
     name: str
@@ -188,7 +188,7 @@ class Exhibit:
     """What is to be seen, plainly; the first one is the answer."""
     columns: tuple[str, ...] = ()
     """What is compared."""
-    readings: tuple[Reading, ...] = ()
+    readings: tuple[ExhibitRow, ...] = ()
     charts: tuple[Chart, ...] = ()
 
     def __post_init__(self) -> None:
@@ -261,7 +261,7 @@ class Task(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Snapshot:
+class RunSnapshot:
     """A run at a moment, as people watch it; None where nobody knows yet."""
 
     run: str
@@ -292,7 +292,7 @@ class Snapshot:
 class Board(Protocol):
     """Where a run is shown while it goes."""
 
-    def show(self, snapshot: Callable[[], Snapshot]) -> None: ...  # called twice a second; asks when it wants to draw
+    def show(self, snapshot: Callable[[], RunSnapshot]) -> None: ...  # called twice a second; calls it only to draw
 
 
 @runtime_checkable
@@ -348,7 +348,7 @@ class Stage(Protocol):
     # the files of the workspace that it may read, by their paths there
     def reads(self, card: Card) -> Iterable[str]: ...
     # what is left for this side once it has run where the data is
-    def bring_home(self, ctx: RunContext) -> None: ...
+    def after_remote_run(self, ctx: RunContext) -> None: ...
 
 
 @runtime_checkable

@@ -102,7 +102,18 @@ _STAGE_PARTS = {
     "side": "worker or launcher",
     "run": "what it does",
     **dict.fromkeys(
-        ("after", "long", "record", "done", "absence", "outcome", "checkpoints", "needs_data", "reads", "bring_home"),
+        (
+            "after",
+            "long",
+            "record",
+            "done",
+            "absence",
+            "outcome",
+            "checkpoints",
+            "needs_data",
+            "reads",
+            "after_remote_run",
+        ),
         "cardrunner.stages.base.BaseStage has it",
     ),
 }

@@ -11,7 +11,7 @@ from cardrunner.card.schema.card import Card
 from cardrunner.contracts import Progress, Stage
 from cardrunner.errors import CardrunnerError, EnvironmentFailed, NameTaken, UsageError
 from cardrunner.launching.pipeline import open_context, run_stage
-from cardrunner.launching.remote_runs import bring, ran_remotely
+from cardrunner.launching.remote_runs import fetch_checkpoints, ran_remotely
 from cardrunner.report import render_report
 from cardrunner.runs.context import RunContext
 from cardrunner.runs.events import (
@@ -35,7 +35,7 @@ from cardrunner.tracking.progress import shown
 
 
 @dataclass(frozen=True)
-class Ending:
+class RunEnd:
     """How a run ended for the one who waited for it."""
 
     folder: RunFolder
@@ -47,7 +47,7 @@ class Ending:
     """The end of the worker's log, where it ended before anything was trained."""
 
 
-def finish_run(folder: RunFolder, *, progress: Progress) -> Ending:
+def finish_run(folder: RunFolder, *, progress: Progress) -> RunEnd:
     """Do what is left after the worker ended. The results card is written however the run ended.
 
     A later stage that fails does not hide how the run ended: a completed run ends with the stage's exit code, any other
@@ -74,7 +74,7 @@ def finish_run(folder: RunFolder, *, progress: Progress) -> Ending:
     text = None if problem is None else str(problem)
     with contextlib.suppress(EnvironmentFailed):  # a full disk must not hide how the run ended
         Ledger(folder.ledger).append(Finished(problem=text, exit_code=code))
-    return Ending(folder, derive_status(folder), code, text)
+    return RunEnd(folder, derive_status(folder), code, text)
 
 
 def refuse_live(status: Status) -> None:
@@ -87,12 +87,12 @@ def refuse_live(status: Status) -> None:
         raise NameTaken(f"run {status.run} is still {status.state}; watch it with `cardrunner attach {status.run}`")
 
 
-def recorded_ending(folder: RunFolder) -> Ending | None:
+def recorded_ending(folder: RunFolder) -> RunEnd | None:
     """How a run ended that was finished since its worker ended; None for one that was not."""
     event = Ledger(folder.ledger).last(Submitted, AttemptStarted, AttemptEnded, Finished)
     if not isinstance(event, Finished):
         return None
-    return Ending(folder, derive_status(folder), event.exit_code or last_exit_code(folder), event.problem)
+    return RunEnd(folder, derive_status(folder), event.exit_code or last_exit_code(folder), event.problem)
 
 
 def run_launcher_stages(folder: RunFolder, *, progress: Progress) -> None:
@@ -100,7 +100,7 @@ def run_launcher_stages(folder: RunFolder, *, progress: Progress) -> None:
     ctx = launcher_context(folder, progress=progress)
     stages = registry.stages("launcher", ctx.card.extra_stages)
     _warn_of_lost_files(ctx)
-    bring(folder, [file for stage in stages for file in stage.checkpoints(ctx.card)], progress=progress)
+    fetch_checkpoints(folder, [file for stage in stages for file in stage.checkpoints(ctx.card)], progress=progress)
     for stage in stages:
         if not _done(ctx, stage):
             with explained(folder.root, f"run the stage {stage.name} of"):
@@ -134,7 +134,7 @@ def _ran_remotely(ctx: RunContext, stage: Stage) -> bool:
     """Run a stage where the data is, if it needs data that is not here."""
     there = ran_remotely(ctx.folder, ctx.card, ctx.workspace, stage, progress=ctx.progress)
     if there:
-        stage.bring_home(ctx)
+        stage.after_remote_run(ctx)
     return there
 
 
@@ -157,7 +157,7 @@ def download(folder: RunFolder, *, checkpoint: str | None, progress: Progress) -
     name = checkpoint or (planned.checkpoint if planned else "best")
     file = f"{name}.pt" if name in ("best", "latest") else name
     to = planned.to if planned and planned.checkpoint == name else f"checkpoints/{folder.name}/{Path(file).name}"
-    bring(folder, [file], progress=progress)
+    fetch_checkpoints(folder, [file], progress=progress)
     return ctx.workspace.root / fetch(ctx, checkpoint=file, to=to).to
 
 
@@ -170,7 +170,7 @@ def demo(folder: RunFolder, *, progress: Progress) -> tuple[Path, ...]:
     """
     ctx = launcher_context(folder, progress=progress)
     stage = registry.stage("demo")
-    bring(folder, stage.checkpoints(ctx.card), progress=progress)
+    fetch_checkpoints(folder, stage.checkpoints(ctx.card), progress=progress)
     if not _ran_remotely(ctx, stage):
         stage.run(ctx)
     record = find_record(folder.record(stage.name), DemoRecord)

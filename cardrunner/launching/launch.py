@@ -20,7 +20,7 @@ from cardrunner.gate.clock import behind
 from cardrunner.gate.records import recorded_blocks
 from cardrunner.gate.ssh.revoked_keys import revoked_since
 from cardrunner.launching.checks import as_row, prove_all
-from cardrunner.launching.finish import Ending
+from cardrunner.launching.finish import RunEnd
 from cardrunner.launching.remote_runs import discard_unstarted
 from cardrunner.launching.submit import refresh, run_attempt
 from cardrunner.launching.worker import check_launched
@@ -115,7 +115,7 @@ def admit(planned: Planned, options: LaunchOptions) -> RunFolder:
     return folder
 
 
-def launch(path: Path, options: LaunchOptions, *, progress: Progress) -> Ending:
+def launch(path: Path, options: LaunchOptions, *, progress: Progress) -> RunEnd:
     """Launch a card and wait for its end, or with `detach` until it trains.
 
     Raises:
@@ -146,7 +146,7 @@ def launch(path: Path, options: LaunchOptions, *, progress: Progress) -> Ending:
         raise
 
 
-def resume(folder: RunFolder, *, acknowledge: str | None, progress: Progress, detach: bool = False) -> Ending:
+def resume(folder: RunFolder, *, acknowledge: str | None, progress: Progress, detach: bool = False) -> RunEnd:
     """Go on with a run that ended before its plan did, from its newest valid checkpoint.
 
     Args:

@@ -20,7 +20,7 @@ from cardrunner.launching.pipeline import open_context
 from cardrunner.redaction import hiding_streams
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.interrupts import Reason, StopRequest
-from cardrunner.runs.records import Split
+from cardrunner.runs.records import BatchSplit
 from cardrunner.stages.processes import AGREED, record_beginning, record_ending, train_as_one_of
 from cardrunner.tracking.progress import NullProgress
 from cardrunner.training.group import Followed
@@ -28,7 +28,7 @@ from cardrunner.training.group import Followed
 _STDIN = 0
 
 
-def run_rank(folder: RunFolder, *, digest: str, attempt: int, splits: list[Split], rank: int, world: int) -> int:
+def run_rank(folder: RunFolder, *, digest: str, attempt: int, splits: list[BatchSplit], rank: int, world: int) -> int:
     """Train as one of several; the exit code is 0 when all of them leave together."""
     with StopRequest(folder.stop_request) as stop:
         threading.Thread(target=_hold_on, args=(stop, rank), daemon=True).start()
@@ -41,7 +41,7 @@ def run_rank(folder: RunFolder, *, digest: str, attempt: int, splits: list[Split
 
 
 def _ended(
-    folder: RunFolder, digest: str, stop: StopRequest, attempt: int, splits: list[Split], rank: int, world: int
+    folder: RunFolder, digest: str, stop: StopRequest, attempt: int, splits: list[BatchSplit], rank: int, world: int
 ) -> BaseException | None:
     try:
         progress = NullProgress(None if rank else sys.stderr)
@@ -69,7 +69,7 @@ def _hold_on(stop: StopRequest, rank: int) -> None:
 
 def _main(arguments: list[str]) -> int:
     path, digest, attempt, told = arguments
-    splits = [Split.model_validate(split) for split in json.loads(told)]
+    splits = [BatchSplit.model_validate(split) for split in json.loads(told)]
     rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     folder = RunFolder(Path(path))
     return run_rank(folder, digest=digest, attempt=int(attempt), splits=splits, rank=rank, world=world)

@@ -32,7 +32,7 @@ def remote_job(folder: RunFolder) -> Job | None:
     return None if record is None else registry.executor(record.executor).attach(folder, "")
 
 
-def bring(folder: RunFolder, files: Iterable[str], *, progress: Progress) -> None:
+def fetch_checkpoints(folder: RunFolder, files: Iterable[str], *, progress: Progress) -> None:
     """Bring checkpoints of a remote run; nothing to do for one that lives here.
 
     Args:
@@ -91,7 +91,7 @@ def discard_unstarted(folder: RunFolder) -> None:
             shutil.rmtree(folder.root)
 
 
-def find(runs: Path, name: str) -> RunFolder:
+def find_run(runs: Path, name: str) -> RunFolder:
     """The folder of a run: here, or else of one that another machine launched, which is brought here.
 
     Raises:

@@ -11,7 +11,7 @@ from typing import Final
 
 from cardrunner.card.load import LoadedCard
 from cardrunner.contracts import Progress
-from cardrunner.launching.finish import Ending
+from cardrunner.launching.finish import RunEnd
 from cardrunner.redaction import hide
 from cardrunner.runs.events import TrackerSaid, TrainingBegan
 from cardrunner.runs.folder import RunFolder
@@ -64,11 +64,11 @@ class StartProof:
                 f"and history.jsonl has everything; look again with `cardrunner status {self.folder.name}`"
             )
 
-    def with_log(self, ending: Ending) -> Ending:
+    def with_log(self, ending: RunEnd) -> RunEnd:
         """The ending, with the end of the log where it failed before it trained."""
         if self.trained() or ending.exit_code in _QUIET_CODES:
             return ending
-        return Ending(ending.folder, ending.status, ending.exit_code, ending.problem, self._log())
+        return RunEnd(ending.folder, ending.status, ending.exit_code, ending.problem, self._log())
 
     def _log(self) -> str | None:
         try:

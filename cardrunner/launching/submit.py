@@ -13,7 +13,7 @@ from cardrunner import registry
 from cardrunner.clock import utc_now
 from cardrunner.contracts import Executor, Job, Progress, RemoteExecutor
 from cardrunner.errors import CardrunnerError, Interrupted, NameTaken
-from cardrunner.launching.finish import Ending, finish_run, recorded_ending, refuse_live
+from cardrunner.launching.finish import RunEnd, finish_run, recorded_ending, refuse_live
 from cardrunner.launching.losses import append_end, record_loss
 from cardrunner.launching.remote_runs import remote_job
 from cardrunner.launching.start_proof import StartProof
@@ -29,11 +29,11 @@ from cardrunner.runs.status import Status, derive_status, last_exit_code
 from cardrunner.tracking.follow import follow, following
 from cardrunner.tracking.progress import NullProgress, showing
 
-_LOOK_SECONDS = 0.1
+_POLL_SECONDS = 0.1
 _FINISHING_SECONDS = 120.0
 
 
-def run_attempt(folder: RunFolder, *, detach: bool, progress: Progress) -> Ending:
+def run_attempt(folder: RunFolder, *, detach: bool, progress: Progress) -> RunEnd:
     """Submit a worker, watch it to its end and see that what is left for this side is done.
 
     Args:
@@ -57,12 +57,12 @@ def run_attempt(folder: RunFolder, *, detach: bool, progress: Progress) -> Endin
             follow(proof.loaded, folder, job.running, progress, since=proof.since, sync=job.sync, seen_enough=enough)
             if job.running() and derive_status(folder).live:
                 proof.complain(progress)
-                return Ending(folder, derive_status(folder), 0, None)
+                return RunEnd(folder, derive_status(folder), 0, None)
             code = job.wait()
         return proof.with_log(_ended(folder, code, asked=asked(), progress=progress))
 
 
-def attach(folder: RunFolder, *, progress: Progress) -> Ending:
+def attach(folder: RunFolder, *, progress: Progress) -> RunEnd:
     """Watch a run to its end, and finish it on this side if nobody else does."""
     job, loaded = job_of(folder), load_frozen(folder, registry.workload_spec)
     sync = _never if job is None else job.sync
@@ -70,7 +70,7 @@ def attach(folder: RunFolder, *, progress: Progress) -> Ending:
     return recorded_ending(folder) or finish(folder, progress=progress)
 
 
-def finish(folder: RunFolder, *, progress: Progress) -> Ending:
+def finish(folder: RunFolder, *, progress: Progress) -> RunEnd:
     """Do what is left for this side, once nobody else is at it.
 
     Raises:
@@ -133,14 +133,14 @@ def request_stop(folder: RunFolder, *, patience: float, force: bool = False) -> 
         status = _waited_for(folder, max(patience, 10.0))
     until = time.monotonic() + _FINISHING_SECONDS
     while not status.live and is_supervised(folder) and time.monotonic() < until:
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_POLL_SECONDS)
     return derive_status(folder)
 
 
 def _waited_for(folder: RunFolder, patience: float) -> Status:
     until = time.monotonic() + patience
     while (is_live(folder) or derive_status(folder).live) and time.monotonic() < until:
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_POLL_SECONDS)
         refresh(folder)
     return derive_status(folder)
 
@@ -166,12 +166,12 @@ def _refuse_a_live_one(folder: RunFolder, progress: Progress) -> None:
     if is_supervised(folder) and not is_live(folder):
         progress.note("waiting until the attempt before this one has its results card")
     while is_supervised(folder) and not is_live(folder) and time.monotonic() < until:
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_POLL_SECONDS)
     if is_supervised(folder) or is_live(folder):
         raise NameTaken(f"run {folder.name} is live; watch it with `cardrunner attach {folder.name}`")
 
 
-def _run_here(folder: RunFolder, executor: Executor, proof: StartProof, progress: Progress) -> Ending:
+def _run_here(folder: RunFolder, executor: Executor, proof: StartProof, progress: Progress) -> RunEnd:
     """The worker runs in this process, and is watched from beside as any other."""
     with Lease.supervise(folder):
         job = _submitted(folder, executor, detach=False, progress=progress)
@@ -184,7 +184,7 @@ def _run_here(folder: RunFolder, executor: Executor, proof: StartProof, progress
         return finish_run(folder, progress=progress)
 
 
-def _ended(folder: RunFolder, code: int, *, asked: bool, progress: Progress) -> Ending:
+def _ended(folder: RunFolder, code: int, *, asked: bool, progress: Progress) -> RunEnd:
     """How a job ended, after whoever supervised it; what nobody did is done here."""
     if code == NameTaken.exit_code:
         raise NameTaken(f"run {folder.name} is live; watch it with `cardrunner attach {folder.name}`")
@@ -193,7 +193,7 @@ def _ended(folder: RunFolder, code: int, *, asked: bool, progress: Progress) -> 
     record_loss(folder, code)
     if asked:
         problem = f"what is left on this side was interrupted; `cardrunner finish {folder.name}` does it"
-        return Ending(folder, derive_status(folder), last_exit_code(folder) or code, problem)
+        return RunEnd(folder, derive_status(folder), last_exit_code(folder) or code, problem)
     with Lease.supervise(folder):
         return finish_run(folder, progress=progress)
 

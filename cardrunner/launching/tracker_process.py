@@ -37,14 +37,14 @@ from cardrunner.runs.ledger import Ledger, LedgerTail
 from cardrunner.runs.status import LOST_EXIT_CODE, derive_status
 from cardrunner.tracking.tracker_processes import LINGER_SECONDS, Memory, read_memory, write_memory
 
-_LOOK_SECONDS: Final = 1.0
+_POLL_SECONDS: Final = 1.0
 _GONE_SECONDS: Final = 2.0
 """How long the worker's last lines are waited for once its end of the pipe has closed."""
 _ALERTING: Final = frozenset({"investigate", "failed", "timed_out"})
 
 
 @dataclass
-class Station:
+class TrackerProcess:
     """One tracker and one attempt."""
 
     name: str
@@ -67,33 +67,33 @@ class Station:
         try:
             tracked = self.tracker.open(self._facts())
         except Exception as error:  # whatever a tracker's library raises must end here
-            self._say("failed", _sentence(error))
+            self._report("failed", _sentence(error))
             return
         self.memory.tracked = tracked
         write_memory(self.folder.tracker_state(self.name), self.memory)
         self._append(self._placed("on", tracked).model_copy(update={"message": tracked.why}))
         try:
-            for lively in self._looks():
-                self._tell()
+            for lively in self._polls():
+                self._forward()
                 if self.ended is not None or not lively:
                     break
             self._close(tracked)
         except Exception as error:
-            self._say("failed", f"{_sentence(error)}; it was told up to step {self.memory.sent}")
+            self._report("failed", f"{_sentence(error)}; it was told up to step {self.memory.sent}")
 
-    def _looks(self) -> Iterator[bool]:
+    def _polls(self) -> Iterator[bool]:
         """Now and then; False for the last look, once the worker is gone."""
         poll, gone_at = select.poll(), None
         poll.register(self.lifeline, select.POLLIN)
         while gone_at is None or time.monotonic() - gone_at < _GONE_SECONDS:
-            if gone_at is None and poll.poll(_LOOK_SECONDS * 1000):
+            if gone_at is None and poll.poll(_POLL_SECONDS * 1000):
                 gone_at = time.monotonic()  # it never writes: the pipe has closed
             elif gone_at is not None:
-                time.sleep(_LOOK_SECONDS / 5)
+                time.sleep(_POLL_SECONDS / 5)
             yield True
         yield False
 
-    def _tell(self) -> None:
+    def _forward(self) -> None:
         before = self.memory.sent_mark
         ended = self._end_in(self._events.events())
         for line in self._rows.new():  # after the look at the events: an end comes after the last row
@@ -159,7 +159,7 @@ class Station:
             first_step=started.resumed_from.step if started.resumed_from else 0,
         )
 
-    def _say(self, state: TrackerWord, message: str) -> None:
+    def _report(self, state: TrackerWord, message: str) -> None:
         self._append(TrackerSaid(attempt=self.attempt, name=self.name, state=state, message=message))
 
     def _placed(self, state: TrackerWord, tracked: Tracked) -> TrackerSaid:
@@ -180,15 +180,15 @@ class Station:
 
 
 @contextlib.contextmanager
-def _limited(station: Station, tracked: Tracked) -> Iterator[None]:
+def _limited(process: TrackerProcess, tracked: Tracked) -> Iterator[None]:
     """Give up after a while, whatever the tracker's library still waits for."""
     over = threading.Event()
 
     def give_up() -> None:
         if not over.wait(LINGER_SECONDS):
             message, later = f"it did not close within {LINGER_SECONDS:g} s", tracked.later or tracked.rescue
-            cut = station._placed("cut", tracked)
-            station._append(cut.model_copy(update={"later": later, "message": message}))
+            cut = process._placed("cut", tracked)
+            process._append(cut.model_copy(update={"later": later, "message": message}))
             os._exit(1)
 
     threading.Thread(target=give_up, daemon=True).start()
@@ -212,7 +212,7 @@ def _main(arguments: list[str]) -> int:
     lock.parent.mkdir(exist_ok=True)
     with hiding_streams(), locked(lock):  # the tracker of the attempt before may still be closing
         make: Callable[[], Tracker] = _maker(name)
-        Station(name, folder, int(attempt), make(), read_memory(folder.tracker_state(name))).run()
+        TrackerProcess(name, folder, int(attempt), make(), read_memory(folder.tracker_state(name))).run()
     return 0
 
 

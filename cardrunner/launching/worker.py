@@ -30,10 +30,10 @@ from cardrunner.runs.frozen import launched_workspace, load_frozen
 from cardrunner.runs.interrupts import StopRequest
 from cardrunner.runs.lease import Lease
 from cardrunner.runs.ledger import Ledger
-from cardrunner.runs.outcome import COMPLETED, Outcome, outcome_of, overdue_outcome
+from cardrunner.runs.outcome import COMPLETED, AttemptEnd, outcome_of, overdue_outcome
 from cardrunner.runs.records import STATE, Environment, LaunchRecord, LoadRecord, Manifest, find_record, read_record
 from cardrunner.tracking.progress import shown
-from cardrunner.tracking.tracker_processes import Stations
+from cardrunner.tracking.tracker_processes import TrackerProcesses
 
 
 def run_worker(path: Path) -> int:
@@ -63,8 +63,8 @@ def _attempt(folder: RunFolder, ledger: Ledger, stop: StopRequest) -> int:
     number = ledger.attempts() + 1
     began = time.monotonic() - _made_ready()
     _record_start(folder, ledger, number)
-    with Stations(folder, number) as stations:  # they read the end in the ledger before they are closed
-        outcome = _run(folder, stop, number, stations)
+    with TrackerProcesses(folder, number) as trackers:  # they read the end in the ledger before they are closed
+        outcome = _run(folder, stop, number, trackers)
         with contextlib.suppress(EnvironmentFailed):  # on a full disk the launcher records the end
             ended = AttemptEnded(
                 attempt=number,
@@ -78,11 +78,11 @@ def _attempt(folder: RunFolder, ledger: Ledger, stop: StopRequest) -> int:
     return outcome.exit_code
 
 
-def _run(folder: RunFolder, stop: StopRequest, number: int, stations: Stations) -> Outcome:
+def _run(folder: RunFolder, stop: StopRequest, number: int, trackers: TrackerProcesses) -> AttemptEnd:
     try:
         digest = check_launched(folder)
         ctx = open_context(folder, stop=stop, progress=shown(), attempt=number, digest=digest)
-        stations.start(ctx.card.infra.tracking.wanted)  # they connect while the data is loaded
+        trackers.start(ctx.card.infra.tracking.wanted)  # they connect while the data is loaded
         run_worker_stages(ctx)
     except BaseException as error:
         outcome = outcome_of(error)

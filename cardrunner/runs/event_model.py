@@ -49,7 +49,7 @@ class Event(BaseModel):
         """What people are told of it; None where there is nothing to tell."""
         return None
 
-    def told(self, audience: Audience) -> str | None:
+    def text_for(self, audience: Audience) -> str | None:
         """What this audience is told of it: its sentence, unless the event has a headline for the screen."""
         return self.sentence() if audience in self.audience else None
 

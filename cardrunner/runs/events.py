@@ -268,9 +268,9 @@ class RuleFired(AttemptEvent):
         """The action, then the finding: how a screen begins, which colours the action."""
         return f"{self.action}: {self.finding}"
 
-    def told(self, audience: Audience) -> str | None:
+    def text_for(self, audience: Audience) -> str | None:
         """See `Event`."""
-        return self.headline if audience is Audience.SCREEN else super().told(audience)
+        return self.headline if audience is Audience.SCREEN else super().text_for(audience)
 
     def sentence(self) -> str:
         """See `Event`."""
@@ -297,9 +297,9 @@ class ProjectedOverrun(AttemptEvent):
         """The action, then the projection: how a screen begins, which colours the action."""
         return f"{self.action}: {self.message}"
 
-    def told(self, audience: Audience) -> str | None:
+    def text_for(self, audience: Audience) -> str | None:
         """See `Event`."""
-        return self.headline if audience is Audience.SCREEN else super().told(audience)
+        return self.headline if audience is Audience.SCREEN else super().text_for(audience)
 
     def sentence(self) -> str:
         """See `Event`."""
@@ -398,9 +398,9 @@ class TrackerSaid(AttemptEvent):
         why = f" ({self.message})" if self.message else ""
         return f"{self.name}: {self.mode}{why}, id {self.id}, {self.where}{later}"
 
-    def told(self, audience: Audience) -> str | None:
+    def text_for(self, audience: Audience) -> str | None:
         """See `Event`; where it is tracked has a section of its own in the results."""
-        return super().told(audience) if self.warns or audience is not Audience.RESULTS else None
+        return super().text_for(audience) if self.warns or audience is not Audience.RESULTS else None
 
 
 class Overdue(AttemptEvent):

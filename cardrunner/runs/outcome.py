@@ -32,7 +32,7 @@ _STATES: tuple[tuple[type[BaseException], State], ...] = (
 
 
 @dataclass(frozen=True)
-class Outcome:
+class AttemptEnd:
     """The end of an attempt; `bug` asks for a traceback in the log."""
 
     state: State
@@ -41,22 +41,22 @@ class Outcome:
     bug: bool = False
 
 
-COMPLETED = Outcome("completed", None, 0)
+COMPLETED = AttemptEnd("completed", None, 0)
 
 
-def outcome_of(error: BaseException) -> Outcome:
+def outcome_of(error: BaseException) -> AttemptEnd:
     """What an exception that left the stages means."""
     state: State = next((state for kind, state in _STATES if isinstance(error, kind)), "failed")
     if isinstance(error, CardrunnerError):
-        return Outcome(state, " ".join(str(error).split()), error.exit_code)
+        return AttemptEnd(state, " ".join(str(error).split()), error.exit_code)
     if isinstance(error, KeyboardInterrupt):
-        return Outcome(state, "interrupted by Ctrl-C", Interrupted.exit_code)
+        return AttemptEnd(state, "interrupted by Ctrl-C", Interrupted.exit_code)
     sentence = f"{type(error).__name__}: {' '.join(str(error).split())}"
     if isinstance(error, OSError | MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return Outcome(state, sentence, EnvironmentFailed.exit_code, bug=True)
+        return AttemptEnd(state, sentence, EnvironmentFailed.exit_code, bug=True)
     if (blamed := blamed_plugin(error)) is not None:
-        return Outcome(state, blamed, EnvironmentFailed.exit_code, bug=True)
-    return Outcome(state, f"a bug in cardrunner or the workload: {sentence}", CardrunnerError.exit_code, bug=True)
+        return AttemptEnd(state, blamed, EnvironmentFailed.exit_code, bug=True)
+    return AttemptEnd(state, f"a bug in cardrunner or the workload: {sentence}", CardrunnerError.exit_code, bug=True)
 
 
 def silent_end(code: int) -> str:
@@ -81,7 +81,7 @@ def record_overdue(folder: RunFolder, limit: RunStopped) -> None:
     ledger.append(Overdue(attempt=ledger.attempts(), limit=str(limit), state=outcome_of(limit).state))
 
 
-def overdue_outcome(folder: RunFolder, *, killed: bool) -> Outcome | None:
+def overdue_outcome(folder: RunFolder, *, killed: bool) -> AttemptEnd | None:
     """How the attempt ended, if its supervisor ended it for a limit.
 
     Args:
@@ -91,4 +91,4 @@ def overdue_outcome(folder: RunFolder, *, killed: bool) -> Outcome | None:
     event = Ledger(folder.ledger).last(Submitted, Overdue)
     if not isinstance(event, Overdue):
         return None
-    return Outcome(event.state, f"{event.limit}; {_KILLED if killed else _ANSWERED}", RunStopped.exit_code)
+    return AttemptEnd(event.state, f"{event.limit}; {_KILLED if killed else _ANSWERED}", RunStopped.exit_code)

@@ -153,7 +153,7 @@ class BestRecord(Record):
     step: int
 
 
-class Split(Record):
+class BatchSplit(Record):
     """A step that did not fit into memory."""
 
     step: int
@@ -179,7 +179,7 @@ class TrainRecord(Record):
     """Per forward pass and process."""
     effective_batch: int | None = None
     """Examples per optimizer step, of all processes and accumulated batches together."""
-    splits: tuple[Split, ...] = ()
+    splits: tuple[BatchSplit, ...] = ()
     seconds: float
     """Training and validation, without start-up, over all attempts."""
     train_seconds: float

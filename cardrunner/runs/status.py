@@ -94,23 +94,23 @@ def derive_status(folder: RunFolder, *, now: float | None = None, supervising: b
     Raises:
         IntegrityError: ``launch.json`` is missing or broken.
     """
-    seen = _Seen(folder, time.time() if now is None else now, supervising)
-    state, reason = seen.state
-    launch, train, row = seen.launch, seen.train, seen.newest
-    validation = next((row for row in reversed(seen.rows) if row.kind == "validation"), None)
-    cost = metered_cost(folder, seen.seconds)
+    found = _FolderState(folder, time.time() if now is None else now, supervising)
+    state, reason = found.state
+    launch, train, row = found.launch, found.train, found.newest
+    validation = next((row for row in reversed(found.rows) if row.kind == "validation"), None)
+    cost = metered_cost(folder, found.seconds)
     return Status(
         run=folder.name,
         workload=launch.workload,
         state=state,
-        stage=seen.stage,
+        stage=found.stage,
         epoch=row.epoch if row else 0,
         step=row.step if row else 0,
-        last_durable_step=max((entry.step for entry in seen.manifest.entries if STATE in entry.roles), default=None),
+        last_durable_step=max((entry.step for entry in found.manifest.entries if STATE in entry.roles), default=None),
         card_digest=launch.card_digest,
         signed_by=launch.signed_by,
-        attempts=len(seen.attempts),
-        resumed_from=seen.attempts[-1].resumed_from if seen.attempts else None,
+        attempts=len(found.attempts),
+        resumed_from=found.attempts[-1].resumed_from if found.attempts else None,
         reason=reason,
         metrics=validation.metrics if validation else {},
         best=train.best.model_dump() if train and train.best else {},
@@ -118,14 +118,14 @@ def derive_status(folder: RunFolder, *, now: float | None = None, supervising: b
         projected_seconds=row.clock.projected_seconds if row and state != "completed" else None,
         projected_cost_usd=row.clock.projected_cost_usd if row and state != "completed" else None,
         started=launch.created,
-        updated=seen.updated,
+        updated=found.updated,
         weights_sha256=train.weights_sha256 if train else None,
         results=str(folder.results) if folder.results.exists() else None,
-        trackers=tracker_states(seen.events),
+        trackers=tracker_states(found.events),
         next=_next(
-            folder.name, state, finished=seen.finished, asks=seen.asks, spent=spent_budget(folder, cost) is not None
+            folder.name, state, finished=found.finished, asks=found.asks, spent=spent_budget(folder, cost) is not None
         ),
-        warning=silence_warning(folder.name, seen.silence),
+        warning=silence_warning(folder.name, found.silence),
     )
 
 
@@ -139,7 +139,7 @@ def _next(run: str, state: State, *, finished: bool, asks: bool, spent: bool) ->
 
 def metered_seconds(folder: RunFolder, *, now: float | None = None) -> float:
     """Seconds that all attempts took so far."""
-    return _Seen(folder, time.time() if now is None else now).seconds
+    return _FolderState(folder, time.time() if now is None else now).seconds
 
 
 def last_exit_code(folder: RunFolder) -> int:
@@ -149,7 +149,7 @@ def last_exit_code(folder: RunFolder) -> int:
 
 
 @dataclass(frozen=True)
-class _Seen:
+class _FolderState:
     """One look at a run folder."""
 
     folder: RunFolder

@@ -69,7 +69,7 @@ class BaseStage:
         """It reads the run folder alone."""
         return ()
 
-    def bring_home(self, ctx: RunContext) -> None:
+    def after_remote_run(self, ctx: RunContext) -> None:
         """What it made is for the run folder alone."""
 
 

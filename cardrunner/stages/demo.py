@@ -76,7 +76,7 @@ class DemoStage(BaseStage):
         said = [] if demo is None else [value for value in demo.model_dump().values() if isinstance(value, str)]
         return sorted({part for value in said for part in value.split(":")})
 
-    def bring_home(self, ctx: RunContext) -> None:
+    def after_remote_run(self, ctx: RunContext) -> None:
         """Put the copy where the card wants it."""
         record = find_record(ctx.folder.record(self.name), DemoRecord)
         copy_out(ctx, [ctx.folder.root / file for file in (record.files if record else ())])

@@ -25,7 +25,7 @@ from cardrunner.runs.events import WarningGiven
 from cardrunner.runs.files import explained
 from cardrunner.runs.jsonl import append_line, read_lines
 from cardrunner.runs.outcome import silent_end
-from cardrunner.runs.records import Record, Split
+from cardrunner.runs.records import BatchSplit, Record
 from cardrunner.stages.run_data import open_run_data
 from cardrunner.training.group import PATIENCE, GroupOutOfMemory, is_lost, joined
 from cardrunner.training.judging import judge_out_of_memory
@@ -69,7 +69,7 @@ def train(ctx: RunContext) -> None:
         Session(ctx, open_run_data(ctx), found).run()
 
 
-def train_as_one_of(ctx: RunContext, *, rank: int, world: int, splits: Sequence[Split]) -> None:
+def train_as_one_of(ctx: RunContext, *, rank: int, world: int, splits: Sequence[BatchSplit]) -> None:
     """One process's part of `train_in_processes`."""
     with joined(rank=rank, world=world, gpu=ctx.card.infra.gpus > 1) as group, numerics(ctx.card.training) as found:
         Session(ctx, open_run_data(ctx), found, group=group, splits=splits).run()
@@ -84,24 +84,24 @@ def train_in_processes(ctx: RunContext, processes: int) -> None:
     """
     if not torch.distributed.is_available():
         raise EnvironmentFailed("this torch was built without torch.distributed, which several processes need")
-    splits: list[Split] = []
+    splits: list[BatchSplit] = []
     while (error := _attempt(ctx, processes, splits)) is not None:
         if not isinstance(error, GroupOutOfMemory):
             raise error
         splits.append(_split(ctx, error))
 
 
-def _split(ctx: RunContext, error: GroupOutOfMemory) -> Split:
+def _split(ctx: RunContext, error: GroupOutOfMemory) -> BatchSplit:
     """What a rule of the card says about a step that did not fit, else smaller pieces."""
     if (ending := judge_out_of_memory(ctx, error)) is not None:
         raise ending
-    split = halved(Split(step=error.step, pieces=error.pieces), ctx.card.training, str(error))
+    split = halved(BatchSplit(step=error.step, pieces=error.pieces), ctx.card.training, str(error))
     message = f"{split_sentence(split)}; the processes go on from the newest checkpoint"
     ctx.ledger.append(WarningGiven(attempt=ctx.attempt, message=message))
     return split
 
 
-def _attempt(ctx: RunContext, processes: int, splits: Sequence[Split]) -> Exception | None:
+def _attempt(ctx: RunContext, processes: int, splits: Sequence[BatchSplit]) -> Exception | None:
     """Start the processes and wait for their end; None when the training is done."""
     endings = ctx.folder.process_endings
     with explained(endings, "write"):
@@ -114,7 +114,7 @@ def _attempt(ctx: RunContext, processes: int, splits: Sequence[Split]) -> Except
     return outcome(lines, processes=processes, run=ctx.folder.name)
 
 
-def _started(ctx: RunContext, processes: int, splits: Sequence[Split]) -> subprocess.Popen[bytes]:
+def _started(ctx: RunContext, processes: int, splits: Sequence[BatchSplit]) -> subprocess.Popen[bytes]:
     told = json.dumps([split.model_dump() for split in splits])
     command = [
         *(sys.executable, "-m", TORCHRUN, str(ctx.folder.process_endings)),
@@ -167,7 +167,7 @@ AGREED = (
 _SIGTERM = 15
 
 
-class Ending(Record):
+class ProcessEnd(Record):
     """A line of a process: that it began, what it raised, or that it died."""
 
     rank: int
@@ -186,29 +186,29 @@ class Ending(Record):
 
 def record_beginning(path: Path, rank: int) -> None:
     """Say which process this is."""
-    append_line(path, Ending(rank=rank, pid=os.getpid()).model_dump(), durable=False)
+    append_line(path, ProcessEnd(rank=rank, pid=os.getpid()).model_dump(), durable=False)
 
 
 def record_ending(path: Path, rank: int, error: BaseException | None) -> None:
     """Leave this process's line."""
     kind = None if error is None else type(error).__name__
     facts = {name: value for name, value in vars(error).items() if name in _FACTS} if error is not None else {}
-    ending = Ending(rank=rank, kind=kind, message=str(error or ""), facts=facts, lost=is_lost(error))
+    ending = ProcessEnd(rank=rank, kind=kind, message=str(error or ""), facts=facts, lost=is_lost(error))
     append_line(path, ending.model_dump(), durable=False)
 
 
-def read_endings(path: Path) -> list[Ending]:
+def read_endings(path: Path) -> list[ProcessEnd]:
     """Every line."""
     found = []
     for line in read_lines(path):
         try:
-            found.append(Ending.model_validate(line))
+            found.append(ProcessEnd.model_validate(line))
         except ValidationError:
             continue
     return found
 
 
-def outcome(endings: Iterable[Ending], *, processes: int, run: str) -> Exception | None:
+def outcome(endings: Iterable[ProcessEnd], *, processes: int, run: str) -> Exception | None:
     """What the endings mean together; None when the training is done.
 
     The leader's word counts when all agreed. Otherwise a process broke, and that the others lost it explains nothing:
@@ -236,7 +236,7 @@ _KINDS: dict[str, type[CardrunnerError]] = {
 }
 
 
-def _exception(ending: Ending, processes: int) -> Exception | None:
+def _exception(ending: ProcessEnd, processes: int) -> Exception | None:
     match ending.kind:
         case None:
             return None
@@ -254,10 +254,10 @@ def _exception(ending: Ending, processes: int) -> Exception | None:
     return found
 
 
-def _death(ending: Ending, processes: int, run: str, *, late: bool) -> str:
+def _death(ending: ProcessEnd, processes: int, run: str, *, late: bool) -> str:
     how = f"did not answer for {format_duration(PATIENCE.total_seconds())}" if late else silent_end(ending.died or 0)
     return f"{_who(ending, processes)} {how}; `cardrunner resume {run}` goes on from the newest checkpoint"
 
 
-def _who(ending: Ending, processes: int) -> str:
+def _who(ending: ProcessEnd, processes: int) -> str:
     return f"process {ending.rank + 1} of {processes}"

@@ -21,9 +21,9 @@ from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.history import HistoryRow
 from cardrunner.runs.jsonl import Tail
 from cardrunner.runs.ledger import LedgerTail
-from cardrunner.tracking.run_view import Watched
+from cardrunner.tracking.run_view import RunView
 
-_LOOK_SECONDS = 0.5
+_POLL_SECONDS = 0.5
 
 
 def follow(
@@ -54,9 +54,9 @@ def follow(
         while going:
             going = running() and not seen_enough()  # asked before the last look, so that nothing is missed
             screen.sync(sync)
-            screen.look(shown)
+            screen.refresh(shown)
             if going:
-                time.sleep(_LOOK_SECONDS)
+                time.sleep(_POLL_SECONDS)
 
 
 @contextlib.contextmanager
@@ -81,13 +81,13 @@ def following(loaded: LoadedCard, folder: RunFolder, progress: Progress, *, sinc
 class _Screen:
     def __init__(self, loaded: LoadedCard, folder: RunFolder, progress: Progress, since: int | None) -> None:
         self.progress, self.epochs = progress, loaded.card.training.epochs
-        self.watched = Watched(loaded, folder)
+        self.view = RunView(loaded, folder)
         self.ledger, self.history = LedgerTail(folder.ledger, since or 0), Tail(folder.history)
         self.skipping = since is None
         self.shown: set[int] = set()
-        self.complained = False
+        self.warned = False
 
-    def look(self, board: Board | None) -> None:
+    def refresh(self, board: Board | None) -> None:
         """Show what is new."""
         events = list(self.ledger.events())
         if self.skipping:
@@ -99,20 +99,20 @@ class _Screen:
         for _, show in heapq.merge(told, measured, key=itemgetter(0)):
             show()
         if board is not None:
-            self.watched.pace()
-            board.show(self.watched.snapshot)
+            self.view.read_pace()
+            board.show(self.view.snapshot)
 
     def sync(self, sync: Callable[[], object]) -> None:
         try:
             sync()
-            self.complained = False
+            self.warned = False
         except EnvironmentFailed as error:
-            if not self.complained:
+            if not self.warned:
                 self.progress.note(f"shown as it was last heard of: {error}")
-            self.complained = True
+            self.warned = True
 
     def _event(self, event: Event) -> None:
-        text = self.watched.note(event)
+        text = self.view.note(event)
         if isinstance(event, StageStarted):
             self.progress.stage(event.stage)
         elif text is not None:
@@ -129,7 +129,7 @@ class _Screen:
                 return
             self.shown.add(row.step)
             self.progress.note(row.headline(self.epochs))
-        self.watched.take(row)
+        self.view.add(row)
 
 
 def _since_submitted(events: list[Event]) -> list[Event]:

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, TextIO
 
-from cardrunner.contracts import Board, Progress, Snapshot, Task
+from cardrunner.contracts import Board, Progress, RunSnapshot, Task
 from cardrunner.redaction import hide
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class NullProgress:
 
 
 class _NullBoard:
-    def show(self, snapshot: Callable[[], Snapshot]) -> None:
+    def show(self, snapshot: Callable[[], RunSnapshot]) -> None:
         pass
 
 
@@ -70,7 +70,7 @@ class _LineBoard:
     def __init__(self, note: Callable[[str], None]) -> None:
         self._note, self._due = note, time.monotonic() + _LINE_SECONDS
 
-    def show(self, snapshot: Callable[[], Snapshot]) -> None:
+    def show(self, snapshot: Callable[[], RunSnapshot]) -> None:
         if time.monotonic() < self._due or not ((seen := snapshot()).step or seen.warning):
             return
         self._due = time.monotonic() + _LINE_SECONDS

@@ -12,7 +12,7 @@ from pathlib import Path
 from cardrunner.card.estimate import cost_of
 from cardrunner.card.load import LoadedCard
 from cardrunner.clock import utc_seconds
-from cardrunner.contracts import Snapshot
+from cardrunner.contracts import RunSnapshot
 from cardrunner.errors import IntegrityError
 from cardrunner.kill_rules import Observation, Watched as JudgedRows
 from cardrunner.kill_rules.quantities import QUANTITIES, number_text
@@ -33,7 +33,7 @@ _MOST_THRESHOLDS = 2
 
 
 @dataclass
-class Watched:
+class RunView:
     """A run as far as it was followed.
 
     Args:
@@ -55,7 +55,7 @@ class Watched:
     """When training was last heard of, while it trains."""
     _examples: int | None = None
     _pulse: PulseBody | None = None
-    _looked: float = 0.0
+    _read_at: float = 0.0
     _pace: deque[tuple[float, int]] = field(default_factory=deque)
     _seen: dict[int, Observation] = field(default_factory=dict)
 
@@ -85,13 +85,13 @@ class Watched:
     def _sentence(self, event: Event) -> str | None:
         if isinstance(event, RuleFired):
             return verdict_line(event, self.loaded.card.kill_thresholds)
-        text = event.told(Audience.SCREEN)
+        text = event.text_for(Audience.SCREEN)
         if text is None:
             return None
         shown = _from_here(text) if isinstance(event, TrackerSaid) else text
         return f"warning: {shown}" if event.warns else shown
 
-    def take(self, row: HistoryRow) -> None:
+    def add(self, row: HistoryRow) -> None:
         """Take a metric row in."""
         self.row = row
         self._heard(row.clock.attempt, row.clock.at)
@@ -100,12 +100,12 @@ class Watched:
             if (seen := rule.observe(self._judged)) is not None:
                 self._seen[number] = seen
 
-    def pace(self) -> None:
+    def read_pace(self) -> None:
         """Look where training is; to be called every now and then."""
         now = time.time()
-        if now - self._looked < _PACE_SECONDS:
+        if now - self._read_at < _PACE_SECONDS:
             return
-        self._looked, self._pulse = now, read_pulse(self.folder.pulse)
+        self._read_at, self._pulse = now, read_pulse(self.folder.pulse)
         if self._leaves:  # what it does now says nothing about its pace
             return
         if self._pulse is not None and self._pulse.attempt == self.attempt:
@@ -114,14 +114,14 @@ class Watched:
         while len(self._pace) > 2 and self._pace[1][0] < now - _WINDOW_SECONDS:
             self._pace.popleft()
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self) -> RunSnapshot:
         """What to show now."""
         now = time.time()
         examples, epoch, step = self._position(self._pulse)
         total = self._total()
         seconds = self._seconds(now)
         left = None if self._leaves else self._left(examples, total)
-        return Snapshot(
+        return RunSnapshot(
             run=self.folder.name,
             stage=self.stage or "starting",
             attempt=self.attempt,

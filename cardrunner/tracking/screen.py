@@ -12,11 +12,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from cardrunner.contracts import Snapshot
+from cardrunner.contracts import RunSnapshot
 from cardrunner.units import format_dollars, format_duration
 
 
-def described(snapshot: Snapshot) -> str:
+def described(snapshot: RunSnapshot) -> str:
     """A run in a line; what nobody knows is left out."""
     speed, left = snapshot.examples_per_second, snapshot.seconds_left
     share = f" ({snapshot.examples / snapshot.total:.0%})" if snapshot.total else ""
@@ -31,7 +31,7 @@ def described(snapshot: Snapshot) -> str:
     return ", ".join(filter(None, parts))
 
 
-def money(snapshot: Snapshot) -> str:
+def money(snapshot: RunSnapshot) -> str:
     """``$0.12 so far, $0.45 projected of $7.50``; empty where it costs nothing."""
     if not snapshot.spent and snapshot.budget is None:
         return ""
@@ -56,7 +56,7 @@ class RichBoard:
         self._due = 0.0
         self._live = Live(console=console, transient=True, auto_refresh=False)
 
-    def show(self, snapshot: Callable[[], Snapshot]) -> None:
+    def show(self, snapshot: Callable[[], RunSnapshot]) -> None:
         """Draw it, if it is time again."""
         if time.monotonic() >= self._due:
             self._due = time.monotonic() + _DRAW_SECONDS
@@ -70,14 +70,14 @@ class RichBoard:
         self._live.__exit__(None, None, None)
 
 
-def drawn(snapshot: Snapshot) -> Group:
+def drawn(snapshot: RunSnapshot) -> Group:
     """The lines: where it is, how it goes, what it costs, what could end it."""
     lines: list[Table | Text] = [_bar(snapshot)]
     lines += [_line(label, text) for label, text in _rows(snapshot) if text]
     return Group(*lines)
 
 
-def _bar(snapshot: Snapshot) -> Table:
+def _bar(snapshot: RunSnapshot) -> Table:
     grid = Table.grid(padding=(0, 1))
     total, left = snapshot.total, snapshot.seconds_left
     share = f"{snapshot.examples / total:4.0%}" if total and snapshot.step else ""
@@ -92,7 +92,7 @@ def _bar(snapshot: Snapshot) -> Table:
     return grid
 
 
-def _rows(snapshot: Snapshot) -> tuple[tuple[str, str], ...]:
+def _rows(snapshot: RunSnapshot) -> tuple[tuple[str, str], ...]:
     speed = snapshot.examples_per_second
     pace = f"step {snapshot.step:,}" if snapshot.step else ""
     if pace and speed:

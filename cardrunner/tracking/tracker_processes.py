@@ -22,7 +22,7 @@ from cardrunner.runs.files import explained
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.ledger import Ledger
 
-STATION: Final = "cardrunner.launching.tracker_process"
+TRACKER_PROCESS: Final = "cardrunner.launching.tracker_process"
 PATIENCE_SECONDS: Final = 2.5
 """How long a worker waits for its trackers to close, all of them together."""
 _NICENESS: Final = 5
@@ -64,7 +64,7 @@ def write_memory(path: Path, memory: Memory) -> None:
         staging.replace(path)
 
 
-class Stations:
+class TrackerProcesses:
     """The tracker processes of one attempt.
 
     Args:
@@ -83,7 +83,7 @@ class Stations:
             try:
                 process = self._started(name)
             except EnvironmentFailed as error:
-                self._say(name, "failed", str(error))
+                self._report(name, "failed", str(error))
                 continue
             with contextlib.suppress(OSError):
                 os.setpriority(os.PRIO_PROCESS, process.pid, _NICENESS)  # from its first import on: training goes first
@@ -114,9 +114,9 @@ class Stations:
             if self._closing.wait(0.5):
                 return
         if process.poll() and not self._closing.is_set():
-            self._say(name, "lost", f"its process ended with {process.poll()}; a resume goes on with it")
+            self._report(name, "lost", f"its process ended with {process.poll()}; a resume goes on with it")
 
-    def _say(self, name: str, state: TrackerWord, message: str) -> None:
+    def _report(self, name: str, state: TrackerWord, message: str) -> None:
         with contextlib.suppress(EnvironmentFailed):
             said = TrackerSaid(attempt=self.attempt, name=name, state=state, message=message)
             Ledger(self.folder.ledger).append(said)
@@ -127,7 +127,7 @@ class Stations:
             path.parent.mkdir(exist_ok=True)
             with path.open("ab") as log:
                 return subprocess.Popen(
-                    [sys.executable, "-m", STATION, name, str(self.folder.root), str(self.attempt)],
+                    [sys.executable, "-m", TRACKER_PROCESS, name, str(self.folder.root), str(self.attempt)],
                     stdin=subprocess.PIPE,  # its lifeline
                     stdout=log,
                     stderr=log,

@@ -24,7 +24,7 @@ from cardrunner.executors.modal_cloud.archive_functions import (
 )
 from cardrunner.executors.modal_cloud.preflight import find_volume, reach
 from cardrunner.executors.modal_cloud.spec import infra_of
-from cardrunner.executors.modal_cloud.volumes import Shelf
+from cardrunner.executors.modal_cloud.volumes import VolumeFolder
 from cardrunner.units import format_bytes
 
 MOST_CONTAINERS = 50
@@ -53,7 +53,7 @@ def encode_archive(card: Card, archive: Archive, *, progress: Progress) -> tuple
     reach()
     volume = find_volume(infra.volume)
     with advised(f"look at {archive.output} on the volume"):
-        if Shelf(volume, "").has(archive.output.strip("/")):
+        if VolumeFolder(volume, "").has(archive.output.strip("/")):
             raise UsageError(f"{archive.output} is on the volume {infra.volume} already; give another name after -o")
     order = ArchiveOrder(volume=infra.volume, **vars(archive)).model_dump(mode="json")
     with advised("encode on Modal"), _encoding(card) as (listing, part):

@@ -28,7 +28,7 @@ from cardrunner.executors.modal_cloud.orders import (
     write_files,
 )
 from cardrunner.executors.modal_cloud.publishing import Publisher
-from cardrunner.executors.modal_cloud.signals import Hearing, deaf
+from cardrunner.executors.modal_cloud.signals import SignalListener, ignored_signals
 from cardrunner.runs.attempts import BEGAN_VARIABLE
 from cardrunner.runs.environment import child_environment
 from cardrunner.runs.events import AttemptEnded, AttemptStarted, Committed, ContainerStarted, LastHeard, WarningGiven
@@ -41,7 +41,7 @@ from cardrunner.runs.records import Record, State
 
 GRACE_SECONDS = 25.0
 """How long a worker may take to save once it is asked; Modal gives a container 30 s between one signal and the next."""
-_LOOK_SECONDS = 0.1
+_POLL_SECONDS = 0.1
 _TAKEN_SECONDS = 1.0
 _BRISK_SECONDS, _CALM_SECONDS = 1.0, 15.0
 _BRISK_FOR = 120.0
@@ -52,7 +52,7 @@ _FRESH_SECONDS = 90.0
 _BUG = CardrunnerError.exit_code
 
 
-class Outcome(Record):
+class ContainerEnd(Record):
     """What a container returns."""
 
     state: State
@@ -65,7 +65,7 @@ class AttemptOver(Exception):
 
 
 @dataclass
-class Attempt:
+class ContainerAttempt:
     """One container's part of a run.
 
     Args:
@@ -100,7 +100,7 @@ class Attempt:
         self._shown = 0
         self._manifest_seen: tuple[int, int] | None = None
 
-    def run(self) -> Outcome:
+    def run(self) -> ContainerEnd:
         """Do one attempt, or what an attempt can see at once.
 
         Raises:
@@ -112,7 +112,7 @@ class Attempt:
             self._publish()
             return self._ended(self._work_through())
         except CardrunnerError as error:  # that the volume is full, say, which another container would find too
-            return Outcome(state="failed", exit_code=error.exit_code, reason=str(error))
+            return ContainerEnd(state="failed", exit_code=error.exit_code, reason=str(error))
 
     # ---------------------------------------------------------------- beginning
 
@@ -164,16 +164,16 @@ class Attempt:
         """
         worker = self._start()
         try:
-            with Hearing() as hearing:
+            with SignalListener() as signals:
                 while worker.poll() is None:
-                    self._look()
-                    hearing.check()
-                    time.sleep(_LOOK_SECONDS)
+                    self._poll()
+                    signals.check()
+                    time.sleep(_POLL_SECONDS)
         except self.interruptions as interruption:
-            with deaf():
-                self.ledger.append(WarningGiven(attempt=self.ledger.attempts(), message=_words(interruption)))
-                _send_away(worker)
-                self._leave()
+            with ignored_signals():
+                self.ledger.append(WarningGiven(attempt=self.ledger.attempts(), message=_warning(interruption)))
+                _end_worker(worker)
+                self._save()
             raise
         finally:
             worker.kill()
@@ -191,7 +191,7 @@ class Attempt:
                 env={**child_environment(), BEGAN_VARIABLE: str(self.began)},
             )
 
-    def _look(self) -> None:
+    def _poll(self) -> None:
         """Whatever is due: show what the worker printed, pass on a request to stop, publish.
 
         Raises:
@@ -243,23 +243,23 @@ class Attempt:
 
     # ---------------------------------------------------------------- the end
 
-    def _ended(self, code: int) -> Outcome:
+    def _ended(self, code: int) -> ContainerEnd:
         """What becomes of a worker that ended by itself.
 
         Raises:
             AttemptOver: Modal shall start the next attempt.
         """
         self._show()
-        end = self._own_word() or self._record_end(code)
-        with deaf():  # we are leaving anyway
+        end = self._recorded_end() or self._record_end(code)
+        with ignored_signals():  # we are leaving anyway
             self._publish()
             self._publish()  # which step is durable was recorded by the one before
-        outcome = Outcome(state=end.state, exit_code=end.exit_code, reason=end.reason)
+        outcome = ContainerEnd(state=end.state, exit_code=end.exit_code, reason=end.reason)
         if self.order.retries and self._is_worth_another(outcome, code):
             raise AttemptOver(f"attempt {end.attempt}: {outcome.state}: {outcome.reason}; step {self._step} is durable")
         return outcome
 
-    def _own_word(self) -> AttemptEnded | None:
+    def _recorded_end(self) -> AttemptEnded | None:
         last = self.ledger.last(AttemptStarted, AttemptEnded)
         return last if isinstance(last, AttemptEnded) else None
 
@@ -278,21 +278,21 @@ class Attempt:
         self.ledger.append(end)
         return end
 
-    def _is_worth_another(self, outcome: Outcome, code: int) -> bool:
+    def _is_worth_another(self, outcome: ContainerEnd, code: int) -> bool:
         """Whether the next attempt could do better: time was up, or something broke for the first time like this."""
         if outcome.state in ("timed_out", "interrupted") or code < 0:
             return True
         reasons = [event.reason for event in self.ledger.events(AttemptEnded)]
         return outcome.exit_code == _BUG and reasons.count(outcome.reason) < 2
 
-    def _leave(self) -> None:
+    def _save(self) -> None:
         """Save what can be saved before the container goes."""
         self._show()
         with contextlib.suppress(CardrunnerError):  # the next attempt goes on from what was committed before
             self._publish()
 
 
-def _send_away(worker: subprocess.Popen[bytes]) -> None:
+def _end_worker(worker: subprocess.Popen[bytes]) -> None:
     """Ask a worker to save and end; end it when it does not."""
     with contextlib.suppress(ProcessLookupError):
         worker.send_signal(signal.SIGTERM)
@@ -303,7 +303,7 @@ def _send_away(worker: subprocess.Popen[bytes]) -> None:
         worker.wait()
 
 
-def _words(interruption: BaseException) -> str:
+def _warning(interruption: BaseException) -> str:
     if isinstance(interruption, KeyboardInterrupt):
         return "Modal takes the machine back: saving; the run goes on in another container"
     return "Modal ends this container, since its time is up or the call was cancelled: saving"

@@ -31,7 +31,7 @@ from cardrunner.executors.modal_cloud.orders import Order, order_of
 from cardrunner.executors.modal_cloud.preflight import find_volume, preflight, reach, unreachable_reason
 from cardrunner.executors.modal_cloud.spec import infra_of, storage_of
 from cardrunner.executors.modal_cloud.uploads import upload
-from cardrunner.executors.modal_cloud.volumes import Mirror, Shelf, inside
+from cardrunner.executors.modal_cloud.volumes import Mirror, VolumeFolder, inside
 from cardrunner.runs.events import ContainerStarted, parse
 from cardrunner.runs.files import explained, sha256_file, write_bytes
 from cardrunner.runs.folder import RunFolder
@@ -110,9 +110,9 @@ class ModalExecutor:
             raise IntegrityError(f"run {folder.name} has no checkpoint {file}; it has: {known}")
         target = inside(folder.root, entry.source)
         if not (target.is_file() and sha256_file(target) == entry.sha256):
-            shelf = _job(folder.root).shelf
+            volume_folder = _job(folder.root).volume_folder
             with progress.task(f"{file} from Modal", entry.bytes, unit="B") as task, advised(f"download {file}"):
-                shelf.download(
+                volume_folder.download(
                     entry.source, target, size=entry.bytes, sha256=entry.sha256, advance=lambda n: task.advance(n)
                 )
         return target
@@ -139,7 +139,7 @@ class ModalExecutor:
         """
         reach()
         with advised(f"look for the run in {path} on the volume {volume}"):
-            return Shelf(find_volume(volume), path).has(RunFolder(Path()).launch.name)
+            return VolumeFolder(find_volume(volume), path).has(RunFolder(Path()).launch.name)
 
     def adopt(self, runs: Path, run: str, *, volume: str, path: str) -> RunFolder:
         """Make the folder of a run that was launched from another machine.
@@ -154,7 +154,7 @@ class ModalExecutor:
             EnvironmentFailed: Modal cannot be reached, or the disk here refuses.
         """
         with advised(f"bring the run {run} here"):
-            return _adopted(RunFolder.of(runs, run), Shelf(modal.Volume.from_name(volume), path))
+            return _adopted(RunFolder.of(runs, run), VolumeFolder(modal.Volume.from_name(volume), path))
 
 
 @lru_cache(maxsize=64)
@@ -176,7 +176,7 @@ def _submit(folder: RunFolder, card: Card, record: RemoteRun, *, follows: str | 
         check_recorded(made.train, card)
         order = order_of(folder, record, app=app, retries=infra_of(card).retries, follows=follows)
         _rehearse(made, order)
-        Shelf(modal.Volume.from_name(record.volume), record.path).remove(folder.stop_request.name)
+        VolumeFolder(modal.Volume.from_name(record.volume), record.path).remove(folder.stop_request.name)
         update_record(folder, call=_spawn(made, order))
         called = True
     if not called:  # the SDK ends a block that Ctrl-C interrupts as if nothing had happened
@@ -210,19 +210,19 @@ def _ending(error: BaseException) -> str | None:
     return None if isinstance(error, _Unknown) else f"never started: {str(error) or type(error).__name__}"
 
 
-def _adopted(folder: RunFolder, shelf: Shelf) -> RunFolder:
+def _adopted(folder: RunFolder, volume_folder: VolumeFolder) -> RunFolder:
     """The run's folder here, whole or not at all; a record of it that lay alone in its place gives way."""
     with explained(folder.root.parent, "write"):
         folder.root.parent.mkdir(parents=True, exist_ok=True)
         above = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.root.parent))
         try:
             staging = RunFolder(above / folder.name)
-            for name in shelf.files():
+            for name in volume_folder.files():
                 if staging.is_frozen(inside(staging.root, name)):
-                    data = shelf.read(name) or b""
+                    data = volume_folder.read(name) or b""
                     write_bytes(staging.root / name, data)
-            write_record(staging.remote_run, _record_of(shelf, Workspace.around(folder.root.parent)))
-            Mirror(staging, shelf).pull()
+            write_record(staging.remote_run, _record_of(volume_folder, Workspace.around(folder.root.parent)))
+            Mirror(staging, volume_folder).pull()
             if folder.root.exists() and set(folder.root.iterdir()) <= {folder.remote_run, folder.launch}:
                 shutil.rmtree(folder.root)
             staging.root.rename(folder.root)
@@ -231,16 +231,16 @@ def _adopted(folder: RunFolder, shelf: Shelf) -> RunFolder:
     return folder
 
 
-def _record_of(shelf: Shelf, workspace: Workspace) -> RemoteRun:
+def _record_of(volume_folder: VolumeFolder, workspace: Workspace) -> RemoteRun:
     """What the containers say of themselves in the ledger there."""
-    events = map(parse, (shelf.read(RunFolder(Path()).ledger.name) or b"").split(b"\n"))
+    events = map(parse, (volume_folder.read(RunFolder(Path()).ledger.name) or b"").split(b"\n"))
     said = [event for event in events if isinstance(event, ContainerStarted)]
     last = said[-1] if said else ContainerStarted()
     return RemoteRun(
         executor=NAME,
         submission=last.submission,
-        volume=str(shelf.volume.name),
-        path=shelf.path,
+        volume=str(volume_folder.volume.name),
+        path=volume_folder.path,
         workspace=str(workspace.root),
         app=last.app,
         call=last.call,

@@ -16,10 +16,10 @@ from modal.exception import InputCancellation
 
 from cardrunner.errors import CardrunnerError
 from cardrunner.executors import WORKER
-from cardrunner.executors.modal_cloud.attempt import Attempt
+from cardrunner.executors.modal_cloud.attempt import ContainerAttempt
 from cardrunner.executors.modal_cloud.orders import Order, check_same, write_files
 from cardrunner.executors.modal_cloud.publishing import DELAYS, Publisher, commit_patiently
-from cardrunner.executors.modal_cloud.volumes import Shelf
+from cardrunner.executors.modal_cloud.volumes import VolumeFolder
 from cardrunner.runs.files import write_text
 from cardrunner.runs.folder import RunFolder
 from cardrunner.workspace import VOLUME_VARIABLE, WORKSPACE_VARIABLE
@@ -38,14 +38,14 @@ def train(submitted: dict[str, Any]) -> dict[str, Any]:
     """
     order = Order.model_validate(submitted)
     volume = modal.Volume.from_name(order.volume)
-    shelf = Shelf(volume, order.path)
+    volume_folder = VolumeFolder(volume, order.path)
     with _scratch() as scratch:
-        attempt = Attempt(
+        attempt = ContainerAttempt(
             order=order,
             volume=_mount(),
             scratch=scratch,
             commit=volume.commit,
-            stop_asked=lambda: shelf.has(RunFolder(scratch).stop_request.name),
+            stop_asked=lambda: volume_folder.has(RunFolder(scratch).stop_request.name),
             interruptions=(KeyboardInterrupt, InputCancellation),
             note={"call": modal.current_function_call_id(), "container": os.environ.get("MODAL_TASK_ID")},
         )

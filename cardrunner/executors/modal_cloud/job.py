@@ -19,8 +19,8 @@ from cardrunner.clock import utc_now
 from cardrunner.errors import EnvironmentFailed
 from cardrunner.executors.modal_cloud import NAME
 from cardrunner.executors.modal_cloud.advice import advised, words
-from cardrunner.executors.modal_cloud.attempt import Outcome
-from cardrunner.executors.modal_cloud.volumes import Mirror, Shelf
+from cardrunner.executors.modal_cloud.attempt import ContainerEnd
+from cardrunner.executors.modal_cloud.volumes import Mirror, VolumeFolder
 from cardrunner.runs.event_model import Event
 from cardrunner.runs.events import AttemptEnded, AttemptStarted, ContainerStarted, JobStarted, Submitted
 from cardrunner.runs.files import is_locked, locked
@@ -32,7 +32,7 @@ _FIRST_PACE, _SLOWEST_PACE = 0.3, 5.0
 """Seconds between looks at Modal: often at first, when people wait for news, and after each piece of it."""
 _CLI_SECONDS = 60
 _LOG_LINES = 200
-Ending = tuple[str, int | None]
+CallEnd = tuple[str, int | None]
 """The platform's words, and the exit code where a container came to the point of returning one."""
 
 
@@ -48,8 +48,8 @@ class ModalJob:
 
     def __post_init__(self) -> None:
         record = self.record
-        self.shelf = Shelf(modal.Volume.from_name(record.volume), record.path)
-        self._mirror = Mirror(self.folder, self.shelf)
+        self.volume_folder = VolumeFolder(modal.Volume.from_name(record.volume), record.path)
+        self._mirror = Mirror(self.folder, self.volume_folder)
         self._pace, self._looked = _FIRST_PACE, -_SLOWEST_PACE
 
     @property
@@ -103,7 +103,7 @@ class ModalJob:
         """
         with advised(f"stop the run {self.folder.name} on Modal"):
             if signal_number != signal.SIGKILL:
-                self.shelf.write(self.folder.stop_request.name, b"{}\n")
+                self.volume_folder.write(self.folder.stop_request.name, b"{}\n")
             elif (call := self.record.call) is not None:
                 modal.FunctionCall.from_id(call).cancel(terminate_containers=True)
             elif (app := self.record.app) is not None:
@@ -140,7 +140,7 @@ class ModalJob:
             known = {"submission": newest.submission, "app": newest.app, "call": newest.call}
             update_record(self.folder, **known, live=True, ending=None, exit_code=None)
 
-    def _ending(self) -> Ending | None:
+    def _ending(self) -> CallEnd | None:
         """How the call ended; None while more is to be expected."""
         record = self.record
         if record.call is not None:
@@ -179,7 +179,7 @@ def update_record(folder: RunFolder, **changes: Any) -> None:
         write_record(folder.remote_run, read_record(folder.remote_run, RemoteRun).model_copy(update=changes))
 
 
-def _ending_of(call: str) -> Ending | None:
+def _ending_of(call: str) -> CallEnd | None:
     """How a call ended; None when it has not."""
     try:
         result: Any = modal.FunctionCall.from_id(call).get(timeout=0)
@@ -198,7 +198,7 @@ def _ending_of(call: str) -> Ending | None:
     except Exception as error:  # whatever the last attempt raised
         return f"no attempts are left: {words(error)}", None
     try:
-        outcome = Outcome.model_validate(result)
+        outcome = ContainerEnd.model_validate(result)
     except ValidationError:
         return "it returned something that is not ours", None
     return outcome.reason or outcome.state, outcome.exit_code

@@ -19,7 +19,7 @@ from cardrunner.contracts import Fact
 from cardrunner.errors import EnvironmentFailed, IntegrityError, NameTaken
 from cardrunner.executors.modal_cloud.advice import TOKEN, advised, words
 from cardrunner.executors.modal_cloud.spec import ModalInfra, infra_of, storage_of
-from cardrunner.executors.modal_cloud.volumes import Shelf
+from cardrunner.executors.modal_cloud.volumes import VolumeFolder
 from cardrunner.runs.folder import RunFolder
 from cardrunner.text import did_you_mean
 from cardrunner.units import format_bytes, format_hourly_rate, rounding_of
@@ -48,7 +48,7 @@ def preflight(card: Card, run: str) -> Iterator[Fact]:
     volume = find_volume(infra.volume)
     yield Fact(name=f"volume {infra.volume}", expected="there", actual="there", ok=True)
     yield from data_facts(card, volume)
-    check_free(Shelf(volume, storage_of(infra).folder_of(run)), run, infra.volume)
+    check_free(VolumeFolder(volume, storage_of(infra).folder_of(run)), run, infra.volume)
     yield from secret_facts(infra)
     yield from rate_facts(infra)
 
@@ -71,12 +71,12 @@ def reach() -> Fact:
     if (why := unreachable_reason()) is not None:
         raise EnvironmentFailed(why)
     server = urlparse(str(config.get("server_url")))
-    knock(server.hostname or "", server.port or (443 if server.scheme == "https" else 80))
+    check_connection(server.hostname or "", server.port or (443 if server.scheme == "https" else 80))
     _greet(server.netloc)
     return Fact(name="Modal", expected="answers", actual=f"answers at {server.hostname}", ok=True)
 
 
-def knock(host: str, port: int) -> None:
+def check_connection(host: str, port: int) -> None:
     """Whether somebody answers there at all.
 
     Raises:
@@ -143,7 +143,7 @@ def data_facts(card: Card, volume: modal.Volume) -> Iterator[Fact]:
     """
     if card.data.is_synthetic:
         return
-    root, total = Shelf(volume, ""), 0
+    root, total = VolumeFolder(volume, ""), 0
     for entry in card.data.source:
         with advised(f"look at {entry.path} on the volume"):
             size = root.size(entry.path.strip("/"))
@@ -164,21 +164,21 @@ def _size_fact(name: str, expected: int | None, found: int) -> Fact:
     return Fact(name=name, expected=None if expected is None else format_bytes(expected), actual=actual, ok=True)
 
 
-def check_free(shelf: Shelf, run: str, volume: str) -> None:
+def check_free(volume_folder: VolumeFolder, run: str, volume: str) -> None:
     """Whether a run's folder may be made on the volume.
 
     Raises:
         NameTaken: something is there.
     """
-    with advised(f"look at {shelf.path} on the volume"):
-        files = shelf.files()
+    with advised(f"look at {volume_folder.path} on the volume"):
+        files = volume_folder.files()
     if RunFolder(Path()).launch.name in files:
         raise NameTaken(
-            f"the volume {volume} has a run {run} already, in {shelf.path}; watch it with `cardrunner attach {run}`, "
-            "or give the card a new name and have it signed"
+            f"the volume {volume} has a run {run} already, in {volume_folder.path}; "
+            f"watch it with `cardrunner attach {run}`, or give the card a new name and have it signed"
         )
     if files:
-        raise NameTaken(f"{shelf.path} on the volume {volume} holds something that is no run; move it away")
+        raise NameTaken(f"{volume_folder.path} on the volume {volume} holds something that is no run; move it away")
 
 
 def secret_facts(infra: ModalInfra) -> Iterator[Fact]:

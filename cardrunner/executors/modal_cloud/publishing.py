@@ -23,7 +23,7 @@ from cardrunner.runs.records import STATE, Manifest, ManifestEntry, find_record
 
 DELAYS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 """Seconds between the tries of a commit. The SDK tries again by itself where the connection was the trouble."""
-_LOOKS = 5
+_READS = 5
 _BLOCK = 4 << 20
 Stamp = tuple[int, int]
 
@@ -87,7 +87,7 @@ class Publisher:
 
     def _copy_checkpoints(self) -> Manifest | None:
         """Every file that the manifest names, as it was when it was read; again when the worker was faster."""
-        for look in range(_LOOKS):
+        for attempt in range(_READS):
             manifest = find_record(self.work.manifest, Manifest)
             if manifest is None:
                 return None
@@ -96,7 +96,7 @@ class Publisher:
                 for entry in manifest.entries:
                     self._copy_checkpoint(entry)
             except FileNotFoundError:  # a newer state pushed it out
-                if look == _LOOKS - 1:
+                if attempt == _READS - 1:
                     raise
                 continue
             return manifest

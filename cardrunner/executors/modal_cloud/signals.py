@@ -14,7 +14,7 @@ from typing import Self
 NUMBERS = (signal.SIGINT, signal.SIGUSR1)
 
 
-class Hearing:
+class SignalListener:
     """Remembers what the handlers raise while the block lasts.
 
     What is raised inside a blocking call of the SDK is lost when the call's answer comes at the same moment: the SDK
@@ -22,20 +22,20 @@ class Hearing:
     """
 
     def __init__(self) -> None:
-        self._heard: BaseException | None = None
+        self._raised: BaseException | None = None
         self._before: dict[int, object] = {}
 
     def check(self) -> None:
         """Raise what was heard, if anything was."""
-        if self._heard is not None:
-            raise self._heard
+        if self._raised is not None:
+            raise self._raised
 
     def __enter__(self) -> Self:
         for number in NUMBERS:
             before = signal.getsignal(number)
             if callable(before):
                 self._before[number] = before
-                signal.signal(number, self._hear)
+                signal.signal(number, self._handle)
         return self
 
     def __exit__(
@@ -44,18 +44,18 @@ class Hearing:
         for number, before in self._before.items():
             signal.signal(number, before)  # type: ignore[arg-type]
 
-    def _hear(self, number: int, frame: FrameType | None) -> None:
+    def _handle(self, number: int, frame: FrameType | None) -> None:
         before = self._before[number]
         assert callable(before)
         try:
             before(number, frame)
         except BaseException as interruption:
-            self._heard = interruption
+            self._raised = interruption
             raise
 
 
 @contextmanager
-def deaf() -> Iterator[None]:
+def ignored_signals() -> Iterator[None]:
     """Hear no further signal: the first one said everything, and the last one nobody can refuse."""
     before = {number: signal.signal(number, signal.SIG_IGN) for number in NUMBERS}
     try:

@@ -13,7 +13,7 @@ from cardrunner.contracts import Progress
 from cardrunner.errors import EnvironmentFailed, IntegrityError, UsageError
 from cardrunner.executors.modal_cloud.advice import advised
 from cardrunner.executors.modal_cloud.preflight import find_volume, reach
-from cardrunner.executors.modal_cloud.volumes import Shelf
+from cardrunner.executors.modal_cloud.volumes import VolumeFolder
 from cardrunner.runs.files import sha256_file
 
 _BLOCK = 4 << 20
@@ -41,10 +41,10 @@ def upload(file: Path, *, volume: str, path: str, sha256: str | None, force: boo
         EnvironmentFailed: Modal cannot be reached, or refuses.
     """
     reach()
-    shelf = Shelf(find_volume(volume), str(PurePosixPath(path).parent))
+    volume_folder = VolumeFolder(find_volume(volume), str(PurePosixPath(path).parent))
     name, size = PurePosixPath(path).name, file.stat().st_size
     with advised(f"look at {path} on the volume {volume}"):
-        there = shelf.size(name)
+        there = volume_folder.size(name)
     if there is not None and not force:
         raise UsageError(
             f"{path} is on the volume {volume} already, with {there} bytes (this file has {size}); --force replaces it"
@@ -53,10 +53,10 @@ def upload(file: Path, *, volume: str, path: str, sha256: str | None, force: boo
     if sha256 not in (None, digest):
         raise IntegrityError(f"{file}: its sha256 is {digest}, the card says {sha256}; nothing was sent")
     bar = progress.task(f"{file.name} to the volume {volume}", size, unit="B")
-    with bar as task, advised(f"upload {file}"), _batch(shelf.volume, task.advance) as batch:
+    with bar as task, advised(f"upload {file}"), _batch(volume_folder.volume, task.advance) as batch:
         batch.put_file(file, path)
     with advised(f"look at {path} on the volume {volume}"):
-        if (found := shelf.size(name)) != size:
+        if (found := volume_folder.size(name)) != size:
             raise EnvironmentFailed(
                 f"{path} has {found} bytes on the volume {volume}, {file} has {size}; upload it again"
             )

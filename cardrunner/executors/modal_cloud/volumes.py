@@ -29,7 +29,7 @@ class Stamp(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Shelf:
+class VolumeFolder:
     """A folder on a volume.
 
     Whatever the SDK raises leaves from here as it is; see `cardrunner.executors.modal_cloud.advice`.
@@ -139,7 +139,7 @@ class Mirror:
     """One run, there and here."""
 
     folder: RunFolder
-    shelf: Shelf
+    volume_folder: VolumeFolder
     _seen: dict[str, Stamp] = field(default_factory=dict)
 
     def pull(self) -> bool:
@@ -151,7 +151,7 @@ class Mirror:
         Raises:
             EnvironmentFailed: the disk here refuses.
         """
-        files = self.shelf.files()
+        files = self.volume_folder.files()
         now = max((stamp.mtime for stamp in files.values()), default=0)
         with locked(self.folder.mirror_lock):
             for name, stamp in files.items():
@@ -169,7 +169,7 @@ class Mirror:
         return path.suffix in _KINDS and not (parts_hidden or frozen or local) and stamp.size <= _LARGEST
 
     def _bring(self, name: str) -> None:
-        data = self.shelf.read(name)
+        data = self.volume_folder.read(name)
         if data is None:
             return  # it was pushed out since it was listed
         target = inside(self.folder.root, name)

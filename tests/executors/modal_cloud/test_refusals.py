@@ -70,7 +70,7 @@ def test_a_server_that_takes_no_connection_is_given_up_within_seconds(monkeypatc
         with pytest.raises(
             EnvironmentFailed, match=r"Modal does not answer at 127\.0\.0\.1:\d+ \(timed out\); look at"
         ):
-            preflight.knock(*address)
+            preflight.check_connection(*address)
 
 
 IMPATIENT = """
