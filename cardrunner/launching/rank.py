@@ -1,7 +1,7 @@
-"""One of several training processes of torchrun: ``cardrunner.launching.rank FOLDER DIGEST ATTEMPT SPLITS``.
+"""One of several training processes under torchrun: ``cardrunner.launching.rank FOLDER DIGEST ATTEMPT SPLITS``.
 
-The worker that waits for them holds the other end of their standard input: requests come in through it, and when it
-closes, the worker is gone and they end at once, so that no run is ever written by two.
+The worker holds the other end of their standard input and sends requests through it. When it closes, the worker is gone
+and the processes end at once, so that two workers never write one run.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _STDIN = 0
 
 
 def run_rank(folder: RunFolder, *, digest: str, attempt: int, splits: list[BatchSplit], rank: int, world: int) -> int:
-    """Train as one of several; the exit code is 0 when all of them leave together."""
+    """Train as one of several processes; the exit code is 0 if all of them end together."""
     with StopRequest(folder.stop_request) as stop:
         threading.Thread(target=_hold_on, args=(stop, rank), daemon=True).start()
         record_beginning(folder.process_endings, rank)
@@ -55,7 +55,7 @@ def _ended(
 
 
 def _hold_on(stop: StopRequest, rank: int) -> None:
-    """End with the worker. Only the leader reads, or another process would swallow a request that it cannot share."""
+    """End when the worker does. Only rank 0 reads requests, because it is the one that shares them with the others."""
     if rank:
         poll = select.poll()
         poll.register(_STDIN, 0)
@@ -79,4 +79,4 @@ if __name__ == "__main__":
     with hiding_streams():
         code = _main(sys.argv[1:])
         sys.stderr.flush()
-    os._exit(code)  # an orderly exit could wait for processes that are gone
+    os._exit(code)  # a normal exit could wait for processes that are gone

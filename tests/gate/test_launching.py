@@ -273,7 +273,7 @@ def test_a_launch_record_without_a_time_is_told(make_card: MakeCard) -> None:
     folder = run(make_card(FAILS_ONCE)).folder
     record = read_record(folder.launch, LaunchRecord)
     write_record(folder.launch, record.model_copy(update={"created": "yesterday"}))
-    with pytest.raises(errors.IntegrityError, match=r"launch\.json: created: 'yesterday' is no time"):
+    with pytest.raises(errors.IntegrityError, match=r"launch\.json: created: 'yesterday' is not a time"):
         check_launched(folder)
 
 

@@ -91,7 +91,7 @@ class Attempt:
         self.folder.tracking.mkdir(exist_ok=True)
         return TrackerProcess("wandb", self.folder, self.number, tracker, memory, lifeline=self.lifeline)
 
-    def told(self) -> list[dict[str, Any]]:
+    def events(self) -> list[dict[str, Any]]:
         return recorded(self.ledger, "tracker")
 
 
@@ -113,7 +113,7 @@ def test_every_row_is_told_once_while_the_run_goes_on_and_after_a_resume(attempt
     attempt.end(reason=None)
     thread.join()
     assert tracker.rows == [("train", 1), ("train", 2), ("train", 3), ("validation", 3)]
-    assert [event["state"] for event in attempt.told()] == ["on", "ended"]
+    assert [event["state"] for event in attempt.events()] == ["on", "ended"]
     assert tracker.summary["state"] == "completed"
     assert (tracker.facts[0].settings.project, tracker.facts[0].config["run"]) == ("p", "toy-run")
     assert tracker.facts[0].config["card"]["training"]["epochs"] == 3
@@ -133,7 +133,7 @@ def test_every_row_is_told_once_while_the_run_goes_on_and_after_a_resume(attempt
 def test_a_tracker_that_cannot_open_says_why(attempt: Attempt) -> None:
     attempt.end(reason=None)
     attempt.process(Remembering(fails_at="open")).run()
-    (told,) = attempt.told()
+    (event,) = attempt.events()
     assert (told["state"], told["message"]) == ("failed", "it is switched off")
 
 
@@ -142,8 +142,8 @@ def test_a_tracker_that_breaks_on_the_way_says_how_far_it_came(attempt: Attempt)
         attempt.history.append(row(step))
     attempt.end(reason=None)
     attempt.process(Remembering(fails_at="log")).run()
-    assert attempt.told()[-1]["state"] == "failed"
-    assert attempt.told()[-1]["message"] == "ConnectionError: the line is cut; it was told up to step 1"
+    assert attempt.events()[-1]["state"] == "failed"
+    assert attempt.events()[-1]["message"] == "ConnectionError: the line is cut; it has the rows up to step 1"
 
 
 @pytest.mark.parametrize(
@@ -180,12 +180,12 @@ def test_a_tracker_that_cannot_even_be_imported_is_told_by_its_process(attempt: 
     running = TrackerProcesses(attempt.folder, 1)
     running.start(["nothing"])
     limit = time.monotonic() + 60
-    while not attempt.told():
+    while not attempt.events():
         assert time.monotonic() < limit
         time.sleep(0.05)
     running.close()
     attempt.let_go()
-    assert "unknown tracker 'nothing'" in attempt.told()[0]["message"]
+    assert "unknown tracker 'nothing'" in attempt.events()[0]["message"]
 
 
 @pytest.fixture
@@ -209,13 +209,13 @@ def test_a_tracker_process_that_dies_is_told(attempt: Attempt, sleepers: list[su
     running.start(["wandb"])
     sleepers[0].kill()
     limit = time.monotonic() + 30
-    while not attempt.told():
+    while not attempt.events():
         assert time.monotonic() < limit
         time.sleep(0.05)
     running.close()
     attempt.let_go()
-    assert attempt.told()[0]["state"] == "lost"
-    assert "its process ended with -9" in attempt.told()[0]["message"]
+    assert attempt.events()[0]["state"] == "lost"
+    assert "its process ended with -9" in attempt.events()[0]["message"]
 
 
 def test_a_worker_does_not_wait_long_for_trackers_that_never_end(

@@ -1,4 +1,4 @@
-"""What Modal calls in its containers. Plain functions of this package, imported there by name."""
+"""The functions that Modal calls in its containers. It imports them by name."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ _FINISH: Final = "cardrunner.launching.finish"
 
 
 def train(submitted: dict[str, Any]) -> dict[str, Any]:
-    """One attempt of a run.
+    """Run one attempt.
 
     Args:
         submitted: an `Order`, as JSON.
 
     Returns:
-        an `Outcome`, as JSON.
+        a `ContainerEnd`, as JSON.
     """
     order = Order.model_validate(submitted)
     volume = modal.Volume.from_name(order.volume)
@@ -53,13 +53,13 @@ def train(submitted: dict[str, Any]) -> dict[str, Any]:
 
 
 def preflight(submitted: dict[str, Any]) -> dict[str, Any]:
-    """Whether an attempt could begin: imports, the data against the card, and a commit. No GPU is needed for that.
+    """Check, without a GPU, that an attempt can begin: the imports, the data against the card, and a commit.
 
     Args:
         submitted: an `Order`, as JSON.
 
     Returns:
-        ``exit_code``, 0 when it could; ``reason`` where not; ``rows``, what was found.
+        ``exit_code``, 0 if it can; ``reason``, if not; ``rows``, the facts that were found.
     """
     order = Order.model_validate(submitted)
     try:
@@ -70,14 +70,14 @@ def preflight(submitted: dict[str, Any]) -> dict[str, Any]:
 
 
 def later_stage(submitted: dict[str, Any], stage: str) -> dict[str, Any]:
-    """A stage after the training, on the run as it is committed; what it leaves is committed too.
+    """Run a launcher stage on the committed run, and commit its files.
 
     Args:
         submitted: an `Order`, as JSON.
         stage: its name.
 
     Returns:
-        ``exit_code``, 0 when it is done; ``reason`` where not.
+        ``exit_code``, 0 on success; ``reason``, if it failed.
     """
     order = Order.model_validate(submitted)
     place = RunFolder(_mount() / order.path.lstrip("/"))
@@ -105,7 +105,7 @@ def _rehearse(order: Order, work: RunFolder) -> list[str]:
 
 
 def _commit_something(order: Order, place: RunFolder) -> None:
-    """A volume that is full or read-only is better known before a GPU is paid for."""
+    """Commit a small file, so that a full or read-only volume is found before a GPU is paid for."""
     probe = place.root.with_name(f".{order.run}.{order.submission}.probe")
     write_text(probe, "it can be written\n")
     commit_patiently(modal.Volume.from_name(order.volume).commit, DELAYS[:3])

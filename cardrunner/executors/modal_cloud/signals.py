@@ -1,6 +1,6 @@
 """Signals in a container: SIGINT when Modal takes the machine back, SIGUSR1 when the input is cancelled.
 
-Modal's handlers raise, wherever the main thread is.
+Modal's handlers raise in the main thread, at any point.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ NUMBERS = (signal.SIGINT, signal.SIGUSR1)
 
 
 class SignalListener:
-    """Remembers what the handlers raise while the block lasts.
+    """Keeps what the handlers raise inside the block.
 
-    What is raised inside a blocking call of the SDK is lost when the call's answer comes at the same moment: the SDK
-    cancels what it waits for, finds that it is done, and returns it. Commits are such calls.
+    An exception raised inside a blocking call of the SDK, such as a commit, is lost if the answer arrives at the same
+    moment: the SDK cancels its task, finds it done, and returns the result.
     """
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class SignalListener:
         self._before: dict[int, object] = {}
 
     def check(self) -> None:
-        """Raise what was heard, if anything was."""
+        """Raise what a handler raised, if it was lost."""
         if self._raised is not None:
             raise self._raised
 
@@ -56,7 +56,7 @@ class SignalListener:
 
 @contextmanager
 def ignored_signals() -> Iterator[None]:
-    """Hear no further signal: the first one said everything, and the last one nobody can refuse."""
+    """Ignore signals inside the block: the container is ending already."""
     before = {number: signal.signal(number, signal.SIG_IGN) for number in NUMBERS}
     try:
         yield

@@ -1,4 +1,4 @@
-"""Files for a volume: put there whole, once, with their digest known before."""
+"""Uploads files to a volume, after checking their digest."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _BLOCK = 4 << 20
 
 
 def upload(file: Path, *, volume: str, path: str, sha256: str | None, force: bool, progress: Progress) -> str:
-    """Put a file on a volume.
+    """Upload a file to a volume.
 
-    The SDK sends bytes by their digests, so that what an interrupted upload has sent already is not sent again.
+    The SDK sends blocks by digest, so that a repeated upload skips the blocks of an interrupted one.
 
     Args:
         file: the file here.
-        volume: where it goes.
-        path: its place there.
-        sha256: what its digest has to be; None where nobody says.
-        force: replace what is there.
+        volume: the name of the volume.
+        path: the path on it.
+        sha256: the expected digest; None to accept any.
+        force: replace a file that is there.
         progress: where to show it.
 
     Returns:
@@ -69,7 +69,7 @@ def _digest(file: Path, progress: Progress) -> str:
 
 
 def _batch(volume: modal.Volume, advance: Callable[[int], object]) -> AbstractContextManager[Any]:
-    """A batch that says how far it is, as the one of the SDK's own command does; a silent one where it cannot."""
+    """An upload batch that reports progress, made as the SDK's own command does; a plain one in other SDK versions."""
 
     def told(task_id: object = None, advance_by: float | None = None, **more: Any) -> object:
         amount = more.get("advance", advance_by)
