@@ -72,7 +72,7 @@ class LocalJob:
         return self._supervised() or is_live(self.folder)
 
     def stop(self, signal_number: int = 15) -> None:
-        """Send a signal to the run, if it is there. SIGKILL goes to the worker, whose end the supervisor then records."""
+        """Send a signal to the run, if it is there. SIGKILL goes to the worker; the supervisor then records its end."""
         worker = _worker_of(self.folder)
         target = self.pid if self._supervised() and (worker is None or signal_number != signal.SIGKILL) else worker
         if target is not None:

@@ -44,7 +44,7 @@ class ThisMachine:
         return {}
 
     def check(self, card: Card) -> Iterable[Remark]:
-        """Check that data files have relative paths: they are in the workspace or in a folder named by the environment."""
+        """Check that data paths are relative to the workspace or to the data folder that the environment names."""
         for number, file in enumerate(card.data.source):
             if leaves_workspace(file.path):
                 from cardrunner.workspace import DATA_VARIABLE  # only this fault needs it

@@ -40,7 +40,7 @@ def open_context(
         digest: the digest that the gate approved; see `cardrunner.runs.frozen.load_frozen`.
 
     Raises:
-        IntegrityError: the frozen card is not the one that was launched, or a restart set values that it does not state.
+        IntegrityError: the frozen card is not the one that was launched, or a restart set unstated values.
         UsageError: no installed workload has the card's name.
     """
     loaded = load_frozen(folder, registry.workload_spec, digest=digest)

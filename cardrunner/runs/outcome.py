@@ -1,4 +1,4 @@
-"""How an attempt ended: the exception that left it, as a state, a reason and an exit code."""
+"""The end of an attempt: an exception as a state, a reason and an exit code."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _STATES: tuple[tuple[type[BaseException], State], ...] = (
 
 @dataclass(frozen=True)
 class AttemptEnd:
-    """The end of an attempt; `bug` asks for a traceback in the log."""
+    """How an attempt ended; with `bug`, the log gets a traceback."""
 
     state: State
     reason: str | None
@@ -45,7 +45,7 @@ COMPLETED = AttemptEnd("completed", None, 0)
 
 
 def outcome_of(error: BaseException) -> AttemptEnd:
-    """What an exception that left the stages means."""
+    """The end of an attempt whose stages raised an exception."""
     state: State = next((state for kind, state in _STATES if isinstance(error, kind)), "failed")
     if isinstance(error, CardrunnerError):
         return AttemptEnd(state, " ".join(str(error).split()), error.exit_code)
@@ -60,10 +60,10 @@ def outcome_of(error: BaseException) -> AttemptEnd:
 
 
 def silent_end(code: int) -> str:
-    """How a process ended that left no word of its own, after its name.
+    """How a process ended that recorded no end, as a phrase after its name.
 
     Args:
-        code: its exit code, minus the signal where one ended it.
+        code: its exit code, or minus the signal that ended it.
     """
     if code >= 0:
         return f"ended with {code} and no word"
@@ -76,17 +76,17 @@ _KILLED: Final = "the worker hung and was killed, what it saved before counts"
 
 
 def record_overdue(folder: RunFolder, limit: RunStopped) -> None:
-    """Write down that the newest attempt has passed a limit and is being ended."""
+    """Record that the newest attempt has passed a limit and is being ended."""
     ledger = Ledger(folder.ledger)
     ledger.append(Overdue(attempt=ledger.attempts(), limit=str(limit), state=outcome_of(limit).state))
 
 
 def overdue_outcome(folder: RunFolder, *, killed: bool) -> AttemptEnd | None:
-    """How the attempt ended, if its supervisor ended it for a limit.
+    """The end of an attempt that its supervisor ended at a limit; None if it did not.
 
     Args:
         folder: the run.
-        killed: it did not answer.
+        killed: whether it had to be killed.
     """
     event = Ledger(folder.ledger).last(Submitted, Overdue)
     if not isinstance(event, Overdue):

@@ -1,4 +1,4 @@
-"""Several processes that train one model: torchrun starts them, this process waits, and says how it ended."""
+"""Several processes that train one model: torchrun starts them; this process waits and reports how they ended."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ RANK: Final = "cardrunner.launching.rank"
 TORCHRUN: Final = "cardrunner.training.torchrun"
 _POLL_SECONDS = 0.1
 _LEAVING_SECONDS = 40.0
-"""torchrun gives processes 30 s between asking and killing."""
+"""torchrun gives processes 30 s between SIGTERM and SIGKILL."""
 
 
 def checked_processes(card: Card) -> int:
-    """How many processes train, once it is clear that they can.
+    """How many processes train, after checking that this machine can run them.
 
     Raises:
         UsageError: the card asks for processes and GPUs that do not fit together.
-        EnvironmentFailed: there are not so many GPUs here.
+        EnvironmentFailed: there are too few GPUs here.
     """
     training, gpus = card.training, card.infra.gpus
     visible = 0 if training.device == "cpu" else torch.cuda.device_count()
@@ -61,7 +61,7 @@ def checked_processes(card: Card) -> int:
 
 
 def train(ctx: RunContext) -> None:
-    """Train in this process, or in as many as the card asks for; see `Session.run` for how it can end."""
+    """Train in this process, or in as many as the card asks for; see `Session.run` for what it raises."""
     if (processes := checked_processes(ctx.card)) > 1:
         train_in_processes(ctx, processes)
         return
@@ -76,11 +76,11 @@ def train_as_one_of(ctx: RunContext, *, rank: int, world: int, splits: Sequence[
 
 
 def train_in_processes(ctx: RunContext, processes: int) -> None:
-    """Train in so many processes. Those that run out of memory are started again, with split batches.
+    """Train in several processes. After running out of memory they are started again with split batches.
 
     Raises:
-        EnvironmentFailed: torchrun cannot be used here, or a process died.
-        CardrunnerError: whatever ended the training; see `Session.run`.
+        EnvironmentFailed: torch has no torch.distributed, or a process died.
+        CardrunnerError: what ended the training; see `Session.run`.
     """
     if not torch.distributed.is_available():
         raise EnvironmentFailed("this torch was built without torch.distributed, which several processes need")
@@ -92,7 +92,7 @@ def train_in_processes(ctx: RunContext, processes: int) -> None:
 
 
 def _split(ctx: RunContext, error: GroupOutOfMemory) -> BatchSplit:
-    """What a rule of the card says about a step that did not fit, else smaller pieces."""
+    """Apply the card's rule to a step that ran out of memory; without a rule, halve the pieces."""
     if (ending := judge_out_of_memory(ctx, error)) is not None:
         raise ending
     split = halved(BatchSplit(step=error.step, pieces=error.pieces), ctx.card.training, str(error))
@@ -124,8 +124,8 @@ def _started(ctx: RunContext, processes: int, splits: Sequence[BatchSplit]) -> s
     with explained(ctx.folder.root, "start torchrun for"):
         return subprocess.Popen(
             command,
-            stdin=subprocess.PIPE,  # the processes' lifeline: requests go in, and its end is theirs
-            start_new_session=True,  # Ctrl-C is for this process, which passes it on
+            stdin=subprocess.PIPE,  # for requests; the processes end when it closes
+            start_new_session=True,  # this process receives Ctrl-C and passes it on
             env={**child_environment(), **_threads(ctx.card, processes)},
         )
 
@@ -137,7 +137,7 @@ def _threads(card: Card, processes: int) -> dict[str, str]:
 
 
 def _waited(ctx: RunContext, process: subprocess.Popen[bytes]) -> int:
-    """Pass on a request to end, once; the exit code."""
+    """Wait for the processes, passing on one request to end; the exit code."""
     told = False
     with process, contextlib.ExitStack() as leaving:
         leaving.callback(_end, process)
@@ -151,7 +151,7 @@ def _waited(ctx: RunContext, process: subprocess.Popen[bytes]) -> int:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Cut the lifeline; torchrun ends when its processes do."""
+    """Close the pipe, which ends the processes and with them torchrun."""
     if process.stdin is not None:
         process.stdin.close()
     try:
@@ -163,34 +163,34 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 AGREED = (
     errors.RunStopped, errors.RunPaused, errors.RestartWanted, errors.Interrupted, errors.Terminated,
 )  # fmt: skip
-"""What all processes raise together; anything else leaves some of them waiting for the others."""
+"""Exceptions that all processes raise together; any other leaves some of them waiting for the rest."""
 _SIGTERM = 15
 
 
 class ProcessEnd(Record):
-    """A line of a process: that it began, what it raised, or that it died."""
+    """One line about a process: its start, what it raised, or its death."""
 
     rank: int
     pid: int | None = None
-    """Of one that only began."""
+    """Set on the line about its start."""
     at: float = Field(default_factory=time.time)
     kind: str | None = None
-    """The exception's class; None when it ended well."""
+    """The exception's class; None on success."""
     message: str = ""
     facts: dict[str, Any] = Field(default_factory=dict)
     lost: bool = False
-    """It only says that another process is gone."""
+    """Whether the exception only reports the loss of another process."""
     died: int | None = None
-    """torchrun's word: the exit code, or minus the signal."""
+    """The exit code, or minus the signal, as torchrun reports it."""
 
 
 def record_beginning(path: Path, rank: int) -> None:
-    """Say which process this is."""
+    """Append the line about this process's start."""
     append_line(path, ProcessEnd(rank=rank, pid=os.getpid()).model_dump(), durable=False)
 
 
 def record_ending(path: Path, rank: int, error: BaseException | None) -> None:
-    """Leave this process's line."""
+    """Append the line about this process's end."""
     kind = None if error is None else type(error).__name__
     facts = {name: value for name, value in vars(error).items() if name in _FACTS} if error is not None else {}
     ending = ProcessEnd(rank=rank, kind=kind, message=str(error or ""), facts=facts, lost=is_lost(error))
@@ -198,7 +198,7 @@ def record_ending(path: Path, rank: int, error: BaseException | None) -> None:
 
 
 def read_endings(path: Path) -> list[ProcessEnd]:
-    """Every line."""
+    """Every readable line, oldest first."""
     found = []
     for line in read_lines(path):
         try:
@@ -209,10 +209,10 @@ def read_endings(path: Path) -> list[ProcessEnd]:
 
 
 def outcome(endings: Iterable[ProcessEnd], *, processes: int, run: str) -> Exception | None:
-    """What the endings mean together; None when the training is done.
+    """The error that explains the ends of all processes; None if the training is done.
 
-    The leader's word counts when all agreed. Otherwise a process broke, and that the others lost it explains nothing:
-    the one that memory failed, else the first to raise something of its own, else one that died without a word.
+    If rank 0 reports an end that all share, that is it. Otherwise a process broke, and the others only lost it. In
+    this order: the first that ran out of memory, that raised its own error, that died without recording an end.
     """
     lines = sorted((ending for ending in endings if ending.pid is None), key=lambda ending: ending.at)
     raised = [ending for ending in lines if ending.died is None]
@@ -249,7 +249,7 @@ def _exception(ending: ProcessEnd, processes: int) -> Exception | None:
     kind = _KINDS.get(ending.kind)
     if kind is None:
         return RuntimeError(f"{_who(ending, processes)}: {ending.kind}: {ending.message}")
-    found = Exception.__new__(kind)  # past constructors that want more than the sentence
+    found = Exception.__new__(kind)  # without the constructor, which may need more than the sentence
     found.args = (ending.message,)
     return found
 

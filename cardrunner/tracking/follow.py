@@ -1,4 +1,4 @@
-"""Watching a run from outside: what its folder records, shown as it appears."""
+"""Follows a run from its folder, and shows events and rows as they appear."""
 
 from __future__ import annotations
 
@@ -41,18 +41,18 @@ def follow(
     Args:
         loaded: its card.
         folder: the run.
-        running: whether more is to come.
+        running: whether the run goes on.
         progress: where to show it.
-        since: the byte of the ledger to begin at; the newest submission when absent.
-        sync: brings the folder up to date; may raise EnvironmentFailed, which is told once.
-        seen_enough: leave earlier.
+        since: the byte of the ledger to begin at; by default that of the newest submission.
+        sync: updates the folder; may raise EnvironmentFailed, which is shown once.
+        seen_enough: whether to return earlier.
     """
     screen = _Screen(loaded, folder, progress, since)
     board = progress.board() if isinstance(progress, ShowsRuns) else contextlib.nullcontext(None)
     with board as shown:
         going = True
         while going:
-            going = running() and not seen_enough()  # asked before the last look, so that nothing is missed
+            going = running() and not seen_enough()  # asked before the last refresh, which then misses nothing
             screen.sync(sync)
             screen.refresh(shown)
             if going:
@@ -61,7 +61,7 @@ def follow(
 
 @contextlib.contextmanager
 def following(loaded: LoadedCard, folder: RunFolder, progress: Progress, *, since: int) -> Iterator[None]:
-    """Show a run from beside while it goes on in this thread."""
+    """Show a run from another thread while it runs in this one."""
     over = threading.Event()
     thread = threading.Thread(
         target=follow,
@@ -88,12 +88,12 @@ class _Screen:
         self.warned = False
 
     def refresh(self, board: Board | None) -> None:
-        """Show what is new."""
+        """Show new events and rows."""
         events = list(self.ledger.events())
         if self.skipping:
             events = _since_submitted(events)
         self.skipping = False
-        # whatever the clock did, events keep their order, and rows theirs
+        # merged by time; events and rows keep their own order even if the clock jumps
         told = ((event.at, partial(self._event, event)) for event in events)
         measured = ((row.clock.at, partial(self._row, row)) for row in self._rows())
         for _, show in heapq.merge(told, measured, key=itemgetter(0)):
@@ -108,7 +108,7 @@ class _Screen:
             self.warned = False
         except EnvironmentFailed as error:
             if not self.warned:
-                self.progress.note(f"shown as it was last heard of: {error}")
+                self.progress.note(f"shown as of the last update: {error}")
             self.warned = True
 
     def _event(self, event: Event) -> None:
@@ -133,6 +133,6 @@ class _Screen:
 
 
 def _since_submitted(events: list[Event]) -> list[Event]:
-    """What belongs to the submission that is being watched, not to earlier attempts."""
+    """The events after the newest submission."""
     last = max((number for number, event in enumerate(events) if isinstance(event, Submitted)), default=-1)
     return events[last + 1 :]

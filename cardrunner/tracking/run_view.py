@@ -1,4 +1,4 @@
-"""What people want to see of a run while it goes: derived from its ledger, its history and its pulse."""
+"""The state of a run as people watch it, derived from its ledger, history and heartbeat."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from cardrunner.runs.rule_rows import RuleRows, baselines_of, verdict_line
 from cardrunner.runs.status import metered_seconds
 
 _WINDOW_SECONDS = 60.0
-"""Over how long the pace is measured."""
+"""The window over which the pace is measured."""
 _PACE_SECONDS = 1.0
-"""The pulse beats no faster."""
+"""The interval of heartbeats."""
 _MOST_THRESHOLDS = 2
 
 
 @dataclass
 class RunView:
-    """A run as far as it was followed.
+    """What is known of a run from the events, rows and heartbeats so far.
 
     Args:
         loaded: its card.
@@ -49,10 +49,10 @@ class RunView:
     _began: float | None = None
     _before: float = 0.0
     _spent: float | None = None
-    """Seconds of all attempts, once this one has ended."""
+    """Seconds of all attempts, set once this one has ended."""
     _leaves: bool = False
     _sign: float | None = None
-    """When training was last heard of, while it trains."""
+    """The last sign of life of training, in seconds since 1970."""
     _examples: int | None = None
     _pulse: PulseBody | None = None
     _read_at: float = 0.0
@@ -65,7 +65,7 @@ class RunView:
         self._judged = JudgedRows(baselines=baselines_of(self.loaded.card, metrics))
 
     def note(self, event: Event) -> str | None:
-        """Take an event in; what people are told of it."""
+        """Add an event; the text that people are shown about it, if any."""
         match event:
             case AttemptStarted():
                 self.attempt, self._began = event.attempt, utc_seconds(event.at)
@@ -92,7 +92,7 @@ class RunView:
         return f"warning: {shown}" if event.warns else shown
 
     def add(self, row: HistoryRow) -> None:
-        """Take a metric row in."""
+        """Add a row of the history."""
         self.row = row
         self._heard(row.clock.attempt, row.clock.at)
         self._judged.add(self._rows.row(row))
@@ -101,12 +101,12 @@ class RunView:
                 self._seen[number] = seen
 
     def read_pace(self) -> None:
-        """Look where training is; to be called every now and then."""
+        """Read the heartbeat, at most once a second, to measure the pace."""
         now = time.time()
         if now - self._read_at < _PACE_SECONDS:
             return
         self._read_at, self._pulse = now, read_pulse(self.folder.pulse)
-        if self._leaves:  # what it does now says nothing about its pace
+        if self._leaves:  # saving is not part of the pace
             return
         if self._pulse is not None and self._pulse.attempt == self.attempt:
             self._heard(self._pulse.attempt, self._pulse.at)
@@ -115,7 +115,7 @@ class RunView:
             self._pace.popleft()
 
     def snapshot(self) -> RunSnapshot:
-        """What to show now."""
+        """The values to show now."""
         now = time.time()
         examples, epoch, step = self._position(self._pulse)
         total = self._total()
@@ -141,7 +141,7 @@ class RunView:
         )
 
     def _seconds(self, now: float) -> float | None:
-        """Of all attempts so far."""
+        """Seconds of all attempts so far."""
         if self._spent is not None or self._began is None:
             return self._spent
         return self._before + now - self._began
@@ -184,7 +184,7 @@ class RunView:
 
 
 def _share(seen: Observation) -> float:
-    """How much of the way to the limit is left; nothing where the value is no number."""
+    """The share of the way to the limit that is left; -inf for NaN."""
     if math.isnan(seen.room):
         return -math.inf
     whole = seen.idle[1] if seen.idle else abs(seen.limit or 1.0)
@@ -201,5 +201,5 @@ def _distance(seen: Observation) -> str:
 
 
 def _from_here(text: str) -> str:
-    """With paths below the current folder as one would type them."""
+    """The text with paths below the current folder made relative."""
     return text.replace(f"{Path.cwd()}/", "")

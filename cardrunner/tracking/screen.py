@@ -1,4 +1,4 @@
-"""A run on a terminal: a bar and a few lines that change, below the lines that stay."""
+"""A run on a terminal: a bar and a few lines, redrawn below the lines that stay."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cardrunner.units import format_dollars, format_duration
 
 
 def described(snapshot: RunSnapshot) -> str:
-    """A run in a line; what nobody knows is left out."""
+    """A run as one line, without the unknown values."""
     speed, left = snapshot.examples_per_second, snapshot.seconds_left
     share = f" ({snapshot.examples / snapshot.total:.0%})" if snapshot.total else ""
     parts = (
@@ -32,7 +32,7 @@ def described(snapshot: RunSnapshot) -> str:
 
 
 def money(snapshot: RunSnapshot) -> str:
-    """``$0.12 so far, $0.45 projected of $7.50``; empty where it costs nothing."""
+    """``$0.12 so far, $0.45 projected of $7.50``; empty for a run that costs nothing."""
     if not snapshot.spent and snapshot.budget is None:
         return ""
     parts = [f"{format_dollars(snapshot.spent or 0.0)} so far"]
@@ -57,7 +57,7 @@ class RichBoard:
         self._live = Live(console=console, transient=True, auto_refresh=False)
 
     def show(self, snapshot: Callable[[], RunSnapshot]) -> None:
-        """Draw it, if it is time again."""
+        """Redraw, if a second has passed."""
         if time.monotonic() >= self._due:
             self._due = time.monotonic() + _DRAW_SECONDS
             self._live.update(drawn(snapshot()), refresh=True)
@@ -71,7 +71,7 @@ class RichBoard:
 
 
 def drawn(snapshot: RunSnapshot) -> Group:
-    """The lines: where it is, how it goes, what it costs, what could end it."""
+    """The lines: position, pace, metrics, cost, and the nearest kill thresholds."""
     lines: list[Table | Text] = [_bar(snapshot)]
     lines += [_line(label, text) for label, text in _rows(snapshot) if text]
     return Group(*lines)

@@ -134,7 +134,7 @@ def test_a_tracker_that_cannot_open_says_why(attempt: Attempt) -> None:
     attempt.end(reason=None)
     attempt.process(Remembering(fails_at="open")).run()
     (event,) = attempt.events()
-    assert (told["state"], told["message"]) == ("failed", "it is switched off")
+    assert (event["state"], event["message"]) == ("failed", "it is switched off")
 
 
 def test_a_tracker_that_breaks_on_the_way_says_how_far_it_came(attempt: Attempt) -> None:

@@ -279,7 +279,7 @@ class ContainerAttempt:
         return end
 
     def _is_worth_another(self, outcome: ContainerEnd, code: int) -> bool:
-        """Whether to make another attempt: after a timeout or interruption, or the first time that this error occurs."""
+        """Whether to make another attempt: after a timeout, an interruption, or the first error of its kind."""
         if outcome.state in ("timed_out", "interrupted") or code < 0:
             return True
         reasons = [event.reason for event in self.ledger.events(AttemptEnded)]

@@ -119,7 +119,7 @@ class ModalPlatform:
         yield from _unasked(infra, offline) if offline is not None else _asked(infra)
         yield Assumption(
             f"whether {infra.gpu} is free, and how long the run waits for it",
-            "it is known only when Modal starts the container",
+            "only the launch shows it",
         )
         if infra.packages or infra.system_packages:
             yield Assumption("whether the image can be built with the card's packages", "it is built at the launch")
