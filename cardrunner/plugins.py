@@ -161,9 +161,9 @@ class Blamed:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._own, name)
-        return self._told(found) if inspect.ismethod(found) else found
+        return self._wrapped(found) if inspect.ismethod(found) else found
 
-    def _told(self, method: Callable[..., Any]) -> Callable[..., Any]:
+    def _wrapped(self, method: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(method)
         def call(*arguments: Any, **named: Any) -> Any:
             with blamed(self._plugin, "failed"):

@@ -60,7 +60,7 @@ class StartProof:
         self.trained()
         for name in sorted(self._missing):
             progress.note(
-                f"warning: {name} has not said anything {TRACKER_SECONDS:g} s after the first batches; the run goes on "
+                f"warning: {name} has not reported {TRACKER_SECONDS:g} s after the first batches; the run goes on "
                 f"and history.jsonl has everything; look again with `cardrunner status {self.folder.name}`"
             )
 

@@ -54,7 +54,7 @@ def run_attempt(folder: RunFolder, *, detach: bool, progress: Progress) -> RunEn
         job = _submitted(folder, executor, detach=detach, progress=progress)
         with _leaving(folder) if remote else _forwarding(job, progress) as asked:
             enough = proof.given if detach else _never
-            follow(proof.loaded, folder, job.running, progress, since=proof.since, sync=job.sync, seen_enough=enough)
+            follow(proof.loaded, folder, job.running, progress, since=proof.since, sync=job.sync, enough=enough)
             if job.running() and derive_status(folder).live:
                 proof.complain(progress)
                 return RunEnd(folder, derive_status(folder), 0, None)

@@ -309,7 +309,7 @@ class _FolderState:
         body = read_lease(self.folder)
         heard = f" after {body.heartbeat}" if body else ""
         if self.remote_run is not None:
-            return f"nothing more was heard of the worker{heard}: {self.remote_run.ending}"
+            return f"no sign of life from the worker{heard}: {self.remote_run.ending}"
         return f"the worker ended without a word{heard}: killed, or the machine went down"
 
     def _of(self, *kinds: type[E]) -> list[E]:

@@ -34,7 +34,7 @@ def follow(
     *,
     since: int | None = None,
     sync: Callable[[], object] = lambda: None,
-    seen_enough: Callable[[], bool] = lambda: False,
+    enough: Callable[[], bool] = lambda: False,
 ) -> None:
     """Show a run until it ends.
 
@@ -45,14 +45,14 @@ def follow(
         progress: where to show it.
         since: the byte of the ledger to begin at; by default that of the newest submission.
         sync: updates the folder; may raise EnvironmentFailed, which is shown once.
-        seen_enough: whether to return earlier.
+        enough: whether to return earlier.
     """
     screen = _Screen(loaded, folder, progress, since)
     board = progress.board() if isinstance(progress, ShowsRuns) else contextlib.nullcontext(None)
     with board as shown:
         going = True
         while going:
-            going = running() and not seen_enough()  # asked before the last refresh, which then misses nothing
+            going = running() and not enough()  # asked before the last refresh, which then misses nothing
             screen.sync(sync)
             screen.refresh(shown)
             if going:

@@ -108,7 +108,7 @@ class ContainerAttempt:
             BaseException: an interruption, after everything is saved.
         """
         try:
-            self._take_up()
+            self._restore()
             self._publish()
             return self._ended(self._work_through())
         except CardrunnerError as error:  # such as a full volume, which another container would meet too
@@ -116,7 +116,7 @@ class ContainerAttempt:
 
     # ---------------------------------------------------------------- beginning
 
-    def _take_up(self) -> None:
+    def _restore(self) -> None:
         """Restore the run as committed; for a new run, as submitted.
 
         Raises:
@@ -143,7 +143,7 @@ class ContainerAttempt:
         with contextlib.suppress(ValueError):
             if time.time() - utc_seconds(body.heartbeat) < _FRESH_SECONDS:
                 raise NameTaken(
-                    f"another container is at work on {self.order.run} (call {last.call}, last heard of at "
+                    f"another container is at work on {self.order.run} (call {last.call}, last heartbeat "
                     f"{body.heartbeat}); watch it with `cardrunner attach {self.order.run}`"
                 )
 

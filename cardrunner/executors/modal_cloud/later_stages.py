@@ -48,7 +48,7 @@ def run_remotely(folder: RunFolder, card: Card, stage: str, files: dict[str, Pat
     check_answer(answer, "on Modal")
     with advised(f"download what the stage {stage} made"):
         Mirror(folder, job.volume_folder).pull()
-        _bring(job.volume_folder, folder, stage, progress)
+        _download(job.volume_folder, folder, stage, progress)
 
 
 @contextmanager
@@ -78,7 +78,7 @@ def _send(volume_folder: VolumeFolder, files: dict[str, Path]) -> None:
             batch.put_file(path, f"{volume_folder.path}/{RunFolder(Path()).borrowed.name}/{name}")
 
 
-def _bring(volume_folder: VolumeFolder, folder: RunFolder, stage: str, progress: Progress) -> None:
+def _download(volume_folder: VolumeFolder, folder: RunFolder, stage: str, progress: Progress) -> None:
     """Download the files that the stage made."""
     made = [name for name in volume_folder.files() if name.startswith(f"{folder.made(stage).name}/")]
     with progress.task("files from Modal", len(made), unit="files") as task:

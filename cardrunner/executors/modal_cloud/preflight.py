@@ -72,7 +72,7 @@ def reach() -> Fact:
         raise EnvironmentFailed(why)
     server = urlparse(str(config.get("server_url")))
     check_connection(server.hostname or "", server.port or (443 if server.scheme == "https" else 80))
-    _greet(server.netloc)
+    _check_token(server.netloc)
     return Fact(name="Modal", expected="answers", actual=f"answers at {server.hostname}", ok=True)
 
 
@@ -91,7 +91,7 @@ def check_connection(host: str, port: int) -> None:
         ) from None
 
 
-def _greet(server: str) -> None:
+def _check_token(server: str) -> None:
     """Check that the server speaks Modal's protocol and accepts the token.
 
     Raises:

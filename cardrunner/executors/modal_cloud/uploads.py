@@ -71,7 +71,7 @@ def _digest(file: Path, progress: Progress) -> str:
 def _batch(volume: modal.Volume, advance: Callable[[int], object]) -> AbstractContextManager[Any]:
     """An upload batch that reports progress, made as the SDK's own command does; a plain one in other SDK versions."""
 
-    def told(task_id: object = None, advance_by: float | None = None, **more: Any) -> object:
+    def on_progress(task_id: object = None, advance_by: float | None = None, **more: Any) -> object:
         amount = more.get("advance", advance_by)
         if amount:
             advance(int(amount))
@@ -82,7 +82,7 @@ def _batch(volume: modal.Volume, advance: Callable[[int], object]) -> AbstractCo
 
         metadata: Any = volume._get_metadata()
         batch: AbstractContextManager[Any] = AbstractVolumeUploadContextManager.resolve(
-            metadata.version, volume.object_id, volume.client, progress_cb=told, force=True
+            metadata.version, volume.object_id, volume.client, progress_cb=on_progress, force=True
         )
     except (ImportError, AttributeError, TypeError):
         return volume.batch_upload(force=True)

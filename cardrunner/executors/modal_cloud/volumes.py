@@ -157,7 +157,7 @@ class Mirror:
             for name, stamp in files.items():
                 settled = stamp.mtime < now - _CLOCK_TICK
                 if self._is_record(name, stamp) and not (settled and self._seen.get(name) == stamp):
-                    self._bring(name)
+                    self._download(name)
                     self._seen[name] = stamp
         return bool(files)
 
@@ -168,7 +168,7 @@ class Mirror:
         local = name in (self.folder.stop_request.name, self.folder.remote_run.name)
         return path.suffix in _KINDS and not (parts_hidden or frozen or local) and stamp.size <= _LARGEST
 
-    def _bring(self, name: str) -> None:
+    def _download(self, name: str) -> None:
         data = self.volume_folder.read(name)
         if data is None:
             return  # it was removed after the listing
