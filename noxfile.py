@@ -77,6 +77,14 @@ def long(session: nox.Session) -> None:
     session.run(*PYTEST, "-m", "long", *PARALLEL, *session.posargs)
 
 
+@nox.session
+def mutants(session: nox.Session) -> None:
+    """Sixty changed lines, one at a time: the tests of their part must notice 95 % of them. Takes hours."""
+    session.run("python", "-m", "pip", "install", "--quiet", "cosmic-ray>=8.7,<9")
+    listed = ("--mutants", "benchmarks/mutants.json", "--results", "mutants-results.json")
+    session.run("python", "-m", "benchmarks.mutants", "run", *listed, *session.posargs)
+
+
 def built(session: nox.Session) -> dict[str, str]:
     """Wheel and sdist of what git tracks, as it stands in the work tree, made once; the variable that says where."""
     if "CARDRUNNER_DIST" not in made:

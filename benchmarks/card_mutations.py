@@ -96,7 +96,7 @@ def _value(text: str, rng: random.Random) -> str:
 
 
 def _key(text: str, rng: random.Random) -> str:
-    """Another key: a typo, one that stands elsewhere, or none."""
+    """Another key: a typo, one from elsewhere, or an empty one."""
     places = list(re.finditer(r"[A-Za-z_]+(?=:)", text))
     if not places:
         return text
@@ -115,7 +115,7 @@ def _breaks(text: str, rng: random.Random) -> str:
 
 
 def _piece(text: str, rng: random.Random) -> str:
-    """A mark of YAML where none was."""
+    """A mark of YAML inserted anywhere."""
     place = rng.randrange(len(text) + 1)
     return text[:place] + rng.choice(PIECES) + text[place:]
 
@@ -247,6 +247,6 @@ SAME = {
     "spaces": _spaced,
     "quotes": _quoted,
 }
-"""Controls that change nothing which is signed."""
+"""Controls that leave the signed content unchanged."""
 OTHER = {"NO": _no, "any script": _free_text}
 """Controls that change the content."""

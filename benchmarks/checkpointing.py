@@ -20,10 +20,10 @@ import numpy as np
 from benchmarks.policy_run import card, dataset, games, steps, trainer
 from cardrunner.card.schema.training import TrainingSection
 from cardrunner.runs.folder import RunFolder
-from cardrunner.training.checkpoint import CheckpointStore, Snapshot, export_file, state_file
+from cardrunner.training.checkpoint import CheckpointSnapshot, CheckpointStore, export_file, state_file
 from cardrunner.training.loop import Trainer
 from cardrunner.training.numerics import numerics
-from cardrunner.training.state import Findings, Origin, capture
+from cardrunner.training.state import Findings, StateOrigin, capture
 from cardrunner.training.weights import all_finite, on_cpu, parameter_count, weights_sha256
 
 _MINUTE = 60.0
@@ -40,17 +40,17 @@ class Saves:
         self.store.prepare()
 
     def state_alone(self) -> None:
-        """In the middle of an epoch."""
+        """A save in the middle of an epoch."""
         self.store.save([self._state(self._digest())])
 
     def with_exports(self) -> None:
-        """At the end of one that improved."""
+        """A save at the end of an epoch that improved."""
         digest = self._digest()
         self.store.save([self._export(digest), self._state(digest)])
 
     @property
     def bytes(self) -> int:
-        """Of what the newest save wrote."""
+        """Bytes written by the newest save."""
         files = {entry.source: entry.bytes for entry in self.store.manifest.entries if entry.step == self.step}
         return sum(files.values())
 
@@ -59,19 +59,21 @@ class Saves:
         assert all_finite(self.trained.model)
         return weights_sha256(self.trained.model.state_dict())
 
-    def _state(self, digest: str) -> Snapshot:
-        origin = Origin(run="x", card_digest="", data={}, order="", versions={}, code="", threads=1, processes=1)
+    def _state(self, digest: str) -> CheckpointSnapshot:
+        origin = StateOrigin(run="x", card_digest="", data={}, order="", versions={}, code="", threads=1, processes=1)
         content = capture(self.trained, origin, Findings())
         return self._snapshot(state_file(epoch=1, step=self.step), content, digest, {})
 
-    def _export(self, digest: str) -> Snapshot:
+    def _export(self, digest: str) -> CheckpointSnapshot:
         weights, optimizer = self.trained.model.state_dict(), self.trained.optimizer.state_dict()
         content = {"model_state_dict": on_cpu(weights), "optimizer_state_dict": on_cpu(optimizer)}
         names = {"latest.pt": "latest", "best.pt": "best"}
         return self._snapshot(export_file(epoch=1, step=self.step), content, digest, names)
 
-    def _snapshot(self, file: str, content: dict[str, object], digest: str, names: dict[str, str]) -> Snapshot:
-        return Snapshot(
+    def _snapshot(
+        self, file: str, content: dict[str, object], digest: str, names: dict[str, str]
+    ) -> CheckpointSnapshot:
+        return CheckpointSnapshot(
             file=file, content=content, names=names, epoch=1, step=self.step, weights_sha256=digest, metrics={}
         )
 
@@ -116,7 +118,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--repetitions", type=int, default=20)
     parser.add_argument("--steps", type=int, default=2, help="steps of training between two saves")
     parser.add_argument("--batch-size", type=int, default=1024)
-    parser.add_argument("--games", type=int, help="so many made-up games, whatever CARDRUNNER_DATA holds")
+    parser.add_argument("--games", type=int, help="number of made-up games to use in place of CARDRUNNER_DATA")
     parser.add_argument("--on", type=Path, help="a folder on the disk that is measured")
     return parser.parse_args(arguments)
 

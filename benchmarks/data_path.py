@@ -87,7 +87,7 @@ def _speeds(walk: Sequence[float], batches: int, other: Sequence[float], batches
 
 
 class _Walk:
-    """Draws so many batches a call, epoch after epoch, each call from the beginning of one."""
+    """Draws a number of batches per call, each call from the beginning of an epoch."""
 
     def __init__(self, feed: Feed, *, batch_size: int, batches: int) -> None:
         self.feed, self.batch_size, self.batches, self.epoch = feed, batch_size, batches, 0

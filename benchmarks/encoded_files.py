@@ -23,7 +23,7 @@ _PAGE = mmap.PAGESIZE
 
 @contextmanager
 def repeated(source: EncodedData, *, size: int, folder: Path | None = None) -> Iterator[Path]:
-    """A file of about so many bytes, gone afterwards; the source's games in turn.
+    """A temporary file of about `size` bytes, made of the source's games in turn.
 
     Args:
         folder: on the disk that is measured; default: where temporary files go.
@@ -55,7 +55,7 @@ def short_games(games: int, *, rows: int) -> Iterator[Path]:
 
 
 def evict(path: Path) -> float:
-    """Have the system forget a file's pages; returns the share that is cached all the same."""
+    """Have the system forget a file's pages; returns the share that is still cached."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -21,7 +21,7 @@ import torch
 from benchmarks.policy_run import card, dataset, games, steps, trainer
 from benchmarks.timing import interleaved, ratio
 from cardrunner.card.schema.card import Card
-from cardrunner.training.device_copy import Bus
+from cardrunner.training.device_copy import DeviceCopy
 from cardrunner.training.feed import Feed
 from cardrunner.training.numerics import numerics
 from cardrunner.workloads.melee.encoding.frame_dataset import FrameDataset
@@ -70,7 +70,7 @@ def _measure(wanted: argparse.Namespace, read: Card, examples: FrameDataset, kin
 
 
 def _waited(step: Callable[[], object], count: int) -> Callable[[], None]:
-    """So many steps, and then for the device."""
+    """Takes a number of steps, then waits for the device."""
 
     def run() -> None:
         for _ in range(count):
@@ -96,7 +96,7 @@ def _epoch(feed: Feed, batch_size: int) -> Iterator[Sequence[torch.Tensor]]:
     return islice(feed.epoch(batch_size, seed=0, epoch=1, drop_last=False), None)
 
 
-class _Full(Bus):
+class _Full(DeviceCopy):
     """To a device that has no room for the dataset."""
 
     def free_bytes(self) -> int:

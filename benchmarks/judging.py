@@ -3,7 +3,7 @@
     CARDRUNNER_DATA=... OMP_NUM_THREADS=1 python -m benchmarks.judging
 
 The rules are the 19 of ``tests/cards/valid/every-rule.yaml``, one of each kind and more. They judge rows of a run that
-has so many log points behind it already; the training is that of the real games, 100 steps as between two log points of
+already has a given number of log points; the training is that of the real games, 100 steps as between two log points of
 a card that says nothing else. Both take turns in one process, and the ratio of neighbours is reported.
 """
 

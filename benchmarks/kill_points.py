@@ -4,8 +4,8 @@
 
 A point is a training step, or a write, flush, rename or link to the disk, counted from the start of an attempt; a write
 that is struck is left half done. The card warns, pauses twice for investigation, restarts once with another learning
-rate and is stopped in the end. Whoever starts the next attempt does so with or without the word of a launcher that the
-worker was killed, and may be struck again.
+rate and is stopped in the end. The next attempt starts with or without a launcher's record that the worker was
+killed, and may be struck again.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _MOST_ATTEMPTS = 12
 
 @dataclass
 class Strike:
-    """Counts what a process does and ends it at a point, without a word."""
+    """Counts the operations of a process and kills it at a given one."""
 
     at: int | None
     done: int = 0
@@ -107,7 +107,7 @@ def _live(run: ToyRun, strike: Strike, told: int) -> None:
 
 
 def warm() -> None:
-    """Import and look up here what every attempt would otherwise import and look up for itself."""
+    """Import and look up once what every attempt would otherwise import and look up itself."""
     importlib.import_module("torch._dynamo")  # which the first optimizer imports
     for name in stage_names("worker"):
         registry.stage(name)
@@ -117,7 +117,7 @@ def warm() -> None:
 
 
 def whole(workspace: Path) -> tuple[ToyRun, list[int]]:
-    """The run that nobody strikes, and the points of each of its attempts."""
+    """The undisturbed run, and the points of each of its attempts."""
     run, points = make_toy_run(workspace, CARD, name="whole"), list[int]()
     for expected in (PAUSED, PAUSED, STOPPED):
         code, passed = attempt(run, at=None)
@@ -148,7 +148,7 @@ def struck(workspace: Path, name: str, points: Sequence[int], chance: random.Ran
 
 
 def differences(run: ToyRun, plain: ToyRun) -> Iterator[str]:
-    """In what a run is not the one that nobody struck."""
+    """How a run differs from the undisturbed one."""
     (*_, last) = run.events("attempt_started", "attempt_ended")
     if last.get("exit_code") != STOPPED:
         yield f"it did not end as it should, but with {last}"
@@ -173,7 +173,7 @@ def _verdicts(run: ToyRun) -> list[tuple[Any, ...]]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Strike and tell; 1 where a run came out otherwise."""
+    """Strike and report; 1 if a run came out differently."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--points", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)

@@ -59,7 +59,7 @@ def race(zygote: Zygote, workspace: Path, *, launches: int, seed: int) -> tuple[
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Race and tell."""
+    """Race and report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--launches", type=int, default=50)
     parser.add_argument("--rounds", type=int, default=20)

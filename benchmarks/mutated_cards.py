@@ -5,7 +5,7 @@
 
 Every card is one of the seeds with one to three mutations, or a control: an edit that must pass. What must hold:
 
-- nothing but `CardError` leaves the reader, and every fault has a place inside its file and one sentence;
+- `CardError` is the only exception that leaves the reader, and every fault has a place in its file and one sentence;
 - an accepted card reads as the same values in py-yaml12, a YAML 1.2 core parser written in Rust (saphyr), and
   satisfies the JSON Schema that editors use;
 - a control is accepted, with the same digest where it changes only how the card is written.
@@ -57,7 +57,7 @@ checklist: [{item: look at it}]
 sign_off: {reviewers: [{id: scav, signed: null}]}
 """
 CONTROLS_EVERY = 10
-"""One card in so many is a control."""
+"""One card in this many is a control."""
 MEDIAN_LIMIT, MAX_LIMIT, MEMORY_LIMIT = 0.010, 1.0, 200e6
 
 # ---------------------------------------------------------------- judging
@@ -87,7 +87,7 @@ class Case:
 
 @dataclass
 class Tally:
-    """What came of many cards."""
+    """The results of many cards."""
 
     accepted: int = 0
     refused: int = 0
@@ -148,7 +148,7 @@ def make_case(seed: int, number: int) -> Case:
 
 
 def judge(case: Case, tally: Tally) -> None:
-    """Read one card and hold what comes of it against the rules above."""
+    """Read one card and check the result against the rules above."""
     began = time.process_time()
     found: list[str] = []
     try:
@@ -166,7 +166,7 @@ def judge(case: Case, tally: Tally) -> None:
         found += _bad_faults(error, case)
         if case.control:
             found.append(f"control {case.control} was refused: {error}")
-    except Exception as error:  # the point of it: whatever it is, it is a bug
+    except Exception as error:  # any other exception is a bug
         tally.seconds.append(time.process_time() - began)
         found.append(f"traceback: {type(error).__name__}: {error}")
     if tally.seconds[-1] > MAX_LIMIT:

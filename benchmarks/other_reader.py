@@ -13,7 +13,7 @@ from cardrunner.card.reading.reader import read_document
 
 
 def disagreement(document: Document) -> str | None:
-    """How the other parser reads an accepted document differently; None where it does not."""
+    """How the other parser reads an accepted document differently; None if it reads the same."""
     text = document.text
     if not text.endswith("\n"):  # the other adds a line end to block text that has none at the end of the file
         text += "\n"

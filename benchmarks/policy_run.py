@@ -33,7 +33,7 @@ def games(count: int | None) -> Iterator[EncodedData]:
     """The real games in the folder CARDRUNNER_DATA; made-up ones without it.
 
     Args:
-        count: that many made-up games of 600 frames, whatever the folder holds.
+        count: use this number of made-up games of 600 frames instead.
     """
     real = Path(os.environ.get("CARDRUNNER_DATA", "")) / "encoded-real-32.pt"
     if count is None and real.is_file():

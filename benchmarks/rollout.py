@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def world(name: str, *, small: bool = False) -> WorldModel:
-    """A world model with fresh weights in which nobody moves, so that no match ends before its last frame."""
+    """A world model with fresh weights that keep both players still, so that no match ends before its last frame."""
     torch.manual_seed(0)
     model: WorldModel
     if name == "Mamba2":

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 
 @contextmanager
 def forking() -> Iterator[Zygote]:
-    """Starts commands as processes of their own, each in milliseconds."""
+    """Starts each command as a process of its own, in milliseconds."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "MPLBACKEND": "agg", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, str(ROOT / "tests" / "zygote.py")]
     pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}

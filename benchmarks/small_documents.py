@@ -39,7 +39,7 @@ DEEPEST = 3
 
 @dataclass
 class Tally:
-    """What came of many texts."""
+    """The results of many texts."""
 
     texts: int = 0
     accepted: int = 0
@@ -62,7 +62,7 @@ def _judge(text: str, tally: Tally) -> list[str]:
         document = read_document(text.encode(), file="card.yaml")
     except CardError as error:
         return [f"no place: {fault}" for fault in error.faults if not _inside(text, fault)]
-    except Exception as error:  # whatever it is, it is a bug
+    except Exception as error:  # any other exception is a bug
         return [f"traceback: {type(error).__name__}: {error}"]
     tally.accepted += 1
     return list(filter(None, (disagreement(document),)))
@@ -152,7 +152,7 @@ def _inner_mapping(rng: random.Random, indent: int, depth: int) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print what came of it; 1 where a rule is broken."""
+    """Print the results; 1 if a rule is broken."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--texts", type=int, default=200_000)

@@ -73,9 +73,9 @@ def steps(model: Mamba2, floats: Floats, ints: Ints, remembered: int) -> Floats:
     step._blocks = MambaStep(model, remembered)
     found = []
     for row in range(len(floats) - 1):
-        step.see(floats[row], ints[row])
+        step.observe(floats[row], ints[row])
         if row >= model.context_len - 1:
-            found.append(step.foretell(floats[row + 1, CONTROL_COLUMNS]).copy())
+            found.append(step.predict(floats[row + 1, CONTROL_COLUMNS]).copy())
     return np.stack(found)
 
 

@@ -5,7 +5,7 @@
 Each run gets one kind of ending at a random moment of its life, start-up included: SIGINT or SIGTERM to the launch,
 SIGINT twice, SIGKILL to the worker, to the launch, to its supervisor, or to all of them. Then the run must not read as
 live, must have its results card (where everything was killed: after ``finish``), and must resume to the history and the
-weights of a run that nobody touched.
+weights of an undisturbed run.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Kind:
 
     Args:
         codes: exit codes of the launch that are documented for it, beside 0 for one that was done already.
-        leaves_results: the results card is there without anybody doing anything.
+        leaves_results: the results card is made without further action.
     """
 
     name: str
@@ -80,7 +80,7 @@ def _pid(folder: RunFolder, name: str) -> int | None:
     return body.pid if body is not None and held else None
 
 
-# -2 and -15: it was still starting and had no handler yet, or was waiting for nothing any more
+# -2 and -15: it was still starting and had no handler yet, or had nothing left to wait for
 KINDS = (
     Kind("SIGINT", _signal(signal.SIGINT), frozenset({130, -2})),
     Kind("SIGINT twice", _signal(signal.SIGINT, signal.SIGINT), frozenset({130, -2}), leaves_results=False),
@@ -95,7 +95,7 @@ KINDS = (
 def trial(
     zygote: Zygote, workspace: Path, kind: Kind, *, delay: float, chance: random.Random
 ) -> tuple[int, Iterator[str]]:
-    """One run and its end: the exit code of the launch, and what is not as documented."""
+    """One run and its end: the exit code of the launch, and the differences from what is documented."""
     card = write_card(workspace, "struck", CHANGES)
     folder = RunFolder(workspace / "runs" / "struck")
     launch = zygote.command("launch", card, "--quiet", cwd=workspace)
@@ -144,7 +144,7 @@ def _facts(folder: RunFolder) -> list[dict[str, Any]]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Strike and tell."""
+    """Strike and report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
@@ -155,7 +155,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         began = time.monotonic()
         plain = zygote.command("launch", write_card(root / "plain", "plain", CHANGES), "--quiet", cwd=root / "plain")
         if plain.wait() != 0:
-            raise SystemExit(f"the run that nobody touches failed: {plain.err.read_text()}")
+            raise SystemExit(f"the undisturbed run failed: {plain.err.read_text()}")
         whole = time.monotonic() - began
         for number in range(options.runs):
             kind, delay = KINDS[number % len(KINDS)], chance.uniform(0.0, whole)

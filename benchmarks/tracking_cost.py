@@ -4,7 +4,7 @@
 
 The same run without a tracker, offline, against a server that takes everything, one that refuses, one that accepts and
 never answers, one that goes away and one that falls silent while the run trains. Cases take turns; every launch is a
-process with processes of its own. What is added is told in seconds of the whole launch, and of the worker alone.
+process with processes of its own. The added time is given in seconds of the whole launch, and of the worker alone.
 """
 
 from __future__ import annotations
@@ -88,10 +88,10 @@ def _tracks_and_trains(folder: RunFolder) -> bool:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure and tell."""
+    """Measure and report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repetitions", type=int, default=5)
-    parser.add_argument("--step-ms", type=int, default=300, help="24 steps of so long")
+    parser.add_argument("--step-ms", type=int, default=300, help="duration of each of the 24 steps")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     order, times = random.Random(options.seed), {case: Times() for case in _CASES}

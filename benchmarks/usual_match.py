@@ -27,7 +27,7 @@ from cardrunner.workloads.melee.world_model.prediction import Prediction, WorldM
 def usual_match(
     world: WorldModel, policies: tuple[PolicyMLP, PolicyMLP], floats: Tensor, ints: Tensor, *, frames: int, path: Path
 ) -> None:
-    """Play so many frames from a seed (K, 56), (K, 17) on, and write them."""
+    """Play some frames from a seed (K, 56), (K, 17) on, and write them."""
     encoding, context_len = world.encoding, world.context_len
     written: list[dict[str, Any]] = []
     for t in range(frames):

@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def make_page(folder: Path, frames: int) -> Path:
-    """The page of a made-up match of so many frames, with the same again to compare it with."""
+    """The page of a made-up match of some frames, with a copy to compare it with."""
     floats, ints = play_scripted(frames, seed="viewer benchmark")
     meta = MatchMeta(model_name="simulator", arch="simulator", context_len=10, p0_agent="script", p1_agent="script")
     with (folder / "match.json").open("wb") as stream:

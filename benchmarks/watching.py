@@ -30,7 +30,7 @@ from cardrunner.runs.history import History
 from cardrunner.runs.lease import read_lease
 from cardrunner.runs.ledger import Ledger
 from cardrunner.training.first_steps import Signs
-from cardrunner.training.group import Group
+from cardrunner.training.group import ProcessGroup
 from cardrunner.training.numerics import numerics
 
 _LIMIT = 0.01
@@ -47,7 +47,7 @@ def signs_against_step(*, repetitions: int, batch_size: int) -> str:
         trained = trainer(of, dataset(of, data), found, fast=True)
         run = RunFolder(Path(folder))
         ctx = SimpleNamespace(folder=run, ledger=Ledger(run.ledger), attempt=1)
-        signs, training = Signs(cast("Any", ctx), trained, Group(), began=time.monotonic()), steps(trained)
+        signs, training = Signs(cast("Any", ctx), trained, ProcessGroup(), began=time.monotonic()), steps(trained)
 
         def thousand() -> None:
             for _ in range(_CALLS):
@@ -60,7 +60,7 @@ def signs_against_step(*, repetitions: int, batch_size: int) -> str:
 
 
 def beside_a_run(*, seconds: float) -> dict[str, float]:
-    """Processor seconds of each watcher and of the worker, over so long a part of a real run with both trackers."""
+    """Processor seconds of each watcher and of the worker, over some seconds of a real run with both trackers."""
     with TemporaryDirectory() as place:
         path = Path(place, "runcards", "watched.yaml")
         path.parent.mkdir()
@@ -130,7 +130,7 @@ def _processor_seconds(pid: int) -> float:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure and tell."""
+    """Measure and report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repetitions", type=int, default=15)
     parser.add_argument("--batch-size", type=int, default=1024)

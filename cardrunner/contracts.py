@@ -40,7 +40,7 @@ if TYPE_CHECKING:  # types only: the rooms below import this one, never the othe
     from cardrunner.runs.folder import RunFolder
     from cardrunner.runs.history import HistoryRow
     from cardrunner.runs.records import Record
-    from cardrunner.training.device_copy import Bus
+    from cardrunner.training.device_copy import DeviceCopy
 
 # ---------------------------------------------------------------- what a workload computes, with torch
 
@@ -87,7 +87,7 @@ class GroupedDataset(BatchDataset, Protocol):
     def group_sizes(self) -> Tensor: ...  # int64 (G,) examples of each group, in the order of the example numbers
     def bytes_per_example(self) -> int: ...  # what an example takes in memory, on average, once it is read
     # the spans' examples, numbered from 0, in the memory of bus.device; may overwrite the memory of `reuse`
-    def read(self, spans: Sequence[Span], bus: Bus, *, reuse: BatchDataset | None = None) -> BatchDataset: ...
+    def read(self, spans: Sequence[Span], bus: DeviceCopy, *, reuse: BatchDataset | None = None) -> BatchDataset: ...
     def foresee(self, spans: Sequence[Span]) -> None: ...  # a hint: these will be read next
 
 

@@ -1,8 +1,8 @@
 """Keeps secrets of the environment out of everything that is written or shown: the one place that knows what they are.
 
-A secret is the value of an environment variable whose name says so, and the credentials in a URL. Whatever leaves the
-process as text passes through here: the streams of every entry, JSON lines and records, the results card, what trackers
-are given. Names of variables may be told; values may not.
+Secrets are the values of environment variables whose names say so, and the credentials in URLs. All text that leaves
+the process passes through here: the streams of every entry point, JSON lines and records, the results card, and what
+trackers receive. Names of variables may be shown; values may not.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ STRUCTURE = frozenset(
         "file", "stored", "sha256", "weights_sha256", "card_digest", "digest", "host", "hostname", "role", "roles",
     }
 )  # fmt: skip
-"""Keys whose values are our own words or places: they are read back, and nothing of the environment is put there."""
+"""Keys whose values are cardrunner's own words or paths: they are read back and hold nothing from the environment."""
 
 
 def secrets(environment: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -68,7 +68,7 @@ def hide_in(value: Any) -> Any:
 
 
 def found_in(text: str) -> str | None:
-    """The variable whose secret value stands in a text, if one does."""
+    """The variable whose secret value occurs in a text, or None."""
     pattern, names = _pattern(_fingerprint())
     match = pattern.search(text) if pattern is not None else None
     return names[match[0]] if match else None
@@ -81,7 +81,7 @@ def secret_in(files: Iterable[tuple[str, bytes]]) -> str | None:
         files: of the card, by name.
 
     Returns:
-        a sentence with file, line and variable; None when none holds the value of a secret.
+        a sentence with file, line and variable; None if the files hold no secret value.
     """
     for name, data in files:
         for number, line in enumerate(data.decode(errors="replace").splitlines(), 1):
@@ -97,7 +97,7 @@ def secret_in(files: Iterable[tuple[str, bytes]]) -> str | None:
 def hiding_streams() -> Iterator[None]:
     """Hide secrets in all that is printed inside."""
     before = sys.stdout, sys.stderr
-    # one that was closed before the start is None, which print knows how to take
+    # a stream that was closed before the start is None, which print accepts
     sys.stdout, sys.stderr = (stream and cast("TextIO", _Hiding(stream)) for stream in before)
     try:
         yield
@@ -125,14 +125,14 @@ class _Hiding:
 
 @contextmanager
 def hidden_lines(write: Callable[[bytes], object]) -> Iterator[Callable[[bytes], None]]:
-    """Hide secrets in bytes that come block by block: a line is passed on once it is whole, so that none is cut in two.
+    """Hide secrets in bytes that come block by block: lines are passed on complete, so that no secret is cut in two.
 
     Args:
         write: given the bytes to show.
     """
     waiting = bytearray()
 
-    def take(block: bytes) -> None:
+    def pass_on(block: bytes) -> None:
         waiting.extend(block)
         whole, newline, rest = bytes(waiting).rpartition(b"\n")
         waiting[:] = rest
@@ -140,7 +140,7 @@ def hidden_lines(write: Callable[[bytes], object]) -> Iterator[Callable[[bytes],
             write(hide(whole.decode(errors="surrogateescape")).encode(errors="surrogateescape") + newline)
 
     try:
-        yield take
+        yield pass_on
     finally:
         if waiting:
             write(hide(waiting.decode(errors="surrogateescape")).encode(errors="surrogateescape"))
@@ -155,7 +155,7 @@ def _is_secret_name(name: str) -> bool:
 def _is_secret_value(value: str) -> bool:
     if len(value) < _SHORTEST or value.lower() in _WORDS:
         return False
-    return not (value.startswith("/") and os.path.exists(value))  # noqa: PTH110 (a value with NUL in it is no fault)
+    return not (value.startswith("/") and os.path.exists(value))  # noqa: PTH110 (a value with NUL in it is not a fault)
 
 
 def _fingerprint() -> tuple[tuple[str, str], ...]:
@@ -181,7 +181,7 @@ def _pattern(environment: tuple[tuple[str, str], ...]) -> tuple[re.Pattern[str] 
 
 def _forms(value: str) -> Iterator[str]:
     """A value as it stands, in JSON, in a Python literal, in a URL, and line by line."""
-    from urllib.parse import quote, quote_plus  # only where there is a secret at all
+    from urllib.parse import quote, quote_plus  # imported only if there is a secret
 
     yield value
     yield json.dumps(value)[1:-1]

@@ -1,6 +1,6 @@
-"""Quantities the way people write them: durations, sizes, dollars, percentages, intervals.
+"""Quantities as people write them: durations, sizes, dollars, percentages, intervals.
 
-Every ``parse_*`` takes what stands in a card and raises a plain `ValueError` whose text is one helpful sentence;
+Every ``parse_*`` takes a value of a card and raises a plain `ValueError` whose text is one helpful sentence;
 every ``format_*`` prints a value so that parsing it gives the value back up to the printed digits. Numbers are added
 and scaled as exact fractions and rounded once, so ``12h`` and ``720 min`` are the identical float.
 """
@@ -48,7 +48,7 @@ _COUNTED: dict[str, Literal["step", "epoch"]] = {
 
 _QUANTITIES = rf"(?:{_NUMBER} ?(?:{'|'.join(_DURATIONS)}) ?)+"
 DURATION_PATTERN = rf"^ ?{_QUANTITIES}$"
-"""What editors check while typing: everything that `parse_duration` takes, and little more; so for the others."""
+"""What editors check while typing: what `parse_duration` accepts and little more; likewise the other patterns."""
 SIZE_PATTERN = rf"^{_NUMBER} ?(?:{'|'.join(_SIZES)})$"
 DOLLARS_PATTERN = rf"^\${_NUMBER}$"
 HOURLY_PATTERN = rf"^\${_NUMBER}/(?:h|hr)$"
@@ -60,7 +60,7 @@ FACTOR_PATTERN = rf"^{_NUMBER}x$"
 
 @dataclass(frozen=True, slots=True)
 class Every:
-    """An interval or an amount of training: so many steps, epochs or seconds."""
+    """An interval or an amount of training, in steps, epochs or seconds."""
 
     value: float
     unit: Literal["step", "epoch", "second"]
@@ -223,7 +223,7 @@ def _seconds_of_every(written: str, found: re.Match[str] | None, example: str) -
 
 def _positive(seconds: float, example: str) -> float:
     if seconds <= 0:
-        raise ValueError(f"an interval is longer than nothing; write {example}")
+        raise ValueError(f"an interval is longer than zero; write {example}")
     return seconds
 
 

@@ -11,9 +11,9 @@ from cardrunner.errors import EnvironmentFailed, UsageError
 _MARKERS = ("cardrunner.yaml", "runcards")
 DATA_VARIABLE = "CARDRUNNER_DATA"
 VOLUME_VARIABLE = "CARDRUNNER_VOLUME"
-"""Set in a container: the folder where the card's volume is mounted, which its absolute paths begin in."""
+"""Set in a container: the folder where the card's volume is mounted, in which its absolute paths begin."""
 WORKSPACE_VARIABLE = "CARDRUNNER_WORKSPACE"
-"""Set in a container: the folder that stands for the workspace of whoever launched the run."""
+"""Set in a container: the folder that stands for the workspace the run was launched from."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Workspace:
 
     @property
     def runs(self) -> Path:
-        """Where run folders stand unless ``--runs`` says otherwise."""
+        """The folder of run folders unless ``--runs`` names another."""
         return self.root / "runs"
 
     @property
@@ -64,7 +64,7 @@ class Workspace:
         looked for as if it began in each of these folders.
 
         Raises:
-            EnvironmentFailed: it is nowhere.
+            EnvironmentFailed: it was not found.
         """
         given, volume = Path(relative), os.environ.get(VOLUME_VARIABLE)
         named = [Path(entry) for entry in os.environ.get(DATA_VARIABLE, "").split(os.pathsep) if entry]

@@ -130,7 +130,7 @@ def test_a_bare_number_and_anything_else_is_refused_with_an_example(
         (parse_percent, "-3%", "a percentage is not negative; write 98.2%"),
         (parse_every, "1.5 epochs", "epochs are counted whole, from 1; write 1000 steps, 1 epoch or 5 min"),
         (parse_every, "0 steps", "steps are counted whole, from 1; write 1000 steps, 1 epoch or 5 min"),
-        (parse_every, "0 s", "an interval is longer than nothing; write 1000 steps, 1 epoch or 5 min"),
+        (parse_every, "0 s", "an interval is longer than zero; write 1000 steps, 1 epoch or 5 min"),
         (parse_every, "1e3 steps", "a number with a unit has no exponent; write 1000 steps, 1 epoch or 5 min"),
         (parse_every, "1 epoch ", "has a space before or after it; write 1000 steps, 1 epoch or 5 min"),
         (parse_every, "2 epoch's", "this is not a duration; write 1000 steps, 1 epoch or 5 min"),

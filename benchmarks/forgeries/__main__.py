@@ -3,7 +3,7 @@
     python -m benchmarks.forgeries --seed 0        # about two minutes
 
 Every case is a card as an attacker would leave it, in the workspace as the attacker would find it. Under policy ssh
-none may launch; under policy digest, which authenticates nobody, none that changes content.
+every forgery must be refused; under policy digest, which does not authenticate signers, every one that changes content.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from benchmarks.forgeries.office import Office, Policy
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Print what became of every kind of forgery; 1 when one launched or a control did not."""
+    """Print the result of every kind of forgery; 1 if one launched or a control did not."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--layouts", type=int, default=200)

@@ -1,4 +1,4 @@
-"""Approvals that nobody gave for this card, or that count no more; all under policy ssh."""
+"""Approvals that were not given for this card, or that no longer count; all under policy ssh."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cardrunner.clock import timestamp
 
 
 def forged(office: Office, cards: Sequence[str], chance: random.Random) -> Iterator[Case]:
-    """Approvals that nobody gave for this card, or that count no more.
+    """Approvals that were not given for this card, or that no longer count.
 
     Args:
         cards: the base cards, unsigned.
@@ -52,7 +52,7 @@ def _copied(own: LoadedCard, other: LoadedCard, digest: str | None) -> str:
 
 
 def _of_other_people(office: Office, text: str, chance: random.Random) -> Iterator[Case]:
-    for kind, key in (("self-approval", ADA), ("a stranger's key", EVE), ("somebody else's key", LEE)):
+    for kind, key in (("self-approval", ADA), ("a stranger's key", EVE), ("another person's key", LEE)):
         for _ in range(10):
             note = f"seen {chance.randrange(10**6)}"
             half = office.signed(text, by=["mattie"], note=note)
@@ -79,8 +79,8 @@ def _other_times_and_places(office: Office, text: str, signed: str, chance: rand
     for namespace in ("file", "git", "cardrunner2", "Cardrunner", "cardrunner@team", "sign-off"):
         wrong = office.with_statement(office.signed(text, by=["mattie"]), "scav", key="scav", namespace=namespace)
         yield Case("another namespace", wrong)
-    for workspace in ("star", "everything", "nobody", "no list"):
-        yield Case("a list of signers that trusts too much, or nobody", signed, workspace)
+    for workspace in ("star", "everything", "empty", "no list"):
+        yield Case("a list of signers that trusts too much, or is empty", signed, workspace)
 
 
 def _damaged(signed: str, chance: random.Random) -> Iterator[Case]:

@@ -19,7 +19,7 @@ from cardrunner.gate.ssh import parse_allowed_signers, statement_bytes, verify_s
 
 @dataclass(frozen=True)
 class Tally:
-    """What became of the cases of a policy."""
+    """The results of the cases of a policy."""
 
     forgeries: Counter[tuple[str, Verdict]]
     escaped: tuple[Case, ...]
@@ -51,7 +51,7 @@ def attack(
         layouts: how many formatting-only edits.
         kept: how many changes of each leaf.
         tries: how many values are tried for them.
-        every: one in so many of all changes is tried.
+        every: try one in this many of all changes.
         names: the shipped cards to begin with.
     """
     chance = random.Random(seed)

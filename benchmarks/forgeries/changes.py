@@ -20,7 +20,7 @@ def changed_leaves(text: str, chance: random.Random, *, kept: int, tries: int) -
 
     Args:
         kept: how many changes of one leaf.
-        tries: how many values are tried until there are so many.
+        tries: how many values are tried to find them.
     """
     loaded = load(text)
     for loc in _leaves(loaded.document.root):

@@ -36,7 +36,7 @@ MARKS = {"done", "by", "at", "evidence", "signed"}
 
 @dataclass(frozen=True)
 class Case:
-    """A card that somebody tampered with, and the workspace it stands in."""
+    """A card that was tampered with, and its workspace."""
 
     kind: str
     text: str
@@ -44,7 +44,7 @@ class Case:
 
 
 class Office:
-    """Everybody's keys, and workspaces that trust them differently.
+    """The keys of all people, and workspaces that trust them differently.
 
     Args:
         folder: where it all is put.
@@ -63,7 +63,7 @@ class Office:
         return Workspace(self.folder / "workspaces" / name)
 
     def public(self, person: str) -> str:
-        """Type and base64 of somebody's key."""
+        """Type and base64 of a person's key."""
         return " ".join((self.folder / f"{person}.pub").read_text().split()[:2])
 
     def signed(self, text: str, *, by: Sequence[str] = REVIEWERS, **said: Any) -> str:
@@ -73,7 +73,7 @@ class Office:
         return text
 
     def with_statement(self, text: str, reviewer: str, *, key: str, namespace: str = NAMESPACE, **said: object) -> str:
-        """The card with a statement under a reviewer's name, made with anybody's key."""
+        """The card with a statement under a reviewer's name, made with any person's key."""
         loaded = load(text)
         fields = {"digest": loaded.digest, "verdict": "approve", "at": timestamp(NOW), **said}
         statement = Signature.model_validate(fields)
@@ -108,7 +108,7 @@ class Office:
         self._write("one key", signers=both)
         self._write("two names", signers=line["scav"].replace("scav", "scav,mattie", 1))
         self._write("everything", signers=usual.replace(f'namespaces="{NAMESPACE}" ', ""))
-        self._write("nobody", signers="# nobody yet")
+        self._write("empty", signers="# no signers yet")
         (self.folder / "workspaces" / "no list").mkdir()
 
     def _write(self, name: str, *, signers: str, floor: str | None = None, revoked: str | None = None) -> None:
@@ -120,7 +120,7 @@ class Office:
 
 
 def base_card(name: str, policy: Policy) -> str:
-    """A shipped card as two reviewers would get it: written by ada, everything done, nobody signed."""
+    """A shipped card as two reviewers would get it: written by ada, everything done, unsigned."""
     loaded = load((RUNCARDS / f"{name}.yaml").read_text())
     people: list[PlainValue] = [{"id": person, "name": person.title(), "signed": None} for person in REVIEWERS]
     section: PlainValue = {"policy": policy, "reviewers": people}

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from cardrunner.card.explain import sections_below
 from cardrunner.card.load import card_model
 from cardrunner.card.reading.extends import KEY as EXTENDS, OWN
-from cardrunner.card.schema_texts import Examples, described, field_texts
+from cardrunner.card.schema_texts import FieldExamples, described, field_texts
 from cardrunner.specs import WorkloadSpec
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -66,7 +66,7 @@ def _reference(name: str) -> Schema:
 
 def _definitions(specs: Sequence[WorkloadSpec]) -> dict[str, Schema]:
     """A card per workload, under the workload's name, and the sections that cards share."""
-    examples = Examples.of((spec, card_model(spec)) for spec in specs)
+    examples = FieldExamples.of((spec, card_model(spec)) for spec in specs)
     owners: dict[str, type[BaseModel]] = {}
     found: dict[str, Schema] = {}
     for spec in specs:
@@ -100,7 +100,9 @@ def _renamed(schema: Any, names: Mapping[str, str]) -> Any:
     return renamed
 
 
-def _with_texts(schema: Schema, section: type[BaseModel], sections: Mapping[str, Schema], examples: Examples) -> Schema:
+def _with_texts(
+    schema: Schema, section: type[BaseModel], sections: Mapping[str, Schema], examples: FieldExamples
+) -> Schema:
     texts = field_texts(section)
     properties = dict(schema.get("properties", {}))
     for name, field in section.model_fields.items():

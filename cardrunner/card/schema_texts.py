@@ -28,13 +28,13 @@ Place = tuple[type[BaseModel], str]
 
 
 @dataclass
-class Examples:
+class FieldExamples:
     """Values of real cards, by section and key."""
 
     found: dict[Place, list[Any]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, workloads: Iterable[tuple[WorkloadSpec, type[BaseModel]]]) -> Examples:
+    def of(cls, workloads: Iterable[tuple[WorkloadSpec, type[BaseModel]]]) -> FieldExamples:
         """Those that every workload has, then those of each workload's own starter."""
         examples = cls()
         common = read_document(EXAMPLES.read_bytes(), file=EXAMPLES.name).value()

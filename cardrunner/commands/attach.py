@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from cardrunner.commands.run_arguments import add_run_argument, next_steps, progress_of, run_of, tell
+from cardrunner.commands.run_arguments import add_run_argument, next_steps, progress_of, report_ending, run_of
 from cardrunner.errors import Interrupted
 from cardrunner.launching.submit import attach
 from cardrunner.runs.status import derive_status
@@ -28,6 +28,6 @@ def run(options: argparse.Namespace) -> int:
         print(f"left; run {folder.name} {'goes on' if status.live else f'is {status.state}'}", file=sys.stderr)
         next_steps(status, options)
         return Interrupted.exit_code
-    code = tell(ending)
+    code = report_ending(ending)
     next_steps(ending.status, options)
     return code

@@ -18,13 +18,13 @@ from cardrunner.runs.files import locked, write_durably
 
 
 def save_edits(loaded: LoadedCard, edits: Sequence[Edit | Removal]) -> LoadedCard:
-    """Apply edits to a card's file and return the card as it is then.
+    """Apply edits to a card's file and return the edited card.
 
     Raises:
         UsageError: the layout cannot be edited in place, or the file changed on disk since it was read.
         CardError: the card would not be valid with them.
         IntegrityError: they would change what is signed.
-        EnvironmentFailed: the file cannot be written; it is as it was.
+        EnvironmentFailed: the file cannot be written; it is unchanged.
     """
     changed = load_card_bytes(
         edit_document(loaded.document, edits),
@@ -43,7 +43,7 @@ def save_edits(loaded: LoadedCard, edits: Sequence[Edit | Removal]) -> LoadedCar
 
 
 def _replace(path: Path, *, expected: bytes, data: bytes) -> None:
-    target = path.resolve()  # a link stays a link
+    target = path.resolve()  # keeps a symbolic link
     with locked(target.parent):
         if read_bytes(target) != expected:
             raise UsageError(

@@ -17,12 +17,12 @@ from cardrunner.errors import GateClosed, UsageError
 from cardrunner.gate.case import Case
 from cardrunner.gate.check_run import CheckResult
 from cardrunner.gate.checklist import (
-    ItemPlace,
-    Place,
+    ChecklistEntry,
+    ItemEntry,
     check_person,
-    checklist_places,
-    find_place,
+    find_entry,
     has_check,
+    item_entries,
     open_box,
     tick,
     untick,
@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check one item or all: 0 when it is as asked, 3 when a check failed or the named item is still open."""
+    """Check one item or all: 0 on success, 3 if a check failed or the named item is still open."""
     by = check_person(args.person) if args.person is not None else None
     checking = _Checking(load_card(args.card, registry.workload_spec), by=by, quiet=args.quiet)
     if args.item is None:
@@ -59,15 +59,15 @@ def run(args: argparse.Namespace) -> int:
             raise UsageError("--done, --undo and --note are about one item; name it: cardrunner check CARD ITEM ...")
         checking.everything()
         return 0
-    place = find_place(checking.loaded.card, args.item, file=str(args.card))
+    entry = find_entry(checking.loaded.card, args.item, file=str(args.card))
     if args.note and not args.done:
-        raise UsageError("--note: it is kept with a person's tick; give it with --done")
+        raise UsageError("--note: a note belongs to a person's tick; give it with --done")
     if args.undo:
-        checking.open_again(place)
+        checking.open_again(entry)
     elif args.done:
-        checking.tick_by_hand(place, note=args.note)
+        checking.tick_by_hand(entry, note=args.note)
     else:
-        checking.one(place)
+        checking.one(entry)
     return 0
 
 
@@ -79,61 +79,62 @@ class _Checking:
     by: str | None
     quiet: bool
 
-    def one(self, place: Place) -> None:
-        """Run the place's check, or say whether a person has ticked it."""
-        if isinstance(place, ItemPlace) and has_check(place):
-            if failure := self._prove(place):
+    def one(self, entry: ChecklistEntry) -> None:
+        """Run the entry's check, or report whether a person has ticked it."""
+        if isinstance(entry, ItemEntry) and has_check(entry):
+            if failure := self._prove(entry):
                 raise GateClosed((failure,))
-        elif place.ticked:
-            print(f"{place}: done")
+        elif entry.ticked:
+            print(f"{entry}: done")
         else:
-            raise GateClosed((open_box(place, self._case),))
+            raise GateClosed((open_box(entry, self._case),))
 
     def everything(self) -> None:
-        """Run every check, then list what is left to people."""
-        places = checklist_places(self.loaded.card)
-        failures = [failure for place in places if has_check(place) and (failure := self._prove(place))]
-        for place in places:
-            if not has_check(place) and not place.ticked:
-                print(open_box(place, self._case))
+        """Run every check, then list the items left to people."""
+        entries = item_entries(self.loaded.card)
+        failures = [failure for entry in entries if has_check(entry) and (failure := self._prove(entry))]
+        for entry in entries:
+            if not has_check(entry) and not entry.ticked:
+                print(open_box(entry, self._case))
         if failures:
             raise GateClosed(failures)
 
-    def tick_by_hand(self, place: Place, *, note: str | None) -> None:
-        """Tick what a person judges."""
-        if has_check(place):
+    def tick_by_hand(self, entry: ChecklistEntry, *, note: str | None) -> None:
+        """Tick an entry that a person judges."""
+        if has_check(entry):
             raise UsageError(
-                f"{place}: a check proves it, not a person; run it: {self._case.command('check', place.address)}"
+                f"{entry}: it has a check, which a person cannot replace; "
+                f"run it: {self._case.command('check', entry.address)}"
             )
         if self.by is None:
-            raise UsageError(f"{place}: a person ticks it; say who with --as ID")
-        self._save(tick(place, by=self.by, at=timestamp(moment()), evidence=note))
-        print(f"{place}: done, says {self.by}")
+            raise UsageError(f"{entry}: a person has to tick it; name them with --as ID")
+        self._save(tick(entry, by=self.by, at=timestamp(moment()), evidence=note))
+        print(f"{entry}: done, says {self.by}")
 
-    def open_again(self, place: Place) -> None:
-        """Take a tick back."""
-        if place.ticked:
-            self._save(untick(place))
-        print(f"{place}: open")
+    def open_again(self, entry: ChecklistEntry) -> None:
+        """Remove a tick."""
+        if entry.ticked:
+            self._save(untick(entry))
+        print(f"{entry}: open")
 
-    def _prove(self, place: ItemPlace) -> Finding | None:
-        """Run a check and keep what came of it."""
-        self._say(f"{place}: {check_text(place.item.check or ())}")
+    def _prove(self, entry: ItemEntry) -> Finding | None:
+        """Run a check and record its result."""
+        self._say(f"{entry}: {check_text(entry.item.check or ())}")
         with hidden_lines(self._show) as show:
-            result = prove(place, self.loaded, self._workspace, show=show)
+            result = prove(entry, self.loaded, self._workspace, show=show)
         if not result.ok:
-            return self._failed(place, result)
-        self._save(tick(place, by=self.by, at=result.at, evidence=result.evidence))
-        print(f"{place}: done ({result.ending})")
+            return self._failed(entry, result)
+        self._save(tick(entry, by=self.by, at=result.at, evidence=result.evidence))
+        print(f"{entry}: done ({result.ending})")
         return None
 
-    def _failed(self, place: ItemPlace, result: CheckResult) -> Finding:
-        """Say so; a tick that is no longer true is taken back."""
-        taken_back = "; the tick it had is taken back" if place.ticked else ""
-        if place.ticked:
-            self._save(untick(place))
+    def _failed(self, entry: ItemEntry, result: CheckResult) -> Finding:
+        """Report a failed check; a tick that no longer holds is removed."""
+        taken_back = "; its tick was removed" if entry.ticked else ""
+        if entry.ticked:
+            self._save(untick(entry))
         return Finding(
-            str(place), f"its check failed: {result.ending}{taken_back}", open_box(place, self._case).command
+            str(entry), f"its check failed: {result.ending}{taken_back}", open_box(entry, self._case).command
         )
 
     @property

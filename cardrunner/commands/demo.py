@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Make it, and print its files."""
+    """Make the demo, and print its files."""
     files = demo(run_of(options), progress=progress_of(options))
     print("\n".join(map(str, files)))
     if options.open:

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Encode and say what became of every replay: 0 when at least one was encoded."""
+    """Encode and report on every replay: 0 if at least one was encoded."""
     progress = make_progress(args.quiet)
     *skipped, summary = _there(args, progress) if args.card is not None else _here(args, progress)
     for line in skipped:
@@ -49,10 +49,10 @@ def _here(args: argparse.Namespace, progress: Progress) -> Sequence[str]:
 
 
 def _there(args: argparse.Namespace, progress: Progress) -> Sequence[str]:
-    """Spread over the machines of the card's platform.
+    """Encode on the card's platform, spread over its machines.
 
     Raises:
-        UsageError: the card runs here, or a path is not one on its volume.
+        UsageError: the card runs here, or a path is not on its volume.
     """
     card = load_card(args.card, registry.workload_spec).card
     executor = registry.executor(platform_of(card.infra).executor_of(card.infra))

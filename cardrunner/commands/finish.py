@@ -1,10 +1,10 @@
-"""`cardrunner finish`: what is left for this side after a run ended."""
+"""`cardrunner finish`: the steps on this machine after a run has ended."""
 
 from __future__ import annotations
 
 import argparse
 
-from cardrunner.commands.run_arguments import add_run_argument, next_steps, progress_of, run_of, tell
+from cardrunner.commands.run_arguments import add_run_argument, next_steps, progress_of, report_ending, run_of
 from cardrunner.launching.submit import finish
 
 HELP = "download, demo and results card of a run that ended; safe to repeat"
@@ -18,6 +18,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Finish; ends with the run's own exit code."""
     ending = finish(run_of(options), progress=progress_of(options))
-    code = tell(ending)
+    code = report_ending(ending)
     next_steps(ending.status, options)
     return code

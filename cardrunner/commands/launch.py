@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from cardrunner.commands.run_arguments import add_runs_argument, next_steps, progress_of, tell
+from cardrunner.commands.run_arguments import add_runs_argument, next_steps, progress_of, report_ending
 from cardrunner.launching.launch import LaunchOptions, admit, launch, prepare
 from cardrunner.plan import describe
 
@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
     if options.dry_run:
         return _dry_run(options.card, chosen)
     ending = launch(options.card, chosen, progress=progress_of(options))
-    code = tell(ending)
+    code = report_ending(ending)
     next_steps(ending.status, options)
     return code
 

@@ -19,7 +19,7 @@ _LOOK_SECONDS = 0.2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The run, and whether to stay."""
+    """The run, and whether to follow."""
     add_run_argument(parser)
     parser.add_argument("-f", "--follow", action="store_true", help="stay, and print what comes, until the run ends")
 
@@ -34,7 +34,9 @@ def run(options: argparse.Namespace) -> int:
         return 0
     offset = 0
     while True:
-        live = options.follow and (is_supervised(folder) or derive_status(folder).live)  # asked before the last look
+        live = options.follow and (
+            is_supervised(folder) or derive_status(folder).live
+        )  # determined before the last read
         offset = _print_from(folder, offset)
         if not live:
             return 0

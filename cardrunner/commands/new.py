@@ -22,7 +22,7 @@ HELP = "start a card: unsigned, valid, with comments"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The name, and what to begin with."""
+    """The name, and the card to start from."""
     parser.add_argument("name", metavar="NAME", help="the run's name; the card becomes runcards/NAME.yaml")
     begin = parser.add_mutually_exclusive_group()
     begin.add_argument("--from", dest="other", type=Path, metavar="CARD", help="copy a card, without its signatures")
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write the card and say what comes next."""
+    """Write the card and print the next command."""
     name = _name(options.name)
     folder = Workspace.around(Path.cwd()).root / "runcards"
     target = folder / f"{name}.yaml"
@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     data = _content(options, name, target)
     with explained(target, "write"):
         folder.mkdir(exist_ok=True)
-        with target.open("xb") as stream:  # never over a card that somebody wrote meanwhile
+        with target.open("xb") as stream:  # fails if the card was written meanwhile
             stream.write(data)
     _offer_schema(folder)
     print(_shown(target))
@@ -57,7 +57,7 @@ def _name(name: str) -> str:
 
 
 def _content(options: argparse.Namespace, name: str, target: Path) -> bytes:
-    """The new card's bytes, held against the schema before anything is written.
+    """The new card's bytes, checked against the schema before anything is written.
 
     Raises:
         CardError: the card to copy has faults.
@@ -83,7 +83,7 @@ def _starter(workload: str) -> str:
 
 
 def _offer_schema(folder: Path) -> None:
-    """The schema that the card's first line names, for editors; one that is there stays."""
+    """The schema that the card's first line names, for editors; an existing one is kept."""
     if not (folder / SCHEMA_FILE).exists():
         write_text(folder / SCHEMA_FILE, schema_text(schema.specs()))
 

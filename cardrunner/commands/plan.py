@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the plan; 7 when a data file is nowhere, or the platform said something that would stop a launch."""
+    """Print the plan; 7 if a data file is missing, or the platform reported something that would stop a launch."""
     plan = ask_platform(plan_card(options.card, runs=options.runs))
     print(plan.model_dump_json(indent=2) if options.json else "\n".join(describe(plan)))
     missing = any(data.found is None for data in plan.data) or any(not answer.ok for answer in plan.answers)

@@ -1,10 +1,10 @@
-"""`cardrunner resume`: go on from the newest valid checkpoint, same card."""
+"""`cardrunner resume`: continue from the newest valid checkpoint with the same card."""
 
 from __future__ import annotations
 
 import argparse
 
-from cardrunner.commands.run_arguments import add_run_argument, next_steps, progress_of, run_of, tell
+from cardrunner.commands.run_arguments import add_run_argument, next_steps, progress_of, report_ending, run_of
 from cardrunner.launching.launch import resume
 
 HELP = "go on with a run that ended before its plan did"
@@ -24,6 +24,6 @@ def run(options: argparse.Namespace) -> int:
     ending = resume(
         run_of(options), acknowledge=options.acknowledge, detach=options.detach, progress=progress_of(options)
     )
-    code = tell(ending)
+    code = report_ending(ending)
     next_steps(ending.status, options)
     return code

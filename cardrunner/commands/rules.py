@@ -1,4 +1,4 @@
-"""`cardrunner rules test`: what a card's kill thresholds would have made of a recorded history."""
+"""`cardrunner rules test`: replay a recorded history against a card's kill thresholds."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="METRIC=COLUMN",
-        help="a metric that is called otherwise in the file; may be given several times",
+        help="a metric that has another name in the file; may be repeated",
     )
     test.add_argument("--json", action="store_true", help="one JSON object")
     add_runs_argument(test)
@@ -99,7 +99,7 @@ def _saw(found: Rehearsal, number: int) -> str:
     if not judged:
         return "this history has values that the metric cannot have"
     if closest is None:
-        return "nothing to look at in this history"
+        return "this history has no rows for it"
     if closest.idle is not None:
         return f"at most {closest.idle[0]} of {closest.idle[1]} validations in a row without improvement"
     show = number_text(closest.metric)

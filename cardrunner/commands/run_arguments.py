@@ -1,4 +1,4 @@
-"""What the commands about runs share: naming a run, showing work, telling how it ended."""
+"""Shared by the commands about runs: naming a run, showing progress, reporting how it ended."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def runs_of(options: argparse.Namespace) -> Path:
 
 
 def run_of(options: argparse.Namespace) -> RunFolder:
-    """The run that is meant.
+    """The folder of the named run.
 
     Raises:
         UsageError: there is no such run.
@@ -56,17 +56,17 @@ def run_of(options: argparse.Namespace) -> RunFolder:
 
 
 def progress_of(options: argparse.Namespace) -> Progress:
-    """Bars, lines or nothing."""
+    """The progress display: bars, lines or nothing."""
     return make_progress(options.quiet)
 
 
-def tell(ending: RunEnd) -> int:
-    """Say how a run ended: its state to people, the results card to whoever reads stdout. Gives the exit code."""
+def report_ending(ending: RunEnd) -> int:
+    """Report how a run ended: state on stderr, path of the results card on stdout. Returns the exit code."""
     if ending.log is not None:
         print(f"the log of the worker, which never trained:\n{indented(ending.log)}", file=sys.stderr)
     print(summary(ending.status), file=sys.stderr)
     for tracker in ending.status.trackers:
-        if tracker.trouble:  # also with --quiet: nobody else watches
+        if tracker.trouble:  # also with --quiet, because only this command reports it
             print(f"warning: {tracker.name} {tracker.state}: {tracker.message}", file=sys.stderr)
     if ending.problem is not None:
         print(ending.problem, file=sys.stderr)
@@ -79,7 +79,7 @@ def tell(ending: RunEnd) -> int:
 
 
 def next_steps(status: Status, options: argparse.Namespace) -> None:
-    """Say what one can do now, as commands that can be pasted."""
+    """Print what can be done next, as commands that can be pasted."""
     at = ["--runs", str(options.runs)] if options.runs is not None else []
     for what, command in _while_live(status, options) if status.live else _after(status):
         words = [*command.format(run=status.run).split(), *at]
@@ -89,7 +89,7 @@ def next_steps(status: Status, options: argparse.Namespace) -> None:
 def _while_live(status: Status, options: argparse.Namespace) -> Iterator[tuple[str, str]]:
     launch = read_record(RunFolder.existing(runs_of(options), status.run).launch, LaunchRecord)
     unattended = registry.executor(launch.executor).finishes_unattended
-    down_to = "down to its results card" if unattended else "and `cardrunner finish` fetches what came of it"
+    down_to = "down to its results card" if unattended else "and `cardrunner finish` fetches its results"
     print(f"it goes on without this shell, {down_to}", file=sys.stderr)
     yield from _NEXT_WHILE_LIVE if unattended else (*_NEXT_WHILE_LIVE, ("finish", "cardrunner finish {run}"))
 
@@ -103,7 +103,7 @@ def _after(status: Status) -> Iterator[tuple[str, str]]:
 
 
 def indented(text: str) -> str:
-    """Set off from our own words."""
+    """Text set off from cardrunner's own output."""
     return "\n".join(f"  | {line}" for line in text.splitlines())
 
 

@@ -16,7 +16,7 @@ from cardrunner.gate.case import Case, reviewer_label
 from cardrunner.gate.clock import late_clock
 from cardrunner.gate.examine import examine_gate, gate_case
 from cardrunner.gate.findings import Finding
-from cardrunner.gate.policies import POLICIES, Hand, Policy
+from cardrunner.gate.policies import POLICIES, Policy, SigningKey
 from cardrunner.gate.records import block_path, changes_since, encode_block, encode_signed_content, signed_content_path
 from cardrunner.gate.statement import find_reviewer, make_statement
 from cardrunner.redaction import secret_in
@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Show what is signed, ask, and write the signature: 0 when it stands, 3 when it was not made."""
+    """Show what is signed, ask, and write the signature: 0 if it was written, 3 if not."""
     loaded = load_card(args.card, registry.workload_spec)
     if (problem := secret_in(loaded.files)) is not None:
         raise UsageError(problem)
@@ -65,13 +65,13 @@ def run(args: argparse.Namespace) -> int:
         _show(loaded, case, reviewer, statement)
     if not args.yes:
         _ask(case, reviewer, statement)
-    mark = policy.mark(statement, reviewer, case, Hand(key=args.key, say=_say))
+    mark = policy.mark(statement, reviewer, case, SigningKey(file=args.key, prompt=_say))
     if policy.keeps_content:
         _keep(loaded, case, workspace, reviewer, statement)
     signed = save_edits(loaded, [Edit(("sign_off", "reviewers", index, "signed"), mark)])
     if policy.keeps_content and statement.verdict == "approve":
         _lift(block_path(case.records, loaded.card.name, reviewer.id))
-    _tell(
+    _report(
         signed, workspace, f"{reviewer.id} {_DONE[statement.verdict]} {loaded.card.name} ({loaded.digest[:12]})", policy
     )
     return 0
@@ -91,7 +91,7 @@ def _say(line: str) -> None:
 
 
 def _keep(loaded: LoadedCard, case: Case, workspace: Workspace, reviewer: Reviewer, statement: Signature) -> None:
-    """Keep what is signed, and a block, before the signature is written, so that no signature lacks them."""
+    """Keep the signed content, and a block, before the signature is written, so that every signature has them."""
     contents = {signed_content_path(case.records, loaded.digest): encode_signed_content(loaded.card)}
     if statement.verdict == "block":
         path = block_path(case.records, loaded.card.name, reviewer.id)
@@ -106,7 +106,7 @@ def _lift(block: Path) -> None:
 
 
 def _page(loaded: LoadedCard) -> str:
-    from cardrunner.card.markdown import render_card  # brings a template engine that a quiet signature does not need
+    from cardrunner.card.markdown import render_card  # imports a template engine, which a quiet signature does not need
 
     return render_card(loaded)
 
@@ -141,18 +141,18 @@ def _ask(case: Case, reviewer: Reviewer, statement: Signature) -> None:
     """Ask whether to sign.
 
     Raises:
-        UsageError: nobody can be asked.
+        UsageError: there is no terminal to ask at.
         GateClosed: the answer is no.
     """
     if not sys.stdin.isatty():
-        raise UsageError("nobody can be asked, because there is no terminal; read the card, then sign with --yes")
+        raise UsageError("there is no terminal to ask at; read the card, then sign with --yes")
     answer = input(f"{statement.verdict} this as {reviewer.id}? [y/N] ")
     if answer.strip().casefold() not in ("y", "yes"):
         raise GateClosed((Finding(f"{case.file}: sign_off", f"{reviewer.id} did not sign; nothing was written"),))
 
 
-def _tell(signed: LoadedCard, workspace: Workspace, what: str, policy: Policy) -> None:
-    """What stands now, what it is worth, and what is left to do."""
+def _report(signed: LoadedCard, workspace: Workspace, what: str, policy: Policy) -> None:
+    """Report the signature, its policy's caution, and what is left to do."""
     print(what)
     if policy.remark:
         print(policy.remark)

@@ -1,4 +1,4 @@
-"""`cardrunner status`: where runs stand."""
+"""`cardrunner status`: the state of runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cardrunner.errors import IntegrityError
 from cardrunner.launching.submit import refresh
 from cardrunner.runs.attempts import TrackerState
 from cardrunner.runs.folder import RunFolder
-from cardrunner.runs.heartbeat import read_pulse
+from cardrunner.runs.heartbeat import read_heartbeat
 from cardrunner.runs.lease import is_live
 from cardrunner.runs.status import Status, derive_status
 from cardrunner.units import format_dollars, format_duration
@@ -63,9 +63,9 @@ def _plain(status: Status) -> dict[str, object]:
 def _lines(folder: RunFolder, status: Status) -> Iterator[str]:
     yield summary(status)
     yield f"  stage        {status.stage or '-'}, attempt {status.attempts}"
-    if status.live and (pulse := read_pulse(folder.pulse)) is not None and pulse.attempt == status.attempts:
-        ago = max(0.0, time.time() - utc_seconds(pulse.at))
-        yield f"  now          epoch {pulse.epoch}, step {pulse.step:,}, {format_duration(ago)} ago"
+    if status.live and (beat := read_heartbeat(folder.heartbeat)) is not None and beat.attempt == status.attempts:
+        ago = max(0.0, time.time() - utc_seconds(beat.at))
+        yield f"  now          epoch {beat.epoch}, step {beat.step:,}, {format_duration(ago)} ago"
     if status.warning:
         yield f"  warning      {status.warning}"
     yield (
@@ -80,7 +80,7 @@ def _lines(folder: RunFolder, status: Status) -> Iterator[str]:
     if status.projected_seconds is not None:
         money = "" if not status.projected_cost_usd else f", {format_dollars(status.projected_cost_usd)}"
         yield f"  projected    {format_duration(status.projected_seconds)} in all{money}"
-    yield f"  card         {status.card_digest[:12]}, signed by {', '.join(status.signed_by) or 'nobody'}"
+    yield f"  card         {status.card_digest[:12]}, signed by {', '.join(status.signed_by) or 'no one'}"
     yield f"  started      {status.started}, last sign {status.updated}"
     for tracker in status.trackers:
         yield f"  {tracker.name:<12} {_tracker(tracker)}"

@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Ask and wait; 0 also when it had ended already, or needs longer."""
+    """Ask and wait; 0 also if it had ended already, or needs longer."""
     folder = run_of(options)
     if not derive_status(folder).live:
         print(f"nothing to stop: {summary(derive_status(folder))}", file=sys.stderr)
@@ -30,8 +30,8 @@ def run(options: argparse.Namespace) -> int:
     status = request_stop(folder, patience=options.wait, force=options.force)
     if status.live:
         print(
-            f"run {folder.name} was asked and has not ended after {options.wait:g} s: it saves, is at a long step, or "
-            f"hangs; watch it with `cardrunner attach {folder.name}`, or end it at once with "
+            f"run {folder.name} was asked to stop and has not ended after {options.wait:g} s: it saves, is at a long "
+            f"step, or hangs; watch it with `cardrunner attach {folder.name}`, or end it at once with "
             f"`cardrunner stop {folder.name} --force`, which keeps what it saved before",
             file=sys.stderr,
         )

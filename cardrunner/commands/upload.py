@@ -21,12 +21,12 @@ HELP = "put a card's data file on the volume that the card names, with its check
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The file and the card."""
     parser.add_argument("file", type=Path, metavar="FILE", help="the file here")
-    parser.add_argument("card", type=Path, metavar="CARD", help="the card, which says where its data stands")
-    parser.add_argument("--force", action="store_true", help="replace what is there")
+    parser.add_argument("card", type=Path, metavar="CARD", help="the card, which names the place of its data")
+    parser.add_argument("--force", action="store_true", help="replace an existing file")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Upload, and print what it is there."""
+    """Upload, and print the file's place, size and digest."""
     card = load_card(options.card, registry.workload_spec).card
     platform = platform_of(card.infra)
     executor, storage = registry.executor(platform.executor_of(card.infra)), platform.storage(card.infra)
@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _entry(file: Path, card: Card) -> DataFile:
-    """The data file of the card that a file here is."""
+    """The card's data file that a local file stands for."""
     if not file.is_file():
         raise EnvironmentFailed(f"{file}: there is no such file")
     if card.data.is_synthetic:
@@ -54,7 +54,7 @@ def _entry(file: Path, card: Card) -> DataFile:
     meant = [entry for entry in entries if Path(entry.path).name == file.name] or list(entries[:1])
     if len(entries) > 1 and Path(meant[0].path).name != file.name:
         names = ", ".join(Path(entry.path).name for entry in entries)
-        raise UsageError(f"{file}: the card has several data files ({names}), and none is called {file.name}")
+        raise UsageError(f"{file}: the card has several data files ({names}); {file.name} is not among them")
     return meant[0]
 
 

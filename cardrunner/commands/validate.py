@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
         except PluginFailed as error:
             failures.append(error)
     if options.json:
-        import json  # not needed where a person reads
+        import json  # only needed for --json
 
         print(json.dumps([fault._asdict() for fault in found], indent=2, ensure_ascii=False))
     else:

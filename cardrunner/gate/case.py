@@ -19,7 +19,7 @@ class Case:
     Args:
         file: the card's path as people write it in a command.
         records: the workspace's folder of signed contents.
-        now: the current time, with its zone; of a resume the time of the launch.
+        now: the current time, with its zone; for a resume the time of the launch.
         trust: the workspace's rules and keys.
     """
 
@@ -32,7 +32,7 @@ class Case:
 
     @property
     def expires(self) -> float | None:
-        """How many seconds an approval counts: the card's limit or the workspace's, whichever is shorter."""
+        """How many seconds an approval is valid: the card's limit or the workspace's, whichever is shorter."""
         limits = (self.card.sign_off.expires, self.trust.floor.sign_off.expires)
         return min((limit for limit in limits if limit is not None), default=None)
 

@@ -31,7 +31,7 @@ _TERMINAL_CODE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\
 
 @dataclass(frozen=True, kw_only=True)
 class CheckResult:
-    """What came of a check.
+    """The result of a check.
 
     Args:
         check: the command line, or the name of the built-in.
@@ -50,7 +50,7 @@ class CheckResult:
 
     @property
     def evidence(self) -> str:
-        """What is kept in the card."""
+        """The text that is kept in the card."""
         return f"{self.check}: {self.ending}" + (f"\n{self.output}" if self.output else "")
 
 
@@ -99,7 +99,7 @@ class _Tail:
         self._show = show
         self._kept = b""
 
-    def take(self, block: bytes) -> None:
+    def append(self, block: bytes) -> None:
         self._show(block)
         self._kept = (self._kept + block)[-_KEPT_BYTES:]
 
@@ -108,9 +108,9 @@ class _Tail:
 
 
 def _run(argv: Sequence[str], workspace: Workspace, tail: _Tail, *, deadline: float) -> str | None:
-    """Run a command to its end; None when the time was up."""
+    """Run a command to its end; None if it ran out of time."""
     try:
-        # a session of its own, so that whatever it starts can be killed with it
+        # a session of its own, so that its children can be killed with it
         process = subprocess.Popen(
             argv,
             cwd=workspace.root,
@@ -136,7 +136,7 @@ def _environment() -> dict[str, str]:
 
 def _follow(process: subprocess.Popen[bytes], tail: _Tail, deadline: float) -> str | None:
     for block in _output(process, deadline):
-        tail.take(block)
+        tail.append(block)
     try:
         code = process.wait(timeout=max(0.0, deadline - time.monotonic()))
     except subprocess.TimeoutExpired:

@@ -25,7 +25,7 @@ def behind(now: datetime.datetime, recorded: Iterable[tuple[str, str]]) -> Itera
 
     Args:
         now: what the clock says.
-        recorded: what happened and when; a text that is no time is left out.
+        recorded: what happened and when; a text that is not a valid time is ignored.
     """
     latest: tuple[datetime.datetime, str] | None = None
     for what, at in recorded:

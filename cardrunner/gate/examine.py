@@ -1,4 +1,4 @@
-"""May it run?"""
+"""The examination of a card by the gate: may it run?"""
 
 from __future__ import annotations
 

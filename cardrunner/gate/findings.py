@@ -14,7 +14,7 @@ class Finding:
     Args:
         what: the box, such as ``checklist 2 (dataset reads tensors)``.
         why: what is wrong with it.
-        command: the command that closes it; None where none does.
+        command: the command that closes it; None if only an edit does.
     """
 
     what: str
@@ -38,7 +38,7 @@ class Approval:
         conditions: what had to be done before the launch.
         met: who fulfilled which condition, as plain JSON.
         statement: exactly what was signed; None for a plain box.
-        ssh: the armored signature over it; None where no key made one.
+        ssh: the armored signature over it; None for the other policies.
         fingerprint: the key that made it.
     """
 
@@ -55,7 +55,7 @@ class Approval:
 
     @property
     def person(self) -> str:
-        """Who it is, for counting: a key where there is one, so that one key under two names counts once."""
+        """The person, for counting: the key if there is one, so that one key under two names counts once."""
         return self.fingerprint or self.id.casefold()
 
     def as_json(self) -> dict[str, Any]:
@@ -80,7 +80,7 @@ class GateReport:
     """Whether a card may run.
 
     Args:
-        findings: every open box; the gate is open when there is none.
+        findings: every open box; the gate is open when the list is empty.
         signed_by: reviewers whose approval counts, in the card's order.
         approvals: the same as plain JSON, with digest, time, note, conditions, and exactly what was signed.
         trust_files: the bytes of the workspace's rules and keys that were used, by file name.
@@ -93,5 +93,5 @@ class GateReport:
 
     @property
     def open(self) -> bool:
-        """True when nothing is left to close."""
+        """True when every box is closed."""
         return not self.findings

@@ -1,6 +1,6 @@
-"""Blocks, kept beside the signed contents: what a reviewer blocks stays blocked when the mark leaves the card.
+"""Blocks, kept beside the signed contents: a run stays blocked when the reviewer's mark is removed from the card.
 
-`cardrunner sign` writes a file per block and takes it away when the same reviewer signs again.
+`cardrunner sign` writes a file per block and removes it when the same reviewer signs again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _LARGEST_BLOCK = 64 << 10
 
 
 @dataclass(frozen=True)
-class Block:
+class RecordedBlock:
     """A block that was recorded: by whom, when and why, as far as its file can be read."""
 
     reviewer: str
@@ -30,7 +30,7 @@ class Block:
     note: str
 
     def __str__(self) -> str:
-        return printable(f"has blocked this run{self.at}{self.note}")  # the file is one that anybody may have written
+        return printable(f"has blocked this run{self.at}{self.note}")  # anyone may have written the file
 
 
 def block_path(records: Path, run: str, reviewer: str) -> Path:
@@ -39,12 +39,12 @@ def block_path(records: Path, run: str, reviewer: str) -> Path:
 
 
 def encode_block(statement: Signature, *, run: str, reviewer: str) -> bytes:
-    """The content of such a file."""
+    """The content of a block's file."""
     said = {"run": run, "reviewer": reviewer, **statement.model_dump(mode="json", exclude_defaults=True)}
     return (json.dumps(said, indent=2, ensure_ascii=False) + "\n").encode()
 
 
-def recorded_blocks(records: Path, run: str) -> tuple[Block, ...]:
+def recorded_blocks(records: Path, run: str) -> tuple[RecordedBlock, ...]:
     """Every block of a run that is kept. A file that cannot be read still blocks."""
     folder = block_path(records, run, "").parent
     return tuple(_read(path) for path in sorted(folder.glob("*.json"))) if folder.is_dir() else ()
@@ -63,13 +63,13 @@ def standing_blocks(case: Case) -> Iterator[Finding]:
             yield Finding(f"reviewer {block.reviewer}", why, case.command("sign", "--as", block.reviewer))
 
 
-def _read(path: Path) -> Block:
+def _read(path: Path) -> RecordedBlock:
     try:
         said = json.loads(path.read_bytes()[:_LARGEST_BLOCK])
         note = f' ("{said["note"]}")' if said.get("note") else ""
-        return Block(path.stem, f" on {said['at']}", note)
+        return RecordedBlock(path.stem, f" on {said['at']}", note)
     except (OSError, ValueError, KeyError, AttributeError, RecursionError):
-        return Block(path.stem, "", "")
+        return RecordedBlock(path.stem, "", "")
 
 
 _LARGEST = 4 << 20

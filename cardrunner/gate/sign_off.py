@@ -1,4 +1,4 @@
-"""Who has to agree, and who does."""
+"""Whose approval a card needs, and who has given it."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _WORD = re.compile(r"[a-z0-9]+")
 
 @dataclass(frozen=True, kw_only=True)
 class Demand:
-    """So many approvals of different people.
+    """A number of approvals needed from different people.
 
     Args:
         where: what asks for them, such as ``sign_off.rules[0]``.
         people: whose approvals count.
         whose: the same in words, such as ``of role infra``.
-        because: why it applies here; empty where it always does.
+        because: why it applies here; empty if it always applies.
     """
 
     where: str
@@ -59,7 +59,7 @@ def demands(case: Case) -> Iterator[Demand]:
 
 
 def unmet(demand: Demand, approvals: Sequence[Approval], case: Case) -> Finding | None:
-    """What is missing, and who can still give it; None when nothing is."""
+    """What is missing, and who can still give it; None if the demand is met."""
     have = demand.met_by(approvals)
     if have >= demand.need:
         return None
@@ -76,7 +76,7 @@ def unmet(demand: Demand, approvals: Sequence[Approval], case: Case) -> Finding 
 
 
 def predicted_cost(card: Card) -> float | None:
-    """Dollars at the slowest calibration that the card states, CPU and memory included; None where it cannot be told.
+    """Dollars at the slowest calibration that the card states, CPU and memory included; None if it is unknown.
 
     A run without a GPU on a machine of one's own costs nothing.
     """
@@ -160,7 +160,7 @@ def _one_key_each(judged: Judged) -> list[tuple[Reviewer, Judgement]]:
 
 
 def _below_the_floor(case: Case) -> Iterator[Finding]:
-    """Where a card asks for less than its workspace does."""
+    """Findings where a card asks for less than its workspace does."""
     floor, card = case.trust.floor, case.card
     for fault in floor.faults:
         yield Finding(f"{fault.file}:{fault.line}:{fault.column}", ": ".join(filter(None, (fault.path, fault.message))))
@@ -169,11 +169,11 @@ def _below_the_floor(case: Case) -> Iterator[Finding]:
         why = f"is {has}, and {FILE_NAME} asks for {asked}; write policy: {asked} and have it signed"
         yield Finding("sign_off.policy", why)
     if floor.sign_off.author == "named" and card.author is None:
-        yield Finding("author", f"is missing, and {FILE_NAME} asks for it; say who wrote the card")
+        yield Finding("author", f"is missing, and {FILE_NAME} requires it; state who wrote the card")
 
 
 def _missing(judged: Judged, approvals: Sequence[Approval], case: Case) -> Iterator[Finding]:
-    """Blocks, then what is missing: each required reviewer, or where they are counted each demand that is not met."""
+    """Blocks, then what is missing: each required reviewer, or, where approvals are counted, each unmet demand."""
     counted = [demand for demand in demands(case) if unmet(demand, approvals, case)]
     for reviewer, judgement in judged:
         if finding := _finding(reviewer, judgement, counted, case):

@@ -23,14 +23,14 @@ def find_reviewer(case: Case, identifier: str) -> tuple[int, Reviewer]:
     """The reviewer of this id and its index in the card.
 
     Raises:
-        GateClosed: it is the author, or nobody the card asks to review.
+        GateClosed: it is the author, or not a reviewer of the card.
     """
     reviewers = case.card.sign_off.reviewers
     for index, reviewer in enumerate(reviewers):
         if reviewer.id == identifier:
             return index, reviewer
     if case.card.author and identifier.casefold() == case.card.author.casefold():
-        why = f"{identifier} is the card's author; somebody else has to review"
+        why = f"{identifier} is the card's author; another person has to review"
     else:
         known = [reviewer.id for reviewer in reviewers]
         guess = did_you_mean(identifier, known, otherwise=f"; it asks {', '.join(known)}")

@@ -1,4 +1,4 @@
-"""Whom a workspace trusts: its rules and its keys, read once."""
+"""The people, rules and keys that a workspace trusts, read once."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class FloorSignOff(Section):
     policy: Literal["boxes", "digest", "ssh"] = "boxes"
     """The weakest policy that a card may have."""
     author: Literal["optional", "named"] = "optional"
-    """named: a card must say who wrote it, since that person may not review it."""
+    """named: a card must state its author, who may not review it."""
     expires: Annotated[Seconds, Field(gt=0)] | None = None
-    """How long an approval counts at most."""
+    """How long an approval is valid at most."""
     roles: dict[Identifier, Identifiers] = Field(default_factory=dict)
-    """Role to people. Rules of the workspace look here, never into the card."""
+    """Role to people. The workspace's rules use these roles, never the card's."""
     rules: tuple[Rule, ...] = ()
     """Approvals that every card needs besides its own."""
 
@@ -49,7 +49,7 @@ class FloorSignOff(Section):
 
 
 class WorkspaceRules(Section):
-    """The whole file."""
+    """The content of ``cardrunner.yaml``."""
 
     sign_off: FloorSignOff = Field(default_factory=FloorSignOff)
 
@@ -60,7 +60,7 @@ class Floor:
 
     Args:
         faults: what is wrong with the file.
-        data: its bytes; None where there is none.
+        data: its bytes; None if there is no file.
     """
 
     sign_off: FloorSignOff = field(default_factory=FloorSignOff)
@@ -69,7 +69,7 @@ class Floor:
 
 
 def read_floor(root: Path) -> Floor:
-    """Read the file of a workspace; where there is none, there are no rules. Raises nothing: see `faults`."""
+    """Read the file of a workspace; without one there are no rules. Raises nothing: see `faults`."""
     try:
         data = read_trust_file(root / FILE_NAME)
     except UnreadableError as error:
@@ -78,7 +78,7 @@ def read_floor(root: Path) -> Floor:
 
 
 def parse_floor(data: bytes) -> Floor:
-    """Read the content of such a file. Raises nothing: see `faults`."""
+    """Read the content of the file. Raises nothing: see `faults`."""
     if _says_nothing(data):  # an empty file only marks the workspace
         return Floor(data=data)
     try:
@@ -97,7 +97,7 @@ def _says_nothing(data: bytes) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class Trust:
-    """The root of trust.
+    """What a workspace trusts.
 
     Args:
         signers: whose keys count.

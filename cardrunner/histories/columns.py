@@ -1,4 +1,4 @@
-"""Which columns of a foreign history are what: progress, time, and the metrics of the card's workload."""
+"""The meaning of a foreign history's columns: progress, time, and the metrics of the card's workload."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _NON_FINITE = {
 }  # fmt: skip
 _SHOWN = 32
 _HUGE = 10**308
-"""JSON may hold larger whole numbers, which no float can."""
+"""JSON allows larger whole numbers, which a float cannot hold."""
 
 
-class Line(NamedTuple):
+class HistoryLine(NamedTuple):
     """A line of a file. Cells are texts of a CSV, or values of JSON."""
 
     file: str
@@ -28,10 +28,10 @@ class Line(NamedTuple):
     cells: Mapping[str, object]
 
     def value(self, column: str | None) -> float | None:
-        """The number in a column; None where it is empty, or there is no such column.
+        """The number in a column; None if the cell is empty or the column is absent.
 
         Raises:
-            UsageError: it holds something else.
+            UsageError: the cell holds something else.
         """
         cell = None if column is None else self.cells.get(column)
         if cell is None or cell == "":
@@ -70,7 +70,7 @@ _MOST = 12
 
 
 class Columns(NamedTuple):
-    """Names of columns; None where the history has none for that."""
+    """Names of columns; None for what the history lacks."""
 
     epoch: str | None
     step: str | None
@@ -85,10 +85,10 @@ def find_columns(file: str, names: Iterable[str], spec: WorkloadSpec, chosen: Ma
     """Sort the columns of a history.
 
     Args:
-        file: for what is said about it.
-        names: of its columns.
-        spec: whose metrics they may be.
-        chosen: the columns of metrics that are called otherwise there, by metric.
+        file: its name, for messages.
+        names: the names of its columns.
+        spec: the workload whose metrics they may be.
+        chosen: the columns of metrics that have another name there, by metric.
 
     Raises:
         UsageError: two columns are one metric, several runs share the file, or a chosen column is not there.

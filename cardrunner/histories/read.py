@@ -1,4 +1,4 @@
-"""Finding out what kind of history a file is, and reading it."""
+"""Recognising the kind of a history file, and reading it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TextIO
 from pydantic import ValidationError
 
 from cardrunner.errors import UsageError
-from cardrunner.histories.columns import Columns, Line, find_columns
+from cardrunner.histories.columns import Columns, HistoryLine, find_columns
 from cardrunner.histories.rows import EpochCounting, RowsOf, csv_lines, json_lines
 from cardrunner.kill_rules import Row
 from cardrunner.kill_rules.quantities import range_of
@@ -21,11 +21,11 @@ from cardrunner.specs import MetricNames, WorkloadSpec
 
 
 class FoundHistory(NamedTuple):
-    """Rows as rules see them, and what one has to know about how they were read.
+    """Rows as rules see them, with notes on how they were read.
 
     Attributes:
-        unfit: metrics and quantities with a value there that they cannot have, each with a sentence about it. They are
-            absent from the rows.
+        unfit: metrics and quantities that have an impossible value there, each with a sentence about it; the rows leave
+            them out.
     """
 
     path: Path
@@ -39,11 +39,11 @@ def read_history(path: Path, spec: WorkloadSpec, *, columns: Mapping[str, str] |
 
     Args:
         path: the file.
-        spec: whose metrics it holds.
-        columns: the columns of metrics that are called otherwise there, by metric.
+        spec: the workload whose metrics it holds.
+        columns: the columns of metrics that have another name there, by metric.
 
     Raises:
-        UsageError: it cannot be read, is none of these, or a line of it is wrong; names the line and the column.
+        UsageError: it cannot be read, is of another kind, or a line of it is wrong; names the line and the column.
     """
     if not path.is_file():
         raise UsageError(f"{path} is not a file with a history; give a run, a .jsonl or a .csv")
@@ -57,7 +57,7 @@ def read_history(path: Path, spec: WorkloadSpec, *, columns: Mapping[str, str] |
                 return _own(path, stream, spec)
             lines = list(json_lines(path, stream) if first.startswith("{") else csv_lines(path, stream))
     except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: byte {error.start} is not UTF-8; this is no CSV and no JSON lines") from None
+        raise UsageError(f"{path}: byte {error.start} is not UTF-8; this is neither CSV nor JSON lines") from None
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
     if not lines:
@@ -83,7 +83,7 @@ def _own(path: Path, stream: TextIO, spec: WorkloadSpec) -> FoundHistory:
         except ValidationError as error:
             detail = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(str(part) for part in detail["loc"])
-            raise UsageError(f"{path}:{number}: {where}: {detail['msg']}; this is no row of a run") from None
+            raise UsageError(f"{path}:{number}: {where}: {detail['msg']}; this is not a row of a run") from None
         if len(rows) > 1 and rows[-1].step < rows[-2].step:
             said = f"{rows[-1].step} comes after {rows[-2].step}"
             raise UsageError(f'{path}:{number}: column "step": {said}; a history goes forward')
@@ -91,7 +91,7 @@ def _own(path: Path, stream: TextIO, spec: WorkloadSpec) -> FoundHistory:
     return FoundHistory(path, tuple(RuleRows(spec.metrics).rows(rows)), notes)
 
 
-def _foreign(path: Path, lines: Sequence[Line], spec: WorkloadSpec, chosen: Mapping[str, str]) -> FoundHistory:
+def _foreign(path: Path, lines: Sequence[HistoryLine], spec: WorkloadSpec, chosen: Mapping[str, str]) -> FoundHistory:
     columns = find_columns(str(path), (name for line in lines for name in line.cells), spec, chosen)
     unfit = dict(_unfit(columns, lines, spec))
     counting = EpochCounting.of(lines, columns.epoch)
@@ -111,7 +111,7 @@ def _foreign(path: Path, lines: Sequence[Line], spec: WorkloadSpec, chosen: Mapp
     return FoundHistory(path, rows, (*notes, *unfit.values()), unfit)
 
 
-def _unfit(columns: Columns, lines: Sequence[Line], spec: WorkloadSpec) -> Iterator[tuple[str, str]]:
+def _unfit(columns: Columns, lines: Sequence[HistoryLine], spec: WorkloadSpec) -> Iterator[tuple[str, str]]:
     """The metrics that have a value there which they cannot have, such as an accuracy in percent."""
     names = MetricNames(spec.metrics)
     for metric, column in (pair for kind in columns[3:] for pair in kind.items()):

@@ -1,4 +1,4 @@
-"""What the rules of a card would have made of a history."""
+"""Replaying a history against the rules of a card."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class Fired(NamedTuple):
 
     verdict: Verdict
     ends: bool
-    """The run would have ended with it; those after it are what would have come had somebody let it go on."""
+    """The run would have ended here; later verdicts apply to a run that was let go on."""
 
 
 class Watching(NamedTuple):
-    """What a rule saw in all."""
+    """What a rule saw over the whole history."""
 
     looked_at: int
     """Rows."""
@@ -38,7 +38,7 @@ class Rehearsal(NamedTuple):
 
 
 def rehearse(loaded: LoadedCard, history: FoundHistory) -> Rehearsal:
-    """Ask every rule at every row. Restarts are not played: the history is that of the values it was trained with."""
+    """Evaluate every rule at every row. Restarts are not simulated: the history keeps the values it was made with."""
     rules, epochs = loaded.card.kill_thresholds, loaded.card.training.epochs
     fired, seen = list[Fired](), [list[Observation]() for _ in rules]
     for moment in judge_all(rules, history.rows, baselines=baselines_of(loaded.card, loaded.spec.metrics)):
@@ -56,5 +56,5 @@ def rehearse(loaded: LoadedCard, history: FoundHistory) -> Rehearsal:
 
 
 def _closest(found: list[Observation]) -> Observation | None:
-    """The one with the least room to the limit; of several the latest."""
+    """The observation nearest to the limit; of several the latest."""
     return min(found[::-1], key=lambda seen: -math.inf if math.isnan(seen.room) else seen.room, default=None)

@@ -11,18 +11,18 @@ from pathlib import Path
 from typing import NamedTuple, TextIO
 
 from cardrunner.errors import UsageError
-from cardrunner.histories.columns import Columns, Line
+from cardrunner.histories.columns import Columns, HistoryLine
 from cardrunner.kill_rules import Row
 from cardrunner.specs import MetricNames, WorkloadSpec
 
 _DELIMITERS = ",;\t"
 
 
-def csv_lines(path: Path, stream: TextIO) -> Iterator[Line]:
+def csv_lines(path: Path, stream: TextIO) -> Iterator[HistoryLine]:
     """Every line below the head; separated by commas, semicolons or tabs.
 
     Raises:
-        UsageError: a line has more or fewer cells than the head, a quote is never closed, or a column stands twice.
+        UsageError: a line has more or fewer cells than the head, a quote is never closed, or a column occurs twice.
     """
     first = next((line for line in stream if line.strip()), "")
     stream.seek(0)
@@ -31,20 +31,20 @@ def csv_lines(path: Path, stream: TextIO) -> Iterator[Line]:
         head = [name.strip().removeprefix("\ufeff") for name in next(filter(any, reader), [])]
         for name in head:
             if name and head.count(name) > 1:
-                raise UsageError(f'{path}:1: column "{name}" stands twice')
+                raise UsageError(f'{path}:1: column "{name}" occurs twice')
         for cells in reader:
             if cells:
                 _check_width(path, reader.line_num, cells, head)
-                yield Line(str(path), reader.line_num, dict(zip(head, cells, strict=True)))
+                yield HistoryLine(str(path), reader.line_num, dict(zip(head, cells, strict=True)))
     except csv.Error as error:
         raise UsageError(f"{path}:{reader.line_num}: this is not valid CSV: {error}") from None
 
 
-def json_lines(path: Path, stream: TextIO) -> Iterator[Line]:
+def json_lines(path: Path, stream: TextIO) -> Iterator[HistoryLine]:
     """Every line as an object.
 
     Raises:
-        UsageError: a line is no JSON object.
+        UsageError: a line is not a JSON object.
     """
     for number, text in enumerate(stream, start=1):
         if not text.strip():
@@ -54,16 +54,16 @@ def json_lines(path: Path, stream: TextIO) -> Iterator[Line]:
         except json.JSONDecodeError as error:
             raise UsageError(f"{path}:{number}:{error.colno}: this is not JSON: {error.msg}") from None
         except _StandsTwice as error:
-            raise UsageError(f'{path}:{number}: "{error}" stands twice') from None
+            raise UsageError(f'{path}:{number}: "{error}" occurs twice') from None
         except (RecursionError, ValueError):
             raise UsageError(f"{path}:{number}: this is not JSON that holds a row of a history") from None
         if not isinstance(value, dict):
             raise UsageError(f"{path}:{number}:1: a row of a history is an object; write one a line")
-        yield Line(str(path), number, value)
+        yield HistoryLine(str(path), number, value)
 
 
 class _StandsTwice(ValueError):
-    """A key of an object."""
+    """A key that occurs twice in an object."""
 
 
 def _each_once(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
@@ -86,7 +86,7 @@ class EpochCounting(NamedTuple):
     """How a file counts epochs.
 
     Attributes:
-        whole: an epoch has one number from its beginning to its end; else numbers are parts of epochs.
+        whole: an epoch has one number from beginning to end; otherwise numbers are fractions of epochs.
         from_zero: the first one is 0.
     """
 
@@ -94,8 +94,8 @@ class EpochCounting(NamedTuple):
     from_zero: bool
 
     @classmethod
-    def of(cls, lines: Sequence[Line], column: str | None) -> EpochCounting:
-        """As all the numbers of a column tell."""
+    def of(cls, lines: Sequence[HistoryLine], column: str | None) -> EpochCounting:
+        """Infer the counting from all the numbers of a column."""
         found = [epoch for line in lines if (epoch := line.value(column)) is not None and math.isfinite(epoch)]
         whole = all(epoch.is_integer() for epoch in found)
         return cls(whole, whole and bool(found) and min(found) == 0)
@@ -103,10 +103,10 @@ class EpochCounting(NamedTuple):
 
 @dataclass
 class RowsOf:
-    """Turns lines into rows, one after the other; with metrics of both kinds into a log point and a validation.
+    """Turns lines into rows, in order; a line with both kinds of metric gives a log point and a validation.
 
     Args:
-        without: metrics and quantities that are left out; their lines count as rows all the same.
+        without: metrics and quantities that are left out; their lines still count as rows.
     """
 
     columns: Columns
@@ -117,7 +117,7 @@ class RowsOf:
     _progress: float = 0.0
     _validations: int = 0
 
-    def rows(self, lines: Sequence[Line]) -> Iterator[Row]:
+    def rows(self, lines: Sequence[HistoryLine]) -> Iterator[Row]:
         """Every row.
 
         Raises:
@@ -137,7 +137,7 @@ class RowsOf:
     def _fit(self, values: Mapping[str, float]) -> Mapping[str, float]:
         return {metric: value for metric, value in values.items() if metric not in self.without}
 
-    def _row(self, line: Line, kind: str, metrics: Mapping[str, float]) -> Row:
+    def _row(self, line: HistoryLine, kind: str, metrics: Mapping[str, float]) -> Row:
         epoch = max(1, math.ceil(self._progress))
         seconds = line.value(self.columns.seconds)
         known = "wall_time" in metrics or "wall_time" in self.without
@@ -148,7 +148,7 @@ class RowsOf:
         begun = epoch - 1.0 if self.columns.epoch is not None and self.counting.whole else self._progress
         return Row("train", epoch, self._step, begun, seconds, found)
 
-    def _take_step(self, line: Line, number: int) -> None:
+    def _take_step(self, line: HistoryLine, number: int) -> None:
         step = line.value(self.columns.step)
         if step is None:
             step = number if self.columns.step is None else self._step
@@ -158,7 +158,7 @@ class RowsOf:
             raise line.fault(self.columns.step, f"{step:.0f} comes after {self._step}; a history goes forward")
         self._step = int(step)
 
-    def _take_epoch(self, line: Line, *, validates: bool) -> None:
+    def _take_epoch(self, line: HistoryLine, *, validates: bool) -> None:
         if self.columns.epoch is None:
             self._validations += validates
             self._progress = float(self._validations) if validates else self._validations + 0.5
@@ -174,5 +174,5 @@ class RowsOf:
         self._progress = progress
 
 
-def _values(line: Line, columns: Mapping[str, str]) -> dict[str, float]:
+def _values(line: HistoryLine, columns: Mapping[str, str]) -> dict[str, float]:
     return {metric: value for metric, column in columns.items() if (value := line.value(column)) is not None}

@@ -17,7 +17,7 @@ from cardrunner.clock import moment, timestamp
 from cardrunner.contracts import Fact, MetricNames, Progress, RemoteExecutor, Workload
 from cardrunner.errors import CardrunnerError, IntegrityError, MissingExtra, NameTaken, UsageError
 from cardrunner.gate.check_run import CheckResult, run_check
-from cardrunner.gate.checklist import ItemPlace, checklist_places
+from cardrunner.gate.checklist import ItemEntry, item_entries
 from cardrunner.platforms import platform_of
 from cardrunner.runs.context import RunContext
 from cardrunner.runs.folder import RunFolder
@@ -43,7 +43,7 @@ class _Found:
     output: str = ""
 
 
-def prove(place: ItemPlace, loaded: LoadedCard, workspace: Workspace, *, show: Show = lambda _: None) -> CheckResult:
+def prove(place: ItemEntry, loaded: LoadedCard, workspace: Workspace, *, show: Show = lambda _: None) -> CheckResult:
     """Run the check of a checklist item.
 
     Args:
@@ -74,15 +74,15 @@ def prove(place: ItemPlace, loaded: LoadedCard, workspace: Workspace, *, show: S
 
 def prove_all(
     loaded: LoadedCard, workspace: Workspace, *, progress: Progress
-) -> Iterator[tuple[ItemPlace, CheckResult]]:
+) -> Iterator[tuple[ItemEntry, CheckResult]]:
     """Run every check of a card, one after the other."""
-    for place in checklist_places(loaded.card):
+    for place in item_entries(loaded.card):
         if place.item.check is not None:
             progress.note(f"check {place.address}: {check_text(place.item.check)}")
             yield place, prove(place, loaded, workspace)
 
 
-def as_row(place: ItemPlace, result: CheckResult) -> CheckRow:
+def as_row(place: ItemEntry, result: CheckResult) -> CheckRow:
     """The record of a check for the run folder."""
     return CheckRow(item=place.index + 1, **asdict(result))
 

@@ -34,7 +34,7 @@ from cardrunner.runs.status import CRASHES, metered_seconds
 from cardrunner.tracking.progress import NullProgress
 
 if TYPE_CHECKING:
-    from cardrunner.training.budget import Limits
+    from cardrunner.training.budget import RunLimits
 
 _PATIENCE = 3
 """The number of requests to stop after which the worker is killed."""
@@ -103,17 +103,17 @@ class Supervisor:
             return worker.wait(max(0.0, left + overdue.GRACE_SECONDS))
         return self._ended(worker, limits)
 
-    def _limits(self, seconds: float) -> Limits | None:
+    def _limits(self, seconds: float) -> RunLimits | None:
         """The limits of a worker after `seconds`; None for an unreadable card, which the worker reports itself."""
         from cardrunner.launching.finish import frozen_card
-        from cardrunner.training.budget import Limits
+        from cardrunner.training.budget import RunLimits
 
         with contextlib.suppress(CardrunnerError):
             metered = max(metered_seconds(self.folder), seconds)
-            return Limits.of(frozen_card(self.folder), attempt_seconds=seconds, metered_seconds=metered)
+            return RunLimits.of(frozen_card(self.folder), attempt_seconds=seconds, metered_seconds=metered)
         return None
 
-    def _ended(self, worker: subprocess.Popen[bytes], limits: Limits) -> int:
+    def _ended(self, worker: subprocess.Popen[bytes], limits: RunLimits) -> int:
         """End a worker that has passed a limit; its exit code."""
         if (limit := limits.passed()) is not None:
             with contextlib.suppress(EnvironmentFailed):  # a full disk must not keep it running

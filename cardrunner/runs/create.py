@@ -1,4 +1,4 @@
-"""Making a run folder: everything the worker needs is in it before anybody can see it, and one name is made once."""
+"""Making a run folder: everything the worker needs is in it before it appears, and each name is made once."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def create_run(
     """Make the folder of a run, whole or not at all.
 
     Args:
-        folder: where it will stand.
+        folder: the folder to make.
         launch: how the run is started.
         card: the exact bytes of the card.
         effective: the card with its defaults, as JSON.
         approvals: who signed what.
         plan: what the launch means to do.
-        checks: what the checks of the checklist said.
+        checks: the results of the checklist's checks.
         trust: the workspace's rules and keys that the gate used, by file name.
         sources: the cards that it extends, nearest first, each with its name and its exact bytes.
 
@@ -52,7 +52,7 @@ def create_run(
         runs.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=runs))
     try:
-        staging.chmod(0o755)  # mkdtemp keeps others out, but a run is for the team
+        staging.chmod(0o755)  # mkdtemp makes it private, but a run is shared with the team
         _fill(RunFolder(staging), launch, card, {"effective": effective, "approvals": approvals, "plan": plan})
         _keep_gate(RunFolder(staging), checks, trust or {})
         for number, (name, data) in enumerate(sources, 1):
@@ -86,7 +86,7 @@ def _keep_gate(staging: RunFolder, checks: ChecksRecord | None, trust: Mapping[s
 
 
 def _publish(staging: Path, folder: RunFolder) -> None:
-    """Rename: it fails when a folder with anything in it has the name, so that of many launches one wins."""
+    """Rename, which fails if a non-empty folder has the name, so that only one of many launches wins."""
     with explained(folder.root, "write"):
         try:
             staging.rename(folder.root)

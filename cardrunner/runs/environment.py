@@ -1,4 +1,4 @@
-"""Where an attempt runs: versions, commit, hardware. Nothing heavy is imported to find out."""
+"""Where an attempt runs: versions, commit, hardware; found without heavy imports."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ def collect_environment(workspace: Path) -> Environment:
 
 
 def installed_packages() -> dict[str, str]:
-    """The versions of this package and of what it may use, without importing anything."""
+    """The versions of this package and its dependencies, without importing them."""
     return {name: found for name in (_DISTRIBUTION, *_required()) if (found := _version(name)) is not None}
 
 
 def own_version() -> str:
-    """Of cardrunner; sources that were never installed have none."""
+    """The version of cardrunner; ``not installed`` for sources that were never installed."""
     return _version(_DISTRIBUTION) or "not installed"
 
 
@@ -60,7 +60,7 @@ def own_version() -> str:
 def code_sha256(*modules: str) -> str:
     """The sha256 of the Python sources of the packages that modules belong to.
 
-    It names the code that runs, whether or not it comes from a commit. Over every ``.py`` file, sorted by path, of
+    It identifies the running code, committed or not. Over every ``.py`` file, sorted by path, of
     ``path NUL size NUL bytes``.
     """
     digest = hashlib.sha256()
@@ -72,21 +72,21 @@ def code_sha256(*modules: str) -> str:
 
 
 def peak_memory() -> int:
-    """Bytes of memory that this process, or the largest one that it started, has used at most."""
+    """Peak memory in bytes of this process or of the largest one it started."""
     unit = 1 if sys.platform == "darwin" else 1024
     kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     return max(resource.getrusage(kind).ru_maxrss for kind in kinds) * unit
 
 
 def child_environment() -> dict[str, str]:
-    """For a process of ours: this one's, with the same code in front, so that both are one version."""
+    """The environment for a child process: this one's, with the same code first on the path."""
     code = str(Path(__file__).parents[2])
     path = os.pathsep.join(filter(None, (code, os.environ.get("PYTHONPATH"))))
     return {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
 
 
 def _sources(package: str) -> list[tuple[Path, Path]]:
-    """Its Python files, each with the folder that paths are relative to."""
+    """The package's Python files, each with the folder that its path is relative to."""
     spec = importlib.util.find_spec(package)
     folders = [Path(folder) for folder in (spec.submodule_search_locations or [])] if spec else []
     files = [(path, folder.parent) for folder in folders for path in sorted(folder.rglob("*.py"))]
@@ -94,7 +94,7 @@ def _sources(package: str) -> list[tuple[Path, Path]]:
 
 
 def _required() -> list[str]:
-    """Every requirement, those of extras too, but for what only tests need."""
+    """Every requirement, including those of extras, except the test extra."""
     try:
         declared = requires(_DISTRIBUTION) or []
     except PackageNotFoundError:
@@ -103,7 +103,7 @@ def _required() -> list[str]:
     return sorted({found[0].lower() for found in used if found} - {_DISTRIBUTION})
 
 
-@cache  # what runs does not change while it runs
+@cache  # installed versions are fixed for the life of the process
 def _version(package: str) -> str | None:
     try:
         return version(package)
@@ -134,7 +134,7 @@ def _dirty(workspace: Path) -> bool | None:
 
 
 def _output(*command: str) -> str | None:
-    """What a command says; None when it is absent, slow or fails."""
+    """The output of a command; None if it is absent, slow or fails."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE_SECONDS, check=True)
     except (OSError, subprocess.SubprocessError):

@@ -1,13 +1,13 @@
-"""What is known of a large file, remembered beside it, so that nobody pays twice for reading all of it.
+"""A memo beside a large file of what reading all of it has shown, so that it is read only once.
 
-``<file>.cardrunner.json`` holds the file's sha256 and what checks have found, together with the marks by which the file
-is known again: size, modification time, and where the file system keeps them for good, inode number and change time. A
-file with other marks is read again.
+``<file>.cardrunner.json`` holds the file's sha256 and the results of checks, with marks that identify the file: size,
+modification time and, on file systems where they are stable, inode number and change time. A file whose marks differ is
+read again.
 
-How far it can be trusted: as far as the folder it lies in. It is ignored when its own checksum does not fit (a slip of
-an editor, a flipped bit), when its marks are not those of the file, and when it belongs to somebody who is neither this
-user, nor root, nor the owner of the file. Whoever may write the file itself could forge a memo too, and could as well
-swap the file after it was read; so a memo saves work and proves nothing. A sha256 pinned in a card is compared with the
+A memo is as trustworthy as its folder. It is ignored if its own checksum does not match (an editing slip, a flipped
+bit), if its marks differ from the file's, or if its owner is neither this user, nor root, nor the owner of the file.
+Anyone who may write the file could forge a memo, or replace the file after it was read; so a memo saves work and
+proves nothing. A sha256 pinned in a card is compared with the
 remembered one in every attempt. To have all bytes read again, remove the memo.
 """
 
@@ -28,14 +28,14 @@ from cardrunner.runs.files import explained, sha256_file, write_text
 from cardrunner.runs.records import Record
 
 SUFFIX = ".cardrunner.json"
-# elsewhere (network volumes, sandboxes) inode numbers and change times may be made up anew at every mount
+# elsewhere (network volumes, sandboxes) inode numbers and change times may differ at every mount
 _LASTING = frozenset(("apfs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "tmpfs", "xfs", "zfs"))
 _MOUNTS = Path("/proc/self/mountinfo")
 _PROBES, _PROBE_BYTES = 64, 4096
 
 
 class Marks(Record):
-    """By what a file is known again."""
+    """The marks that identify a file."""
 
     size: int
     modified_ns: int
@@ -46,13 +46,13 @@ class Marks(Record):
 
 
 class Memo(Record):
-    """What is known of one file."""
+    """The remembered results for one file."""
 
     format: Literal[1] = 1
     marks: Marks
     sha256: str
     checks: dict[str, Any] = Field(default_factory=dict)
-    """By name and version of the check, what it found, as JSON."""
+    """Results as JSON, by the check's name and version."""
 
 
 class _Sealed(Record):
@@ -62,11 +62,11 @@ class _Sealed(Record):
 
 @dataclass(frozen=True)
 class MemoPlace:
-    """Where memos of a file may lie.
+    """Where the memos of a file are kept.
 
     Args:
         path: the file.
-        fallback: a folder for the memo when the file's own cannot be written, or is marked as one that nobody writes.
+        fallback: a folder for the memo if the file's own cannot be written or is marked read-only.
     """
 
     path: Path
@@ -80,7 +80,7 @@ class MemoPlace:
         return beside, self.fallback / f"{self.path.name}.{name}{SUFFIX}"
 
     def recall(self) -> Memo | None:
-        """What is known of the file as it is now; None when nothing is.
+        """The memo of the file as it is now; None without a valid one.
 
         Raises:
             EnvironmentFailed: the file cannot be read.
@@ -94,7 +94,7 @@ class MemoPlace:
         return None
 
     def remember(self, memo: Memo) -> str | None:
-        """Keep a memo durably; returns why none could be kept, or None."""
+        """Keep a memo durably; returns why it could not be kept, or None."""
         text = _Sealed(memo=memo, checksum=_checksum(memo)).model_dump_json(indent=1) + "\n"
         problem = None
         beside, fallback = self.candidates
@@ -105,14 +105,14 @@ class MemoPlace:
                 problem = str(error)
             else:
                 return None
-        return f"what was checked of {self.path} is not remembered, so the next run checks it again: {problem}"
+        return f"the check of {self.path} was not recorded, so the next run repeats it: {problem}"
 
     def sha256(self, progress: Callable[[int], object] | None = None, *, note: Callable[[str], object]) -> str:
         """The file's sha256, remembered or computed now.
 
         Args:
             progress: called with the bytes of each block that is read.
-            note: told when it could not be remembered.
+            note: called with the reason if it could not be remembered.
 
         Raises:
             EnvironmentFailed: the file cannot be read.
@@ -128,11 +128,11 @@ class MemoPlace:
 
 
 class unchanged:  # noqa: N801 - reads as a condition
-    """Around the reading of a whole file: gives its marks, and refuses what changed while it was read.
+    """Wraps the reading of a whole file: gives its marks, and raises if the file changed meanwhile.
 
     Raises:
         EnvironmentFailed: the file cannot be read.
-        IntegrityError: on leaving, when the file is not the one it was.
+        IntegrityError: on leaving, if the file has changed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -144,7 +144,7 @@ class unchanged:  # noqa: N801 - reads as a condition
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None and marks_of(self._path) != self._marks:
-            raise IntegrityError(f"{self._path}: changed while it was read; wait until nobody writes it")
+            raise IntegrityError(f"{self._path}: changed while it was read; wait until it is no longer being written")
 
 
 def marks_of(path: Path) -> Marks:
@@ -174,7 +174,7 @@ def _probe(descriptor: int, size: int) -> str:
 
 
 def _file_system(path: Path) -> str | None:
-    """The type of the file system that holds a file, such as ext4; None where it cannot be told."""
+    """The type of the file system that holds a file, such as ext4; None if it is unknown."""
     if not _MOUNTS.is_file():
         return None
     device = os.stat(path).st_dev  # noqa: PTH116 - beside the other calls of os
@@ -187,12 +187,12 @@ def _file_system(path: Path) -> str | None:
 
 
 def _is_for_writing(folder: Path) -> bool:
-    """Whether anybody may write there; root could do so in any case, and should not."""
+    """Whether the folder has a write permission at all; root ignores permissions, so they are checked here."""
     return bool(folder.stat().st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH))
 
 
 def _read(candidate: Path, path: Path) -> Memo | None:
-    """A memo that may be believed; anything odd about it means that there is none."""
+    """A trustworthy memo; anything odd about it gives None."""
     try:
         owner = candidate.stat().st_uid
         if owner not in (0, os.geteuid(), path.stat().st_uid):

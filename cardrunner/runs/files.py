@@ -21,7 +21,7 @@ _ADVICE = {
     errno.EDQUOT: "the disk quota is used up; free some space",
     errno.EACCES: "permission was denied; check who may write there",
     errno.EPERM: "permission was denied; check who may write there",
-    errno.ENOTDIR: "a file stands where a folder is needed; move it away",
+    errno.ENOTDIR: "a file is where a folder is needed; move it away",
     errno.EROFS: "the file system is read-only; choose another folder",
     errno.EFBIG: "the file would be larger than this process may write (ulimit -f)",
 }
@@ -42,7 +42,7 @@ def explained(path: Path, doing: str) -> Iterator[None]:
 
 
 def write_durably(path: Path, write: Writer) -> None:
-    """Replace a file so that after a crash either the old or the new content is there, whole.
+    """Replace a file so that after a crash it has either the old or the new content, complete.
 
     Args:
         path: the file; its folder is made when absent.
@@ -55,7 +55,7 @@ def write_durably(path: Path, write: Writer) -> None:
 
 
 def write_together(contents: Mapping[Path, Writer]) -> None:
-    """`write_durably` for files that belong together: none is replaced before all are on the disk in staging.
+    """`write_durably` for files that belong together: each is replaced only when all are staged on the disk.
 
     A full disk therefore changes none of them. They are replaced in the given order, so the one that vouches for the
     others comes last.
@@ -73,13 +73,13 @@ def write_together(contents: Mapping[Path, Writer]) -> None:
                 flush_folder(path.parent)
     except BaseException:
         for path in contents:
-            with suppress(OSError):  # what went wrong before says more
+            with suppress(OSError):  # the original error is more informative
                 _staging(path).unlink(missing_ok=True)
         raise
 
 
 def writer_of(data: bytes) -> Writer:
-    """What writes exactly these bytes, for `write_together`."""
+    """A writer of exactly these bytes, for `write_together`."""
     return lambda stream: stream.write(data)
 
 
@@ -94,10 +94,10 @@ def write_text(path: Path, text: str) -> None:
 
 
 def name_file(source: Path, path: Path) -> None:
-    """Give a file that is on the disk a second name, in place of whatever had it; a copy where links are not possible.
+    """Give a file on the disk a second name, replacing any file of that name; a copy where links are not possible.
 
     Raises:
-        EnvironmentFailed: the disk is full, read-only or failing; the name leads where it led.
+        EnvironmentFailed: the disk is full, read-only or failing; the name is unchanged.
     """
     with explained(path, "write"):
         if path.exists() and _is_copy(path, source):
@@ -145,7 +145,7 @@ def locked(path: Path) -> Iterator[None]:
     """Hold a lock, waiting for the process that has it; it vanishes with the process that holds it.
 
     Args:
-        path: a folder, or a file that is nothing but the lock; a file is made when absent.
+        path: a folder, or a file used only as the lock; a file is made if absent.
 
     Raises:
         EnvironmentFailed: it cannot be opened, made or locked.
@@ -162,7 +162,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether some process holds it now."""
+    """Whether a process holds the lock now."""
     if not path.exists():
         return False
     with path.open("rb") as stream:
@@ -174,7 +174,7 @@ def is_locked(path: Path) -> bool:
 
 
 def read_blocks(stream: BinaryIO) -> Iterator[bytes]:
-    """What is left of a stream, in blocks of 4 MiB."""
+    """The rest of a stream, in blocks of 4 MiB."""
     while block := stream.read(_BLOCK):
         yield block
 

@@ -1,4 +1,4 @@
-"""Every path of a run. No other file joins path strings of a run folder."""
+"""Every path of a run. This is the only file that joins path strings of a run folder."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class RunFolder:
 
     @property
     def card_yaml(self) -> Path:
-        """The exact bytes that were launched."""
+        """The exact bytes of the launched card."""
         return self.root / "card.yaml"
 
     @property
@@ -68,7 +68,7 @@ class RunFolder:
         return self.root / "sources"
 
     def source(self, number: int, name: str) -> Path:
-        """Where the exact bytes of a card that this one extends are kept; the nearest one has the number 1."""
+        """The exact bytes of a card that this one extends; the nearest has the number 1."""
         return self.sources / f"{number}-{Path(name).name[-40:]}"
 
     @property
@@ -78,7 +78,7 @@ class RunFolder:
 
     @property
     def launch(self) -> Path:
-        """How the run was started: workspace, executor, digest. The worker needs nothing else."""
+        """How the run was started: workspace, executor, digest; all that the worker needs."""
         return self.root / "launch.json"
 
     @property
@@ -88,7 +88,7 @@ class RunFolder:
 
     @property
     def checks(self) -> Path:
-        """What the checks of the checklist said at the launch."""
+        """The results of the checklist's checks at the launch."""
         return self.root / "checks.json"
 
     @property
@@ -103,24 +103,24 @@ class RunFolder:
 
     @property
     def frozen(self) -> tuple[Path, ...]:
-        """Every file that the launch wrote and that nobody changes afterwards; those that are there."""
+        """The existing files that the launch wrote and that never change afterwards."""
         named = (self.card_yaml, self.card_json, self.launch, self.approvals, self.checks, self.plan)
         inside = (path for folder in (self.sources, self.trust) if folder.is_dir() for path in sorted(folder.iterdir()))
         return tuple(path for path in (*named, *inside) if path.is_file())
 
     def is_frozen(self, path: Path) -> bool:
-        """Whether a path, there or not, is one of those."""
+        """Whether a path, existing or not, is one of these files."""
         named = (self.card_yaml, self.card_json, self.launch, self.approvals, self.checks, self.plan)
         return path in named or path.parent in (self.sources, self.trust)
 
     @property
     def remote_run(self) -> Path:
-        """Where the run lives when it is not on this machine, and what was last seen of it."""
+        """Where the run lives if it is on another machine, and its last known state."""
         return self.root / "elsewhere.json"
 
     @property
     def borrowed(self) -> Path:
-        """Files of somebody's workspace that a stage reads far from it; laid out as they are there."""
+        """Files of the workspace that a stage reads on another machine, in the same layout."""
         return self.root / "workspace"
 
     @property
@@ -145,22 +145,22 @@ class RunFolder:
 
     @property
     def supervisor(self) -> Path:
-        """Held by the one who starts workers and does what is left after them."""
+        """Held by the supervisor, which starts workers and finishes the run after them."""
         return self.root / "supervisor.json"
 
     @property
     def submitting(self) -> Path:
-        """Locked while somebody submits, so that of two resumes at once one goes on."""
+        """Locked during a submission, so that only one of two simultaneous resumes goes on."""
         return self.root / "submitting.lock"
 
     @property
-    def pulse(self) -> Path:
+    def heartbeat(self) -> Path:
         """How far training has come, about once a second; not part of the record."""
         return self.root / "pulse.json"
 
     @property
     def stop_request(self) -> Path:
-        """Exists once `cardrunner stop` was called; removed when the run is resumed."""
+        """Exists after `cardrunner stop`; removed when the run is resumed."""
         return self.root / "stop.json"
 
     @property
@@ -195,7 +195,7 @@ class RunFolder:
 
     @property
     def tracking(self) -> Path:
-        """What trackers remember, and what their processes print."""
+        """The trackers' state, and the output of their processes."""
         return self.root / "tracking"
 
     def tracker_lock(self, name: str) -> Path:
@@ -217,7 +217,7 @@ class RunFolder:
 
     @property
     def results_folder(self) -> Path:
-        """Its plots."""
+        """The plots of the results card."""
         return self.root / "results"
 
     @property
@@ -231,7 +231,7 @@ class RunFolder:
 
     @property
     def process_endings(self) -> Path:
-        """How each of several training processes ended, of the newest start."""
+        """How each of several training processes ended, for the newest start."""
         return self.root / "stages" / "train-processes.jsonl"
 
     def record(self, stage: str) -> Path:

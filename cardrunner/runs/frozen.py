@@ -1,4 +1,4 @@
-"""The card that was launched, read back from the run folder and held against its digest."""
+"""The launched card, read back from the run folder and checked against its digest."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def load_frozen(folder: RunFolder, resolve: SpecResolver, *, digest: str | None 
     """Read the frozen card; its messages name the file it was launched from.
 
     Args:
-        digest: the one that the gate was opened for, so that nothing read since can be another card; where not given,
-            what the launch recorded.
+        digest: the one that the gate was opened for, which proves that the card is the same; default: the one that
+            the launch recorded.
 
     Raises:
-        IntegrityError: it is missing, is no valid card any more, or is not the one that was launched.
+        IntegrityError: it is missing, no longer valid, or not the card that was launched.
         EnvironmentFailed: one of its kill rules came from a package that is not installed.
     """
     launch = read_record(folder.launch, LaunchRecord)
@@ -98,14 +98,14 @@ def restart_changes(ledger: Ledger, card: Card) -> list[Mapping[str, Any]]:
     """What the card's restart rules have set so far, oldest first.
 
     Raises:
-        IntegrityError: the ledger tells of a restart that the card, and so its reviewers, did not agree to.
+        IntegrityError: the ledger has a restart that the card, and so its reviewers, did not agree to.
     """
     agreed = [json.loads(json.dumps(rule.set)) for rule in card.kill_thresholds if rule.action == "restart"]
     changes = [event.set for event in ledger.events(Restarted)]
     for change in changes:
         if change not in agreed:
             raise IntegrityError(
-                f"{ledger.path}: tells of a restart with {json.dumps(change)[:200]}, which no kill threshold "
+                f"{ledger.path}: has a restart with {json.dumps(change)[:200]}, which no kill threshold "
                 "of the card asks for; put the run's own ledger back"
             )
     return [change for change in changes if change is not None]

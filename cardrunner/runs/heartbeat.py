@@ -1,6 +1,6 @@
-"""How far training has come, for people who watch: written about once a second, in place, and never waited for.
+"""The heartbeat of a training: its progress, written in place about once a second, without waiting for the disk.
 
-It is no record: nothing is derived from it but what is shown while a run lives.
+It is not part of the record: it is only shown while a run lives.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _BYTES = 256
 _EVERY_SECONDS = 1.0
 
 
-class PulseBody(Record):
+class HeartbeatRecord(Record):
     """``pulse.json``."""
 
     at: str
@@ -34,28 +34,28 @@ class PulseBody(Record):
     """Spent training so far, in all attempts."""
 
 
-class Pulse:
-    """The writer's side.
+class Heartbeat:
+    """Writes the heartbeat of an attempt.
 
     Args:
         path: the file; None to write nothing.
-        attempt: which one writes.
+        attempt: the number of the attempt that writes.
     """
 
     def __init__(self, path: Path | None, *, attempt: int) -> None:
         self._path, self._attempt, self._due = path, attempt, 0.0
 
     def restart(self) -> None:
-        """Let the next beat be written, however short ago the last one was."""
+        """Make the next beat due at once."""
         self._due = 0.0
 
     def beat(self, *, epoch: int, step: int, examples: int, train_seconds: float) -> None:
-        """Say where training is, if it is time again."""
+        """Write the position of the training, if a beat is due."""
         now = time.monotonic()
         if now < self._due or self._path is None:
             return
         self._due = now + _EVERY_SECONDS
-        body = PulseBody.model_construct(
+        body = HeartbeatRecord.model_construct(
             at=utc_now(),
             attempt=self._attempt,
             epoch=epoch,
@@ -71,20 +71,20 @@ class Pulse:
                 os.close(descriptor)
 
 
-def read_pulse(path: Path) -> PulseBody | None:
-    """The last beat; None when there was none, or half of one."""
+def read_heartbeat(path: Path) -> HeartbeatRecord | None:
+    """The last beat; None if it is missing or incomplete."""
     try:
-        return PulseBody.model_validate(json.loads(path.read_bytes()))
+        return HeartbeatRecord.model_validate(json.loads(path.read_bytes()))
     except (OSError, ValueError, ValidationError):
         return None
 
 
 SILENCE_SECONDS = 300.0
-"""How long nothing may be heard before it is worth a warning. Every step and every batch of a validation is a sign."""
+"""Seconds of silence before a warning. Every step and every validation batch is a sign of life."""
 
 
 def silence_warning(run: str, seconds: float) -> str | None:
-    """What people are told after so long a silence; None where it is none."""
+    """The warning after a silence of some seconds; None if it is short."""
     if seconds < SILENCE_SECONDS:
         return None
     minutes = format_duration(seconds // 60 * 60)

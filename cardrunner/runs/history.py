@@ -20,15 +20,15 @@ class Clock(Record):
 
     at: str
     attempt: int | None = None
-    """Which one wrote the row."""
+    """The attempt that wrote the row."""
     seconds: float
     """Since the attempt began."""
     train_seconds: float = 0.0
     """Spent training since the attempt began."""
     wait_seconds: float = 0.0
-    """Of it, spent waiting for batches."""
+    """Part of the training time spent waiting for batches."""
     examples_per_second: float | None = None
-    """Since the row before."""
+    """Examples per second since the row before."""
     epoch_seconds: float | None = None
     """The whole epoch with its validation; on validation rows, unless the attempt began inside the epoch."""
     trained_seconds: float | None = None
@@ -36,15 +36,15 @@ class Clock(Record):
     wait_share: float | None = None
     """Of the training time since the row before, the part that went into waiting for batches."""
     total_seconds: float | None = None
-    """All attempts so far, from the start of each."""
+    """Over all attempts so far, from the start of each."""
     cost_usd: float | None = None
-    """Of `total_seconds` at the card's price; None where nobody knows it."""
+    """Cost of `total_seconds` at the card's price; None if the price is unknown."""
     projected_seconds: float | None = None
     """What `total_seconds` will be when the training is done, at the pace of this attempt so far."""
     projected_cost_usd: float | None = None
 
     def outlook(self) -> str:
-        """Time and money so far and projected, in a few words: ``$0.12 of $0.52, 41 min of 2.5h``; nothing at first."""
+        """Time and money so far and projected, in a few words: ``$0.12 of $0.52, 41 min of 2.5h``; empty at first."""
         money = _of(self.cost_usd, self.projected_cost_usd, format_dollars) if self.cost_usd else ""
         return ", ".join(filter(None, (money, _of(self.total_seconds, self.projected_seconds, format_duration))))
 
@@ -65,7 +65,7 @@ class HistoryRow(Record):
     metrics: dict[str, float]
     """Weighted by examples. Validation rows hold ``val_...`` and the epoch's training metrics."""
     per_batch: dict[str, float] = Field(default_factory=dict)
-    """The same names as plain means of per-batch values."""
+    """The same metrics as plain means of per-batch values."""
     clock: Clock
 
     def summary(self, most: int = 3) -> str:
@@ -93,7 +93,7 @@ class History:
         append_line(self.path, row.model_dump(), durable=row.kind == "validation")
 
     def rows(self) -> list[HistoryRow]:
-        """Every whole row, oldest first."""
+        """Every complete row, oldest first."""
         return [row for line in read_lines(self.path) if (row := _row(line)) is not None]
 
     def validations(self) -> list[HistoryRow]:

@@ -27,10 +27,10 @@ _POLL_SECONDS = 0.25
 
 
 class StopRequest:
-    """Whether the run was asked to end. The training loop looks at it after every step.
+    """Whether the run was asked to end. The training loop checks it after every step.
 
     As a context manager it handles SIGINT and SIGTERM: the first one is a request, so that the run can save; the second
-    ends the process at once, which tears no file because every file is staged and renamed.
+    ends the process at once, which is safe because every file is staged and renamed.
 
     Args:
         file: a file whose existence is a request too; None for signals alone.
@@ -39,23 +39,23 @@ class StopRequest:
     def __init__(self, file: Path | None = None) -> None:
         self._file = file
         self._reason: Reason | None = None
-        self._looked = -_POLL_SECONDS
+        self._polled = -_POLL_SECONDS
         self._before: dict[int, Any] = {}
 
     @property
     def reason(self) -> Reason | None:
         """Why the run was asked to end; None to go on."""
-        if self._reason is None and self._file is not None and time.monotonic() - self._looked >= _POLL_SECONDS:
-            self._looked = time.monotonic()
+        if self._reason is None and self._file is not None and time.monotonic() - self._polled >= _POLL_SECONDS:
+            self._polled = time.monotonic()
             self._reason = "stopped" if self._file.exists() else None
         return self._reason
 
     def request(self, reason: Reason) -> None:
-        """Ask; the first reason stays."""
+        """Request an end; the first reason stays."""
         self._reason = self._reason or reason
 
     def raise_if_requested(self) -> None:
-        """Leave, when asked to; save before.
+        """Raise if an end was requested; save first.
 
         Raises:
             Interrupted: Ctrl-C.
@@ -84,7 +84,7 @@ class StopRequest:
 
 
 def signal_error(number: int) -> CardrunnerError:
-    """The error that a signal which asks a process to end is answered with."""
+    """The error for a signal that asks a process to end."""
     return _error(_SIGNALS[number])
 
 
@@ -94,34 +94,34 @@ def _error(reason: Reason) -> CardrunnerError:
 
 
 @dataclass(frozen=True)
-class LeavableProgress:
-    """Shows what another one shows. For work that has nothing to save.
+class StoppableProgress:
+    """Progress of work that can be stopped at any advance because it has nothing to save.
 
     Args:
-        shown: the other one.
-        stop: looked at with every advance; what it raises leaves the work.
+        shown: the progress that shows it.
+        stop: checked with every advance; raises to leave the work.
     """
 
     shown: Progress
     stop: StopRequest
 
     def stage(self, name: str) -> None:
-        """See `Progress`."""
+        """Show the name of a stage."""
         self.shown.stage(name)
 
     @contextmanager
     def task(self, label: str, total: int | None = None, *, unit: str = "") -> Iterator[Task]:
-        """See `Progress`."""
+        """Show a task whose every advance may raise a requested end."""
         with self.shown.task(label, total, unit=unit) as task:
-            yield _LeavableTask(task, self.stop)
+            yield _StoppableTask(task, self.stop)
 
     def note(self, text: str) -> None:
-        """See `Progress`."""
+        """Show a note."""
         self.shown.note(text)
 
 
 @dataclass(frozen=True)
-class _LeavableTask:
+class _StoppableTask:
     task: Task
     stop: StopRequest
 

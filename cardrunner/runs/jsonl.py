@@ -32,7 +32,7 @@ def append_line(path: Path, row: Mapping[str, Any], *, durable: bool) -> None:
 def append_bytes(path: Path, line: bytes, *, durable: bool) -> None:
     """Append one line in a single write, so that writers in several processes never mix.
 
-    A line that an earlier crash left half written is closed first, so that it spoils nothing but itself.
+    A line that an earlier crash left half written is ended first, so that only that line is lost.
 
     Args:
         path: the file; made when absent.
@@ -53,7 +53,7 @@ def append_bytes(path: Path, line: bytes, *, durable: bool) -> None:
 
 
 def line_of(row: Mapping[str, Any]) -> bytes:
-    """One row as a line, with the environment's secrets hidden in what is free text."""
+    """One row as a line, with the environment's secrets hidden in free text."""
     return (
         json.dumps(_to_json(hide_in(row)), ensure_ascii=False, allow_nan=False, separators=(", ", ": ")).encode()
         + b"\n"
@@ -61,7 +61,7 @@ def line_of(row: Mapping[str, Any]) -> bytes:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Every whole line of the file, oldest first; none when it does not exist. Torn lines are left out.
+    """Every complete line of the file, oldest first; empty if the file does not exist. Torn lines are skipped.
 
     Raises:
         EnvironmentFailed: it cannot be read.
@@ -82,13 +82,13 @@ def lines_of(path: Path) -> list[bytes]:
 
 
 def parse_line(line: bytes) -> dict[str, Any] | None:
-    """One row; None when the line is torn."""
+    """One row; None if the line is torn."""
     row = parse_object(line)
     return None if row is None else {key: _from_json(value) for key, value in row.items()}
 
 
 def parse_object(line: bytes) -> dict[str, Any] | None:
-    """One row as its JSON has it, with numbers that are not finite as texts; None when the line is torn."""
+    """One row as its JSON says it, non-finite numbers still as text; None if the line is torn."""
     try:
         row = json.loads(line)
     except (ValueError, RecursionError):
@@ -124,7 +124,7 @@ def _from_json(value: Any) -> Any:
 
 @dataclass
 class Tail:
-    """Reads what was appended since the last look; half a line waits for its end.
+    """Reads lines appended since the last read; an incomplete line waits for its end.
 
     Attributes:
         path: the file; may not exist yet.
@@ -134,14 +134,14 @@ class Tail:
     path: Path
     offset: int = 0
     _file: int | None = None
-    """Which file had the name at the last look: a resume rewrites the history under the same name."""
+    """The file that had the name at the last read: a resume rewrites the history under the same name."""
 
     def new(self) -> Iterator[dict[str, Any]]:
-        """Rows that were not seen yet; all of them again where the file was rewritten."""
+        """New rows since the last read; all rows again if the file was rewritten."""
         return (row for line in self.lines() if (row := parse_line(line)) is not None)
 
     def lines(self) -> Iterator[bytes]:
-        """The same as they stand in the file, torn ones too."""
+        """New lines since the last read as they stand in the file, torn ones too."""
         try:
             with self.path.open("rb") as stream:
                 yield from self._read(stream)

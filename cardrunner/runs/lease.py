@@ -1,7 +1,7 @@
-"""One writer per run, and one supervisor: locks that they hold while they live, with a heartbeat in them.
+"""One writer per run, and one supervisor: locks held while they live, with a lease beat in them.
 
 The lock (flock) vanishes with its process, however that ends, so a dead run never looks alive. The JSON body is for
-people, and for machines that cannot see the lock: there a holder counts as alive while its heartbeat is fresh.
+people, and for machines that cannot see the lock: there a holder counts as alive while its lease beat is fresh.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.records import Record, RemoteRun, read_record
 
 STALE_SECONDS = 60.0
-"""How old the heartbeat of a holder on another machine may be, with clocks a little apart."""
+"""The age at which the lease beat of a holder on another machine is stale; allows for clock differences."""
 _BODY_BYTES = 512
 _PATIENCE_SECONDS = 0.5
 
 
 class LeaseBody(Record):
-    """``lease.json``: who writes, and when they last said so."""
+    """``lease.json``: the holder, and the time of its last lease beat (`heartbeat`)."""
 
     pid: int
     host: str
     started: str
     heartbeat: str
     released: bool = False
-    """It was given back in good order."""
+    """The holder released it itself."""
 
 
 class Lease:
@@ -48,7 +48,7 @@ class Lease:
 
     Args:
         descriptor: the locked file.
-        every: seconds between heartbeats.
+        every: seconds between lease beats.
     """
 
     def __init__(self, descriptor: int, *, every: float = 5.0) -> None:
@@ -61,20 +61,20 @@ class Lease:
 
     @classmethod
     def acquire(cls, folder: RunFolder, *, every: float = 5.0) -> Lease:
-        """Become the one writer.
+        """Become the run's writer.
 
         Raises:
-            NameTaken: another process is.
+            NameTaken: another process holds it.
             EnvironmentFailed: the file cannot be written.
         """
         return cls._acquired(folder, folder.lease, "is live", every=every)
 
     @classmethod
     def supervise(cls, folder: RunFolder, *, every: float = 5.0) -> Lease:
-        """Become the one who starts workers of the run and does what is left after them.
+        """Become the supervisor: start the run's workers and finish the run after them.
 
         Raises:
-            NameTaken: another process is.
+            NameTaken: another process holds it.
             EnvironmentFailed: the file cannot be written.
         """
         return cls._acquired(folder, folder.supervisor, "is supervised", every=every)
@@ -89,7 +89,7 @@ class Lease:
         return cls(descriptor, every=every)
 
     def release(self) -> None:
-        """Let others write; again is harmless."""
+        """Give the lease back; safe to call again."""
         self._over.set()
         self._thread.join()
         if self._descriptor >= 0:
@@ -120,29 +120,29 @@ class Lease:
             heartbeat=utc_now(),
             released=self._released,
         )
-        # one write of one size in place: a rename would leave the lock on a file that nobody sees any more
+        # one write of fixed size in place: a rename would leave the lock on a file without a name
         os.pwrite(self._descriptor, body.model_dump_json().encode().ljust(_BODY_BYTES - 1) + b"\n", 0)
 
 
 def is_live(folder: RunFolder) -> bool:
-    """True while a worker holds the run's lease; of a remote run, as it was when it was last looked at."""
+    """True while a worker holds the run's lease; for a remote run, its last known state."""
     if folder.remote_run.exists():
         return read_record(folder.remote_run, RemoteRun).live
     return _is_held(folder.lease)
 
 
 def is_supervised(folder: RunFolder) -> bool:
-    """True while somebody starts its workers, waits for them, or does what is left after them."""
+    """True while a supervisor holds the run's supervisor lock."""
     return _is_held(folder.supervisor)
 
 
 def read_lease(folder: RunFolder) -> LeaseBody | None:
-    """What the last writer said; None when there was none."""
+    """The last writer's lease body; None without one."""
     return _body(folder.lease)
 
 
 def read_supervision(folder: RunFolder) -> LeaseBody | None:
-    """What the last supervisor said; None when there was none."""
+    """The last supervisor's lease body; None without one."""
     return _body(folder.supervisor)
 
 
@@ -157,7 +157,7 @@ def _is_held(path: Path) -> bool:
 
 
 def _is_fresh(body: LeaseBody) -> bool:
-    """Whether a holder on another machine, whose lock may not be seen here, was heard of just now."""
+    """Whether a holder on another machine, whose lock may be invisible here, has a recent lease beat."""
     with contextlib.suppress(ValueError):
         return not body.released and time.time() - utc_seconds(body.heartbeat) < STALE_SECONDS
     return False

@@ -25,7 +25,7 @@ from cardrunner.runs.events import (
     Submitted,
 )
 from cardrunner.runs.folder import RunFolder
-from cardrunner.runs.heartbeat import read_pulse, silence_warning
+from cardrunner.runs.heartbeat import read_heartbeat, silence_warning
 from cardrunner.runs.history import History, HistoryRow
 from cardrunner.runs.lease import is_live, is_supervised, read_lease
 from cardrunner.runs.ledger import E, Ledger
@@ -247,8 +247,8 @@ class _FolderState:
         latest = next(reversed(self._of(StageStarted, StageEnded)), None)
         if self.state[0] != "running" or not isinstance(latest, StageStarted) or latest.stage != "train":
             return 0.0
-        signs, attempt, pulse = [latest.at], self.attempts[-1].number, read_pulse(self.folder.pulse)
-        signs += [pulse.at] if pulse is not None and pulse.attempt == attempt else []
+        signs, attempt, beat = [latest.at], self.attempts[-1].number, read_heartbeat(self.folder.heartbeat)
+        signs += [beat.at] if beat is not None and beat.attempt == attempt else []
         signs += [row.clock.at for row in self.rows[-1:] if row.clock.attempt == attempt]
         return self.now - utc_seconds(max(signs))
 

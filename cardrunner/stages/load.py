@@ -19,7 +19,7 @@ from cardrunner.runs.events import AttemptStarted, DataOpened, WarningGiven
 from cardrunner.runs.file_memo import MemoPlace
 from cardrunner.runs.files import explained
 from cardrunner.runs.folder import RunFolder
-from cardrunner.runs.interrupts import LeavableProgress
+from cardrunner.runs.interrupts import StoppableProgress
 from cardrunner.runs.records import Environment, FactRow, LoadRecord, readable_record, write_record
 from cardrunner.stages.base import BaseStage
 from cardrunner.stages.run_data import data_files, open_run_data
@@ -132,7 +132,7 @@ def _pin(entry: DataFile, single: str | None) -> str | None:
 
 def _digest(ctx: RunContext, path: Path, size: int) -> str:
     """The sha256 of a file, kept beside it or in the run folder once it is computed."""
-    with LeavableProgress(ctx.progress, ctx.stop).task(f"sha256 of {path.name}", size, unit="B") as task:
+    with StoppableProgress(ctx.progress, ctx.stop).task(f"sha256 of {path.name}", size, unit="B") as task:
         return MemoPlace(path, ctx.folder.scratch).sha256(task.advance, note=ctx.progress.note)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from cardrunner.contracts import Data
 from cardrunner.runs.context import RunContext
 from cardrunner.runs.files import explained
-from cardrunner.runs.interrupts import LeavableProgress
+from cardrunner.runs.interrupts import StoppableProgress
 
 
 def data_files(ctx: RunContext) -> tuple[Path, ...]:
@@ -29,5 +29,5 @@ def open_run_data(ctx: RunContext) -> Data:
     """
     with explained(ctx.folder.scratch, "write"):
         ctx.folder.scratch.mkdir(parents=True, exist_ok=True)
-    progress = LeavableProgress(ctx.progress, ctx.stop)
+    progress = StoppableProgress(ctx.progress, ctx.stop)
     return ctx.workload.open_data(ctx.card, data_files(ctx), scratch=ctx.folder.scratch, progress=progress)

@@ -19,7 +19,7 @@ from cardrunner.kill_rules.quantities import QUANTITIES, number_text
 from cardrunner.runs.event_model import Audience, Event
 from cardrunner.runs.events import AttemptEnded, AttemptStarted, Leaving, RuleFired, StageStarted, TrackerSaid
 from cardrunner.runs.folder import RunFolder
-from cardrunner.runs.heartbeat import PulseBody, read_pulse, silence_warning
+from cardrunner.runs.heartbeat import HeartbeatRecord, read_heartbeat, silence_warning
 from cardrunner.runs.history import HistoryRow
 from cardrunner.runs.records import LoadRecord, find_record
 from cardrunner.runs.rule_rows import RuleRows, baselines_of, verdict_line
@@ -54,7 +54,7 @@ class RunView:
     _sign: float | None = None
     """The last sign of life of training, in seconds since 1970."""
     _examples: int | None = None
-    _pulse: PulseBody | None = None
+    _pulse: HeartbeatRecord | None = None
     _read_at: float = 0.0
     _pace: deque[tuple[float, int]] = field(default_factory=deque)
     _seen: dict[int, Observation] = field(default_factory=dict)
@@ -105,7 +105,7 @@ class RunView:
         now = time.time()
         if now - self._read_at < _PACE_SECONDS:
             return
-        self._read_at, self._pulse = now, read_pulse(self.folder.pulse)
+        self._read_at, self._pulse = now, read_heartbeat(self.folder.heartbeat)
         if self._leaves:  # saving is not part of the pace
             return
         if self._pulse is not None and self._pulse.attempt == self.attempt:
@@ -150,7 +150,7 @@ class RunView:
         if self._sign is not None and attempt == self.attempt:
             self._sign = max(self._sign, utc_seconds(at))
 
-    def _position(self, pulse: PulseBody | None) -> tuple[int, int, int]:
+    def _position(self, pulse: HeartbeatRecord | None) -> tuple[int, int, int]:
         row = self.row
         if pulse is not None and pulse.attempt == self.attempt and (row is None or pulse.step >= row.step):
             return pulse.examples, pulse.epoch, pulse.step

@@ -11,24 +11,24 @@ from cardrunner.errors import UsageError
 from cardrunner.runs.context import RunContext
 from cardrunner.runs.environment import code_sha256, installed_packages
 from cardrunner.training.feed import Feed
-from cardrunner.training.group import Group
+from cardrunner.training.group import ProcessGroup
 from cardrunner.training.loop import BatchHook, Trainer
 from cardrunner.training.numerics import Numerics, seed_everything
 from cardrunner.training.optim import make_optimizer, make_schedule
 from cardrunner.training.order import batches_of, check_epoch
-from cardrunner.training.state import Origin
+from cardrunner.training.state import StateOrigin
 
 _DISTRIBUTION = "cardrunner"
 _CODE = (_DISTRIBUTION, "torch")
 _APART = 0x9E3779B9
-"""Between the seeds of two processes."""
+"""Distance between the seeds of two processes."""
 
 
 def steps_per_epoch(examples: int, training: TrainingSection, *, processes: int = 1) -> int:
     """Optimizer steps of an epoch.
 
     Raises:
-        UsageError: there is none.
+        UsageError: the epoch has no step.
     """
     together = training.batch_size * processes
     check_epoch(examples, together, drop_last=training.drop_last)
@@ -37,7 +37,7 @@ def steps_per_epoch(examples: int, training: TrainingSection, *, processes: int 
 
 
 def trained_examples(examples: int, training: TrainingSection, *, processes: int = 1) -> int:
-    """How many of its examples an epoch trains: all of them, or as many as whole batches hold."""
+    """Examples that an epoch trains: all of them, or those in whole batches."""
     together = training.batch_size * processes
     return min(examples, batches_of(examples, together, drop_last=training.drop_last) * together)
 
@@ -48,7 +48,7 @@ def make_trainer(
     numerics: Numerics,
     *,
     on_out_of_memory: Callable[[BaseException], None],
-    group: Group,
+    group: ProcessGroup,
 ) -> Trainer:
     """A trainer before its first step.
 
@@ -60,7 +60,9 @@ def make_trainer(
     if group.rank:
         seed_everything((training.seed + group.rank * _APART) % 2**32)
     optimizer = make_optimizer(training, model.parameters())
-    blocks = group.share(block_bytes(ctx, data))  # from free memory, which no two processes find the same
+    blocks = group.share(
+        block_bytes(ctx, data)
+    )  # the leader's value: each process sees a different amount of free memory
     steps = steps_per_epoch(len(data.train), training, processes=group.world)
     return Trainer(
         training=training,
@@ -84,13 +86,13 @@ def block_bytes(ctx: RunContext, data: Data) -> int | None:
     """
     found = data.block_bytes if isinstance(data, ReadsInBlocks) else None
     if found is None and ctx.card.data.shuffle == "block":
-        raise UsageError(f"data.shuffle: the workload {ctx.card.workload} cannot read in blocks; remove it")
+        raise UsageError(f"data.shuffle: the workload {ctx.card.workload} cannot read in blocks; remove this field")
     return found
 
 
-def origin_of(ctx: RunContext, data: Data, numerics: Numerics, trainer: Trainer) -> Origin:
+def origin_of(ctx: RunContext, data: Data, numerics: Numerics, trainer: Trainer) -> StateOrigin:
     """What the states of this attempt belong to."""
-    return Origin(
+    return StateOrigin(
         run=ctx.folder.name,
         card_digest=ctx.digest,
         data=json.loads(json.dumps(data.identity())),

@@ -1,7 +1,7 @@
 """The order of an epoch that is read in sequence: pieces of groups in random order, in blocks, each block shuffled.
 
-Groups (files, games, documents) are cut into pieces that are still long enough to be read in sequence. Lined up behind
-one another in a keyed random order, the pieces make one line of all examples. Each process owns one stretch of the line
+Groups (files, games, documents) are cut into pieces that are still long enough to be read in sequence. Laid end to
+end in a keyed random order, the pieces form one line of all examples. Each process owns one stretch of the line
 and walks it in blocks of `capacity` examples; within a block a permutation with a key of its own decides. So the order
 of an epoch is a function of (seed, epoch, shard, position): any position can be entered after reading one block, every
 example comes once, and no two processes share one.
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from cardrunner.contracts import Batch, BatchDataset, GroupedDataset, Span
-from cardrunner.training.device_copy import Bus
+from cardrunner.training.device_copy import DeviceCopy
 from cardrunner.training.order import Permutation, Shard, part_of
 from cardrunner.training.prefetch import one_ahead
 
@@ -29,13 +29,13 @@ PIECE = 1024
 
 @dataclass(frozen=True)
 class Block:
-    """A stretch of the line.
+    """A section of the line.
 
     Attributes:
         spans: what to read; the examples of a block are numbered through in this order.
         size: examples in it.
-        drawn: how many of them were trained before.
-        order: None for the order of the spans.
+        drawn: how many of them have been trained already.
+        order: the permutation within the block; None keeps the order of the spans.
     """
 
     spans: tuple[Span, ...]
@@ -44,7 +44,7 @@ class Block:
     order: Permutation | None
 
     def positions(self) -> Tensor:
-        """The block's examples that are left, in the order of training: int64 (size - drawn,)."""
+        """The block's remaining examples, in training order: int64 (size - drawn,)."""
         places = torch.arange(self.drawn, self.size)
         if self.order is None or not len(places):
             return places
@@ -62,7 +62,7 @@ class BlockOrder:
         epoch: which epoch's order.
         shard: this process's part.
         shuffled: False walks the groups and examples as they lie.
-        piece: most examples of a group that stay together.
+        piece: the most examples of a group that are kept together.
         stretch: the positions [first, beyond) of the line to walk; None: this process's part of the whole.
     """
 
@@ -76,7 +76,7 @@ class BlockOrder:
     stretch: tuple[int, int] | None = None
 
     def blocks(self, start: int = 0) -> Iterator[Block]:
-        """The blocks that are left.
+        """The remaining blocks of the epoch.
 
         Args:
             start: examples trained before in this epoch, by all processes.
@@ -107,7 +107,7 @@ class BlockOrder:
 
 @dataclass(frozen=True, eq=False)
 class _Line:
-    """P pieces behind one another: whose each is, where it begins in its group, where it ends on the line."""
+    """P pieces laid end to end: each one's group, its start in the group, and its end on the line."""
 
     groups: Tensor
     firsts: Tensor
@@ -132,14 +132,14 @@ _Loaded = tuple[BatchDataset, Tensor]
 
 
 def block_batches(
-    dataset: GroupedDataset, blocks: Iterator[Block], sizes: Iterable[int], bus: Bus, *, ahead: bool
+    dataset: GroupedDataset, blocks: Iterator[Block], sizes: Iterable[int], bus: DeviceCopy, *, ahead: bool
 ) -> Generator[Batch]:
     """Batches of the given sizes.
 
     Args:
         blocks: in the order of training; together at least sum(sizes) examples.
-        bus: to the device where batches are gathered.
-        ahead: read the next block in a background thread while this one is trained; takes the memory of a third.
+        bus: the copy to the device where batches are gathered.
+        ahead: read the next block in a background thread while this one is trained; needs memory for a third block.
     """
     loaded: Iterator[_Loaded] = _read(dataset, blocks, bus, ahead=ahead)
     if ahead:
@@ -158,7 +158,7 @@ def block_batches(
         yield _joined(parts) if parts else source.__getitems__(left[:0])
 
 
-def _read(dataset: GroupedDataset, blocks: Iterator[Block], bus: Bus, *, ahead: bool) -> Iterator[_Loaded]:
+def _read(dataset: GroupedDataset, blocks: Iterator[Block], bus: DeviceCopy, *, ahead: bool) -> Iterator[_Loaded]:
     """Blocks with the positions to draw from them; the memory of a drained block is used again."""
     drained: BatchDataset | None = None
     newest: BatchDataset | None = None

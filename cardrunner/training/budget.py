@@ -1,4 +1,4 @@
-"""How long a run may go on: the budget of its card and the timeout of an attempt, as deadlines a step can look at."""
+"""How long a run may go on: the card's budget and the attempt's timeout, as deadlines that each step checks."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _SAVING_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
-class Limits:
+class RunLimits:
     """Deadlines on the clock of `time.monotonic`.
 
     Attributes:
-        timeout_at: when an attempt must have saved; None where the card sets no timeout.
-        budget_at: when the budget will be spent; None where there is no budget or no price.
+        timeout_at: when an attempt must have saved; None if the card sets no timeout.
+        budget_at: when the budget will be spent; None without a budget or a price.
     """
 
     timeout_at: float | None
@@ -33,7 +33,7 @@ class Limits:
     sentences: tuple[str, str]
 
     @classmethod
-    def of(cls, card: Card, *, attempt_seconds: float, metered_seconds: float) -> Limits:
+    def of(cls, card: Card, *, attempt_seconds: float, metered_seconds: float) -> RunLimits:
         """The deadlines of an attempt that is running.
 
         Args:
@@ -57,30 +57,30 @@ class Limits:
 
     @property
     def seconds_left(self) -> float | None:
-        """Until the first of them; None where there is none."""
+        """Seconds until the first deadline; None without one."""
         deadlines = [at for at in (self.timeout_at, self.budget_at) if at is not None]
         return min(deadlines) - time.monotonic() if deadlines else None
 
     def passed(self, *, then: str = "") -> RunStopped | None:
-        """The one that is passed now, if any is; `then` ends its sentence."""
+        """The error for a deadline that has passed, or None; `then` ends its sentence."""
         now = time.monotonic()
         if self.timeout_at is not None and now >= self.timeout_at:
             return TimedOut(self.sentences[0] + then)
         return RunStopped(self.sentences[1] + then) if self.budget_at is not None and now >= self.budget_at else None
 
     def reached(self) -> RunStopped | None:
-        """What ends the training now, if anything does; the caller saves."""
+        """The error that ends the training now, or None; the caller saves."""
         return self.passed(then="; the state is saved")
 
 
 @dataclass(frozen=True)
 class Spending:
-    """What all attempts of a run took.
+    """The time and money that all attempts of a run have used.
 
     Attributes:
         began: when this attempt began, on the clock of `time.monotonic`.
-        earlier_seconds: of the attempts before it; of one that died without a word, until it was last heard of.
-        usd_per_second: None where nobody knows; 0 on a machine of one's own without a price.
+        earlier_seconds: of the attempts before it; one that died silently counts until its last sign of life.
+        usd_per_second: None if unknown; 0 on a local machine without a price.
     """
 
     began: float
@@ -102,32 +102,32 @@ class Spending:
         return cls(began, earlier, free if price is None else price)
 
     def attempt_seconds(self) -> float:
-        """Since this attempt began."""
+        """Seconds since this attempt began."""
         return time.monotonic() - self.began
 
     def seconds(self) -> float:
-        """Of all attempts so far."""
+        """Seconds of all attempts so far."""
         return self.earlier_seconds + self.attempt_seconds()
 
     def cost(self, seconds: float) -> float | None:
-        """Dollars for so long; None where nobody knows."""
+        """Dollars for some seconds; None if the price is unknown."""
         return None if self.usd_per_second is None else seconds * self.usd_per_second
 
 
 IN_A_ROW = 3
-"""At so many rows in a row the projection has to lie beyond, since one slow moment proves nothing."""
+"""Consecutive rows whose projection must be over the limit: one slow moment proves nothing."""
 
 
 @dataclass(frozen=True)
 class Overrun:
-    """A limit and what is projected."""
+    """A limit, and a sentence with the projection beyond it."""
 
     limit: str
     sentence: str
 
 
 class Overruns:
-    """Holds projections against the limits of the card; each limit is told once in a run.
+    """Compares projections with the limits of the card; reports each limit once in a run.
 
     Args:
         ctx: the attempt.
@@ -135,20 +135,22 @@ class Overruns:
 
     def __init__(self, ctx: RunContext) -> None:
         self.ctx, self.action = ctx, ctx.card.timing.on_projected_overrun
-        self._told, self._open = _told(ctx)
+        self._reported, self._open = _reported(ctx)
         self._rows: dict[str, int] = {}
 
     def row(self, row: HistoryRow) -> CardrunnerError | None:
-        """Look at a row that was just written; how the run has to end, or None to go on."""
+        """Check a row that was just written; return how the run has to end, or None to go on."""
         found = {over.limit: over for over in _overruns(self.ctx, row)}
         self._rows = {limit: self._rows.get(limit, 0) + 1 for limit in found}
-        due = [over for over in found.values() if self._rows[over.limit] >= IN_A_ROW and over.limit not in self._told]
+        due = [
+            over for over in found.values() if self._rows[over.limit] >= IN_A_ROW and over.limit not in self._reported
+        ]
         for over in due:
             self._record(over, row)
         return self._ending(due[0].sentence) if due and self.action != "warn" else None
 
     def _record(self, over: Overrun, row: HistoryRow) -> None:
-        if over.limit in self._open:  # a crash kept it from ending the run
+        if over.limit in self._open:  # a crash kept this one from ending the run
             return
         projected = ProjectedOverrun(
             attempt=self.ctx.attempt,
@@ -162,14 +164,16 @@ class Overruns:
         )
         self.ctx.ledger.append(projected)
         self.ctx.progress.note(projected.headline)
-        (self._told if self.action == "warn" else self._open).add(over.limit)
+        (self._reported if self.action == "warn" else self._open).add(over.limit)
 
     def _ending(self, sentence: str) -> CardrunnerError:
         name = self.ctx.folder.name
         if self.action == "stop":
-            return RunStopped(f"stopped since {sentence} (timing.on_projected_overrun)")
+            return RunStopped(f"stopped because {sentence} (timing.on_projected_overrun)")
         command = f'`cardrunner resume {name} --acknowledge "why it may go on"`'
-        return RunPaused(f"paused to investigate since {sentence} (timing.on_projected_overrun); look, then {command}")
+        return RunPaused(
+            f"paused to investigate because {sentence} (timing.on_projected_overrun); look into it, then {command}"
+        )
 
 
 def _overruns(ctx: RunContext, row: HistoryRow) -> Iterator[Overrun]:
@@ -187,17 +191,17 @@ def _overruns(ctx: RunContext, row: HistoryRow) -> Iterator[Overrun]:
 
 
 def _later_attempts(ctx: RunContext) -> int:
-    """Attempts that the platform starts by itself after this one."""
+    """Attempts that the platform starts automatically after this one."""
     infra = ctx.card.infra
     return max(1 + infra.retries - ctx.attempt, 0) if platform_of(infra).resumes_after_timeout else 0
 
 
-def _told(ctx: RunContext) -> tuple[set[str], set[str]]:
-    """Limits that are done with, and those that were recorded and have not ended an attempt yet."""
-    told, open_ = set[str](), set[str]()
+def _reported(ctx: RunContext) -> tuple[set[str], set[str]]:
+    """Limits that have been dealt with, and those recorded that have not ended an attempt yet."""
+    reported, open_ = set[str](), set[str]()
     for event in ctx.ledger.events(ProjectedOverrun, AttemptEnded, Restarted, Acknowledged):
         if isinstance(event, ProjectedOverrun):
-            (told if event.action == "warn" else open_).add(event.limit)
+            (reported if event.action == "warn" else open_).add(event.limit)
         elif not (isinstance(event, AttemptEnded) and event.broke):
-            told, open_ = told | open_, set()
-    return told, open_
+            reported, open_ = reported | open_, set()
+    return reported, open_

@@ -1,8 +1,8 @@
-"""Checkpoint files of a run, and the manifest that vouches for them.
+"""Checkpoint files of a run, and the manifest that lists them with their digests.
 
 Every file has a name of its own and is never replaced; it is staged, flushed and renamed, and the manifest with its
-sha256 is replaced last. ``best.pt`` and ``latest.pt`` are further names of such files, given after that. So whatever a
-kill leaves behind, the manifest speaks of files that are there. A file is used only when its bytes are the ones the
+sha256 is replaced last. ``best.pt`` and ``latest.pt`` are further names of such files, given after that. So whenever a
+process is killed, the manifest lists only files that exist. A file is used only when its bytes are the ones the
 manifest names, and is then read with ``weights_only=True``.
 """
 
@@ -27,13 +27,13 @@ _STATES, _EXPORTS = "state-e*-s*.pt", "export-e*-s*.pt"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Snapshot:
+class CheckpointSnapshot:
     """A file to be saved.
 
     Attributes:
-        file: its name relative to the run folder, which no other file ever has.
+        file: its name relative to the run folder; never reused.
         content: a nest of dicts and lists with tensors and plain values.
-        names: for an export, the names that it takes over from the file that had them, each with its role.
+        names: for an export, the names that it takes over from earlier files, each with its role.
         epoch: counts from 1.
     """
 
@@ -60,7 +60,7 @@ class CheckpointStore:
 
     @property
     def manifest(self) -> Manifest:
-        """What is vouched for.
+        """The manifest of the saved files.
 
         Raises:
             IntegrityError: the manifest is missing or unreadable.
@@ -68,7 +68,7 @@ class CheckpointStore:
         return read_record(self.folder.manifest, Manifest)
 
     def prepare(self) -> None:
-        """Begin with an empty manifest, so that a missing one is never normal; clear what a crash left half written.
+        """Begin with an empty manifest, so that a missing one is always an error; remove a crash's incomplete files.
 
         Raises:
             IntegrityError: there are checkpoints without a manifest.
@@ -85,8 +85,8 @@ class CheckpointStore:
             )
         write_record(self.folder.manifest, Manifest())
 
-    def save(self, snapshots: Sequence[Snapshot]) -> None:
-        """Save files together, then the manifest; full states beyond `keep` are removed after that.
+    def save(self, snapshots: Sequence[CheckpointSnapshot]) -> None:
+        """Save files together, then the manifest; then remove full states beyond `keep`.
 
         Raises:
             EnvironmentFailed: the disk is full, read-only or failing; what was saved before is intact.
@@ -104,13 +104,13 @@ class CheckpointStore:
         self._remove_unlisted(kept)
 
     def newest(self, reject: Callable[[str], None]) -> tuple[ManifestEntry, Mapping[str, Any]] | None:
-        """The newest full state that is what the manifest says; None when none was ever saved.
+        """The newest full state whose bytes match the manifest; None if none was ever saved.
 
         Args:
-            reject: told of every bad one, which is moved to ``checkpoints/rejected``.
+            reject: called for every bad one, which is moved to ``checkpoints/rejected``.
 
         Raises:
-            IntegrityError: there were some, and none is usable.
+            IntegrityError: every saved state is unusable.
         """
         for entry in sorted(self._states(self.manifest.entries), key=_age, reverse=True):
             try:
@@ -132,7 +132,7 @@ class CheckpointStore:
         path = self.folder.root / entry.file
         with explained(path, "move"):
             self._rejected.mkdir(exist_ok=True)
-            if path.exists():  # states alone come here, which have no second name
+            if path.exists():  # only states come here, and they have no second name
                 path.replace(self._rejected / path.name)
             else:
                 (self._rejected / f"{path.name}.missing").touch()
@@ -150,7 +150,7 @@ class CheckpointStore:
         return [entry for entry in entries if entry.file not in gone]
 
     def _publish(self, manifest: Manifest) -> None:
-        """Let every name lead to the file that the manifest says."""
+        """Point every name at its file in the manifest."""
         for entry in manifest.entries:
             if entry.stored is not None:
                 name_file(self.folder.root / entry.stored, self.folder.root / entry.file)
@@ -174,10 +174,10 @@ def export_file(*, epoch: int, step: int) -> str:
 
 
 def read_checkpoint(folder: RunFolder, entry: ManifestEntry) -> Mapping[str, Any]:
-    """Read a checkpoint whose bytes are what the manifest says.
+    """Read a checkpoint whose bytes match the manifest.
 
     Raises:
-        IntegrityError: it is missing, has other bytes, or is no checkpoint.
+        IntegrityError: it is missing, its bytes differ, or it is not a checkpoint.
     """
     path = folder.root / entry.source
     if not path.is_file():
@@ -197,11 +197,11 @@ def load_checkpoint(path: Path) -> Mapping[str, Any]:
     """Read a checkpoint file; tensors come to the CPU, nothing in it is executed.
 
     Raises:
-        IntegrityError: it is not one.
+        IntegrityError: it is not a checkpoint.
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises a dozen kinds for a file that is not one
+    except Exception as error:  # torch raises many kinds of error for a file that is not a checkpoint
         raise IntegrityError(f"{path} is not a checkpoint that torch can read: {_first_line(error)}") from None
     if not isinstance(content, Mapping):
         raise IntegrityError(f"{path} holds {type(content).__name__}, not a checkpoint")
@@ -213,13 +213,13 @@ def _first_line(error: Exception) -> str:
 
 
 def serialized(content: Mapping[str, Any]) -> memoryview:
-    """The bytes of a checkpoint file; made in memory, so that a full disk cannot stop torch in the middle of one."""
+    """The bytes of a checkpoint file; made in memory, so that a full disk cannot interrupt torch midway."""
     buffer = io.BytesIO()
     torch.save(dict(content), buffer)
     return buffer.getbuffer()
 
 
-def _entries(snapshot: Snapshot, data: memoryview) -> Iterator[ManifestEntry]:
+def _entries(snapshot: CheckpointSnapshot, data: memoryview) -> Iterator[ManifestEntry]:
     entry = ManifestEntry(
         file=snapshot.file,
         sha256=hashlib.sha256(data).hexdigest(),

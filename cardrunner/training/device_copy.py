@@ -1,7 +1,7 @@
-"""The way of data to the device that trains, and how many bytes went along it.
+"""Copying data to the training device, and counting the bytes sent.
 
-On the CPU nothing travels. Towards a GPU data is gathered in page-locked memory and copied on a stream of its own, so
-that the copies overlap the training.
+On the CPU no copy is made. For a GPU, data is gathered in page-locked memory and copied on a stream of its own, so that
+the copies overlap the training.
 """
 
 from __future__ import annotations
@@ -13,36 +13,36 @@ import torch
 from torch import Tensor
 
 
-class Bus:
-    """Moves data to a device. Used by one thread at a time.
+class DeviceCopy:
+    """Copies data to a device. Used by one thread at a time.
 
     Args:
         device: where data goes.
-        staged: go through host memory of its own; default: unless the device is the CPU.
+        staged: copy through a staging buffer in host memory; default: unless the device is the CPU.
     """
 
     def __init__(self, device: torch.device, *, staged: bool | None = None) -> None:
         self.device = device
         self.staged = device.type != "cpu" if staged is None else staged
         self.sent = 0
-        """Bytes that have been moved."""
+        """Bytes copied so far."""
         self._cuda = device.type == "cuda"
         self._stream = torch.cuda.Stream(device) if self._cuda else None  # type: ignore[no-untyped-call]
         self._staging: list[Tensor] = []
 
     def empty(self, *shape: int, dtype: torch.dtype) -> Tensor:
-        """Memory on the device."""
+        """Allocate memory on the device."""
         return torch.empty(shape, dtype=dtype, device=self.device)
 
     def send(self, tensor: Tensor) -> Tensor:
-        """A tensor of the host, on the device."""
+        """Copy a host tensor to the device."""
         if not self.staged:
             return tensor
         self.sent += tensor.nbytes
         return tensor.pin_memory().to(self.device, non_blocking=True) if self._cuda else tensor.clone()
 
     def fill(self, targets: Sequence[Tensor], read: Callable[[Sequence[Tensor]], None]) -> None:
-        """Fill memory of the device; returns when the bytes are there.
+        """Fill device memory; returns when the bytes have arrived.
 
         Args:
             targets: contiguous tensors on the device.
@@ -61,12 +61,12 @@ class Bus:
             self._stream.synchronize()
 
     def settle(self) -> None:
-        """Wait until the device has done what was asked of it, so that memory it read may be overwritten."""
+        """Wait for queued work on the device, so that memory it reads may be overwritten."""
         if self._cuda:
             torch.cuda.current_stream(self.device).synchronize()
 
     def free_bytes(self) -> int:
-        """Memory of the device that is free now."""
+        """Free device memory, in bytes."""
         return torch.cuda.mem_get_info(self.device)[0] if self._cuda else 0
 
     def _staging_for(self, targets: Sequence[Tensor]) -> list[Tensor]:

@@ -1,4 +1,4 @@
-"""Scoring a model, or a predictor that learned nothing, over a whole dataset."""
+"""Scoring a model or a trivial predictor over a whole dataset."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import nn
 
 from cardrunner.contracts import Batch, BatchDataset, Objective
 from cardrunner.training.feed import Feed
-from cardrunner.training.group import Group
+from cardrunner.training.group import ProcessGroup
 from cardrunner.training.metrics import Figures, Meter, row_of
 from cardrunner.training.numerics import Numerics
 from cardrunner.training.order import Shard, batches_of
@@ -22,8 +22,8 @@ class Evaluation:
     """Scores predictors on one dataset, every example once, in file order.
 
     Args:
-        batch_size: the training batch size, so that per-batch figures compare with a trainer that validates so.
-        block_bytes: see `Feed`.
+        batch_size: the training batch size, so that per-batch figures are comparable with the training's.
+        block_bytes: as in `Feed`.
         on_batch: called after every batch with its number of examples, in all processes equally often; may raise to
             leave.
         group: the processes, each of which scores its share of the batches.
@@ -39,11 +39,11 @@ class Evaluation:
         workers: int = 0,
         block_bytes: int | None = None,
         on_batch: Callable[[int], None] | None = None,
-        group: Group | None = None,
+        group: ProcessGroup | None = None,
     ) -> None:
         self._feed = Feed(dataset, device=numerics.device, workers=workers, block_bytes=block_bytes)
         self._objective, self._numerics = objective, numerics
-        self._batch_size, self._on_batch, self._group = batch_size, on_batch, group or Group()
+        self._batch_size, self._on_batch, self._group = batch_size, on_batch, group or ProcessGroup()
 
     def model(self, model: nn.Module) -> Figures:
         """Score a model in evaluation mode; its mode is put back afterwards."""
@@ -65,7 +65,7 @@ class Evaluation:
 
     @property
     def _rounds(self) -> int:
-        """Batches of the process that has most of them."""
+        """The number of batches of the process that has the most."""
         batches = batches_of(len(self._feed.dataset), self._batch_size, drop_last=False)
         return -(-batches // self._group.world)
 

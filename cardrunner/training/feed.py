@@ -1,12 +1,11 @@
 """From a dataset and an order to batches on the device.
 
 On the CPU a batch is gathered in the training thread: threads would only take cores from the arithmetic. With `workers`
-or towards a GPU, background threads prepare ahead of the training, in order and never far. Data comes in one of three
-ways:
+or for a GPU, background threads prefetch a few batches, in order. Data comes in one of three ways:
 
-    resident    a GPU holds the whole dataset; it is moved once, and batches are gathered there
-    blocks      each block is read, and moved, once; batches are gathered where it lies
-    batches     each batch is gathered by itself; towards a GPU into page-locked memory, packed where the dataset can,
+    resident    a GPU holds the whole dataset; it is copied once, and batches are gathered there
+    blocks      each block is read and copied once; batches are gathered where it lies
+    batches     each batch is gathered by itself; for a GPU into page-locked memory, packed if the dataset can,
                 and copied while the batch before it is trained
 """
 
@@ -22,13 +21,13 @@ from torch import Tensor
 
 from cardrunner.contracts import Batch, BatchDataset, GroupedDataset, PackedDataset, Span
 from cardrunner.training.block_shuffle import BlockOrder, block_batches
-from cardrunner.training.device_copy import Bus
+from cardrunner.training.device_copy import DeviceCopy
 from cardrunner.training.order import Shard, batch_sizes, epoch_batches, part_of, sequential_batches
 from cardrunner.training.prefetch import copied_ahead, in_threads, one_ahead
 
 _RESIDENT_SHARE = 0.5
 _SENT_TOGETHER = 16  # batches
-_SEQUENTIAL_BYTES = 32 << 20  # of a block that is not shuffled, where more would gain nothing
+_SEQUENTIAL_BYTES = 32 << 20  # size of an unshuffled block; larger ones gain nothing
 
 
 class Feed:
@@ -38,8 +37,8 @@ class Feed:
         dataset: answers a whole batch at once; from several threads at the same time where `workers` is above 1.
         device: where the batches go.
         workers: background threads; 0 gathers in the calling thread.
-        block_bytes: shuffle a `GroupedDataset` in blocks of so much memory; None: over the whole data.
-        bus: the way to the device; default: one of its own.
+        block_bytes: shuffle a `GroupedDataset` in blocks of this size; None: over the whole data.
+        bus: the copy to the device; default: a new one.
     """
 
     def __init__(
@@ -49,11 +48,11 @@ class Feed:
         device: torch.device,
         workers: int = 0,
         block_bytes: int | None = None,
-        bus: Bus | None = None,
+        bus: DeviceCopy | None = None,
     ) -> None:
         self.dataset = dataset
         self.device = device
-        self.bus = bus or Bus(device)
+        self.bus = bus or DeviceCopy(device)
         self.workers = max(workers, 1) if device.type == "cuda" else workers
         self.block_bytes = block_bytes
         self.wait_seconds = 0.0
@@ -63,7 +62,7 @@ class Feed:
     def epoch(
         self, batch_size: int, *, seed: int, epoch: int, drop_last: bool, start: int = 0, shard: Shard | None = None
     ) -> Iterator[Batch]:
-        """The shuffled batches of an epoch from a position on; see `epoch_batches` for the arguments."""
+        """The shuffled batches of an epoch from a position on; arguments as for `epoch_batches`."""
         examples, part = len(self.dataset), shard or Shard()
         if self.block_bytes is not None and isinstance(self.dataset, GroupedDataset):
             capacity = _capacity(self.dataset, self.block_bytes)
@@ -76,7 +75,7 @@ class Feed:
         return self.batches(indices)
 
     def in_order(self, batch_size: int, *, shard: Shard | None = None) -> Iterator[Batch]:
-        """All examples in file order; of several processes each gets a run of whole batches."""
+        """All examples in file order; with several processes each gets consecutive whole batches."""
         examples = len(self.dataset)
         low, high = part_of(0, -(-examples // batch_size), shard or Shard())
         first, beyond = low * batch_size, min(high * batch_size, examples)
@@ -88,7 +87,7 @@ class Feed:
         return self.batches(sequential_batches(beyond, batch_size, start=first))
 
     def batches(self, order: Iterable[Tensor]) -> Iterator[Batch]:
-        """The batches in any order.
+        """Batches in a given order.
 
         Args:
             order: int64 (B,) example numbers of each batch.
@@ -115,7 +114,7 @@ class Feed:
         return block_batches(dataset, order.blocks(start), sizes, self.bus, ahead=self.workers > 0)
 
     def _moved(self) -> BatchDataset | None:
-        """The dataset on the device, where it is small enough; moved once."""
+        """The dataset on the device if it fits there; copied once."""
         dataset, room = self.dataset, self.bus.free_bytes() * _RESIDENT_SHARE
         if self._resident is not None or self.block_bytes is not None or not room:
             return self._resident
@@ -137,7 +136,7 @@ class Feed:
         return self.dataset if self.bus.staged and isinstance(self.dataset, PackedDataset) else None
 
     def _arriving(self, batches: Generator[Batch]) -> Generator[Batch]:
-        """On the device, and as the dataset answers there."""
+        """The batches on the device, unpacked."""
         packing = self._packing()
         if self.device.type == "cuda":
             batches = copied_ahead(batches, self.device)

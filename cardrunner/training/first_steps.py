@@ -1,7 +1,7 @@
-"""Signs of life of an attempt: once, that its first batches are done, and from then on how far it has come.
+"""Signs of life of an attempt: first the proof that its first batches are done, then a heartbeat with its progress.
 
 The first is the proof that a launch has started, whatever the card's `log_every`; it is a ledger event. The second goes
-to ``pulse.json``, which nothing waits for.
+to ``pulse.json``; nothing waits for it.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import time
 
 from cardrunner.runs.context import RunContext
 from cardrunner.runs.events import TrainingBegan
-from cardrunner.runs.heartbeat import Pulse
-from cardrunner.training.group import Group
+from cardrunner.runs.heartbeat import Heartbeat
+from cardrunner.training.group import ProcessGroup
 from cardrunner.training.loop import Trainer
 
 FIRST_STEPS = 2
@@ -19,30 +19,30 @@ FIRST_STEPS = 2
 
 
 class Signs:
-    """Looks on after every step.
+    """Reports signs of life after every step.
 
     Args:
         ctx: the attempt.
-        trainer: what trains.
+        trainer: the trainer to report on.
         group: the processes; every one calls `after_step`, the leader writes.
         began: when the attempt began, on the clock of `time.monotonic`.
     """
 
-    def __init__(self, ctx: RunContext, trainer: Trainer, group: Group, *, began: float) -> None:
+    def __init__(self, ctx: RunContext, trainer: Trainer, group: ProcessGroup, *, began: float) -> None:
         self.ctx, self.trainer, self.group, self.began = ctx, trainer, group, began
-        self.pulse = Pulse(ctx.folder.pulse if group.leads else None, attempt=ctx.attempt)
+        self.heartbeat = Heartbeat(ctx.folder.heartbeat if group.leads else None, attempt=ctx.attempt)
         self._steps: int | None = 0
         self._examples = self._seconds = 0.0
 
     def start(self) -> None:
-        """Count from here: what was trained before belongs to earlier attempts."""
+        """Count from here: earlier training belongs to earlier attempts."""
         self._examples, self._seconds = self.trainer.cursor.examples, self.trainer.cursor.train_seconds
 
     def after_step(self) -> None:
-        """To be called before anything resets the trainer's meters."""
+        """Report a step; call it before the trainer's meters are reset."""
         if self._steps is not None:
             if not self._steps:
-                self.pulse.restart()
+                self.heartbeat.restart()
             self._steps += 1
             if self._steps == FIRST_STEPS or self.trainer.epoch_is_over:
                 self._steps = None
@@ -50,14 +50,14 @@ class Signs:
         self.beat()
 
     def beat(self) -> None:
-        """To be called after whatever shows that it lives."""
+        """Write a heartbeat; call it after any sign of life."""
         cursor = self.trainer.cursor
-        self.pulse.beat(
+        self.heartbeat.beat(
             epoch=cursor.epoch, step=cursor.step, examples=cursor.examples, train_seconds=cursor.train_seconds
         )
 
     def _prove(self) -> None:
-        figures = self.trainer.window_meter.figures()  # together: every process reads it at this step
+        figures = self.trainer.window_meter.figures()  # a collective read: every process does it at this step
         if not self.group.leads:
             return
         cursor, name = self.trainer.cursor, self.trainer.objective.names[0]

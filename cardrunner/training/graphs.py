@@ -20,11 +20,11 @@ from torch.optim import Optimizer
 from cardrunner.contracts import Batch, BatchScore
 from cardrunner.errors import EnvironmentFailed
 
-_WARM_UPS = 3  # what is set up at first use (workspaces, algorithms, the optimizer's state) must be there to record
+_WARM_UPS = 3  # what is set up at first use (workspaces, algorithms, the optimizer's state) must exist before recording
 
 
 class GraphedStep:
-    """Takes steps on batches of one shape, as the recorded one.
+    """Replays a recorded step on batches of one shape.
 
     Args:
         take: takes a step on a batch, from no gradients to no gradients; must not wait for the device.
@@ -34,7 +34,7 @@ class GraphedStep:
         batch: of the shape to record, on a CUDA device.
 
     Raises:
-        RuntimeError: the step cannot be recorded, for instance since it waits for the device.
+        RuntimeError: the step cannot be recorded, for instance because it waits for the device.
         torch.OutOfMemoryError: it does not fit.
     """
 
@@ -79,7 +79,7 @@ class GraphedStep:
 
     def _record(self, take: Callable[[Batch], BatchScore]) -> None:
         self._graph = torch.cuda.CUDAGraph()
-        # thread-local: the feed's threads go on taking page-locked memory meanwhile
+        # thread-local: the feed's threads keep allocating page-locked memory meanwhile
         with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
             outcome = take(self._inputs)
         self._outcome = BatchScore(outcome.loss.detach(), outcome.numerators, outcome.denominators)
@@ -98,7 +98,7 @@ class GraphedStep:
 
 @contextmanager
 def _as_before(model: nn.Module, optimizer: Optimizer, scaler: GradScaler, device: torch.device) -> Iterator[None]:
-    """Put back in place whatever steps inside change; what an optimizer had not set up yet begins with zeros."""
+    """Undo whatever steps inside change; optimizer state that did not exist before is set to zeros."""
     kept = {id(tensor): tensor.detach().clone() for tensor in _tensors(model, optimizer)}
     scaling, numbers = scaler.state_dict(), torch.cuda.get_rng_state(device)
     try:
@@ -122,13 +122,13 @@ def _tensors(model: nn.Module, optimizer: Optimizer) -> Iterator[Tensor]:
 
 
 def _renew_generator(device: torch.device) -> None:
-    """A recording that failed leaves the device's random stream in its hands."""
+    """Replace the device's generator, which a failed recording leaves attached to the graph."""
     generator = torch.cuda.default_generators[device.index or 0]
     generator.graphsafe_set_state(torch.Generator(device).graphsafe_get_state())
 
 
 def shape_of(batch: Batch) -> tuple[tuple[torch.Size, torch.dtype], ...]:
-    """What batches must have in common to go through one graph."""
+    """The shapes and dtypes that batches must share to go through one graph."""
     return tuple((tensor.shape, tensor.dtype) for tensor in batch)
 
 
@@ -136,9 +136,9 @@ def compiled(module: nn.Module) -> Callable[..., Any]:
     """The module, compiled at its first call, which takes from seconds to minutes.
 
     Raises:
-        EnvironmentFailed: when called, where torch cannot compile, such as without a C++ compiler.
+        EnvironmentFailed: when called, if torch cannot compile, such as without a C++ compiler.
     """
-    from torch._dynamo.exc import TorchDynamoException  # a second of import, for whoever wants it
+    from torch._dynamo.exc import TorchDynamoException  # takes a second to import, so only here
 
     function = torch.compile(module)
 

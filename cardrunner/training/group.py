@@ -1,4 +1,4 @@
-"""The processes that train one model together. One process is a group of its own, in which everything is agreed.
+"""The processes that train one model together; a single process is a group of one.
 
 All processes run the same program; where a clock, a signal or the disk decides, the leader's answer counts for all.
 Only the leader writes.
@@ -20,12 +20,12 @@ from cardrunner.errors import CardrunnerError
 
 T = TypeVar("T")
 PATIENCE = timedelta(minutes=10)
-"""How long a process waits for the others before it gives the run up."""
+"""How long a process waits for the others before it fails."""
 
 
 @dataclass(frozen=True)
-class Group:
-    """A single process."""
+class ProcessGroup:
+    """The processes that train together: here a single one, the leader."""
 
     rank: int = 0
     world: int = 1
@@ -44,7 +44,7 @@ class Group:
         return [value]
 
     def largest(self, values: Sequence[int]) -> list[int]:
-        """Entry by entry the largest of all processes."""
+        """The largest value over all processes, entry by entry."""
         return list(values)
 
     def total(self, sums: Tensor) -> Tensor:
@@ -61,7 +61,7 @@ class Group:
         return nullcontext()
 
 
-class JoinedGroup(Group):
+class JoinedGroup(ProcessGroup):
     """One of several processes, over `torch.distributed`."""
 
     def share(self, value: T) -> T:
@@ -77,7 +77,7 @@ class JoinedGroup(Group):
         return boxes or []
 
     def largest(self, values: Sequence[int]) -> list[int]:
-        """Entry by entry the largest of all processes."""
+        """The largest value over all processes, entry by entry."""
         found = torch.tensor(list(values), dtype=torch.int64)
         distributed.all_reduce(found, op=distributed.ReduceOp.MAX)
         return [int(value) for value in found]
@@ -98,17 +98,17 @@ class JoinedGroup(Group):
 
 
 class Followed(CardrunnerError):
-    """The leader ends the run; it says why."""
+    """The leader ends the run, and reports why."""
 
 
 class GroupOutOfMemory(CardrunnerError):
-    """A step did not fit into one process's memory. The others wait for its gradients, so that none can go on.
+    """A step did not fit into one process's memory. The others wait for its gradients, so the group cannot go on.
 
     Args:
-        reason: torch's own words.
+        reason: torch's message.
         epoch: the epoch in progress.
         step: the global step that failed.
-        pieces: in how many pieces a batch went through the model.
+        pieces: the number of pieces that a batch was split into.
         progress: epochs trained so far.
         seconds: of training so far.
     """
@@ -119,14 +119,14 @@ class GroupOutOfMemory(CardrunnerError):
 
 
 def is_lost(error: BaseException | None) -> bool:
-    """Whether this is what a process raises since it waited for another one in vain."""
+    """Whether a process raised this error because it waited for another one in vain."""
     if isinstance(error, distributed.DistError):
         return True
-    return isinstance(error, RuntimeError) and "gloo" in str(error)  # it has no class of its own
+    return isinstance(error, RuntimeError) and "gloo" in str(error)  # gloo's errors have no class of their own
 
 
 @contextmanager
-def joined(*, rank: int, world: int, gpu: bool) -> Iterator[Group]:
+def joined(*, rank: int, world: int, gpu: bool) -> Iterator[ProcessGroup]:
     """Join the processes that torchrun started beside this one.
 
     Args:
@@ -138,4 +138,4 @@ def joined(*, rank: int, world: int, gpu: bool) -> Iterator[Group]:
         torch.cuda.set_device(rank)
     distributed.init_process_group("cpu:gloo,cuda:nccl" if gpu else "gloo", timeout=PATIENCE)
     yield JoinedGroup(rank, world)
-    distributed.destroy_process_group()  # not after an error: it would wait for processes that are gone
+    distributed.destroy_process_group()  # skipped after an error: it would wait for processes that are gone

@@ -1,8 +1,8 @@
 """What a kill threshold's verdict does to the run.
 
-A verdict is recorded once, whatever crashes: the ledger knows the row that it was given at, and a row that a resume
-trains again brings the same verdict. One that ends the attempt does so again until it has: until an attempt has ended
-with it, or somebody has acknowledged it. After that the run has been let go on, and the same row does not end it again.
+A verdict is recorded once, also across crashes: the ledger has the row it was given at, and a row that a resume trains
+again brings the same verdict. A verdict that ends the attempt is applied again until an attempt has ended with it, or a
+person has acknowledged it. From then on the same row does not end the run again.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from cardrunner.training.budget import Overruns
 from cardrunner.training.group import GroupOutOfMemory
 from cardrunner.training.loop import Cursor
 
-Place = tuple[int, str, int]
-"""Of a verdict: which rule, at what kind of row, at which step."""
+VerdictKey = tuple[int, str, int]
+"""Identifies a verdict: its rule, the kind of row, and the step."""
 
 
 @dataclass
@@ -32,22 +32,22 @@ class Known:
     Attributes:
         open: those that have not ended an attempt yet.
         settled: those that have, or never will.
-        standing: by rule the step of its newest verdict, until its condition was seen to be false after that.
+        standing: by rule the step of its newest verdict, until its condition is seen to be false again.
     """
 
-    open: dict[Place, RuleFired] = field(default_factory=dict)
-    settled: set[Place] = field(default_factory=set)
+    open: dict[VerdictKey, RuleFired] = field(default_factory=dict)
+    settled: set[VerdictKey] = field(default_factory=set)
     standing: dict[int, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, events: Iterable[Event]) -> Known:
-        """As a ledger tells it, oldest first."""
+        """The verdicts in a ledger's events, given oldest first."""
         known = cls()
         for event in events:
             match event:
                 case RuleFired():
                     known.add(event)
-                case Restarted():  # with other values, with which every row is another one
+                case Restarted():  # with changed values, so that every later row is a new one
                     known = cls()
                 case AttemptEnded(broke=False) | Acknowledged():
                     known.settled |= known.open.keys()
@@ -55,7 +55,7 @@ class Known:
         return known
 
     def add(self, event: RuleFired) -> None:
-        """One more; a warning and one that has nothing left to stop are settled at once."""
+        """Add a verdict; a warning, or one with nothing left to stop, is settled at once."""
         if event.action == "warn" or event.moot:
             self.settled.add(_place(event))
         else:
@@ -65,7 +65,7 @@ class Known:
 
 
 class Judge:
-    """Asks the rules of the card at every row, records what fires, and says how the run has to end. The leader's.
+    """Evaluates the card's rules at every row, records verdicts, and decides how the run has to end. Leader only.
 
     Args:
         ctx: the attempt.
@@ -83,12 +83,12 @@ class Judge:
         """Take up the history; a verdict that a crash kept from ending the run ends it now.
 
         Args:
-            cursor: where the training goes on, everything up to there being judged already.
+            cursor: where the training goes on; everything up to there has been judged.
         """
         for row in self._rows.rows(self.ctx.history.rows()):
             self._see(row)
         for event in self._known.open.values():
-            saved = event.kind == "train" or cursor.position == 0  # else the validation comes again
+            saved = event.kind == "train" or cursor.position == 0  # otherwise the validation is repeated
             if event.step == cursor.step and event.kind != "event" and saved:
                 return self._ending(event, can_go_on=False)
         return None
@@ -112,7 +112,7 @@ class Judge:
         Args:
             event: its name.
             at: the moment.
-            can_go_on: the run has another way out where the restart that a rule asks for was made already.
+            can_go_on: the run can continue even if the restart that a rule asks for has been made already.
         """
         return self._act(self._on([event], at), can_go_on=can_go_on)
 
@@ -124,7 +124,7 @@ class Judge:
                 del self._known.standing[number]
 
     def _left_open(self, row: HistoryRow) -> CardrunnerError | None:
-        """A verdict that was recorded at this row before a crash counts, also where a clock would not give it again."""
+        """A verdict recorded at this row before a crash, which counts even if a clock would not give it again."""
         found = [event for place, event in self._known.open.items() if place[1:] == (row.kind, row.step)]
         return self._ending(found[0], can_go_on=False) if found else None
 
@@ -163,20 +163,22 @@ class Judge:
                 return RunStopped(f"stopped by the kill threshold {sentence}")
             case "investigate":
                 command = f'`cardrunner resume {self.ctx.folder.name} --acknowledge "why it may go on"`'
-                return RunPaused(f"paused to investigate, by the kill threshold {sentence}; look, then {command}")
+                return RunPaused(
+                    f"paused to investigate, by the kill threshold {sentence}; look into it, then {command}"
+                )
         changes = self.rules[event.rule].set or {}
         if not any(earlier.set == changes for earlier in self.ctx.ledger.events(Restarted)):
             return RestartWanted(sentence, changes)
-        if can_go_on:  # it was restarted so already and it still does not fit
+        if can_go_on:  # it has been restarted this way already and still does not fit
             return None
         return RunStopped(f"stopped by the kill threshold {sentence}; the restart it asks for has been made already")
 
 
 def judge_out_of_memory(ctx: RunContext, error: GroupOutOfMemory) -> CardrunnerError | None:
-    """Ask the rules about a step that did not fit; None to split the batch."""
+    """Judge a step that did not fit into memory; None to split the batch."""
     at = Row("event", error.epoch, error.step, error.progress, error.seconds)
     return Judge(ctx).event("out_of_memory", at, can_go_on=True)
 
 
-def _place(event: RuleFired) -> Place:
+def _place(event: RuleFired) -> VerdictKey:
     return event.rule, event.kind, event.step

@@ -1,4 +1,4 @@
-"""The visible page of training: what happens in a step, top to bottom.
+"""The training loop: what happens in a step, top to bottom.
 
 One optimizer step takes `gradient_accumulation` batches, or what is left at the end of an epoch. Its gradient is that
 of the mean over all its examples, however they are split into batches, pieces or processes.
@@ -22,7 +22,7 @@ from cardrunner.card.schema.training import TrainingSection
 from cardrunner.contracts import Batch, BatchScore, Objective
 from cardrunner.training.feed import Feed
 from cardrunner.training.graphs import GraphedStep, compiled, shape_of
-from cardrunner.training.group import Group
+from cardrunner.training.group import ProcessGroup
 from cardrunner.training.metrics import Meter, row_of
 from cardrunner.training.numerics import Numerics
 from cardrunner.training.optim import learning_rate
@@ -63,11 +63,11 @@ class Cursor:
     step: int = 0
     examples: int = 0
     pieces: int = 1
-    """A batch goes through the model in so many pieces; more than one after an out-of-memory."""
+    """The number of pieces that a batch goes through the model in; more than one after an out-of-memory."""
     train_seconds: float = 0.0
-    """In all attempts, waiting for batches included."""
+    """Over all attempts, including waiting for batches."""
     learning_rate: float = 0.0
-    """Of the newest step."""
+    """Learning rate of the newest step."""
 
     @property
     def epoch_reached(self) -> int:
@@ -77,9 +77,9 @@ class Cursor:
 
 @dataclass
 class Trainer:
-    """Trains a model, one step at a time. Whoever drives it logs, saves and stops between steps.
+    """Trains a model, one step at a time. The caller logs, saves and stops between steps.
 
-    With several processes a batch of the card is one process's, and the step is that of all their batches together.
+    With several processes, each trains a batch of the card's size, and the step is over all their batches together.
     """
 
     training: TrainingSection
@@ -92,7 +92,7 @@ class Trainer:
     on_out_of_memory: Callable[[BaseException], None]
     """Called when a step did not fit; returns to have the batch split and the step tried again, or raises."""
     hook: BatchHook | None = None
-    group: Group = field(default_factory=Group)
+    group: ProcessGroup = field(default_factory=ProcessGroup)
     cursor: Cursor = field(default_factory=Cursor)
 
     def __post_init__(self) -> None:
@@ -104,7 +104,7 @@ class Trainer:
         self.parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.examples = len(self.feed.dataset)
         self.notes: list[str] = []
-        """What people should know about how it trains."""
+        """Notes for people on how it trains."""
         self._graph: GraphedStep | None = None
         alone = self.group.world == 1 and self.training.gradient_accumulation == 1
         self._records = self.training.cuda_graph and self.numerics.device.type == "cuda" and alone
@@ -150,7 +150,7 @@ class Trainer:
             self.schedule.step()
 
     def _reached(self, batches: int) -> int:
-        """The position in the epoch after so many more batches of every process."""
+        """The position in the epoch after some more batches of every process."""
         return min(self.cursor.position + batches * self.training.batch_size * self.group.world, self.examples)
 
     def _advance(self, batches: int) -> None:
@@ -165,7 +165,7 @@ class Trainer:
             self.schedule.step()
 
     def _outcomes(self, batches: Sequence[Batch]) -> list[list[BatchScore]]:
-        """Take the step, in smaller pieces where it does not fit into memory; one list of pieces per batch."""
+        """Take the step, in smaller pieces if it does not fit into memory; one list of outcomes per batch."""
         total = self._total(batches)
         while True:
             try:
@@ -187,7 +187,7 @@ class Trainer:
         return batch if self.hook is None else self.hook.on_batch(self.cursor.step + 1, batch)
 
     def _update(self) -> None:
-        """From gradients to weights."""
+        """Update the weights from the gradients."""
         if self.training.gradient_clip is not None:
             self.scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(self.parameters, self.training.gradient_clip)
@@ -196,7 +196,7 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
 
     def _total(self, batches: Sequence[Batch]) -> float:
-        """Examples of the step per process: their gradients are averaged, also where one has fewer examples."""
+        """Examples of the step per process: gradients are averaged even if one process has fewer examples."""
         if self.group.world == 1:
             return sum(len(batch[0]) for batch in batches)
         return (self._reached(len(batches)) - self.cursor.position) / self.group.world
@@ -223,7 +223,7 @@ class Trainer:
         return outcome
 
     def _graph_for(self, batches: Sequence[Batch]) -> GraphedStep | None:
-        """The recorded step where there can be one: on a GPU of its own, for a single batch of full size."""
+        """The recorded step, if possible: on a single GPU, for a single batch of full size."""
         whole = len(batches) == 1 and len(batches[0][0]) == self.training.batch_size and self.cursor.pieces == 1
         if not (self._records and whole):
             return None
@@ -235,7 +235,9 @@ class Trainer:
                     raise
                 self._records = False
                 reason = str(error).split("\n")[0]
-                self.notes.append(f"training.cuda_graph: the step could not be recorded ({reason}); it ran as usual")
+                self.notes.append(
+                    f"training.cuda_graph: the step could not be recorded ({reason}); it runs without a graph"
+                )
                 return None
         return self._graph if self._graph.shape == shape_of(batches[0]) else None
 
@@ -245,7 +247,7 @@ class Trainer:
         )
 
     def _take_part(self) -> list[BatchScore]:
-        """Nothing is left for this process: an example that counts for nothing sums up the others' gradients."""
+        """Join the gradient sum without a batch of its own: an example with weight 0 sums the others' gradients."""
         (example,) = self.feed.batches([torch.zeros(1, dtype=torch.int64)])
         with self.numerics.autocast():
             outcome = self._score(example)
@@ -259,7 +261,7 @@ class Trainer:
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
 
     def _split(self) -> None:
-        self._graph = None  # and with it its memory
+        self._graph = None  # frees its memory too
         self.cursor.pieces = min(2 * self.cursor.pieces, self.training.batch_size)
         if self.numerics.device.type == "cuda":
             torch.cuda.empty_cache()

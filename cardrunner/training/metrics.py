@@ -1,8 +1,8 @@
-"""Metrics over many batches, kept on the device: nothing waits for a number until somebody reads it.
+"""Metrics over many batches, kept on the device until they are read.
 
 Two figures per metric: weighted by examples, sum(numerators) / sum(denominators), which depends neither on the batch
-size nor on how a batch was split; and the plain mean of per-batch values, as trainers usually report it, where the last
-and smaller batch counts full and a batch with denominator 0 does not count.
+size nor on how a batch was split; and the plain mean of per-batch values, as trainers usually report it, where the
+smaller last batch has full weight and a batch with denominator 0 does not count.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ import torch
 from torch import Tensor
 
 from cardrunner.contracts import BatchScore
-from cardrunner.training.group import Group
+from cardrunner.training.group import ProcessGroup
 
 _WINDOW = 64
-"""Batches that wait before they are summed up, so that a step adds nothing but a list entry."""
+"""Batches held before they are summed, so that a step only appends to a list."""
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What a meter read, by metric name."""
+    """Values read from a meter, by metric name."""
 
     weighted: dict[str, float]
     per_batch: dict[str, float]
@@ -39,23 +39,23 @@ class Meter:
     Args:
         names: the M metric names.
         device: where the outcomes live.
-        group: whose outcomes count; every process reads the same figures, and all read them at once.
+        group: the processes whose outcomes count; all read the same figures at the same time.
     """
 
-    def __init__(self, names: Sequence[str], *, device: torch.device, group: Group | None = None) -> None:
+    def __init__(self, names: Sequence[str], *, device: torch.device, group: ProcessGroup | None = None) -> None:
         self.names = tuple(names)
         self.device = device
-        self.group = group or Group()
+        self.group = group or ProcessGroup()
         self.reset()
 
     def reset(self) -> None:
-        """Start from nothing."""
+        """Clear all sums."""
         # rows: numerators, denominators, per-batch values, batches that counted; float64 (4, M)
         self._sums = torch.zeros(4, len(self.names), dtype=torch.float64, device=self.device)
         self._waiting: list[Tensor] = []
 
     def add(self, row: Tensor) -> None:
-        """Count one batch; see `row_of`."""
+        """Count one batch, given as a row from `row_of`."""
         self._waiting.append(row)
         if len(self._waiting) == _WINDOW:
             self._sums = self._summed()
@@ -70,11 +70,11 @@ class Meter:
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything, also what waits to be summed up: a sum regrouped by a resume would differ in its last bit."""
+        """The full state, including unsummed batches: a sum regrouped by a resume would differ in its last bit."""
         return {"names": list(self.names), "sums": self._sums.cpu(), "waiting": [row.cpu() for row in self._waiting]}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take up where `state_dict` was taken."""
+        """Continue from a state of `state_dict`."""
         self._sums = state["sums"].to(self.device)
         self._waiting = [row.to(self.device) for row in state["waiting"]]
 
@@ -82,7 +82,7 @@ class Meter:
         if not self._waiting:
             return self._sums
         rows = torch.stack(self._waiting).double()  # (batches, 2, M)
-        counted = rows[:, 1] != 0  # a NaN counts: it must show
+        counted = rows[:, 1] != 0  # a NaN counts, so that it is visible
         values = torch.where(counted, rows[:, 0] / rows[:, 1], 0.0)
         return self._sums + torch.cat((rows.sum(0), torch.stack((values.sum(0), counted.double().sum(0)))))
 

@@ -1,4 +1,4 @@
-"""What decides the bits of a run beside its data: device, threads, precision, algorithms, random numbers."""
+"""What decides a run's exact results beside its data: device, threads, precision, algorithms, random numbers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import torch
 from cardrunner.card.schema.training import TrainingSection
 from cardrunner.errors import EnvironmentFailed
 
-_deterministic: Any = torch.utils.deterministic  # its only attribute is made at run time
+_deterministic: Any = torch.utils.deterministic  # its only attribute is created at run time
 _HALF_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -39,7 +39,7 @@ class Numerics:
         return torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
 
     def notes(self) -> tuple[str, ...]:
-        """What the card asks for and this device cannot give."""
+        """Notes on what the card asks for and this device cannot do."""
         if self.precision == "tf32" and self.device.type != "cuda":
             return (f"training.precision: tf32 is float32 on {self.device.type}, which has no tf32 units",)
         return ()
@@ -50,14 +50,15 @@ def numerics(training: TrainingSection) -> Iterator[Numerics]:
     """Set torch up as the card says, and put everything back afterwards.
 
     Raises:
-        EnvironmentFailed: the card asks for a device that is not there.
+        EnvironmentFailed: the card asks for a device that is not available.
     """
     device = choose_device(training.device)
     before = _settings()
     try:
         _set(threads=training.threads or torch.get_num_threads(), deterministic=True, tf32=training.precision == "tf32")
         with warnings.catch_warnings():
-            # said of a resumed epoch that has no step left, and of a first step that the fp16 scaler skips
+            # raised for a resumed epoch without a step left, and for a first step that the fp16 scaler skips:
+            # https://github.com/pytorch/pytorch/issues/44511
             warnings.filterwarnings("ignore", message="Detected call of .lr_scheduler.step")
             yield Numerics(device, training.precision, torch.get_num_threads())
     finally:
@@ -71,7 +72,7 @@ def choose_device(wanted: str) -> torch.device:
         wanted: auto, cpu or cuda.
 
     Raises:
-        EnvironmentFailed: there is no such device.
+        EnvironmentFailed: the device is not available.
     """
     found = torch.cuda.is_available()
     if wanted == "cuda" and not found:
@@ -102,7 +103,7 @@ def random_state() -> dict[str, Any]:
 
 
 def restore_random_state(state: Mapping[str, Any]) -> None:
-    """Let every generator go on from where `random_state` was taken."""
+    """Restore every generator to a state of `random_state`."""
     torch.set_rng_state(state["torch"])
     if torch.cuda.is_available() and len(state["cuda"]) == torch.cuda.device_count():
         torch.cuda.set_rng_state_all(state["cuda"])
@@ -124,8 +125,8 @@ def _settings() -> dict[str, Any]:
 
 def _set(*, threads: int, deterministic: bool, tf32: bool, warn_only: bool = True, fill: bool = False) -> None:
     if deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS refuses to be deterministic
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS needs it to be deterministic
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
-    _deterministic.fill_uninitialized_memory = fill  # costs time and repeats nothing more exactly
+    _deterministic.fill_uninitialized_memory = fill  # costs time and makes results no more reproducible
     torch.set_float32_matmul_precision("high" if tf32 else "highest")

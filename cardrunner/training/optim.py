@@ -22,7 +22,7 @@ def make_optimizer(training: TrainingSection, parameters: Iterable[nn.Parameter]
 
 
 def make_schedule(training: TrainingSection, optimizer: Optimizer, *, steps_per_epoch: int) -> LRScheduler:
-    """The learning rate over the run, moved on once per `schedule_unit`.
+    """The learning rate over the run, advanced once per `schedule_unit`.
 
     Warm-up rises linearly: unit t of w, from 0, runs at (t + 1) / (w + 1) of the learning rate. The cosine falls over
     the units after it and would reach 0 one unit after the last.
@@ -44,7 +44,7 @@ def learning_rate(optimizer: Optimizer) -> float:
 
 
 def adopt(training: TrainingSection, optimizer: Optimizer, schedule: LRScheduler, *, steps_per_epoch: int) -> None:
-    """Let a loaded optimizer and schedule go on with values that a restart changed.
+    """Continue a loaded optimizer and schedule with the values that a restart changed.
 
     The schedule keeps its place: a new learning rate scales what is left of it, a new length stretches it.
     """

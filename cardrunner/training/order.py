@@ -29,7 +29,7 @@ _MASK = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15
 _MIX_1, _MIX_2 = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 _HALF = np.uint64(32)
-_BLOCK = 1 << 14  # positions permuted at once, where the cost per call no longer shows
+_BLOCK = 1 << 14  # positions permuted at once; enough to hide the cost per call
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Permutation:
 
     @classmethod
     def of(cls, size: int, *, seed: int, epoch: int, part: int = 0) -> Permutation:
-        """The order of one epoch of a run; `part` sets several orders within an epoch apart."""
+        """The order of one epoch of a run; `part` distinguishes several orders within an epoch."""
         keys, state = [], _mixed(_mixed(seed) ^ epoch)
         if part:
             state = _mixed(state ^ part)
@@ -64,7 +64,7 @@ class Permutation:
         return cls(size, tuple(keys))
 
     def __call__(self, positions: Tensor) -> Tensor:
-        """Where the order leads.
+        """Map positions to example numbers.
 
         Args:
             positions: int64 (B,), each in [0, size).
@@ -154,7 +154,7 @@ def check_epoch(examples: int, batch_size: int, *, drop_last: bool) -> None:
     """Make sure that an epoch has a batch.
 
     Raises:
-        UsageError: it has none.
+        UsageError: it has no batch.
     """
     if batches_of(examples, batch_size, drop_last=drop_last) < 1:
         hint = (
@@ -191,7 +191,7 @@ def _shifted(half: Words, other: Words, key: int, modulus: int) -> Words:
     word *= np.uint64(modulus)
     word >>= _HALF
     word += half
-    smaller: Words = word - np.uint64(modulus)  # wraps to a huge number where nothing has to be subtracted
+    smaller: Words = word - np.uint64(modulus)  # wraps to a huge number if nothing has to be subtracted
     np.minimum(word, smaller, out=word)
     return word
 
@@ -207,19 +207,19 @@ def _mixed(word: int) -> int:
 Shuffle = Literal["full", "block"]
 FULL_MODE: Final = "memory-mapped, full shuffle"
 RESERVE: Final = 2 << 30
-"""Bytes of a machine that are not counted on for data: the process, the model, a checkpoint being written."""
+"""Bytes of memory reserved for the process, the model and a checkpoint being written."""
 _LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
 
 def choose_shuffle(wanted: Literal["auto", "full", "block"], *, data_bytes: int, memory_bytes: int) -> Shuffle:
-    """What `auto` means for so much data on so large a machine."""
+    """Resolve `auto` for an amount of data on a machine with some memory."""
     if wanted != "auto":
         return wanted
     return "full" if data_bytes <= memory_bytes - RESERVE else "block"
 
 
 def describe_shuffle(shuffle: Shuffle, *, block_bytes: int) -> str:
-    """The words for plan and records."""
+    """The description for plan and records."""
     if shuffle == "full":
         return FULL_MODE
     return f"read in sequence, shuffled in blocks of {format_bytes(block_bytes)}"

@@ -1,4 +1,4 @@
-"""Doing work before it is asked for: gathering in threads, reading the next block, copying the next batch."""
+"""Prefetching: doing work before it is needed, gathering in threads, reading the next block, copying the next batch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _AHEAD = 2
 
 
 def in_threads(gather: Callable[[Tensor], Batch], order: Iterable[Tensor], *, workers: int) -> Generator[Batch]:
-    """Gather ahead, in order, never more than two batches a thread; leaving early drops what was not begun."""
+    """Gather ahead, in order, at most two batches per thread; leaving early drops batches not yet begun."""
     pool = ThreadPoolExecutor(workers, thread_name_prefix="feed")
     try:
         rest = iter(order)
@@ -65,5 +65,5 @@ def _arrived(batch: Batch, event: torch.cuda.Event) -> Batch:
     stream = torch.cuda.current_stream(batch[0].device)
     stream.wait_event(event)
     for tensor in batch:
-        tensor.record_stream(stream)  # or its memory could be handed out again while this stream still reads it
+        tensor.record_stream(stream)  # otherwise its memory could be reused while this stream still reads it
     return batch

@@ -13,22 +13,22 @@ from cardrunner.training.loop import Cursor
 from cardrunner.training.metrics import Figures
 
 FORWARD_SHARE = 1 / 3
-"""What scoring an example takes of training on it: a backward pass is about twice the forward pass (J. Kaplan et al.,
-"Scaling Laws for Neural Language Models", 2020, section 2.1). What it is off by weighs little, and less with every
-validation, whose time is part of what is measured."""
+"""The cost of scoring an example as a share of training on it: a backward pass is about twice the forward pass
+(J. Kaplan et al., "Scaling Laws for Neural Language Models", 2020, section 2.1). The error is small, and shrinks with
+every validation, whose time is measured too."""
 
 
 @dataclass
 class Pace:
     """Measures work against the clock, from the first step of the attempt on, which still warms up.
 
-    Work is counted in training examples; a validation counts as those that would take as long. Everything else that a
-    run does between two steps (saving, logging, waiting) takes its time along.
+    Work is counted in training examples; a validation counts as those that would take as long. The time of everything
+    else between two steps (saving, logging, waiting) is included.
 
     Args:
         epochs: of the run.
-        examples: that an epoch trains.
-        validation_examples: that a validation scores.
+        examples: trained per epoch.
+        validation_examples: scored per validation.
     """
 
     epochs: int
@@ -42,7 +42,7 @@ class Pace:
             self._began = time.monotonic(), self._done(cursor, validated=False)
 
     def seconds_left(self, cursor: Cursor, *, validated: bool) -> float | None:
-        """Until the last validation; None until there is something to go by.
+        """Seconds until the last validation; None before the first measurement.
 
         Args:
             cursor: where the training stands.
@@ -69,12 +69,12 @@ class RowWriter:
     """Appends rows with their clock.
 
     Attributes:
-        attempt: which one writes.
-        writes: False in a process that only follows.
-        examples: how many of them an epoch trains.
-        spending: time and money of the run.
+        attempt: the number of the attempt that writes.
+        writes: False in a process that follows the leader.
+        examples: trained per epoch.
+        spending: time and money that the run has used.
         pace: how fast it goes.
-        newest: the row that was written last, by this attempt.
+        newest: the last row written by this attempt.
     """
 
     history: History
@@ -91,7 +91,7 @@ class RowWriter:
         self.logged_at = time.monotonic()
 
     def start(self, cursor: Cursor) -> None:
-        """Begin counting from here: what was trained and written before belongs to earlier attempts."""
+        """Begin counting from here: earlier training and rows belong to earlier attempts."""
         self.present = {(row.kind, row.step) for row in self.history.rows()}
         self._examples, self._trained = cursor.examples, cursor.train_seconds
         self._before = cursor.train_seconds
@@ -105,7 +105,7 @@ class RowWriter:
         wait_seconds: float,
         epoch_seconds: float | None = None,
     ) -> HistoryRow:
-        """Append a row unless it is there already."""
+        """Append a row unless it exists already."""
         row = HistoryRow(
             kind=kind,
             epoch=cursor.epoch,

@@ -1,4 +1,4 @@
-"""What is saved when, and taking it up again."""
+"""Saving and restoring a training."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from cardrunner.runs.context import RunContext
 from cardrunner.runs.events import Acknowledged, AttemptEnded, CheckpointSaved, Resumed, WarningGiven
 from cardrunner.runs.history import HistoryRow
 from cardrunner.runs.records import STATE, BestRecord, ManifestEntry
-from cardrunner.training.checkpoint import CheckpointStore, Snapshot, export_file, read_checkpoint, state_file
+from cardrunner.training.checkpoint import CheckpointSnapshot, CheckpointStore, export_file, read_checkpoint, state_file
 from cardrunner.training.loop import Trainer
-from cardrunner.training.state import Findings, Origin, capture, restore
+from cardrunner.training.state import Findings, StateOrigin, capture, restore
 from cardrunner.training.weights import all_finite, on_cpu, weights_sha256
 from cardrunner.units import Every
 
@@ -31,10 +31,10 @@ class Saver:
         findings: kept up to date here as far as checkpoints are concerned.
 
     Raises:
-        UsageError: ``training.select`` or ``training.keep_best`` names a metric that nobody computes.
+        UsageError: ``training.select`` or ``training.keep_best`` names a metric that is not computed.
     """
 
-    def __init__(self, ctx: RunContext, trainer: Trainer, origin: Origin, findings: Findings) -> None:
+    def __init__(self, ctx: RunContext, trainer: Trainer, origin: StateOrigin, findings: Findings) -> None:
         self.ctx, self.trainer, self.origin, self.findings = ctx, trainer, origin, findings
         self.store = CheckpointStore(ctx.folder, keep=ctx.card.training.keep)
         self.selected = _computed(ctx, ctx.card.training.select.metric, trainer.objective.names, at="select.metric")
@@ -50,13 +50,13 @@ class Saver:
         return self.trainer.group.leads
 
     def resume(self, *, steps_per_epoch: int) -> ManifestEntry | None:
-        """Go on from the newest valid checkpoint; the history loses the rows that are trained again.
+        """Continue from the newest valid checkpoint; rows that will be trained again are removed from the history.
 
         Returns:
-            the checkpoint, or None when the run begins.
+            the checkpoint, or None for a new run.
 
         Raises:
-            IntegrityError: it belongs to another run, card, data or code and nobody acknowledged it; or none is usable.
+            IntegrityError: it belongs to another run, card, data or code, unacknowledged; or every one is unusable.
         """
         if (found := self._newest()) is None:
             if self.leads:
@@ -86,9 +86,9 @@ class Saver:
             self._warn(f"the state at step {cursor.step} was not saved because its weights are not finite")
 
     def save_epoch(self, row: HistoryRow, *, ending: bool) -> None:
-        """Save what a validation has shown and move on to the next epoch.
+        """Save the result of a validation and move on to the next epoch.
 
-        The full state is saved with it where the card says so, and where the run ends.
+        The full state is saved with it if the card says so, and at the end of the run.
         """
         digest = weights_sha256(self.trainer.model.state_dict())
         export = self._export(row, digest)
@@ -99,8 +99,8 @@ class Saver:
         states = last or by_clock or due_by_count(every, step=cursor.step, epoch=row.epoch)
         self._save([export, self._state(digest)] if states else [export])
 
-    def _export(self, row: HistoryRow, digest: str) -> Snapshot:
-        """The new ``latest.pt``, and the best one by every metric in which no epoch before was better."""
+    def _export(self, row: HistoryRow, digest: str) -> CheckpointSnapshot:
+        """The new ``latest.pt``, and ``best`` files for every metric that this epoch improved."""
         findings, training = self.findings, self.ctx.card.training
         findings.metrics, findings.validations = dict(row.metrics), len(self.ctx.history.validations())
         findings.weights_sha256 = digest
@@ -121,7 +121,7 @@ class Saver:
         return spec.direction if spec else "min"
 
     def _weights(self, row: HistoryRow) -> dict[str, Any]:
-        """The existing checkpoint format (epochs from 0), with one key of our own."""
+        """The existing checkpoint format (epochs from 0), with one additional key, ``cardrunner``."""
         own = {"run": self.origin.run, "card_digest": self.origin.card_digest, "data": self.origin.data}
         workload = self.ctx.workload
         fields = workload.export_fields(self.ctx.card) if isinstance(workload, ExportsFields) else {}
@@ -135,7 +135,7 @@ class Saver:
             "cardrunner": {**own, "step": row.step, "metrics": row.metrics, "per_batch": row.per_batch},
         }
 
-    def _state(self, digest: str) -> Snapshot:
+    def _state(self, digest: str) -> CheckpointSnapshot:
         cursor = self.trainer.cursor
         content = capture(self.trainer, self.origin, self.findings)
         name = state_file(epoch=cursor.epoch_reached, step=cursor.step)
@@ -143,8 +143,8 @@ class Saver:
 
     def _snapshot(
         self, file: str, content: Mapping[str, Any], digest: str, *, epoch: int, names: Mapping[str, str] | None = None
-    ) -> Snapshot:
-        return Snapshot(
+    ) -> CheckpointSnapshot:
+        return CheckpointSnapshot(
             file=file,
             content=content,
             names=names or {},
@@ -154,7 +154,7 @@ class Saver:
             metrics=self.findings.metrics,
         )
 
-    def _save(self, snapshots: Sequence[Snapshot]) -> None:
+    def _save(self, snapshots: Sequence[CheckpointSnapshot]) -> None:
         began, cursor = time.monotonic(), self.trainer.cursor
         if self.leads:
             self.store.save(snapshots)
@@ -162,7 +162,7 @@ class Saver:
         if any(not shot.names for shot in snapshots):
             self._saved, self.saved_at = (cursor.step, cursor.epoch), time.monotonic()
 
-    def _record(self, snapshots: Sequence[Snapshot], seconds: float) -> None:
+    def _record(self, snapshots: Sequence[CheckpointSnapshot], seconds: float) -> None:
         for shot in snapshots:
             saved = CheckpointSaved(
                 attempt=self.ctx.attempt,
@@ -198,11 +198,9 @@ class Saver:
             return []
         if not acknowledged(self.ctx):
             command = f"`cardrunner resume {self.ctx.folder.name} --acknowledge TEXT`"
-            raise IntegrityError(
-                f"{entry.file} belongs to something else: {differences}; {command} goes on all the same"
-            )
+            raise IntegrityError(f"{entry.file} belongs to something else: {differences}; {command} continues anyway")
         self._warn(f"{entry.file} belongs to something else: {differences}; acknowledged")
-        return [f"went on from {entry.file} although {differences}"]
+        return [f"continued from {entry.file} although {differences}"]
 
     def _check_history(self, entry: ManifestEntry) -> None:
         found, expected = len(self.ctx.history.validations()), self.findings.validations
@@ -220,7 +218,7 @@ class Saver:
 
 
 def due_by_count(every: Every, *, step: int, epoch: int | None = None) -> bool:
-    """Whether something that happens every so many steps or epochs happens now.
+    """Whether something that recurs after a number of steps or epochs is due.
 
     Args:
         step: the global step that was just done.
@@ -231,10 +229,10 @@ def due_by_count(every: Every, *, step: int, epoch: int | None = None) -> bool:
 
 
 def due_by_clock(every: Every, *, since: float) -> bool:
-    """Whether something that happens every so many seconds happens now.
+    """Whether something that recurs after a number of seconds is due.
 
     Args:
-        since: when it happened last, on the clock of `time.monotonic`.
+        since: when it last happened, on the clock of `time.monotonic`.
     """
     return every.unit == "second" and time.monotonic() - since >= every.value
 
@@ -245,12 +243,12 @@ def best_file(metric: str) -> str:
 
 
 def acknowledged(ctx: RunContext) -> bool:
-    """Whether somebody has acknowledged, since the last attempt ended, that this resume continues something else."""
+    """Whether this resume was acknowledged, since the last attempt ended, as continuing something else."""
     return isinstance(ctx.ledger.last(Acknowledged, AttemptEnded), Acknowledged)
 
 
 def new_best(best: BestRecord | None, row: HistoryRow, metric: str, mode: Literal["min", "max"]) -> BestRecord | None:
-    """The row as the best one by a metric, unless one before was as good; a NaN never wins."""
+    """The row as the new best by a metric; None if an earlier one is as good. A NaN never wins."""
     value, sign = row.metrics[metric], -1 if mode == "min" else 1
     if math.isfinite(value) and (best is None or sign * value > sign * best.value):
         return BestRecord(metric=metric, mode=mode, value=value, epoch=row.epoch, step=row.step)
@@ -258,7 +256,7 @@ def new_best(best: BestRecord | None, row: HistoryRow, metric: str, mode: Litera
 
 
 def _computed(ctx: RunContext, written: str, names: Sequence[str], *, at: str) -> str:
-    """The metric that a field of `training` means."""
+    """The metric that a field of `training` names."""
     metric = MetricNames(ctx.workload.spec.metrics).canonical(written)
     known = [f"val_{name}" for name in names]
     if metric not in (*names, *known):

@@ -25,10 +25,10 @@ from cardrunner.runs.history import HistoryRow
 from cardrunner.runs.records import BatchSplit, TrainRecord, write_record
 from cardrunner.runs.status import metered_seconds
 from cardrunner.training.assembly import make_trainer, origin_of, steps_per_epoch, trained_examples
-from cardrunner.training.budget import Limits, Spending
+from cardrunner.training.budget import RunLimits, Spending
 from cardrunner.training.evaluate import Evaluation
 from cardrunner.training.first_steps import Signs
-from cardrunner.training.group import Followed, Group, GroupOutOfMemory
+from cardrunner.training.group import Followed, GroupOutOfMemory, ProcessGroup
 from cardrunner.training.judging import Judge
 from cardrunner.training.metrics import Figures
 from cardrunner.training.numerics import Numerics, random_state, restore_random_state
@@ -44,7 +44,7 @@ _SHOWN_SECONDS = 0.2
 
 
 class Session:
-    """Drives a `Trainer` through the epochs of a card.
+    """Runs a `Trainer` through the epochs of a card.
 
     Args:
         ctx: the attempt.
@@ -54,7 +54,7 @@ class Session:
         splits: steps of this attempt that did not fit into a process's memory, as in `Findings`.
 
     Raises:
-        UsageError: an epoch has no batch, or ``training`` names a metric that nobody computes.
+        UsageError: an epoch has no batch, or ``training`` names a metric that is not computed.
     """
 
     def __init__(
@@ -63,18 +63,18 @@ class Session:
         data: Data,
         numerics: Numerics,
         *,
-        group: Group | None = None,
+        group: ProcessGroup | None = None,
         splits: Sequence[BatchSplit] = (),
     ) -> None:
         self.ctx, self.data, self.numerics, self.training = ctx, data, numerics, ctx.card.training
-        self.group, self.splits = group or Group(), splits
+        self.group, self.splits = group or ProcessGroup(), splits
         self.steps_per_epoch = steps_per_epoch(len(data.train), self.training, processes=self.group.world)
         self.trainer = make_trainer(ctx, data, numerics, on_out_of_memory=self.on_out_of_memory, group=self.group)
         self.findings = Findings(notes=list(numerics.notes()))
         self.saver = Saver(ctx, self.trainer, origin_of(ctx, data, numerics, self.trainer), self.findings)
         attempt_seconds = _attempt_seconds(ctx)
         metered = max(metered_seconds(ctx.folder), attempt_seconds)
-        self.limits = Limits.of(ctx.card, attempt_seconds=attempt_seconds, metered_seconds=metered)
+        self.limits = RunLimits.of(ctx.card, attempt_seconds=attempt_seconds, metered_seconds=metered)
         self.watch = Watch(ctx.stop, self.limits, self.group)
         began = time.monotonic() - attempt_seconds
         self.signs = Signs(ctx, self.trainer, self.group, began=began)
@@ -91,9 +91,9 @@ class Session:
         """Train until the last epoch is done.
 
         Raises:
-            RunStopped: a rule, the budget, the timeout or a request ended it. It is saved, as it is where it raises
+            RunStopped: a rule, the budget, the timeout or a request ended it. It is saved, as it is with
                 RunPaused, RestartWanted, Interrupted or Terminated.
-            IntegrityError: the checkpoints are not those of this run, or none is usable.
+            IntegrityError: the checkpoints belong to another run, or every one is unusable.
             EnvironmentFailed: the disk failed, or one example does not fit into memory.
         """
         self.resume()
@@ -117,7 +117,7 @@ class Session:
         self.end(self.agreed(self.judge.resume(self.trainer.cursor) if self.group.leads else None))
 
     def score_baselines(self) -> None:
-        """Score the predictors that learned nothing, once in a run; the training's random numbers stay untouched."""
+        """Score the trivial baselines, once in a run; the training's random numbers stay untouched."""
         if self.findings.baselines:
             return
         before = random_state()
@@ -129,7 +129,7 @@ class Session:
         self.record()
 
     def train_epoch(self) -> None:
-        """Train what is left of the epoch; between steps log, save and leave as asked."""
+        """Train the rest of the epoch; between steps log, save and leave as asked."""
         cursor, training = self.trainer.cursor, self.training
         self.watch.restart()
         together = training.batch_size * self.group.world
@@ -146,11 +146,11 @@ class Session:
                     shown, shown_at = done, time.monotonic()
 
     def after_step(self) -> None:
-        """Whatever is due between two steps."""
+        """Do whatever is due between two steps."""
         self.signs.after_step()
         training, step = self.training, self.trainer.cursor.step
         self.pace.step(self.trainer.cursor)
-        asked = self.watch.look(
+        asked = self.watch.poll(
             log=due_by_clock(training.log_every, since=self.rows.logged_at),
             save=due_by_clock(training.checkpoint_every, since=self.saver.saved_at),
         )
@@ -164,9 +164,9 @@ class Session:
         self.leave(asked)
 
     def log(self) -> CardrunnerError | None:
-        """A row over the steps since the row before, and what the rules say to it: how the run has to end, if it has.
+        """Write and judge a row over the steps since the last row; return how the run has to end, or None.
 
-        Spoiled weights are noticed here, so that nobody pays for the rest of the epoch.
+        Non-finite weights are noticed here, before the rest of the epoch is paid for.
         """
         figures = self.trainer.window_meter.figures()
         self.trainer.window_meter.reset()
@@ -195,7 +195,7 @@ class Session:
         verdict = self.judged(row, loss_finite=math.isfinite(loss), weights_finite=finite)
         ending = self.pending or verdict or self._not_finite(row, finite=finite)
         self.stamp()
-        if finite:  # a spoiled state would only push good ones out
+        if finite:  # a non-finite state would only displace good ones
             self.saver.save_epoch(row, ending=ending is not None)
         self.end(ending)
         self.record()
@@ -208,7 +208,7 @@ class Session:
             if on_batch is not None:
                 on_batch(examples)
             self.signs.beat()
-            self.leave(self.watch.look())
+            self.leave(self.watch.poll())
 
         return Evaluation(
             self.data.validation,
@@ -222,9 +222,9 @@ class Session:
         )
 
     def leave(self, asked: Asked) -> None:
-        """Save and leave when somebody asked, or when time or money is up."""
+        """Save and leave if asked to, or if time or money has run out."""
         if self.group.leads and (asked.reason is not None or asked.over):
-            with contextlib.suppress(EnvironmentFailed):  # whoever watches need not know
+            with contextlib.suppress(EnvironmentFailed):  # the ledger line is for watchers; saving goes on without it
                 self.ctx.ledger.append(Leaving(attempt=self.ctx.attempt, reason=asked.reason or "limit"))
         if asked.reason is not None:
             self.save()
@@ -232,10 +232,10 @@ class Session:
             self.ctx.stop.raise_if_requested()
         elif asked.over:
             self.save()
-            raise self.limits.reached() or Followed("time or money is up")
+            raise self.limits.reached() or Followed("time or money has run out")
 
     def judged(self, row: HistoryRow, *, loss_finite: bool, weights_finite: bool) -> CardrunnerError | None:
-        """What the rules of the card say to a row that was just written, in every process."""
+        """Judge a row that was just written by the card's rules, in every process."""
         happened = {"non_finite_loss": loss_finite, "non_finite_weights": weights_finite}
         events = [event for event, fine in happened.items() if not fine]
         return self.agreed(self.judge.row(row, events=events) if self.group.leads else None)
@@ -246,7 +246,7 @@ class Session:
         return ending if self.group.leads else Followed("the leader ends the run") if ends else None
 
     def on_out_of_memory(self, error: BaseException) -> None:
-        """Restart where a rule says so; else let the batch be split."""
+        """Restart if a rule says so; otherwise let the batch be split."""
         cursor, reason = self.trainer.cursor, str(error).split("\n")[0]
         failed = BatchSplit(step=cursor.step + 1, pieces=cursor.pieces)
         progress, seconds = cursor.epoch - 1 + cursor.position / self.trainer.examples, cursor.train_seconds
@@ -260,19 +260,19 @@ class Session:
         self.ctx.ledger.append(WarningGiven(attempt=self.ctx.attempt, message=split_sentence(split)))
 
     def adopt_splits(self) -> None:
-        """Go on as the processes that ran out of memory were told to."""
+        """Adopt the splits of processes that ran out of memory in this attempt."""
         new = [split for split in self.splits if split not in self.findings.splits]
         self.findings.splits.extend(new)
         self.trainer.cursor.pieces = max([self.trainer.cursor.pieces, *(split.pieces for split in new)])
 
     def end(self, ending: CardrunnerError | None) -> None:
-        """Leave when something ends the run; everything is saved."""
+        """Raise the given ending, if any; everything is saved already."""
         if ending is not None:
             self.record()
             raise ending
 
     def end_saved(self, ending: CardrunnerError | None) -> None:
-        """Save and leave when something ends the run between two steps."""
+        """Save and raise the given ending, if any, between two steps."""
         if ending is not None:
             self.save()
             raise ending
@@ -284,7 +284,7 @@ class Session:
         self.record()
 
     def stamp(self) -> None:
-        """Add the time since the last stamp to what the whole run took."""
+        """Add the time since the last stamp to the run's total."""
         now, wait = time.monotonic(), self.trainer.feed.wait_seconds
         self.findings.seconds += now - self.stamped
         self.findings.wait_seconds += wait - self.waited
@@ -327,11 +327,11 @@ class Session:
         where = f"at step {row.step} in epoch {row.epoch}"
         return RunStopped(
             f"{what} not finite {where} and no kill threshold ended the run; "
-            "lower training.learning_rate or look at the data"
+            "lower training.learning_rate or check the data"
         )
 
 
 def _attempt_seconds(ctx: RunContext) -> float:
-    """Since the attempt began, as the ledger has it."""
+    """Seconds since the attempt began, according to the ledger."""
     started = ctx.ledger.last(AttemptStarted)
     return max(0.0, time.time() - utc_seconds(started.since)) if started else 0.0

@@ -1,4 +1,4 @@
-"""What becomes of a batch that does not fit into memory."""
+"""Splitting a batch that does not fit into memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def halved(failed: BatchSplit, training: TrainingSection, reason: str) -> BatchS
     Args:
         failed: the step that did not fit, and its pieces.
         training: names the batch size.
-        reason: torch's own words.
+        reason: torch's message.
 
     Raises:
         EnvironmentFailed: a piece is a single example already.
@@ -27,7 +27,7 @@ def halved(failed: BatchSplit, training: TrainingSection, reason: str) -> BatchS
 
 
 def split_sentence(split: BatchSplit) -> str:
-    """For people."""
+    """The sentence for people."""
     return (
         f"out of memory at step {split.step}: from there on a batch goes through the model in {split.pieces} pieces; "
         "the effective batch stays the same"

@@ -17,15 +17,15 @@ FORMAT = 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Origin:
-    """What a state belongs to; a resume with another one continues something else."""
+class StateOrigin:
+    """The run, card, data and code that a state belongs to; a resume with others continues something else."""
 
     run: str
     card_digest: str
     data: Mapping[str, Any]
     """`Data.identity`."""
     order: str
-    """How epochs are shuffled; another way would train some examples twice in the epoch that is resumed."""
+    """How epochs are shuffled; a change would train some examples twice in the epoch that is resumed."""
     versions: Mapping[str, str]
     code: str
     """sha256 of the sources; see `cardrunner.runs.environment.code_sha256`."""
@@ -33,7 +33,7 @@ class Origin:
     processes: int
 
     def differences(self, other: Mapping[str, Any]) -> tuple[str, ...]:
-        """In which ways the saved origin is another one, as sentences."""
+        """The ways in which the saved origin differs, as sentences."""
         pairs = (
             ("run", "it was saved by run {saved}, this is {now}"),
             ("card_digest", "it was trained with another card ({saved:.12}..., now {now:.12}...)"),
@@ -54,24 +54,24 @@ class Origin:
 
 @dataclass
 class Findings:
-    """What a training has found out so far, in all attempts, beside its weights."""
+    """The results of a training so far, over all attempts, beside its weights."""
 
     best: BestRecord | None = None
     metrics: dict[str, float] = field(default_factory=dict)
-    """Of the newest validation."""
+    """Metrics of the newest validation."""
     validations: int = 0
-    """How many the history holds."""
+    """Number of validations in the history."""
     weights_sha256: str | None = None
-    """Of the newest weights that were exported."""
+    """sha256 of the newest exported weights."""
     baselines: dict[str, dict[str, float]] = field(default_factory=dict)
     """Trivial baseline -> validation metric -> value."""
     notes: list[str] = field(default_factory=list)
     splits: list[BatchSplit] = field(default_factory=list)
     """Steps that did not fit into memory."""
     best_of: dict[str, BestRecord] = field(default_factory=dict)
-    """By metric of ``training.keep_best``."""
+    """The best row by metric of ``training.keep_best``."""
     seconds: float = 0.0
-    """Training and validation."""
+    """Seconds of training and validation."""
     wait_seconds: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
@@ -94,10 +94,10 @@ class Findings:
         return cls(**{**values, **own})
 
 
-def capture(trainer: Trainer, origin: Origin, findings: Findings) -> dict[str, Any]:
+def capture(trainer: Trainer, origin: StateOrigin, findings: Findings) -> dict[str, Any]:
     """The state of a trainer between two steps, in types that ``torch.load(weights_only=True)`` reads.
 
-    Every process has to call it; the leader's is whole.
+    Every process has to call it; only the leader's result is complete.
     """
     return {
         "format": FORMAT,
@@ -114,7 +114,7 @@ def capture(trainer: Trainer, origin: Origin, findings: Findings) -> dict[str, A
 
 
 def restore(trainer: Trainer, state: Mapping[str, Any], *, steps_per_epoch: int) -> None:
-    """Put a trainer where the state was captured.
+    """Restore a trainer to a captured state.
 
     A `training` section that a restart has changed since is taken up by optimizer and schedule.
 
@@ -137,12 +137,12 @@ def restore(trainer: Trainer, state: Mapping[str, Any], *, steps_per_epoch: int)
     if state["training"] != trainer.training.model_dump(mode="json"):
         adopt(trainer.training, trainer.optimizer, trainer.schedule, steps_per_epoch=steps_per_epoch)
     trainer.cursor = Cursor(**state["cursor"])
-    if trainer.group.rank < len(state["processes"]):  # not, where more processes go on than have saved
+    if trainer.group.rank < len(state["processes"]):  # a resume may have more processes than saved state
         _restore_own(trainer, state["processes"][trainer.group.rank])
 
 
 def _own_state(trainer: Trainer) -> dict[str, Any]:
-    """What every process has for itself."""
+    """The part of the state that each process has for itself."""
     return {
         "random": random_state(),
         "epoch_meter": trainer.epoch_meter.state_dict(),

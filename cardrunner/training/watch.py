@@ -1,4 +1,4 @@
-"""What clocks, limits and people ask for between two steps, as all processes of a run see it."""
+"""Requests from clocks, limits and people between two steps, agreed on by all processes of a run."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import get_args
 
 from cardrunner.runs.interrupts import Reason, StopRequest
-from cardrunner.training.budget import Limits
-from cardrunner.training.group import Group
+from cardrunner.training.budget import RunLimits
+from cardrunner.training.group import ProcessGroup
 
 _REASONS: tuple[Reason, ...] = get_args(Reason)
 _EVERY_SECONDS = 0.25
@@ -17,37 +17,37 @@ _MOST_STEPS = 32
 
 @dataclass(frozen=True)
 class Asked:
-    """The answer; nothing by default."""
+    """What is asked of the training now."""
 
     log: bool = False
     save: bool = False
     reason: Reason | None = None
     over: bool = False
-    """Time or money is up."""
+    """Time or money has run out."""
 
 
 NOTHING = Asked()
 
 
 class Watch:
-    """Looks after every step. Several processes compare notes only about four times a second, at the same step.
+    """Polls for requests after every step; several processes agree about four times a second, at the same step.
 
     Args:
         stop: this process's own signals.
-        limits: the leader's count.
+        limits: the deadlines, of which the leader's count.
         group: the processes.
     """
 
-    def __init__(self, stop: StopRequest, limits: Limits, group: Group) -> None:
+    def __init__(self, stop: StopRequest, limits: RunLimits, group: ProcessGroup) -> None:
         self.stop, self.limits, self.group = stop, limits, group
         self.restart()
 
     def restart(self) -> None:
-        """Other work begins, with a pace of its own."""
-        self._steps, self._left, self._looked = 1, 1, time.monotonic()
+        """Measure the pace anew, because other work begins."""
+        self._steps, self._left, self._polled = 1, 1, time.monotonic()
 
-    def look(self, *, log: bool = False, save: bool = False) -> Asked:
-        """What is asked for now.
+    def poll(self, *, log: bool = False, save: bool = False) -> Asked:
+        """Return what is asked for now.
 
         Args:
             log: by this process's clock a row is due.
@@ -64,10 +64,10 @@ class Watch:
         if self.group.leads:
             own[1:] = [log, save, self.limits.reached() is not None, self._next()]
         number, log_now, save_now, over, self._left = self.group.largest(own)
-        self._steps, self._looked = self._left, time.monotonic()
+        self._steps, self._polled = self._left, time.monotonic()
         return Asked(bool(log_now), bool(save_now), _REASONS[number - 1] if number else None, bool(over))
 
     def _next(self) -> int:
-        """After how many steps to look again, at the pace since the last look."""
-        pace = (time.monotonic() - self._looked) / self._steps
+        """The number of steps until the next poll, at the pace since the last one."""
+        pace = (time.monotonic() - self._polled) / self._steps
         return max(1, min(_MOST_STEPS, int(_EVERY_SECONDS / pace))) if pace > 0 else _MOST_STEPS

@@ -1,4 +1,4 @@
-"""Naming weights: when two models are the same, and how two differ."""
+"""Digests of weights, and differences between models."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Weights = Mapping[str, Tensor]
 
 
 def weights_sha256(weights: Weights) -> str:
-    """The sha256 that says whether two models are the same to the bit.
+    """The sha256 that is equal for two models exactly if they are bit-identical.
 
     Over every tensor of the state dict (parameters and persistent buffers), sorted by name in code-point order, of::
 
@@ -36,10 +36,10 @@ def weights_sha256(weights: Weights) -> str:
 
 
 def difference(found: Weights, expected: Weights) -> str | None:
-    """The first tensor in which the weights of a file are of another kind than those of a model; None when all fit."""
+    """The first tensor of a file whose name, dtype or shape differs from the model's; None if all match."""
     missing, foreign = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
     if missing or foreign:
-        return f"it has no {missing[0]}" if missing else f"it has {foreign[0]}, which the model has not"
+        return f"it has no {missing[0]}" if missing else f"it has {foreign[0]}, which the model lacks"
     for name, tensor in expected.items():
         if found[name].shape != tensor.shape or found[name].dtype != tensor.dtype:
             return f"{name} is {_kind(found[name])} where the model has {_kind(tensor)}"
@@ -47,12 +47,12 @@ def difference(found: Weights, expected: Weights) -> str | None:
 
 
 def all_finite(model: nn.Module) -> bool:
-    """Whether every parameter is a real number; waits for the device."""
+    """Whether every parameter is finite; waits for the device."""
     return all(bool(parameter.isfinite().all()) for parameter in model.parameters())
 
 
 def parameter_count(model: nn.Module) -> int:
-    """Trainable parameters."""
+    """The number of trainable parameters."""
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
 
 

@@ -83,7 +83,7 @@ def test_a_tick_that_is_no_longer_true_is_taken_back(run: Run, card: Path) -> No
     Path("ready").unlink()
     code, _, err = run("2")
     assert code == 3
-    assert "the tick it had is taken back" in err
+    assert "its tick was removed" in err
     assert card.read_bytes() == before
 
 
@@ -140,13 +140,13 @@ def test_conditions_of_an_approval_are_ticked_with_who(run: Run, card: Path) -> 
     ("words", "code", "sentence"),
     [
         (("3",), 3, "is not done; run: cardrunner check runcards/policy-22k.yaml 3 --done --as YOUR-ID"),
-        (("3", "--done"), 2, "a person ticks it; say who with --as ID"),
+        (("3", "--done"), 2, "a person has to tick it; name them with --as ID"),
         (("3", "--done", "--as", "YOUR-ID"), 2, "write your own id in place of YOUR-ID"),
         (("3", "--done", "--as", "a b"), 2, "'a b' is not an id"),
         (
             ("2", "--done", "--as", "ada"),
             2,
-            "a check proves it, not a person; run it: cardrunner check runcards/policy-22k.yaml 2",
+            "it has a check, which a person cannot replace; run it: cardrunner check runcards/policy-22k.yaml 2",
         ),
         (("3", "--note", "x"), 2, "give it with --done"),
         (("--done", "--as", "ada"), 2, "are about one item; name it"),

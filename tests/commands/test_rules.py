@@ -46,8 +46,8 @@ def test_it_says_what_would_have_fired_and_how_close_the_others_came(
         "the run would have ended here",
         "epoch 3: stop: rule 1, val_loss not decreasing by 0.5 for 1 epoch: val_loss is 0.2 after epoch 3; "
         "the best before was 0.3; the last epoch was trained",
-        "never: stop: rule 4, wall_time > 1h: nothing to look at in this history",
-        "never: restart: rule 5, out of memory: nothing to look at in this history",
+        "never: stop: rule 4, wall_time > 1h: this history has no rows for it",
+        "never: restart: rule 5, out of memory: this history has no rows for it",
     ]
 
 

@@ -68,7 +68,7 @@ def test_signing_shows_the_page_writes_one_line_and_keeps_what_was_signed(run: R
     assert shown.strip() == page.strip(), "the reviewer sees the card itself"
     assert f"digest    {digest}" in rest
     assert f"scav approved policy-22k ({digest[:12]})" in out
-    assert "policy digest binds a signature to the card's content but authenticates nobody" in out
+    assert "policy digest binds a signature to the card's content but does not authenticate the signer" in out
     assert "reviewer mattie (Mattie): has not signed; run: cardrunner sign runcards/policy-22k.yaml --as mattie" in out
 
 
@@ -112,7 +112,7 @@ def test_quiet_says_what_was_done_and_no_more(run: Run) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "sentence"),
     [
-        (("--as", "scav"), 2, "there is no terminal; read the card, then sign with --yes"),
+        (("--as", "scav"), 2, "there is no terminal to ask at; read the card, then sign with --yes"),
         (("--as", "stranger", "--yes"), 3, "'stranger' is not a reviewer of this card; it asks scav, mattie"),
         (("--as", "SCAV", "--yes"), 3, 'did you mean "scav"?'),
         (("--as", "scav", "--yes", "--key", "id_ed25519"), 2, "--key: policy digest signs without a key"),
@@ -137,7 +137,7 @@ def test_the_author_may_not_sign(run: Run, card: Path) -> None:
     card.write_text(f"author: ada\n{card.read_text()}")
     code, _, err = run("sign", "--as", "ada", "--yes")
     assert code == 3
-    assert "ada is the card's author; somebody else has to review" in err
+    assert "ada is the card's author; another person has to review" in err
 
 
 def test_a_file_in_place_of_the_records_is_told_and_nothing_is_signed(run: Run, card: Path) -> None:
@@ -145,7 +145,7 @@ def test_a_file_in_place_of_the_records_is_told_and_nothing_is_signed(run: Run, 
     Path(".cardrunner").touch()
     code, _, err = run("sign", "--as", "scav", "--yes")
     assert code == 7
-    assert "a file stands where a folder is needed; move it away" in err
+    assert "a file is where a folder is needed; move it away" in err
     assert card.read_bytes() == before
 
 
@@ -163,7 +163,7 @@ def test_under_boxes_a_tick_is_written_and_nothing_is_kept(run: Run, card: Path)
     code, out, err = run("sign", "--as", "scav", "--yes")
     assert (code, err) == (0, "")
     assert changed_lines(before, card.read_bytes())[0][1] == b"    - {id: scav, name: Scav, signed: true}"
-    assert "policy boxes binds the tick to nothing" in out
+    assert "policy boxes does not bind the tick to the content" in out
     assert not Path(".cardrunner").exists()
 
 
@@ -190,7 +190,7 @@ def test_a_signature_made_with_a_key_is_one_line_of_the_card(run: Run, card: Pat
     [(_, new)] = changed_lines(before, card.read_bytes())
     assert b'ssh: "-----BEGIN SSH SIGNATURE-----\\n' in new
     assert load_card(card, registry.workload_spec).digest == digest
-    assert "authenticates nobody" not in out
+    assert "does not authenticate the signer" not in out
     assert "condition:scav:1 --done" in out
     assert command.main(["check", str(card), "condition:scav:1", "--done", "--as", "ada"]) == 0
     _, out, _ = run("sign", "--as", "scav", "--key", str(key), "--yes")
@@ -210,7 +210,7 @@ def test_a_reviewer_signs_again_and_sees_what_changed(run: Run, card: Path, key:
     ("words", "code", "sentence"),
     [
         (("--as", "scav", "--key", "nowhere"), 2, "--key: there is no file"),
-        (("--as", "scav"), 2, "--key: name the key to sign with, since no ssh-agent is running"),
+        (("--as", "scav"), 2, "--key: no ssh-agent is running; name the key to sign with"),
         (("--as", "mattie", "--key", "scav-key"), 3, "allowed_signers lists no key for them"),
         (("--as", "scav", "--key", "runcards/policy-22k.yaml"), 2, "--key: "),
     ],

@@ -20,7 +20,7 @@ from cardrunner.errors import UsageError
 from cardrunner.gate import examine_gate
 from cardrunner.gate.examine import gate_case
 from cardrunner.gate.findings import GateReport
-from cardrunner.gate.policies import POLICIES, Hand
+from cardrunner.gate.policies import POLICIES, SigningKey
 from cardrunner.gate.records import encode_signed_content, signed_content_path
 from cardrunner.gate.statement import find_reviewer, make_statement
 from cardrunner.workspace import Workspace
@@ -162,7 +162,7 @@ class Desk:
             statement = make_statement(case, verdict=verdict, note=note, conditions=conditions)  # type: ignore[arg-type]
             policy = POLICIES[loaded.card.sign_off.policy]
             policy.prepare(statement, reviewer, case)
-            mark = policy.mark(statement, reviewer, case, Hand(key=self.keys.get(person)))
+            mark = policy.mark(statement, reviewer, case, SigningKey(file=self.keys.get(person)))
             text = edit_document(loaded.document, [Edit(("sign_off", "reviewers", index, "signed"), mark)]).decode()
             if keep:
                 self.keep(loaded)

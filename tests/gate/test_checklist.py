@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cardrunner.errors import GateClosed, UsageError
-from cardrunner.gate.checklist import check_person, find_place
+from cardrunner.gate.checklist import check_person, find_entry
 from cardrunner.gate.examine import gate_case
 from cardrunner.gate.statement import find_reviewer
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     [("1", 0), ("2", 1), ("the data is there", 0), ("The Data", 0), ("LOSS", 1), ("somebody looked at the loss", 1)],
 )
 def test_an_item_is_found_by_number_text_or_a_part_of_it(desk: Desk, card_text: str, address: str, index: int) -> None:
-    place = find_place(desk.load(card_text).card, address, file="x.yaml")
+    place = find_entry(desk.load(card_text).card, address, file="x.yaml")
     assert place.index == index
 
 
@@ -40,23 +40,23 @@ def test_an_address_of_nothing_or_of_several_is_refused(
     desk: Desk, card_text: str, address: str, sentence: str
 ) -> None:
     with pytest.raises(UsageError, match=r"^x\.yaml: ") as caught:
-        find_place(desk.load(card_text).card, address, file="x.yaml")
+        find_entry(desk.load(card_text).card, address, file="x.yaml")
     assert sentence in str(caught.value)
 
 
 def test_a_condition_is_found_by_reviewer_and_number(desk: Desk, card_text: str) -> None:
     signed = desk.sign(card_text, "mattie", conditions=("one", "two"))
-    place = find_place(desk.load(signed).card, "condition:mattie:2", file="x.yaml")
+    place = find_entry(desk.load(signed).card, "condition:mattie:2", file="x.yaml")
     assert str(place) == "condition 2 of mattie (two)"
     assert place.address == "condition:mattie:2"
     with pytest.raises(UsageError, match="has 2 conditions; there is no condition 3"):
-        find_place(desk.load(signed).card, "condition:mattie:3", file="x.yaml")
+        find_entry(desk.load(signed).card, "condition:mattie:3", file="x.yaml")
 
 
 @pytest.mark.parametrize(
     ("who", "sentence"),
     [
-        ("ada", "ada is the card's author; somebody else has to review"),
+        ("ada", "ada is the card's author; another person has to review"),
         ("ADA", "ADA is the card's author"),
         ("Scav", "'Scav' is not a reviewer of this card; did you mean \"scav\"?"),
         ("zoe", "'zoe' is not a reviewer of this card; it asks scav, mattie"),

@@ -102,7 +102,7 @@ def test_the_author_of_a_block_lifts_it(desk: Desk, signed_card: str) -> None:
 def test_a_change_of_content_closes_the_gate_and_is_shown(desk: Desk, reasons: Reasons, signed_card: str) -> None:
     before, after = desk.load(signed_card).digest, desk.load(signed_card.replace("epochs: 5", "epochs: 6")).digest
     assert reasons(signed_card.replace("epochs: 5", "epochs: 6"))[0] == (
-        f"reviewer scav (Scav): signed another content ({before[:12]}, it is {after[:12]} now): "
+        f"reviewer scav (Scav): signed different content ({before[:12]}, now {after[:12]}): "
         "training.epochs: 5 → 6; "
         "only scav can sign again to sign what it is now; run: cardrunner sign runcards/small-run.yaml --as scav"
     )
@@ -164,7 +164,7 @@ def test_lowering_the_policy_to_boxes_closes_the_gate(reasons: Reasons, signed_c
 
 
 def test_a_signature_copied_under_another_reviewer_is_still_bound_to_the_content(desk: Desk, card_text: str) -> None:
-    """Policy digest authenticates nobody: this is what ssh is for."""
+    """Policy digest does not authenticate the signer: this is what ssh is for."""
     signed = desk.sign(card_text, "scav")
     mark = signed.partition("name: Scav, signed: ")[2].partition("}\n")[0]
     assert desk.gate(f"{signed.rpartition('null')[0]}{mark}\n").open
@@ -176,8 +176,8 @@ def test_a_signature_copied_under_another_reviewer_is_still_bound_to_the_content
 
 def test_a_bare_true_does_not_count_under_digest(reasons: Reasons, card_text: str) -> None:
     assert reasons(card_text.replace("signed: null", "signed: true"))[0] == (
-        "reviewer scav (Scav): a bare `signed: true` is bound to nothing and does not count under policy digest; "
-        "run: cardrunner sign runcards/small-run.yaml --as scav"
+        "reviewer scav (Scav): a bare `signed: true` is not bound to the content and does not count under policy "
+        "digest; run: cardrunner sign runcards/small-run.yaml --as scav"
     )
 
 
@@ -245,7 +245,7 @@ def test_a_clock_a_little_ahead_is_forgiven(desk: Desk, card_text: str) -> None:
 def test_an_impossible_time_does_not_count(reasons: Reasons, signed_card: str, time: str) -> None:
     lines = reasons(signed_card.replace("2026-03-01T12:00:00Z", time))
     assert len(lines) == 2
-    assert f"the signature's time '{time}' is no time" in lines[0]
+    assert f"the signature's time '{time}' is not a valid time" in lines[0]
 
 
 # ---------------------------------------------------------------- conditions

@@ -246,7 +246,7 @@ def test_a_workspace_may_want_to_know_who_wrote_a_card(desk: Desk, reasons: Reas
     desk.floor("sign_off: {author: named}\n")
     assert desk.gate(desk.sign(card_text, "scav", "mattie")).open
     nobody = desk.sign(card_text.replace("author: ada\n", ""), "scav", "mattie")
-    assert reasons(nobody) == ["author: is missing, and cardrunner.yaml asks for it; say who wrote the card"]
+    assert reasons(nobody) == ["author: is missing, and cardrunner.yaml requires it; state who wrote the card"]
 
 
 @pytest.mark.parametrize(

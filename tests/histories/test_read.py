@@ -162,7 +162,7 @@ def test_quantities_of_the_run_may_be_columns_too(write: Write) -> None:
         (("epoch,val_loss", "-1,1"), 'h.csv:2: column "epoch": an epoch is a number, from 0'),
         (("step,val_loss", "1"), "h.csv:2: this line has 1 cells, the head has 2 columns"),
         (("step,val_loss", '1,"0.5'), "h.csv:2: this is not valid CSV: unexpected end of data"),
-        (("step,step,val_loss", "1,1,1"), 'h.csv:1: column "step" stands twice'),
+        (("step,step,val_loss", "1,1,1"), 'h.csv:1: column "step" occurs twice'),
         (("step,val_loss,val_loss/total", "1,1,1"), 'h.csv: columns "val_loss" and "val_loss/total" are the same metric; remove one'),
         (("Step,a - val_loss,b - val_loss", "1,1,1"), 'h.csv: its columns are of 2 runs ("a - val_loss" and "b - val_loss"); export one of them'),
         (("step,loss", "1,1"), "h.csv: none of its columns is a metric of toy; name one with --column METRIC=COLUMN"),
@@ -172,10 +172,10 @@ def test_quantities_of_the_run_may_be_columns_too(write: Write) -> None:
         (("[", "]"), "h.csv:1:1: this is a JSON array; write one object a line"),
         (('{"val_loss": 1}', '{"val_loss": }'), "h.csv:2:14: this is not JSON: Expecting value"),
         (('{"val_loss": 1}', "3"), "h.csv:2:1: a row of a history is an object; write one a line"),
-        (('{"val_loss": 1, "val_loss": 2}',), 'h.csv:1: "val_loss" stands twice'),
+        (('{"val_loss": 1, "val_loss": 2}',), 'h.csv:1: "val_loss" occurs twice'),
         (('{"val_loss": true}',), 'h.csv:1: column "val_loss": is not a number'),
         (('{"val_loss": [1]}',), 'h.csv:1: column "val_loss": is not a number'),
-        (('{"metrics": {}, "clock": {}}',), "h.csv:1: kind: Field required; this is no row of a run"),
+        (('{"metrics": {}, "clock": {}}',), "h.csv:1: kind: Field required; this is not a row of a run"),
     ],
 )  # fmt: skip
 def test_what_is_no_history_is_told_with_its_place(write: Write, lines: tuple[str, ...], sentence: str) -> None:
@@ -186,7 +186,7 @@ def test_files_that_are_none_are_told(write: Write, tmp_path: Path) -> None:
     assert said(tmp_path) == f"{tmp_path.name} is not a file with a history; give a run, a .jsonl or a .csv"
     assert said(tmp_path / "gone.csv") == "gone.csv is not a file with a history; give a run, a .jsonl or a .csv"
     wide = write("run.wandb", ":W&B step", encoding="utf-16")
-    assert said(wide) == "run.wandb: byte 0 is not UTF-8; this is no CSV and no JSON lines"
+    assert said(wide) == "run.wandb: byte 0 is not UTF-8; this is neither CSV nor JSON lines"
 
 
 def test_a_column_that_is_chosen_has_to_be_there(write: Write) -> None:

@@ -58,7 +58,7 @@ def test_a_rule_that_was_read_can_be_read_again(rule: Make) -> None:
         ({**TO_BEST, "above": "much"}, ("above",), "write a factor such as"),
         ({**TO_BEST, "above": math.inf}, ("above",), "write a factor such as"),
         ({"metric": "m", "non_finite": False}, ("non_finite",), "must be true"),
-        ({"metric": "m", "above": 1, "after": "0 epochs"}, ("after",), "longer than nothing"),
+        ({"metric": "m", "above": 1, "after": "0 epochs"}, ("after",), "longer than zero"),
         ({"metric": "m", "above": 1, "after": 1}, ("after",), "write a unit, such as 1 epoch, 0.5 epochs"),
         ({"metric": "m", "above": 1, "within": "0.5 steps"}, ("within",), "steps are counted whole, from 1"),
     ],
@@ -333,3 +333,19 @@ def test_the_gravest_verdict_comes_first(rule: Make, validations: Make) -> None:
     assert [(verdict.action, verdict.rule) for verdict in verdicts] == [
         ("stop", 2), ("stop", 4), ("investigate", 3), ("restart", 1), ("warn", 0),
     ]  # fmt: skip
+
+
+def test_the_epochs_of_a_training_metric_are_counted_by_validations_not_by_log_points() -> None:
+    rule = TypeAdapter(KillRule).validate_python(
+        {"metric": "loss/total", "not_decreasing_for": "2 epochs", "action": "stop"}
+    )
+    rows = [
+        row
+        for epoch in (1, 2, 3)
+        for row in (
+            Row("train", epoch, epoch * 2 - 1, epoch - 0.5, None, {"loss/total": 1.0}),
+            Row("validation", epoch, epoch * 2, float(epoch), None, {"val_loss": 1.0}, {"loss/total": 1.0}),
+        )
+    ]
+    fired = [verdict.step for moment in judge_all([rule], rows) for verdict in moment.verdicts]
+    assert fired == [6]

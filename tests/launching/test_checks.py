@@ -13,7 +13,7 @@ from cardrunner import registry
 from cardrunner.card.load import load_card
 from cardrunner.errors import CardError, MissingExtra, UsageError
 from cardrunner.gate.check_run import CheckResult
-from cardrunner.gate.checklist import checklist_places
+from cardrunner.gate.checklist import item_entries
 from cardrunner.launching.checks import prove
 from cardrunner.workspace import Workspace
 
@@ -29,7 +29,7 @@ def check(make_card: MakeCard, tmp_path: Path) -> Prove:
     def go(what: object, changes: dict[str, object] | None = None) -> CheckResult:
         card = make_card({"checklist": [{"item": "it is there", "check": what}], **(changes or {})})
         loaded = load_card(card, registry.workload_spec)
-        return prove(checklist_places(loaded.card)[0], loaded, Workspace(tmp_path))
+        return prove(item_entries(loaded.card)[0], loaded, Workspace(tmp_path))
 
     return go
 
@@ -95,7 +95,7 @@ def real_check(tmp_path: Path) -> Callable[..., CheckResult]:
             text = text.replace(old, new, 1)
         (tmp_path / "real-games.yaml").write_text(text)
         loaded = load_card(tmp_path / "real-games.yaml", registry.workload_spec)
-        return prove(checklist_places(loaded.card)[0], loaded, Workspace(tmp_path))
+        return prove(item_entries(loaded.card)[0], loaded, Workspace(tmp_path))
 
     return go
 

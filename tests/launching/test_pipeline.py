@@ -99,7 +99,7 @@ def test_a_restart_that_nobody_agreed_to_is_not_made(toy_run: Callable[..., Any]
         run.folder.ledger.write_bytes(ledger)
         record(Ledger(run.folder.ledger), "restarted", reason="so", **forged)
         told = re.escape(json.dumps(forged.get("set")))
-        with pytest.raises(IntegrityError, match=f"tells of a restart with {told}, which no kill threshold"):
+        with pytest.raises(IntegrityError, match=f"has a restart with {told}, which no kill threshold"):
             run.context()
     assert run_worker(run.folder.root) == 4
 

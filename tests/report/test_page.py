@@ -174,7 +174,7 @@ def test_sign_off_names_reviewer_digest_conditions_and_checklist(finished_run: R
         "2026-02-27 09:00:00 UTC",
         "exit code 0",
     ]
-    assert "authenticates nobody" in shown.section("Sign-off")
+    assert "does not authenticate the signer" in shown.section("Sign-off")
 
 
 def test_the_page_ends_with_how_it_was_made(killed_run: RunFolder, page: Show) -> None:

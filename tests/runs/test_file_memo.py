@@ -166,11 +166,14 @@ def test_where_nothing_can_be_written_a_note_says_so(place: MemoPlace) -> None:
         candidate.mkdir(parents=True)
     notes = Notes()
     assert [read_bytes(place, notes=notes), read_bytes(place, notes=notes)] == [len(CONTENT)] * 2
-    assert notes[0].startswith(f"what was checked of {place.path} is not remembered, so the next run checks it again")
+    assert notes[0].startswith(f"the check of {place.path} was not recorded, so the next run repeats it")
 
 
 def test_a_file_that_changes_while_it_is_read_is_refused(file: Path) -> None:
-    with pytest.raises(IntegrityError, match="changed while it was read; wait until nobody writes it"), unchanged(file):
+    with (
+        pytest.raises(IntegrityError, match="changed while it was read; wait until it is no longer being written"),
+        unchanged(file),
+    ):
         file.write_bytes(CONTENT + b"x")
 
 

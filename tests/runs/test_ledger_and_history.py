@@ -129,3 +129,7 @@ def test_a_resumed_run_drops_exactly_the_rows_beyond_its_checkpoint(
         )  # fmt: skip
     assert history.truncate_after(cut) == sum(step > cut for step in steps)
     assert [made.step for made in history.rows()] == [step for step in steps if step <= cut]
+
+
+def test_a_row_without_training_time_has_none() -> None:
+    assert Clock(at="2026-03-01T12:00:00.000Z", seconds=1.0).train_seconds == 0.0

@@ -10,7 +10,7 @@ from cardrunner.clock import utc_seconds, utc_text
 from cardrunner.errors import IntegrityError, UsageError
 from cardrunner.runs.attempts import read_attempts
 from cardrunner.runs.folder import RunFolder
-from cardrunner.runs.heartbeat import Pulse
+from cardrunner.runs.heartbeat import Heartbeat
 from cardrunner.runs.history import History, HistoryRow
 from cardrunner.runs.lease import Lease, read_lease
 from cardrunner.runs.ledger import Ledger
@@ -308,10 +308,10 @@ def test_a_run_that_trains_without_a_step_for_long_is_a_warning(folder: RunFolde
         later = created(folder) + 400
         said = "no step for 6 min; if it hangs, `cardrunner stop a-run --force` ends it at once"
         assert derive_status(folder, now=later).warning == said
-        Pulse(folder.pulse, attempt=7).beat(epoch=1, step=9, examples=90, train_seconds=1.0)
+        Heartbeat(folder.heartbeat, attempt=7).beat(epoch=1, step=9, examples=90, train_seconds=1.0)
         assert derive_status(folder, now=later).warning == said
         beat = {"at": utc_text(later - 200), "attempt": 1, "epoch": 1, "step": 9, "examples": 90, "train_seconds": 1.0}
-        folder.pulse.write_text(json.dumps(beat))
+        folder.heartbeat.write_text(json.dumps(beat))
         assert derive_status(folder, now=later).warning is None
         end(folder, "completed")
         assert derive_status(folder, now=later + 900).warning is None
@@ -348,7 +348,7 @@ def test_between_a_crash_and_its_retry_a_supervised_run_is_live(make_run: MakeRu
     ("state", "reason"),
     [
         ("investigate", "paused to investigate"),
-        ("failed", "s.pt belongs to something else; `cardrunner resume a-run --acknowledge TEXT` goes on all the same"),
+        ("failed", "s.pt belongs to something else; `cardrunner resume a-run --acknowledge TEXT` continues anyway"),
     ],
 )
 def test_an_end_that_asks_for_an_answer_names_the_command_that_gives_it(

@@ -643,3 +643,10 @@ def test_the_cosine_schedule_is_the_one_of_torch(toy_run: MakeRun) -> None:
         optimizer.step()
         schedule.step()
     assert rates == expected
+
+
+def test_best_weights_that_are_kept_do_not_put_off_the_state_that_the_clock_asks_for(toy_run: MakeRun) -> None:
+    changes = {"training.toy.step_ms": 20, "training.epochs": 8, "training.checkpoint_every": "500 ms"}
+    run = toy_run(changes).train()
+    states = [event for event in run.events("checkpoint_saved") if event["roles"] == ["state"]]
+    assert len(states) > 1

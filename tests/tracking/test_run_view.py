@@ -56,7 +56,7 @@ def row(step: int, kind: str = "train", **metrics: float) -> HistoryRow:
 
 def pulse(folder: RunFolder, step: int, attempt: int = 1) -> None:
     body = {"at": utc_now(), "attempt": attempt, "epoch": 1, "step": step, "examples": 32 * step, "train_seconds": 1.0}
-    folder.pulse.write_text(json.dumps(body))
+    folder.heartbeat.write_text(json.dumps(body))
 
 
 @pytest.fixture

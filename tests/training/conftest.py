@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from cardrunner.contracts import Batch, BatchDataset, Span
-from cardrunner.training.device_copy import Bus
+from cardrunner.training.device_copy import DeviceCopy
 
 
 class Resident:
@@ -41,7 +41,7 @@ class Documents(Resident):
     def bytes_per_example(self) -> int:
         return 8
 
-    def read(self, spans: Sequence[Span], bus: Bus, *, reuse: BatchDataset | None = None) -> Resident:
+    def read(self, spans: Sequence[Span], bus: DeviceCopy, *, reuse: BatchDataset | None = None) -> Resident:
         numbers = self._numbers(spans)
         self.reads.append(len(numbers))
         memory = bus.empty(len(numbers), dtype=torch.int64)

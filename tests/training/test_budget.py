@@ -10,7 +10,7 @@ import pytest
 from cardrunner.card.load import LoadedCard
 from cardrunner.errors import RunPaused, RunStopped, TimedOut
 from cardrunner.runs.history import Clock, HistoryRow
-from cardrunner.training.budget import Limits, Overruns
+from cardrunner.training.budget import Overruns, RunLimits
 
 ToyCard = Callable[..., LoadedCard]
 BUDGET = {"infra.price": "$1/h", "timing.budget": "$1"}
@@ -19,7 +19,7 @@ BUDGET = {"infra.price": "$1/h", "timing.budget": "$1"}
 def reached(
     toy_card: ToyCard, changes: dict[str, Any], *, attempt: float = 0.0, metered: float = 0.0
 ) -> RunStopped | None:
-    return Limits.of(toy_card(changes).card, attempt_seconds=attempt, metered_seconds=metered).reached()
+    return RunLimits.of(toy_card(changes).card, attempt_seconds=attempt, metered_seconds=metered).reached()
 
 
 def test_without_limits_nothing_is_ever_reached(toy_card: ToyCard) -> None:

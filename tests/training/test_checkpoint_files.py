@@ -14,8 +14,8 @@ import torch
 from cardrunner.errors import IntegrityError
 from cardrunner.runs.folder import RunFolder
 from cardrunner.training.checkpoint import (
+    CheckpointSnapshot,
     CheckpointStore,
-    Snapshot,
     export_file,
     load_checkpoint,
     read_checkpoint,
@@ -23,12 +23,14 @@ from cardrunner.training.checkpoint import (
 )
 
 
-def snapshot(step: int, *names: str) -> Snapshot:
+def snapshot(step: int, *names: str) -> CheckpointSnapshot:
     """A full state, or an export under these names."""
     file = export_file(epoch=1, step=step) if names else state_file(epoch=1, step=step)
     content = {"step": step, "weights": torch.full((100,), float(step))}
     roles = {f"{name}.pt": name for name in names}
-    return Snapshot(file=file, content=content, names=roles, epoch=1, step=step, weights_sha256="w" * 64, metrics={})
+    return CheckpointSnapshot(
+        file=file, content=content, names=roles, epoch=1, step=step, weights_sha256="w" * 64, metrics={}
+    )
 
 
 @pytest.fixture

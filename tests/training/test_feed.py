@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from cardrunner.contracts import Batch
-from cardrunner.training.device_copy import Bus
+from cardrunner.training.device_copy import DeviceCopy
 from cardrunner.training.feed import Feed
 from cardrunner.training.order import Shard, epoch_batches
 
@@ -101,7 +101,7 @@ def epoch_of(feed: Feed, batch_size: int = 7, *, start: int = 0, shard: Shard | 
 @pytest.mark.parametrize("workers", [0, 1])
 @pytest.mark.parametrize("staged", [False, True])
 def test_blocks_give_every_example_once_in_batches_of_one_size(documents: Any, workers: int, staged: bool) -> None:
-    bus = Bus(CPU, staged=staged)
+    bus = DeviceCopy(CPU, staged=staged)
     feed = Feed(documents, device=CPU, workers=workers, block_bytes=8 * 24, bus=bus)
     batches = epoch_of(feed)
     assert [len(batch) for batch in batches] == [7] * 14 + [2]
@@ -114,7 +114,7 @@ def test_blocks_give_every_example_once_in_batches_of_one_size(documents: Any, w
 
 def test_blocks_are_the_same_for_whoever_reads_them(documents: Any) -> None:
     feeds = [Feed(documents, device=CPU, workers=workers, block_bytes=8 * 24) for workers in (0, 1)]
-    staged = Feed(documents, device=CPU, block_bytes=8 * 24, bus=Bus(CPU, staged=True))
+    staged = Feed(documents, device=CPU, block_bytes=8 * 24, bus=DeviceCopy(CPU, staged=True))
     assert epoch_of(feeds[0]) == epoch_of(feeds[1]) == epoch_of(staged)
 
 
@@ -153,13 +153,13 @@ def test_leaving_an_epoch_in_blocks_ends_its_thread(documents: Any) -> None:
 
 
 def test_what_is_packed_is_unpacked_on_the_device_and_counted(packed: Any) -> None:
-    feed = Feed(packed, device=CPU, bus=Bus(CPU, staged=True))
+    feed = Feed(packed, device=CPU, bus=DeviceCopy(CPU, staged=True))
     assert sorted(number for batch in epoch_of(feed) for number in batch) == list(range(100))
     assert feed.bus.sent == 200
 
 
 def test_a_device_with_room_holds_the_whole_dataset(documents: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    bus = Bus(CPU, staged=True)
+    bus = DeviceCopy(CPU, staged=True)
     monkeypatch.setattr(bus, "free_bytes", lambda: 2000)
     feed, plain = Feed(documents, device=CPU, bus=bus), Feed(documents, device=CPU)
     assert epoch_of(feed) == epoch_of(plain)
@@ -170,6 +170,6 @@ def test_a_device_with_room_holds_the_whole_dataset(documents: Any, monkeypatch:
 
 
 def test_a_device_without_room_gets_validation_in_blocks(documents: Any) -> None:
-    feed = Feed(documents, device=CPU, bus=Bus(CPU, staged=True))
+    feed = Feed(documents, device=CPU, bus=DeviceCopy(CPU, staged=True))
     assert [len(batch[0]) for batch in feed.in_order(30)] == [30, 30, 30, 10]
     assert documents.reads == [100]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cardrunner.runs.heartbeat import read_pulse
+from cardrunner.runs.heartbeat import read_heartbeat
 
 ToyRuns = Callable[..., Any]
 
@@ -41,13 +41,13 @@ def test_a_loss_that_is_not_a_number_is_no_proof_to_be_proud_of_but_is_told(toy_
 
 def test_the_pulse_says_how_far_it_came(toy_run: ToyRuns) -> None:
     run = toy_run().train()
-    seen = read_pulse(run.folder.pulse)
+    seen = read_heartbeat(run.folder.heartbeat)
     assert seen is not None
     assert (seen.attempt, seen.step > 0, seen.examples > 0) == (1, True, True)
 
 
 def test_a_validation_shows_that_it_lives_too(toy_run: ToyRuns, monkeypatch: pytest.MonkeyPatch) -> None:
     beats: list[int] = []
-    monkeypatch.setattr("cardrunner.runs.heartbeat.Pulse.beat", lambda self, *, step, **_: beats.append(step))
+    monkeypatch.setattr("cardrunner.runs.heartbeat.Heartbeat.beat", lambda self, *, step, **_: beats.append(step))
     toy_run({"training.epochs": 1}).train()
     assert beats.count(8) == 3  # the last step, and two batches of the validation

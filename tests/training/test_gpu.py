@@ -13,7 +13,7 @@ from torch import Tensor
 from benchmarks.policy_run import card, dataset, games, steps, trainer
 from cardrunner.contracts import Batch
 from cardrunner.errors import Terminated
-from cardrunner.training.device_copy import Bus
+from cardrunner.training.device_copy import DeviceCopy
 from cardrunner.training.feed import Feed
 from cardrunner.training.loop import Trainer
 from cardrunner.training.numerics import numerics
@@ -142,7 +142,7 @@ def test_batches_on_the_device_are_those_of_the_cpu(
     examples: FrameDataset, block_bytes: int | None, resident: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not resident:
-        monkeypatch.setattr(Bus, "free_bytes", lambda bus: 0)
+        monkeypatch.setattr(DeviceCopy, "free_bytes", lambda bus: 0)
 
     def batches(device: torch.device) -> tuple[Feed, list[Sequence[Tensor]]]:
         feed = Feed(examples, device=device, block_bytes=block_bytes)

@@ -6,14 +6,14 @@ import time
 from collections.abc import Sequence
 
 from cardrunner.runs.interrupts import StopRequest
-from cardrunner.training.budget import Limits
-from cardrunner.training.group import Group
+from cardrunner.training.budget import RunLimits
+from cardrunner.training.group import ProcessGroup
 from cardrunner.training.watch import NOTHING, Asked, Watch
 
-NO_LIMITS = Limits(None, None, ("", ""))
+NO_LIMITS = RunLimits(None, None, ("", ""))
 
 
-class Recording(Group):
+class Recording(ProcessGroup):
     """The leader of two, that notes when the two compare and what the other one says."""
 
     compared: list[list[int]]
@@ -32,35 +32,35 @@ def two(*, rank: int = 0, other: tuple[int, ...] = (0, 0, 0, 0, 0)) -> Recording
 
 def test_one_process_looks_after_every_step() -> None:
     stop = StopRequest()
-    watch = Watch(stop, NO_LIMITS, Group())
-    assert watch.look() == NOTHING
-    assert watch.look(log=True) == Asked(log=True)
+    watch = Watch(stop, NO_LIMITS, ProcessGroup())
+    assert watch.poll() == NOTHING
+    assert watch.poll(log=True) == Asked(log=True)
     stop.request("terminated")
-    assert watch.look(save=True) == Asked(save=True, reason="terminated")
-    over = Limits(time.monotonic() - 1, None, ("late", ""))
-    assert Watch(StopRequest(), over, Group()).look().over
+    assert watch.poll(save=True) == Asked(save=True, reason="terminated")
+    over = RunLimits(time.monotonic() - 1, None, ("late", ""))
+    assert Watch(StopRequest(), over, ProcessGroup()).poll().over
 
 
 def test_two_processes_compare_seldom_when_steps_are_fast_and_always_when_they_are_slow() -> None:
     group = two()
     watch = Watch(StopRequest(), NO_LIMITS, group)
     for _ in range(200):
-        watch.look()
+        watch.poll()
     assert 5 <= len(group.compared) <= 20
     watch.restart()
     before = len(group.compared)
     for _ in range(2):
         time.sleep(0.3)
-        watch.look()
+        watch.poll()
     assert len(group.compared) == before + 2
 
 
 def test_a_request_that_reaches_any_process_is_seen_by_all() -> None:
-    assert Watch(StopRequest(), NO_LIMITS, two(other=(2, 0, 0, 0, 0))).look().reason == "terminated"
+    assert Watch(StopRequest(), NO_LIMITS, two(other=(2, 0, 0, 0, 0))).poll().reason == "terminated"
 
 
 def test_only_the_leaders_clock_counts() -> None:
     follower = two(rank=1, other=(0, 0, 1, 0, 7))
-    over = Limits(time.monotonic() - 1, None, ("late", ""))
-    assert Watch(StopRequest(), over, follower).look(log=True, save=True) == Asked(save=True)
+    over = RunLimits(time.monotonic() - 1, None, ("late", ""))
+    assert Watch(StopRequest(), over, follower).poll(log=True, save=True) == Asked(save=True)
     assert follower.compared == [[0, 0, 0, 0, 0]]

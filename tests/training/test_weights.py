@@ -36,7 +36,7 @@ def test_a_difference_names_the_first_tensor_that_does_not_fit() -> None:
     model = nn.Linear(2, 3).state_dict()
     assert difference(model, model) is None
     assert difference({"weight": model["weight"]}, model) == "it has no bias"
-    assert difference({**model, "more": torch.zeros(1)}, model) == "it has more, which the model has not"
+    assert difference({**model, "more": torch.zeros(1)}, model) == "it has more, which the model lacks"
     assert (
         difference({**model, "bias": torch.zeros(4)}, model) == "bias is float32 (4,) where the model has float32 (3,)"
     )

@@ -29,7 +29,7 @@ _PRINTABLE_ALL_THE_SAME = frozenset("\u3164\uffa0").union(
 
 @lru_cache(maxsize=1)
 def _forbidden() -> re.Pattern[str]:
-    # compiled when a text has something out of the way: that takes longer than reading most cards
+    # compiled only for a text with unusual characters: compiling takes longer than reading most cards
     return re.compile(
         rf"\r(?!\n)|[{_BREAKS}{_BIDI}{_CONTROL}{_INVISIBLE}]"
         # the second class is everything a joiner may follow, negated: Latin, general punctuation, the start of the text
@@ -82,7 +82,7 @@ def decode(data: bytes) -> str:
 
 
 def plain(text: str) -> bool:
-    """Whether every character is one that everybody can see; False asks for a closer look, with `forbidden`."""
+    """Whether every character is visible to every reader; False asks for a closer look, with `forbidden`."""
     seen = text.replace("\r\n", "").replace("\n", "").replace("\t", "")
     return seen.isprintable() and (seen.isascii() or _PRINTABLE_ALL_THE_SAME.isdisjoint(seen))
 

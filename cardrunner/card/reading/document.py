@@ -104,14 +104,14 @@ class Document:
         return {str(entry.key.value): plain(entry.value) for entry in self.root.entries}
 
     def find(self, loc: Loc) -> Node | None:
-        """The node at ``loc``, such as ``("targets", 0, "metric")``, or None where the card does not say it."""
+        """The node at ``loc``, such as ``("targets", 0, "metric")``, or None if it is absent from the card."""
         node: Node | None = self.root
         for step in loc:
             node = child(node, step) if node is not None else None
         return node
 
     def mark(self, loc: Loc, *, key: bool = False) -> Mark:
-        """Where ``loc`` stands, or its nearest ancestor that the card does say.
+        """The position of ``loc``, or its nearest ancestor that is in the card.
 
         Args:
             key: point at the key instead of its value where the whole of ``loc`` exists.
@@ -127,10 +127,10 @@ class Document:
         return node.mark
 
     def fault(self, mark: Mark, loc: Loc, message: str, *, severity: Literal["error", "warning"] = "error") -> Fault:
-        """A fault at a place of this document, or of the one that the place is inherited from.
+        """A fault at a place of this document, or of the one the place is inherited from.
 
         Args:
-            message: one sentence; what cannot be printed in it, such as in a name of the card, is escaped.
+            message: one sentence; unprintable characters in it, such as in a name from the card, are escaped.
         """
         file = mark.file or self.file
         return Fault(file, mark.line, mark.column, format_path(loc), printable(message), severity)
@@ -168,7 +168,7 @@ class Lines:
 
 
 def child(node: Node, step: str | int) -> Node | None:
-    """What stands under a key of a mapping or at an index of a list, or None."""
+    """The node under a key of a mapping or at an index of a list, or None."""
     if isinstance(node, Mapping):
         entry = node.entry(step)
         return entry.value if entry else None
@@ -219,7 +219,7 @@ def quoted(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Text from a file as one line that does nothing to a terminal: what cannot be printed is escaped."""
+    """Text from a file as one line that is safe to print on a terminal: unprintable characters are escaped."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

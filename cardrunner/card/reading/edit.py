@@ -1,7 +1,7 @@
 """Set one value in a card while every other byte stays: comments, layout, line ends.
 
 An edit cuts at the places the reader recorded and writes the new value on one line. The result is read again and must
-say exactly what was asked for and nothing else; otherwise there is no result.
+contain exactly the change that was asked for; otherwise the edit fails.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Edit:
     """One change.
 
     Args:
-        loc: the value to set, such as ``("sign_off", "reviewers", 0, "signed")``; where it belongs must be in the card.
+        loc: the value to set, such as ``("sign_off", "reviewers", 0, "signed")``; its parent must be in the card.
         value: the new value; a key that is absent is added after the last one of its mapping.
     """
 
@@ -44,7 +44,7 @@ class Edit:
 
 @dataclass(frozen=True)
 class Removal:
-    """Take a key out of its mapping; one that is absent already stays so.
+    """Remove a key from its mapping; an absent key is left as it is.
 
     Args:
         loc: the key, such as ``("checklist", 0, "by")``.
@@ -71,7 +71,7 @@ def edit_document(document: Document, edits: Sequence[Edit | Removal]) -> bytes:
         The file's new bytes.
 
     Raises:
-        UsageError: the layout cannot be edited in place, or the card may not hold the value.
+        UsageError: the layout cannot be edited in place, or the value is not allowed in a card.
     """
     for edit in edits:
         document = _edited(document, edit)

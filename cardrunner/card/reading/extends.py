@@ -1,4 +1,4 @@
-"""Cards that extend another one: ``extends: base.yaml`` and, below it, only what is different.
+"""Cards that extend another one: ``extends: base.yaml`` and, below it, only the keys that differ.
 
 The effective card is the base with this card's values over it: mappings are merged key by key; everything else, lists
 and null included, is replaced whole. What belongs to one card alone (`OWN`) is never inherited.
@@ -20,13 +20,13 @@ from cardrunner.workspace import Workspace
 
 KEY = "extends"
 OWN = ("name", "author", "checklist", "sign_off")
-"""Names, ticks and signatures are given to one card; inherited, they would speak for one that nobody looked at."""
+"""Names, ticks and signatures belong to one card; inherited, they would vouch for a card that was never reviewed."""
 MAX_DEPTH = 8
 
 OpenBase = Callable[[Document, str], tuple[str, bytes]]
 """The extending document and the path it writes, to the base's name for messages and its bytes.
 
-Raises ValueError, with one sentence, where there is no such card.
+Raises ValueError with one sentence if there is no such card.
 """
 _ELSEWHERE = re.compile(r"[/\\~]|[^/\\]*:|.*\\", re.DOTALL)
 
@@ -48,7 +48,7 @@ class Chain:
         return dataclasses.replace(self.own, root=root)
 
     def faults(self) -> Iterator[Fault]:
-        """What a base says and every card has to say for itself."""
+        """Faults for keys that a base sets and that each card has to set for itself."""
         mark = self.own.mark((KEY,))
         for key in OWN:
             owner = next((base for base in self.bases if base.root.entry(key) is not None), None)
@@ -103,7 +103,7 @@ def from_workspace(card: Path) -> OpenBase:
 
 
 def from_bytes(sources: Sequence[bytes]) -> OpenBase:
-    """Hands out bases that were read before, in their order."""
+    """Opens bases from bytes that were read before, in their order."""
     left = iter(sources)
 
     def open_base(extending: Document, written: str) -> tuple[str, bytes]:
@@ -145,11 +145,11 @@ def _says(document: Document, key: str) -> bool:
 
 def _not_inherited(key: str, owner: str) -> str:
     none = {"author": ", or null", "checklist": ", or [] for none"}.get(key, "")
-    return f"is not inherited from {owner}, since it is for one card; write it here{none}"
+    return f"is not inherited from {owner} because it belongs to one card; write it here{none}"
 
 
 def _inheritable(base: Document) -> Mapping:
-    """What others take over from a base, every mark naming the file."""
+    """The part of a base that other cards inherit, with the file named in every mark."""
     kept = (entry for entry in base.root.entries if entry.key.value not in (*OWN, KEY))
     root = base.root._replace(entries=tuple(kept))
     return _marked(root, base.file)  # type: ignore[return-value]  # a mapping stays one

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 PlainValue: TypeAlias = "str | int | float | bool | Sequence[PlainValue] | Mapping[str, PlainValue] | None"
 
-# words that no YAML version reads as anything but text, alone or beside brackets
+# words that every YAML version reads as text, alone or beside brackets
 _BARE = re.compile(r"[A-Za-z][A-Za-z_-]*")
 _NOT_BARE = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n", "nan", "inf"})
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}

@@ -1,8 +1,8 @@
 """Bytes to a positioned document, strictly, in one pass over YAML events.
 
 A card is a small, plain part of YAML 1.2: one UTF-8 document, a mapping with unique text keys, no anchors, aliases,
-merge keys, tags or directives. Every fault that one reading can find is reported, and nothing but `CardError` leaves
-this module, whatever the bytes.
+merge keys, tags or directives. Every fault that one pass can find is reported, and `CardError` is the only
+exception that leaves this module, whatever the bytes.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def read_document(data: bytes, *, file: str) -> Document:
 
 
 def read_bytes(path: Path) -> bytes:
-    """Read a card file once, never more than the limit, never waiting on something that is not a file.
+    """Read a regular card file once, up to the size limit, without blocking on pipes or devices.
 
     Raises:
         CardError: it is missing, unreadable, too large or not a regular file.
@@ -151,7 +151,7 @@ class _Reading:
     def _build(self) -> bool:
         try:
             for event in self._events():
-                self.tree.take(event)
+                self.tree.append(event)
         except GaveUpError:
             return False
         except yaml.MarkedYAMLError as error:
@@ -169,7 +169,7 @@ class _Reading:
         for offset in _directives(source):
             self._report(self.lines.mark(offset), "", _syntax().DIRECTIVE)
             end = offset + 1
-        # as comments they leave the rest readable, at the same offsets
+        # turned into comments, they leave the rest readable at the same offsets
         yield from yaml.parse(re.sub("(?m)^%", "#", source[:end]) + source[end:], Loader=_LOADER)
 
     def _report_syntax(self, error: yaml.MarkedYAMLError) -> None:
@@ -191,16 +191,19 @@ class _Reading:
             self._report_at(offset, sentence)
 
     def _check_tabs(self) -> None:
-        """Allow tabs only in quoted text, block text and comments: elsewhere PyYAML's two parsers differ about them."""
+        """Allow tabs only in quoted text, block text and comments: elsewhere PyYAML's two parsers differ about them.
+
+        https://github.com/yaml/pyyaml/issues/594
+        """
         position = 0
         if "\t" in self.text:
             for start, end in [*self.tree.verbatim, (len(self.text), len(self.text))]:
                 for tab in _stray_tabs(self.text[position:start]):
-                    self._report_at(position + tab, "a tab stands here; use spaces, or quote text that holds it")
+                    self._report_at(position + tab, "there is a tab here; use spaces, or quote text that holds it")
                 position = end
 
     def _check_indentation(self) -> None:
-        """Hold what goes on over several lines to YAML's indentation, which PyYAML does not ask of it."""
+        """Check the indentation that YAML requires of values over several lines and PyYAML does not enforce."""
         for begun in self.tree.continued:
             syntax = _syntax()
             for offset in syntax.outdented(self.text, begun.start, begun.end, begun.indent, text_itself=begun.text):
@@ -209,7 +212,7 @@ class _Reading:
                 break
 
     def _check_comments(self) -> None:
-        """Hold comments to the space before them, without which other readers take them for text or refuse them."""
+        """Require a space before comments: without it other readers take them for text or refuse them."""
         if _TIGHT.search(self.text) and self.tree.root is not None:
             syntax = _syntax()
             for offset in syntax.tight_comments(self.text, self.tree.root):
@@ -231,13 +234,13 @@ class _Reading:
         self._report(self.lines.mark(offset), format_path(locate(root, offset)) if root is not None else "", message)
 
     def _report(self, mark: Mark, path: str, message: str) -> None:
-        if mark.line > len(self.lines):  # a parser may place what it misses at the end on a line that is not there
+        if mark.line > len(self.lines):  # a parser may report a missing end on a line after the last
             mark = self.lines.mark(len(self.text))
         self.faults.append(Fault(self.file, mark.line, mark.column, path, message))
 
 
 def _syntax() -> ModuleType:
-    """The sentences for broken syntax, which most cards do not need."""
+    """The module with the sentences for syntax errors, imported only when a card has one."""
     return importlib.import_module("cardrunner.card.reading.syntax")
 
 

@@ -1,7 +1,7 @@
 """Unquoted scalars by the core schema of YAML 1.2 (https://yaml.org/spec/1.2.2/#103-core-schema).
 
-Narrower on purpose: what the core schema reads as a number that cannot be held exactly, is not finite or is written
-as other YAML versions would read it differently, is refused.
+Narrower on purpose: a number is refused if it cannot be held exactly, is not finite, or is written in a way that other
+YAML versions read differently.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _MOST_DIGITS = 1000
 
 
 def resolve(text: str) -> Value:
-    """An unquoted scalar as null, bool, int, float or, if it is none of them, the text itself.
+    """An unquoted scalar as null, bool, int, float or, failing these, the text itself.
 
     Raises:
         ValueError: a number that is not plain, exact or finite; the text is one sentence.
@@ -38,7 +38,7 @@ def resolve(text: str) -> Value:
     if text[0] not in "+-.0123456789":
         return text
     if _NOT_FINITE.fullmatch(text):
-        raise ValueError("a card needs finite numbers; write a number, or null where there is none")
+        raise ValueError("a card needs finite numbers; write a number, or null for no value")
     if "_" in text and _SEPARATED.fullmatch(text):
         bare = _short(text.replace("_", ""))
         raise ValueError(f"a number has no underscores; write {bare}, or quote it if it is text")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from cardrunner.card.reading.document import Mapping, Node, Sequence
 from cardrunner.card.reading.tree import TOO_DEEP
 
-TAB = "a tab stands where spaces are needed; indent with spaces"
+TAB = "a tab is used where spaces are needed; indent with spaces"
 DIRECTIVE = 'directives ("%YAML", "%TAG") are not used in cards; delete the line'
 UNKNOWN = "this is not valid YAML; check the quotes, brackets and indentation here"
 OUTDENTED = "this continues what was opened on line {begun} and has to be indented deeper than its key; add spaces"
@@ -37,23 +37,25 @@ def _row(pattern: str, sentence: str, *, at_context: bool = False) -> _Row:
 
 # matched in order against "context: problem"
 _ROWS = (
-    _row("maximum nesting depth", TOO_DEEP),  # newer libyaml gives up by itself, before it tells of what is opened
+    _row("maximum nesting depth", TOO_DEEP),  # newer libyaml gives up by itself, before it reports what is open
     _row("tab character|'\\\\t'", TAB),
     _row("(scanning|parsing) a tag|tag handle|duplicate tag", _TAGS),
     _row("scanning an (anchor|alias)|duplicate anchor", _ANCHORS),
     _row("directive|incompatible yaml", DIRECTIVE),
     _row("unexpected end of stream", "the quote opened here is never closed; close it", at_context=True),
-    _row("document indicator", '"---" or "..." stands inside quoted text; close the quote before it'),
+    _row("document indicator", '"---" or "..." is inside quoted text; close the quote before it'),
     _row("escape|hexdec", _ESCAPE),
     _row("mapping values are not allowed", '": " cannot stand here; quote text with a colon, or check the indentation'),
     _row(
         "sequence entries are not allowed", '"- " cannot begin a list here; put it on its own line, or quote the text'
     ),
-    _row("simple key", 'this line is no "key: value"; write a colon and a space after the key', at_context=True),
+    _row("simple key", 'this line is not "key: value"; write a colon and a space after the key', at_context=True),
     _row("flow sequence", _UNCLOSED.replace("{open}", '"["')),
     _row("flow mapping", _UNCLOSED.replace("{open}", '"{{"')),
     _row("block scalar", 'after "|" or ">" the text begins on the next line, indented with spaces'),
-    _row("block collection", 'this is no item of the list begun on line {begun}; check the indentation and the "- "'),
+    _row(
+        "block collection", 'this is not an item of the list begun on line {begun}; check the indentation and the "- "'
+    ),
     _row(
         "block mapping",
         "this does not continue the mapping begun on line {begun}; check the indentation and the quotes",
@@ -71,7 +73,7 @@ def outdented(text: str, start: int, end: int, indent: int, *, text_itself: bool
         text: the card.
         start: where quoted text or a bracket opens.
         end: behind where it closes.
-        indent: of the block around it; -1 where there is none.
+        indent: of the block around it; -1 at the top level.
         text_itself: quoted text, in which no line is a comment or a closing bracket.
     """
     offset = text.find("\n", start, end)
@@ -87,7 +89,7 @@ def outdented(text: str, start: int, end: int, indent: int, *, text_itself: bool
 
 
 def tight_comments(text: str, root: Node) -> Iterator[int]:
-    """Offsets of the comments that begin right behind something, where PyYAML takes them and YAML does not."""
+    """Offsets of comments without a space before them, which PyYAML accepts and YAML does not."""
     spans = sorted(_spans(text, root))
     starts = [start for start, _ in spans]
 
@@ -105,7 +107,7 @@ def tight_comments(text: str, root: Node) -> Iterator[int]:
 
 
 def _spans(text: str, node: Node) -> Iterator[tuple[int, int]]:
-    """Where values and keys stand; of block text only what is below its first line."""
+    """The spans of values and keys; for block text only the lines below its first."""
     if isinstance(node, Mapping):
         for entry in node.entries:
             yield entry.key.start, entry.key.end
@@ -124,7 +126,7 @@ def explain(context: str, problem: str, begun: int) -> tuple[str, bool]:
 
     Args:
         context: what the parser was doing, possibly empty.
-        problem: what it did not like.
+        problem: what it rejected.
         begun: the line on which the context began.
     """
     said = f"{context}: {problem}"

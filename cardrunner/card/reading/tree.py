@@ -25,7 +25,7 @@ from cardrunner.card.reading.document import (
 
 MAX_DEPTH = 32
 TOO_DEEP = f"lists and mappings are nested more than {MAX_DEPTH} deep; flatten them"
-NO_TEXT = 'nothing stands below "|" or ">", which readers take for different texts; write it there, or "" for none'
+NO_TEXT = 'no text follows "|" or ">", and readers disagree on what that means; write the text there, or "" for none'
 MAX_NODES = 10_000
 MAX_SCALAR_BYTES = 64 * 1024
 
@@ -37,7 +37,7 @@ class GaveUpError(Exception):
 
 
 class _Open:
-    """A list or mapping whose end has not come yet."""
+    """A list or mapping whose end has not been reached."""
 
     __slots__ = ("entries", "flow", "items", "key", "mapping", "mark", "seen", "start")
 
@@ -52,7 +52,7 @@ class _Open:
         self.seen: dict[str, Mark] = {}
 
     def step(self) -> Loc:
-        """The key or index that is being read; nothing between two entries."""
+        """The key or index that is being read; empty between two entries."""
         if not self.mapping:
             return (len(self.items),)
         return (str(self.key.value),) if self.key else ()
@@ -76,7 +76,7 @@ class Continued(NamedTuple):
 
 
 class TreeBuilder:
-    """Takes the events of one document in order.
+    """Builds a tree from the events of one document, added in order.
 
     Args:
         text: what the events were parsed from.
@@ -93,8 +93,8 @@ class TreeBuilder:
         self._nodes = 0
         self._documents = 0
 
-    def take(self, event: yaml.Event) -> None:
-        """Take the next event.
+    def append(self, event: yaml.Event) -> None:
+        """Add the next event.
 
         Raises:
             GaveUpError: a limit was passed or a second document begins.
@@ -163,7 +163,7 @@ class TreeBuilder:
             self.verbatim.append((start, end))
             self._continues(start, event, text=True)
         elif style != "plain":
-            below = self.text.find("\n", start, end)  # behind the "|" or ">" is no text yet
+            below = self.text.find("\n", start, end)  # the text starts on the line below the "|" or ">"
             self.verbatim.append((end if below < 0 else below, end))
             end = start + len(self.text[start:end].rstrip())
             self._check_block_text(event)
@@ -173,18 +173,18 @@ class TreeBuilder:
         return Scalar(self._value(event, style), mark, start, end, style)
 
     def _check_block_text(self, event: yaml.ScalarEvent) -> None:
-        """Refuse what PyYAML takes and others take otherwise or not at all."""
+        """Refuse block text that PyYAML accepts and other readers read differently or refuse."""
         if not event.value.strip("\n"):
             self._refuse(event, NO_TEXT)
         elif _mark(event).column - 1 <= self._block_indent():
-            self._refuse(event, f'"{event.style}" has to stand behind its key, or be indented deeper than it')
+            self._refuse(event, f'"{event.style}" has to be on the line of its key, or be indented deeper than it')
 
     def _block_indent(self) -> int:
-        """The indentation of the block that the next value belongs to; -1 where there is none."""
+        """The indentation of the block that the next value belongs to; -1 at the top level."""
         return next((opened.mark.column - 1 for opened in reversed(self._stack) if not opened.flow), -1)
 
     def _continues(self, start: int, event: yaml.Event, *, text: bool) -> None:
-        """Remember what goes on over several lines, with the indentation that these have to exceed."""
+        """Remember a value that spans several lines, with the indentation that its lines have to exceed."""
         end = _span(event)[1]
         if self.text.find("\n", start, end) >= 0:
             self.continued.append(Continued(start, end, self._block_indent(), text))
@@ -239,7 +239,7 @@ class TreeBuilder:
             self.report(node.mark, self.path(), "merge keys are not used in cards; write the values out")
         elif node.start and self.text[node.start - 1] == "?":
             self.report(
-                node.mark, self.path(), 'a "?" stands right before this key; delete it, or quote the key with it'
+                node.mark, self.path(), 'there is a "?" right before this key; delete it, or quote the key with it'
             )
         elif characters.has_joiner(node.value):
             self.report(node.mark, self.path(), "this key holds a joiner, which cannot be seen; retype the key")
@@ -259,7 +259,7 @@ def _kind(value: float | bool | None) -> str:
 
 
 def _span(event: yaml.Event) -> tuple[int, int]:
-    # events of a parser always have marks; only hand-made ones have none
+    # a parser's events always have marks; only hand-made ones lack them
     return cast("yaml.Mark", event.start_mark).index, cast("yaml.Mark", event.end_mark).index
 
 

@@ -135,7 +135,7 @@ def _no_truth(value: Any) -> Any:
 
 
 NO_TRUTH = BeforeValidator(_no_truth)
-"""For choices between whole numbers, since true equals 1 and false equals 0."""
+"""For choices between whole numbers, because true equals 1 and false equals 0."""
 LARGEST_COUNT = 2**53 - 1
 """The largest whole number that JSON, and so the digest, holds exactly."""
 
@@ -143,9 +143,9 @@ TEXT_SCHEMA: dict[str, Any] = {"type": "string"}
 
 
 def quantity(description: str, pattern: str, *examples: Any, numbers: bool = False) -> dict[str, Any]:
-    """What editors are told about a value that people write as text of a pattern, or also as a bare number.
+    """The JSON Schema, for editors, of a value written as text of a pattern, or also as a bare number.
 
-    Stated apart, since another type to derive it from would be built at every start.
+    Written out, because deriving it would build another pydantic type at every start.
     """
     kinds = {"type": ["number", "string"]} if numbers else TEXT_SCHEMA
     return {**kinds, "pattern": pattern, "description": description, "examples": list(examples)}
@@ -183,15 +183,19 @@ HourlyRate = Annotated[
 _read_every = _from_text(units.parse_every, "1000 steps or 1 epoch")
 Every = Annotated[
     units.Every,
-    # as it is, since pydantic would build a second model for the dataclass at every start
+    # taken as it is: pydantic would otherwise build a second model for the dataclass at every start
     GetPydanticSchema(lambda _type, _handler: core_schema.no_info_plain_validator_function(_read_every)),
     WithJsonSchema(
         quantity(
-            "How often: so many steps, epochs or a duration.", units.EVERY_PATTERN, "1000 steps", "1 epoch", "5 min"
+            "How often: in steps, epochs or a duration.",
+            units.EVERY_PATTERN,
+            "1000 steps",
+            "1 epoch",
+            "5 min",
         )
     ),
 ]
-"""How often: so many steps, epochs or minutes."""
+"""How often: in steps, epochs or a duration."""
 _PERCENT = BeforeValidator(_percent_or_number)
 Fraction = Annotated[
     float,
@@ -213,7 +217,7 @@ Date = Annotated[
     BeforeValidator(_date),
     WithJsonSchema({"type": "string", "format": "date", "examples": ["2026-02-26"]}),
 ]
-# Checked inside pydantic: these are most of a card's fields, and a validator of ours would be looked at once for each.
+# Checked inside pydantic: most of a card's fields are of these types, and a Python validator would run once for each.
 Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500, pattern=r"^[^\n]*$")]
 """One line of free text."""
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
@@ -259,7 +263,7 @@ def one_or_many(value: Any) -> Any:
 
 
 def one_or_many_schema(item: dict[str, Any], *, at_least: int = 0) -> dict[str, Any]:
-    """What editors are told about a `one_or_many` field."""
+    """The JSON Schema of a `one_or_many` field."""
     return {"anyOf": [item, {"type": "array", "items": item, "minItems": at_least}]}
 
 

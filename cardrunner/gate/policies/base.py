@@ -24,7 +24,7 @@ class Refused:
 
     Args:
         finding: why, and what to do.
-        blocks: it closes the gate even where the reviewer is not required.
+        blocks: it closes the gate even if the reviewer is not required.
     """
 
     finding: Finding
@@ -32,16 +32,16 @@ class Refused:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Hand:
-    """What somebody signs with.
+class SigningKey:
+    """The key that a reviewer signs with.
 
     Args:
-        key: the file of their key; None for whatever an agent holds.
-        say: is told what the person at the keyboard has to do.
+        file: the file of the key; None for any key that an SSH agent holds.
+        prompt: called with what the person at the keyboard has to do.
     """
 
-    key: Path | None = None
-    say: Callable[[str], object] = lambda _: None
+    file: Path | None = None
+    prompt: Callable[[str], object] = lambda _: None
 
 
 Judgement = Approval | Refused | None
@@ -52,18 +52,18 @@ class Policy(Protocol):
     """How a reviewer's mark in the card is judged and made. One file per policy; the table is in `policies`."""
 
     name: str
-    remark: str | None  # what everybody who relies on it must know, said at each signing
+    remark: str | None  # a caution for those who rely on it, printed at each signing
     takes_key: bool  # it signs with a key
-    keeps_content: bool  # a signature is bound to content, which is kept so that changes can be shown
+    keeps_content: bool  # a signature is bound to content, which is kept to show later changes
 
     def judge(
         self, reviewer: Reviewer, case: Case
-    ) -> Judgement: ...  # raises nothing; whatever it cannot accept is Refused
+    ) -> Judgement: ...  # raises nothing; anything it cannot accept is Refused
     def prepare(
         self, statement: Signature, reviewer: Reviewer, case: Case
-    ) -> None: ...  # raises what `mark` surely would
+    ) -> None: ...  # raises what `mark` is certain to raise
     def mark(
-        self, statement: Signature, reviewer: Reviewer, case: Case, hand: Hand
+        self, statement: Signature, reviewer: Reviewer, case: Case, key: SigningKey
     ) -> Any: ...  # plain JSON for `signed:`; raises UsageError for what it cannot express, GateClosed
 
 
@@ -73,7 +73,7 @@ _SHOWN_CHANGES = 4
 def judge_statement(reviewer: Reviewer, statement: Signature, case: Case, *, policy: str) -> Judgement:
     """Decide whether a signature approves exactly this content, here and now.
 
-    A block counts whatever was signed and whenever: only its author lifts it.
+    A block counts regardless of what was signed and when: only its author lifts it.
     """
     if statement.verdict == "block":
         return Refused(_refusal(reviewer, case, _block_reason(statement, case), sign="to lift it"), blocks=True)
@@ -93,12 +93,12 @@ def judge_statement(reviewer: Reviewer, statement: Signature, case: Case, *, pol
 
 
 def said(statement: Signature, reviewer: Reviewer, case: Case) -> bytes:
-    """A statement of a reviewer about this card, in its only form."""
+    """A reviewer's statement about this card, in its canonical form."""
     return statement_bytes(statement, run=case.card.name, reviewer=reviewer.id, card_format=case.card.card)
 
 
 def statement_json(statement: Signature) -> dict[str, Any]:
-    """A statement as it stands in a card."""
+    """A statement as written in a card."""
     return statement.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
 
 
@@ -123,7 +123,7 @@ def _impossible_time(statement: Signature, case: Case) -> str | None:
     try:
         signed = parse_timestamp(statement.at)
     except ValueError as error:
-        return f"the signature's time {statement.at!r} is no time ({error})"
+        return f"the signature's time {statement.at!r} is not a valid time ({error})"
     if signed > case.now + CLOCK_TOLERANCE:
         return f"the signature is dated in the future ({statement.at}, and it is {timestamp(case.now)} here)"
     return None
@@ -139,14 +139,14 @@ def _expired(statement: Signature, case: Case) -> str | None:
 def _other_content(statement: Signature, case: Case) -> str | None:
     if statement.digest == case.digest:
         return None
-    return f"signed another content ({statement.digest[:12]}, it is {case.digest[:12]} now): {_since(statement, case)}"
+    return f"signed different content ({statement.digest[:12]}, now {case.digest[:12]}): {_since(statement, case)}"
 
 
 def _since(statement: Signature, case: Case) -> str:
     changes = changes_since(case.records, statement.digest, case.card)
     if changes is None:
         return f"what changed is unknown, because the signed content is not in {case.records.name}/signed"
-    return describe_changes(changes) or "the same values under another format version"
+    return describe_changes(changes) or "the same values under a different format version"
 
 
 def _shortened(text: str, limit: int = 160) -> str:

@@ -1,4 +1,4 @@
-"""policy: boxes. A tick counts as it stands, bound to nothing."""
+"""policy: boxes. A tick counts as it stands, whatever the card's content."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from cardrunner.card.schema.sign_off import Reviewer, Signature
 from cardrunner.errors import UsageError
 from cardrunner.gate.case import Case, reviewer_label
 from cardrunner.gate.findings import Approval, Finding
-from cardrunner.gate.policies.base import Hand, Judgement, Refused, judge_statement
+from cardrunner.gate.policies.base import Judgement, Refused, SigningKey, judge_statement
 
 
 class BoxesPolicy:
-    """See `cardrunner.gate.policies.base.Policy`."""
+    """Approval by a plain tick, ``signed: true``."""
 
     name = "boxes"
     remark: str | None = (
-        "policy boxes binds the tick to nothing: it stays when the card changes, and anyone who can edit it can set one"
+        "policy boxes does not bind the tick to the content: it stays when the card changes, "
+        "and anyone who can edit the card can set it"
     )
     takes_key = False
     keeps_content = False
@@ -31,7 +32,7 @@ class BoxesPolicy:
         return Approval(id=reviewer.id, policy=self.name) if reviewer.signed else None
 
     def prepare(self, statement: Signature, reviewer: Reviewer, case: Case) -> None:  # noqa: ARG002 - the protocol's
-        """Refuse what a tick cannot say.
+        """Refuse what a tick cannot express.
 
         Raises:
             UsageError: the verdict needs more than a tick.
@@ -42,7 +43,7 @@ class BoxesPolicy:
                 "leave the box open to block, or let the card use policy: digest"
             )
 
-    def mark(self, statement: Signature, reviewer: Reviewer, case: Case, hand: Hand) -> Any:  # noqa: ARG002
+    def mark(self, statement: Signature, reviewer: Reviewer, case: Case, key: SigningKey) -> Any:  # noqa: ARG002
         """A plain tick."""
         self.prepare(statement, reviewer, case)
         return True

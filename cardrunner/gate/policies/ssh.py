@@ -9,13 +9,13 @@ from cardrunner.card.schema.sign_off import Reviewer, Signature
 from cardrunner.errors import GateClosed
 from cardrunner.gate.case import Case, reviewer_label
 from cardrunner.gate.findings import Approval, Finding
-from cardrunner.gate.policies.base import Hand, Judgement, Refused, judge_statement, said, statement_json
+from cardrunner.gate.policies.base import Judgement, Refused, SigningKey, judge_statement, said, statement_json
 from cardrunner.gate.ssh import parse_signature, sign_statement, verify_statement
 from cardrunner.gate.ssh.allowed_signers import FILE_NAME, HOW_TO_LIST
 
 
 class SshPolicy:
-    """See `cardrunner.gate.policies.base.Policy`."""
+    """Approval by an SSH signature over the reviewer's statement."""
 
     name = "ssh"
     remark: str | None = None
@@ -25,7 +25,7 @@ class SshPolicy:
     def judge(self, reviewer: Reviewer, case: Case) -> Judgement:
         """Accept a signature over exactly this content by a key that counts for the reviewer, now.
 
-        A block counts whoever wrote it: to be wrong about it costs a question, the other way round a run.
+        A block counts even without a valid signature: a false block costs a question, a missed one a run.
         """
         if not isinstance(reviewer.signed, Signature):
             return self._refused(reviewer, case, "a bare `signed: true` is not signed") if reviewer.signed else None
@@ -42,7 +42,7 @@ class SshPolicy:
         return dataclasses.replace(judgement, ssh=armored, fingerprint=parse_signature(armored).key.fingerprint)
 
     def prepare(self, statement: Signature, reviewer: Reviewer, case: Case) -> None:  # noqa: ARG002 - the protocol's
-        """Refuse to ask somebody whose key would not count.
+        """Refuse to ask a reviewer whose key would not count.
 
         Raises:
             GateClosed: `allowed_signers` has faults, or no key for the reviewer.
@@ -53,19 +53,19 @@ class SshPolicy:
         if not signers.of(reviewer.id):
             raise GateClosed((Finding(reviewer_label(reviewer), f"{FILE_NAME} lists no key for them; {HOW_TO_LIST}"),))
 
-    def mark(self, statement: Signature, reviewer: Reviewer, case: Case, hand: Hand) -> Any:
-        """The signature as it stands in the card, with the block that the key makes.
+    def mark(self, statement: Signature, reviewer: Reviewer, case: Case, key: SigningKey) -> Any:
+        """The signature as written in the card, with the key's signature block.
 
         Raises:
-            UsageError, GateClosed, EnvironmentFailed: see `cardrunner.gate.ssh.sign_statement`.
+            UsageError, GateClosed, EnvironmentFailed: as `cardrunner.gate.ssh.sign_statement`.
         """
         armored = sign_statement(
             said(statement, reviewer, case),
             reviewer=reviewer.id,
             signers=case.trust.signers,
             at=case.now,
-            key=hand.key,
-            say=hand.say,
+            key=key.file,
+            say=key.prompt,
         )
         return statement_json(statement) | {"ssh": armored.strip()}
 

@@ -38,7 +38,7 @@ class Signer:
 
 
 def parse_signer(line: str, *, number: int) -> Signer:
-    """Read a line that is no comment.
+    """Read a line other than a comment.
 
     Raises:
         MalformedError: ssh-keygen would not read it either, or it trusts more than one key for one person and this use.
@@ -103,7 +103,7 @@ def _options(text: str) -> Iterator[tuple[str, str | None]]:
 def _check_option(name: str, value: str | None) -> None:
     if name == "cert-authority":
         raise MalformedError(
-            "trusts a certificate authority, and so keys that nobody has seen; list the keys themselves"
+            "trusts a certificate authority, and so keys that are not listed here; list the keys themselves"
         )
     if name not in ("namespaces", "valid-after", "valid-before"):
         raise MalformedError(f"has the option {name[:40]}; known are namespaces, valid-after and valid-before")
@@ -132,7 +132,7 @@ def _moment(name: str, text: str | None) -> datetime.datetime | None:
     try:
         moment = datetime.datetime(*(int(part or 0) for part in found.groups()), tzinfo=datetime.UTC)  # type: ignore[arg-type,misc]
     except ValueError:
-        raise MalformedError(f"has {name}={text[:40]!r}, which is no time") from None
+        raise MalformedError(f"has {name}={text[:40]!r}, which is not a valid time") from None
     if moment.year < 2000:
         raise MalformedError(f"has {name}={text[:40]!r}, which is before any SSH key; correct the year")
     return moment
@@ -143,11 +143,11 @@ FILE_NAME = "allowed_signers"
 
 @dataclass(frozen=True, kw_only=True)
 class AllowedSigners:
-    """Everybody whose key counts. With a fault in either file nobody's does.
+    """The people whose keys count. A fault in either file makes every key not count.
 
     Args:
         faults: of `allowed_signers` and `revoked_keys`, each with its line.
-        data: the bytes of `allowed_signers`; None where there is no such file.
+        data: the bytes of `allowed_signers`; None if there is no such file.
     """
 
     signers: tuple[Signer, ...]
@@ -181,7 +181,7 @@ HOW_TO_LIST = f'give each reviewer a line: ID namespaces="{NAMESPACE}" and the c
 
 
 def parse_allowed_signers(data: bytes, *, revoked: RevokedKeys | None = None) -> AllowedSigners:
-    """Read the content of such a file. Raises nothing: see `faults`."""
+    """Read the content of the file. Raises nothing: see `faults`."""
     revoked = revoked or parse_revoked_keys(b"")
     signers: list[Signer] = []
     faults: list[Fault] = []
@@ -205,5 +205,5 @@ def refused_at(signer: Signer, at: datetime.datetime) -> str | None:
     if signer.valid_after and at < signer.valid_after:
         return f"counts only from {signer.valid_after:%Y-%m-%d %H:%M:%S} UTC on ({FILE_NAME}:{signer.line})"
     if signer.valid_before and at > signer.valid_before:
-        return f"has expired on {signer.valid_before:%Y-%m-%d %H:%M:%S} UTC ({FILE_NAME}:{signer.line})"
+        return f"expired on {signer.valid_before:%Y-%m-%d %H:%M:%S} UTC ({FILE_NAME}:{signer.line})"
     return None

@@ -25,11 +25,11 @@ class Reader:
         self._rest = memoryview(data)
         self._what = what
 
-    def take(self, length: int) -> bytes:
-        """The next bytes.
+    def read(self, length: int) -> bytes:
+        """Return the next bytes.
 
         Raises:
-            MalformedError: there are not that many.
+            MalformedError: fewer bytes are left.
         """
         if length > len(self._rest):
             raise MalformedError(f"is truncated inside {self._what}")
@@ -38,11 +38,11 @@ class Reader:
 
     def number(self) -> int:
         """A uint32."""
-        return int.from_bytes(self.take(4))
+        return int.from_bytes(self.read(4))
 
     def string(self) -> bytes:
         """Bytes with their length in front."""
-        return self.take(self.number())
+        return self.read(self.number())
 
     def name(self) -> str:
         """A string of visible ASCII characters, such as an algorithm."""
@@ -52,14 +52,14 @@ class Reader:
         return data.decode("ascii")
 
     def positive(self) -> int:
-        """A positive mpint, in its only shortest form."""
+        """A positive mpint, in its shortest form."""
         data = self.string()
         if not data or data[0] & 0x80 or (data[0] == 0 and not (len(data) > 1 and data[1] & 0x80)):
             raise MalformedError(f"has a number in {self._what} that is not positive and in its shortest form")
         return int.from_bytes(data)
 
     def end(self) -> None:
-        """Refuse anything that is left."""
+        """Refuse trailing bytes."""
         if self._rest:
             raise MalformedError(f"has {len(self._rest)} bytes too many in {self._what}")
 
@@ -100,7 +100,7 @@ class RsaNumbers:
 
 @dataclass(frozen=True)
 class PublicKey:
-    """One public key; equal keys have equal blobs, since only one encoding of each is accepted.
+    """One public key; equal keys have equal blobs, because only one encoding of each is accepted.
 
     Args:
         kind: the key type, such as ``ssh-ed25519``.
@@ -159,7 +159,7 @@ def parse_key_text(kind: str, encoded: str) -> PublicKey:
 
 
 def decode_base64(text: str) -> bytes:
-    """Decode base64 in its only canonical form.
+    """Decode base64 in its canonical form.
 
     Raises:
         MalformedError: it is not.

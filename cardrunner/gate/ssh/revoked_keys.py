@@ -1,6 +1,6 @@
-"""The workspace's `revoked_keys`: keys whose signatures count no more, whenever they were made.
+"""The workspace's `revoked_keys`: keys whose signatures no longer count, whenever they were made.
 
-One key a line: a fingerprint (``SHA256:...``) or a public key as it stands in a ``.pub`` file.
+One key a line: a fingerprint (``SHA256:...``) or a public key as in a ``.pub`` file.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
 
 @dataclass(frozen=True, kw_only=True)
 class RevokedKeys:
-    """Fingerprints of keys that count no more, each with the line that says so.
+    """Fingerprints of revoked keys, each with the line that lists it.
 
     Args:
-        data: the file's bytes; None where there is none.
+        data: the file's bytes; None if there is no file.
     """
 
     lines: dict[str, int]
@@ -33,7 +33,7 @@ class RevokedKeys:
 
 
 def read_revoked_keys(root: Path) -> RevokedKeys:
-    """Read the file of a workspace; where there is none, no key is revoked. Raises nothing: see `faults`."""
+    """Read the file of a workspace; without one, no key is revoked. Raises nothing: see `faults`."""
     try:
         data = read_trust_file(root / FILE_NAME)
     except UnreadableError as error:
@@ -42,7 +42,7 @@ def read_revoked_keys(root: Path) -> RevokedKeys:
 
 
 def revoked_since(approvals: Path, root: Path) -> Iterator[Fault]:
-    """What a workspace has against the approvals of a run: keys that it revoked after the launch.
+    """Faults in the approvals of a run: keys that the workspace revoked after the launch.
 
     Args:
         approvals: the run's ``approvals.json``.
@@ -63,7 +63,7 @@ def revoked_since(approvals: Path, root: Path) -> Iterator[Fault]:
 
 
 def parse_revoked_keys(data: bytes) -> RevokedKeys:
-    """Read the content of such a file. Raises nothing: see `faults`."""
+    """Read the content of the file. Raises nothing: see `faults`."""
     lines: dict[str, int] = {}
     faults: list[Fault] = []
     try:

@@ -31,20 +31,20 @@ def sign_statement(
     key: Path | None = None,
     say: Say = lambda _: None,
 ) -> str:
-    """Sign a statement, and hand the signature out only if it counts.
+    """Sign a statement, and return the signature only if it counts.
 
     Args:
         statement: see `cardrunner.gate.ssh.signature.statement_bytes`.
         at: the current time with its zone.
-        key: a private key, or a public key whose private half an agent holds; where not given, the agent is asked for
+        key: a private key, or a public key whose private half an agent holds; by default the agent is asked for
             any key that `allowed_signers` lists for the reviewer.
-        say: is told what the person at the keyboard has to do.
+        say: called with what the person at the keyboard has to do.
 
     Returns:
         the armored signature, ending with a line feed.
 
     Raises:
-        UsageError: the key cannot be used, or there is none to use.
+        UsageError: the key cannot be used, or no key is available.
         GateClosed: the key is not one that counts for this reviewer.
         EnvironmentFailed: ssh-keygen is not installed, or refuses to run for this user.
     """
@@ -68,9 +68,9 @@ def _find_ssh_keygen() -> str:
 
 
 def _keys(key: Path | None, reviewer: str, signers: AllowedSigners, folder: Path) -> Sequence[Path]:
-    """The key that was named, else the reviewer's public keys, written down for the agent to find the other half."""
+    """The named key, else the reviewer's public keys, written to files so that the agent finds the private half."""
     if key is not None:
-        path = key.absolute()  # so that a name beginning with - is no option
+        path = key.absolute()  # absolute, so that a name that begins with - is not an option
         if not path.is_file():
             raise UsageError(f"--key: there is no file {path}; name your private key, such as ~/.ssh/id_ed25519")
         return (path,)
@@ -78,7 +78,7 @@ def _keys(key: Path | None, reviewer: str, signers: AllowedSigners, folder: Path
     if not own:
         raise GateClosed((f"sign_off: {FILE_NAME} lists no key for {reviewer}; {HOW_TO_LIST}",))
     if not os.environ.get("SSH_AUTH_SOCK"):
-        raise UsageError("--key: name the key to sign with, since no ssh-agent is running")
+        raise UsageError("--key: no ssh-agent is running; name the key to sign with")
     return tuple(_write_public(folder / f"key-{signer.line}.pub", signer.key.text) for signer in own)
 
 
@@ -105,7 +105,7 @@ def _signed_by_any(program: str, keys: Sequence[Path], statement: bytes, folder:
 
 
 def _run(argv: Sequence[str], key: Path) -> tuple[int, str]:
-    """Exit code and what was said. A passphrase is asked for at the terminal, where there is one."""
+    """Exit code and output. A passphrase is asked for at the terminal, if there is one."""
     try:
         done = subprocess.run(
             argv,
@@ -117,7 +117,9 @@ def _run(argv: Sequence[str], key: Path) -> tuple[int, str]:
             env={**os.environ, "LC_ALL": "C"},
         )
     except subprocess.TimeoutExpired:
-        raise UsageError(f"--key: ssh-keygen waited {LONGEST_WAIT:.0f} s for {key} in vain; try again") from None
+        raise UsageError(
+            f"--key: ssh-keygen waited {LONGEST_WAIT:.0f} s for {key} without an answer; try again"
+        ) from None
     except OSError as error:
         raise EnvironmentFailed(f"{argv[0]} could not be started ({error.strerror}); reinstall OpenSSH") from None
     return done.returncode, done.stdout.decode(errors="replace")
@@ -128,7 +130,7 @@ def _at_terminal() -> bool:
 
 
 def _needs_touch(key: Path) -> bool:
-    """Whether the public half says that it is a security key."""
+    """Whether the public half is that of a security key."""
     public = key if key.suffix == ".pub" else key.with_name(f"{key.name}.pub")
     try:
         return (read_trust_file(public) or b"").startswith(b"sk-")
@@ -137,7 +139,7 @@ def _needs_touch(key: Path) -> bool:
 
 
 def _failure(said: str, key: Path) -> UsageError | EnvironmentFailed:
-    """The sentence for what ssh-keygen said."""
+    """The error for what ssh-keygen printed."""
     if "No user exists for uid" in said:
         return EnvironmentFailed(
             f"ssh-keygen refuses to run because the user id {os.getuid()} has no name on this machine; "
@@ -161,11 +163,11 @@ def _visible_lines(said: str) -> Iterator[str]:
 _SENTENCES = (
     (
         "incorrect passphrase",
-        "is protected by a passphrase, and it was wrong or nobody could be asked for it; "
+        "is protected by a passphrase, and it was wrong or could not be asked for; "
         "run ssh-add KEY first, or sign at a terminal",
     ),
     ("UNPROTECTED PRIVATE KEY FILE", "can be read by others, so ssh-keygen refuses it; run: chmod 600 KEY"),
     ("No private key found", "has no private half here or in ssh-agent; name the private key, or run ssh-add KEY"),
     ("Couldn't load public key", "is not a key that ssh-keygen can read; name your private key"),
 )
-"""What ssh-keygen says, and what to do. Matched in this order: an unprotected key also counts as not found."""
+"""What ssh-keygen prints, and what to do. Matched in this order: an unprotected key also counts as not found."""

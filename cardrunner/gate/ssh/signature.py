@@ -40,7 +40,7 @@ class SshSignature:
     counter: int | None = None
 
     def signed_data(self, message: bytes) -> bytes:
-        """What the key has signed when it signed this message."""
+        """The bytes that a key signs for this message."""
         hashed = hashlib.new(self.hash_name, message).digest()
         parts = (self.namespace.encode(), b"", self.hash_name.encode(), hashed)
         return _MAGIC + b"".join(map(encode_string, parts))
@@ -53,7 +53,7 @@ def parse_signature(armored: str) -> SshSignature:
         MalformedError: it is anything else; the text continues "the signature ...".
     """
     reader = Reader(_unarmor(armored), "the signature")
-    if reader.take(len(_MAGIC)) != _MAGIC:
+    if reader.read(len(_MAGIC)) != _MAGIC:
         raise MalformedError("is not one that ssh-keygen -Y sign makes")
     if (version := reader.number()) != 1:
         raise MalformedError(f"has version {version}; only version 1 is known")
@@ -76,7 +76,7 @@ def _with_value(made: Reader, *, key: PublicKey, namespace: str, hash_name: str)
         raise MalformedError(f"uses the algorithm {algorithm[:60]}; a key of type {key.kind} must use {allowed}")
     value = made.string()
     on_security_key = key.application is not None
-    flags = made.take(1)[0] if on_security_key else None
+    flags = made.read(1)[0] if on_security_key else None
     counter = made.number() if on_security_key else None
     made.end()
     return SshSignature(
@@ -116,7 +116,7 @@ DOMAIN = b"cardrunner sign-off 1\0"
 
 
 def statement_bytes(signature: Signature, *, run: str, reviewer: str, card_format: int) -> bytes:
-    """A reviewer's statement in its only form: the domain, then canonical JSON (RFC 8785).
+    """A reviewer's statement in its canonical form: the domain, then canonical JSON (RFC 8785).
 
     Who ticked a condition later (`met`) is not part of it.
 

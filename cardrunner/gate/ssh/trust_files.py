@@ -26,7 +26,7 @@ class UnreadableError(Exception):
 
 
 def read_trust_file(path: Path) -> bytes | None:
-    """The bytes of a file, read once; None when there is none.
+    """The bytes of a file, read once; None if the file does not exist.
 
     Raises:
         UnreadableError: it is not a regular file, too large or cannot be read.
@@ -35,14 +35,14 @@ def read_trust_file(path: Path) -> bytes | None:
         # asked before opening, since opening a device can already do something
         if not stat.S_ISREG(path.stat().st_mode):
             raise UnreadableError("this is not a regular file; put a text file there")
-        # a FIFO that has taken its place since would make a plain open wait
+        # a plain open would wait on a FIFO that has replaced the file since
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
         with os.fdopen(descriptor, "rb") as stream:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise UnreadableError("this is not a regular file; put a text file there")
             data = stream.read(LARGEST_FILE + 1)
     except FileNotFoundError:
-        # a link to nothing is not the same as no file: a list of revoked keys must not vanish like that
+        # a dangling link is an error, not an absent file: a list of revoked keys must not vanish silently
         if path.is_symlink():
             raise UnreadableError("this links to a file that is not there; put the file there") from None
         return None
@@ -54,7 +54,7 @@ def read_trust_file(path: Path) -> bytes | None:
 
 
 def text_lines(data: bytes) -> Iterator[tuple[int, str]]:
-    """Number and content of each line that says something.
+    """Number and content of each line with content.
 
     Raises:
         UnreadableError: it is not UTF-8 text, or holds characters that cannot be seen.

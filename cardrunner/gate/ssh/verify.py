@@ -1,4 +1,4 @@
-"""Is it this reviewer's signature, over exactly this statement, with a key that counts?"""
+"""Verification: is it this reviewer's signature, over exactly this statement, with a key that counts?"""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cardrunner.gate.ssh.signature import NAMESPACE, SshSignature, parse_signatu
 def verify_statement(
     statement: bytes, armored: str, *, reviewer: str, signers: AllowedSigners, at: datetime.datetime
 ) -> str | None:
-    """Verify one signature. None means that it counts; a sentence says why it does not.
+    """Verify one signature; None if it counts, else a sentence saying why not.
 
     Args:
         statement: see `cardrunner.gate.ssh.signature.statement_bytes`.
@@ -29,7 +29,7 @@ def verify_statement(
     except MalformedError as error:
         return f"the signature {error}"
     if signature.namespace != NAMESPACE:
-        return f"the signature was made for {signature.namespace[:60]!r}, not for {NAMESPACE!r}; it says nothing here"
+        return f"the signature was made for {signature.namespace[:60]!r}, not for {NAMESPACE!r}; it does not count here"
     if reason := _untrusted(signature.key, reviewer, signers, at):
         return reason
     if not fits(signature, statement):
@@ -72,7 +72,7 @@ def fits(signature: SshSignature, message: bytes) -> bool:
 
 
 def _as_signed(signature: SshSignature, data: bytes) -> bytes:
-    """What the key's algorithm was given: a security key adds its application, flags and counter."""
+    """The bytes that the key's algorithm signed: a security key adds its application, flags and counter."""
     application = signature.key.application
     if application is None or signature.flags is None or signature.counter is None:
         return data
@@ -117,6 +117,6 @@ def _verify_rsa(signature: SshSignature, numbers: RsaNumbers, data: bytes) -> No
 
     hashed = hashes.SHA512() if signature.algorithm == "rsa-sha2-512" else hashes.SHA256()
     key = rsa.RSAPublicNumbers(numbers.exponent, numbers.modulus).public_key()
-    # RFC 8332, section 3: some signers leave the leading zeros away
+    # RFC 8332, section 3: some signers omit the leading zeros
     value = signature.value.rjust((numbers.modulus.bit_length() + 7) // 8, b"\0")
     key.verify(value, data, padding.PKCS1v15(), hashed)

@@ -17,7 +17,7 @@ from cardrunner.card.schema.sign_off import Signature
 from cardrunner.commands.card_edits import save_edits
 from cardrunner.errors import CardError, IntegrityError
 from cardrunner.gate import examine_gate
-from cardrunner.gate.checklist import checklist_places, tick
+from cardrunner.gate.checklist import item_entries, tick
 from cardrunner.main import main
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.frozen import load_frozen, with_changes
@@ -110,7 +110,7 @@ def test_signatures_and_ticks_are_written_to_the_card_itself(folder: Path) -> No
     text = CHILD.replace("checklist: []", "checklist:\n  - item: Look at it")
     path, before = child(folder, text), (folder / "base.yaml").read_bytes()
     loaded = load(path)
-    ticked = save_edits(loaded, tick(checklist_places(loaded.card)[0], by="mattie", at="2026-03-01", evidence=None))
+    ticked = save_edits(loaded, tick(item_entries(loaded.card)[0], by="mattie", at="2026-03-01", evidence=None))
     assert ticked.card.checklist[0].done
     assert ticked.bases == loaded.bases
     assert ticked.digest == loaded.digest

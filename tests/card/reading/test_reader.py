@@ -242,8 +242,8 @@ def test_free_text_in_any_script_passes(text: str) -> None:
         ("? [a]\n: b", "1:3: a key is text, not a list or mapping; write a plain key"),
         ("a: 22_000", "1:4: a: a number has no underscores; write 22000, or quote it if it is text"),
         ("a: [010]", "1:5: a[0]: a number has no leading zero; write 10, or quote it if it is text"),
-        ("a: -.inf", "1:4: a: a card needs finite numbers; write a number, or null where there is none"),
-        ("a: .NaN", "1:4: a: a card needs finite numbers; write a number, or null where there is none"),
+        ("a: -.inf", "1:4: a: a card needs finite numbers; write a number, or null for no value"),
+        ("a: .NaN", "1:4: a: a card needs finite numbers; write a number, or null for no value"),
         ("a: 1e999", "1:4: a: this number is too large to be held; write a smaller one, or quote it if it is text"),
         ("a: 1e-999", "1:4: a: this number is so small that it would read as 0; write 0, or quote it if it is text"),
         (
@@ -255,9 +255,9 @@ def test_free_text_in_any_script_passes(text: str) -> None:
             "a: e\u0301",
             "1:4: a: this text is not in Unicode form NFC; retype its accents, or convert the file to NFC",
         ),
-        ("a:\n\tb: 1", "2:1: a: a tab stands where spaces are needed; indent with spaces"),
-        ("a:\t1", "1:3: a: a tab stands here; use spaces, or quote text that holds it"),
-        ("a: b\tc", "1:5: a: a tab stands here; use spaces, or quote text that holds it"),
+        ("a:\n\tb: 1", "2:1: a: a tab is used where spaces are needed; indent with spaces"),
+        ("a:\t1", "1:3: a: there is a tab here; use spaces, or quote text that holds it"),
+        ("a: b\tc", "1:5: a: there is a tab here; use spaces, or quote text that holds it"),
         ("a: b: c", '1:5: ": " cannot stand here; quote text with a colon, or check the indentation'),
         (
             "a: [1, 2\nb: 3\n",
@@ -268,7 +268,7 @@ def test_free_text_in_any_script_passes(text: str) -> None:
             '3:1: a.b: the "{" opened on line 2 is not closed here; close it, or separate the items with commas',
         ),
         ('a: 1\nb: "x\n', "2:4: b: the quote opened here is never closed; close it"),
-        ("a: 1\nb\nc: 2", '2:1: this line is no "key: value"; write a colon and a space after the key'),
+        ("a: 1\nb\nc: 2", '2:1: this line is not "key: value"; write a colon and a space after the key'),
         ("a: @x", "1:4: a: text cannot begin with this character; put it in quotes"),
         (
             'a: "b" c',
@@ -498,7 +498,7 @@ def test_a_line_that_goes_on_is_deeper_than_its_key(text: str, line: int) -> Non
 def test_block_text_begins_behind_its_key_or_deeper(text: str) -> None:
     (fault,) = faults_of(text)
     assert text.split("\n")[fault.line - 1].strip()[0] in "|>"
-    assert "has to stand behind its key, or be indented deeper than it" in fault.message
+    assert "has to be on the line of its key, or be indented deeper than it" in fault.message
     deeper = text.split("\n")
     deeper[fault.line - 1] = f" {deeper[fault.line - 1]}"
     assert read_document("\n".join(deeper).encode(), file="card.yaml").root.entries
@@ -532,14 +532,14 @@ def test_the_quick_look_at_characters_lets_nothing_pass_that_the_close_one_refus
         ('a: "x"#b', 7, "a comment begins with a space"),
         ("a: [x,#b\n y]", 7, "a comment begins with a space"),
         ("a: |#b\n  x\n", 5, "a comment begins with a space"),
-        ("a: {?b: c}", 6, 'a "?" stands right before this key'),
-        ("a: [?b]", 6, 'a "?" stands right before this key'),
+        ("a: {?b: c}", 6, 'there is a "?" right before this key'),
+        ("a: [?b]", 6, 'there is a "?" right before this key'),
         ("a: [-]", 5, '"-" alone is a mark of YAML'),
         ("a: [b -]", 5, 'text in brackets that ends with "-"'),
         ("a: [b\n   -, c]", 5, 'text in brackets that ends with "-"'),
-        ("a: |\n", 4, 'nothing stands below "|" or ">"'),
-        ("a: |\t\n  x\n", 5, "a tab stands here"),
-        ("a: >+\n\n\n", 4, 'nothing stands below "|" or ">"'),
+        ("a: |\n", 4, 'no text follows "|" or ">"'),
+        ("a: |\t\n  x\n", 5, "there is a tab here"),
+        ("a: >+\n\n\n", 4, 'no text follows "|" or ">"'),
         ("a: 0x-1F", 4, "a number to some readers"),
         ("a: 0o+7", 4, "a number to some readers"),
     ],

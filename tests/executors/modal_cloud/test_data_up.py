@@ -14,7 +14,7 @@ from cardrunner.tracking.progress import NullProgress
 from tests.modal_plane.cloud import Cloud, policy
 
 DATA = {"data.source": "/numbers.pt", "data.size": "1 MB"}
-SEVERAL = "the card has several data files (a.pt, b.pt), and none is called numbers.pt"
+SEVERAL = "the card has several data files (a.pt, b.pt); numbers.pt is not among them"
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from cardrunner.errors import EnvironmentFailed
 from cardrunner.executors.modal_cloud.publishing import DELAYS, Publisher, commit_patiently
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.records import Manifest, read_record
-from cardrunner.training.checkpoint import CheckpointStore, Snapshot, state_file
+from cardrunner.training.checkpoint import CheckpointSnapshot, CheckpointStore, state_file
 
 
 def save(folder: RunFolder, step: int) -> None:
@@ -20,7 +20,9 @@ def save(folder: RunFolder, step: int) -> None:
     store = CheckpointStore(folder, keep=1)
     store.prepare()
     file = state_file(epoch=1, step=step)
-    store.save([Snapshot(file=file, content={"step": step}, epoch=1, step=step, weights_sha256="w", metrics={})])
+    store.save(
+        [CheckpointSnapshot(file=file, content={"step": step}, epoch=1, step=step, weights_sha256="w", metrics={})]
+    )
 
 
 @pytest.fixture

@@ -73,7 +73,7 @@ def test_a_plain_line_is_read(line: str) -> None:
         (f"scav {OURS},no-touch-required {key()}", "has the option no-touch-required; known are"),
         (f'scav valid-after="20260101Z" {key()}', "does not trust the key for this use"),
         (f'scav {OURS},valid-after="20260101" {key()}', "the Z at its end makes it UTC"),
-        (f'scav {OURS},valid-after="20261301Z" {key()}', "which is no time"),
+        (f'scav {OURS},valid-after="20261301Z" {key()}', "which is not a valid time"),
         (f'scav {OURS},valid-after="19600101Z" {key()}', "before any SSH key"),
         (f'scav {OURS},valid-before="+1d" {key()}', "write YYYYMMDDZ"),
         (f'scav {OURS},valid-after="20260201Z",valid-before="20260101Z" {key()}', "so the key never counts"),

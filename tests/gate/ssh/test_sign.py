@@ -135,7 +135,7 @@ def test_a_key_that_is_not_the_reviewers_signs_nothing(keyring: Keyring, sign: S
 
 def test_an_expired_key_signs_nothing(keyring: Keyring, sign: Sign) -> None:
     signers = keyring.line("scav", "ed25519", 'namespaces="cardrunner",valid-before="20260201Z"')
-    with pytest.raises(GateClosed, match="has expired on 2026-02-01"):
+    with pytest.raises(GateClosed, match="expired on 2026-02-01"):
         sign(keyring.folder / "ed25519", signers=signers)
 
 
@@ -153,7 +153,7 @@ def test_without_ssh_keygen_the_sentence_says_what_to_install(
 
 
 def test_without_key_and_agent_the_sentence_asks_for_the_key(sign: Sign) -> None:
-    with pytest.raises(UsageError, match="--key: name the key to sign with, since no ssh-agent is running"):
+    with pytest.raises(UsageError, match="--key: no ssh-agent is running; name the key to sign with"):
         sign(None)
 
 
@@ -209,3 +209,15 @@ def test_a_user_without_a_name_is_told_who_can_sign(keyring: Keyring) -> None:
         argv = [sys.executable, "-c", script, str(key), keyring.line("scav", "ed25519")]
         done = subprocess.run(argv, capture_output=True, text=True, check=True)
     assert done.stdout.startswith("EnvironmentFailed ssh-keygen refuses to run because the user id 54321 has no name")
+
+
+def test_a_signature_that_no_key_makes_is_not_read(
+    keyring: Keyring, sign: Sign, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "bin" / "ssh-keygen"
+    program.parent.mkdir()
+    program.write_text('#!/bin/sh\nfor last; do :; done\nhead -c 20000 /dev/zero > "$last.sig"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+    with pytest.raises((UsageError, EnvironmentFailed)):
+        sign(keyring.folder / "ed25519")

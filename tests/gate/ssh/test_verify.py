@@ -56,7 +56,7 @@ def test_another_reviewers_key_does_not_count(keyring: Keyring, verify: Verify) 
 
 def test_a_signature_for_another_namespace_says_nothing(keyring: Keyring, verify: Verify) -> None:
     reason = verify(keyring.sign("ed25519", namespace="git"))
-    assert reason == "the signature was made for 'git', not for 'cardrunner'; it says nothing here"
+    assert reason == "the signature was made for 'git', not for 'cardrunner'; it does not count here"
 
 
 def test_the_fingerprint_is_the_one_that_ssh_keygen_prints(keyring: Keyring) -> None:
@@ -68,8 +68,8 @@ def test_the_fingerprint_is_the_one_that_ssh_keygen_prints(keyring: Keyring) -> 
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ('valid-before="20260301Z"', "has expired on 2026-03-01 00:00:00 UTC (allowed_signers:1)"),
-        ('valid-before="20260301115959Z"', "has expired on 2026-03-01 11:59:59 UTC (allowed_signers:1)"),
+        ('valid-before="20260301Z"', "expired on 2026-03-01 00:00:00 UTC (allowed_signers:1)"),
+        ('valid-before="20260301115959Z"', "expired on 2026-03-01 11:59:59 UTC (allowed_signers:1)"),
         ('valid-after="20260302Z"', "counts only from 2026-03-02 00:00:00 UTC on (allowed_signers:1)"),
         ('valid-after="20260301Z",valid-before="202603011200Z"', None),
         ('valid-after="202603011200Z"', None),
@@ -159,7 +159,7 @@ def test_every_truncation_is_refused(keyring: Keyring, verify: Verify) -> None:
     [
         ({"version": 2}, "the signature has version 2; only version 1 is known"),
         ({"namespace": b"cardrunner\0"}, "the signature has a name in the signature that is not plain ASCII"),
-        ({"namespace": b""}, "the signature was made for '', not for 'cardrunner'; it says nothing here"),
+        ({"namespace": b""}, "the signature was made for '', not for 'cardrunner'; it does not count here"),
     ],
 )
 def test_another_head_is_refused(

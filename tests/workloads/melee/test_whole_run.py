@@ -281,7 +281,7 @@ def test_a_run_with_a_demo_leaves_a_page_that_can_be_opened(
     assert [name for name in names if (ending.folder.root / name).is_file()] == names
     assert (tmp_path / "demos" / "match.json").read_bytes() == (ending.folder.root / names[0]).read_bytes()
     card = ending.folder.results.read_text()
-    assert "### Does it play like people?\n\nThat cannot be told from " in card
+    assert "### Does it play like people?\n\nThis cannot be answered from " in card
     opened: list[str] = []
     monkeypatch.setattr("webbrowser.open", opened.append)
     capsys.readouterr()

@@ -30,7 +30,7 @@ class AgentName:
 
     @property
     def is_own(self) -> bool:
-        """Whether it is what the run itself trains."""
+        """Whether it is the model that the run itself trains."""
         return self.checkpoint in OWN
 
 
@@ -50,11 +50,11 @@ def read_agent(text: str) -> AgentName:
 
 
 def checkpoint_path(name: str, *, own: Path | None, workspace: Path) -> Path:
-    """Where a checkpoint is that a card names.
+    """The path of a checkpoint that a card names.
 
     Args:
         name: ``best``, ``latest`` or a path.
-        own: the run's best checkpoint; the latest stands beside it.
+        own: the run's best checkpoint; the latest is beside it.
         workspace: what relative paths are relative to.
     """
     if own is not None and name in OWN:
@@ -63,7 +63,7 @@ def checkpoint_path(name: str, *, own: Path | None, workspace: Path) -> Path:
 
 
 def split_game(text: str) -> tuple[str, int]:
-    """A file to begin with, and which of its games: ``a.slp`` and ``games.pt`` are their game 0, ``games.pt:3`` is 3.
+    """A file to begin with, and the number of the game: ``a.slp`` and ``games.pt`` mean game 0, ``games.pt:3`` game 3.
 
     Raises:
         UsageError: it is neither.

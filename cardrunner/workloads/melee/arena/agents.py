@@ -1,4 +1,4 @@
-"""Who plays: simple scripted hands, and what every agent has to offer. Policies have theirs in `policy.agent`.
+"""The players of a match: the interface of agents, and simple scripted ones. Policies are in `policy.agent`.
 
 Shapes: K context frames, oldest first; a controller is 13 values in file units.
 """
@@ -29,18 +29,18 @@ _RANDOM_PRESS: Final = 1 / 8
 
 
 class Agent(Protocol):
-    """Sees every frame and answers with a controller; the same answers to the same frames and the same seed."""
+    """Observes every frame and answers with a controller; deterministic for the same frames and seed."""
 
-    context_len: int  # frames that it wants to have seen before it acts
+    context_len: int  # frames that it needs to have observed before it acts
 
     def begin(self, floats: Floats, ints: Ints) -> None: ...  # (K, 56), (K, 17): the frames so far
     # float32 (13,) for the next frame: analog values 0..1, buttons 0 or 1, or NaN; may be overwritten by the next
     def act(self) -> Floats: ...
-    def see(self, frame: Frame) -> None: ...  # the frame that came of it
+    def observe(self, frame: Frame) -> None: ...  # the frame that followed
 
 
 class RandomAgent:
-    """Every value by chance each frame: what flailing looks like."""
+    """Random values in every frame."""
 
     context_len = 1
 
@@ -48,7 +48,7 @@ class RandomAgent:
         self._seed = seed
 
     def begin(self, floats: Floats, ints: Ints) -> None:  # noqa: ARG002
-        """Start the dice anew."""
+        """Restart the random numbers."""
         self._chance = np.random.default_rng(self._seed)
 
     def act(self) -> Floats:
@@ -57,28 +57,28 @@ class RandomAgent:
         controls[len(ANALOG) :] = controls[len(ANALOG) :] < _RANDOM_PRESS
         return controls
 
-    def see(self, frame: Frame) -> None:
-        """Nothing of it matters."""
+    def observe(self, frame: Frame) -> None:
+        """Ignored: its inputs do not depend on the frames."""
 
 
 class NoopAgent:
-    """Untouched hands."""
+    """Touches nothing: a neutral controller in every frame."""
 
     context_len = 1
 
     def begin(self, floats: Floats, ints: Ints) -> None:
-        """Nothing of it matters."""
+        """Ignored: its inputs do not depend on the frames."""
 
     def act(self) -> Floats:
         """Sticks centred, nothing pressed."""
         return _NEUTRAL.copy()
 
-    def see(self, frame: Frame) -> None:
-        """Nothing of it matters."""
+    def observe(self, frame: Frame) -> None:
+        """Ignored: its inputs do not depend on the frames."""
 
 
 class HoldForwardAgent:
-    """Holds the stick where its fighter looks."""
+    """Holds the stick in the direction its fighter faces."""
 
     context_len = 1
 
@@ -86,8 +86,8 @@ class HoldForwardAgent:
         self._facing = float_index("facing", player)
 
     def begin(self, floats: Floats, ints: Ints) -> None:
-        """Look at the newest frame."""
-        self.see(Frame(floats[-1], ints[-1]))
+        """Observe the newest frame."""
+        self.observe(Frame(floats[-1], ints[-1]))
 
     def act(self) -> Floats:
         """Full forward, nothing pressed."""
@@ -95,13 +95,13 @@ class HoldForwardAgent:
         controls[_MAIN_X] = 1.0 if self._right else 0.0
         return controls
 
-    def see(self, frame: Frame) -> None:
-        """Where it looks."""
+    def observe(self, frame: Frame) -> None:
+        """Remember the direction its fighter faces."""
         self._right = float(frame.floats[self._facing]) > 0.5
 
 
 class ReplayAgent:
-    """Presses what a player of the game pressed that the match begins with; neutral once the game is over.
+    """Replays the inputs of a player of the match's opening game; neutral once that game is over.
 
     Args:
         floats: float32 (n, 56), the game's frames from the first played one on.
@@ -115,17 +115,17 @@ class ReplayAgent:
         self._controls = [possible_controls(controls)[player] for controls in both]
 
     def begin(self, floats: Floats, ints: Ints) -> None:  # noqa: ARG002
-        """Start from the first one."""
+        """Start from the first frame's inputs."""
         self._next = 0
 
     def act(self) -> Floats:
-        """What was pressed in this frame."""
+        """The inputs recorded in this frame."""
         controls = self._controls[self._next] if self._next < len(self._controls) else _NEUTRAL
         self._next += 1
         return controls
 
-    def see(self, frame: Frame) -> None:
-        """Nothing of it matters."""
+    def observe(self, frame: Frame) -> None:
+        """Ignored: its inputs do not depend on the frames."""
 
 
 def make_agent(
@@ -141,11 +141,11 @@ def make_agent(
     """The agent behind a name of a card, in a player's place.
 
     Args:
-        best: the best checkpoint of the policy that the run trains; the latest stands beside it.
+        best: the best checkpoint of the policy that the run trains; the latest is beside it.
         workspace: what relative checkpoint paths are relative to.
-        seed: for agents with chance; each player's are their own.
-        encoding: of the frames they will see.
-        replay: the game to press again, as `ReplayAgent` takes it.
+        seed: for random agents; each player has its own stream.
+        encoding: of the frames that they observe.
+        replay: the game to replay, as `ReplayAgent` takes it.
 
     Raises:
         EnvironmentFailed, IntegrityError: as `load_policy`.

@@ -21,7 +21,7 @@ _FIELD: Final = "after_training.demo.world_model"
 
 @dataclass(frozen=True)
 class DemoWorld:
-    """A world that matches can be played in.
+    """A world in which matches can be played.
 
     Attributes:
         name: as the card has it.
@@ -33,12 +33,12 @@ class DemoWorld:
 
     @property
     def architecture(self) -> str:
-        """For people and viewers."""
+        """The name of its architecture, for people and viewers."""
         return self.model.architecture if self.model else SIMULATOR
 
     @property
     def context_len(self) -> int:
-        """Frames that it wants to see."""
+        """Frames that it needs as context."""
         return self.model.context_len if self.model else 1
 
     @property
@@ -47,14 +47,14 @@ class DemoWorld:
         return self.model is not None
 
     def check_encoding(self, encoding: EncodingConfig) -> None:
-        """Whether it can go on from frames of this encoding.
+        """Check that it can continue from frames of this encoding.
 
         Raises:
             IntegrityError: it cannot.
         """
         if self.model and (differences := self.model.encoding.differences(encoding)):
             text = "; ".join(f"{each} in the game" for each in differences)
-            raise IntegrityError(f"{_FIELD}: {self.name} sees frames encoded otherwise ({text}); choose another game")
+            raise IntegrityError(f"{_FIELD}: {self.name} expects another frame encoding ({text}); choose another game")
 
     def fresh(self, opening: Opening) -> World:
         """A world before its first frame."""
@@ -68,7 +68,7 @@ def load_demo_world(name: str, *, own: Path | None, workspace: Path, encoding: E
 
     Args:
         name: ``simulator``, a path in the workspace, or ``best`` and ``latest`` where the run trains a world model.
-        own: the best checkpoint of such a run; the latest stands beside it.
+        own: the best checkpoint of such a run; the latest is beside it.
         encoding: of the run's data.
 
     Raises:

@@ -33,11 +33,11 @@ Column = list[Any]
 
 
 class FrameLines:
-    """Writes the frames of a match behind one another.
+    """Writes the frames of a match in order.
 
     Args:
         stage: where it is played.
-        stage_id: as the frames say it.
+        stage_id: as in the frames.
     """
 
     def __init__(self, stage: StageGeometry, stage_id: int) -> None:
@@ -48,11 +48,11 @@ class FrameLines:
         self._played = {likeliest: _played_template(likeliest) for likeliest in (1, 3)}
 
     def write_seed(self, stream: BinaryIO, columns: PlayerColumns) -> None:
-        """Frames that really happened."""
+        """Write recorded frames."""
         self._write(stream, self._seed, [column for player in (0, 1) for column in _state(columns, player)])
 
     def write_played(self, stream: BinaryIO, columns: PlayerColumns, predicted: Predicted, events: Flags) -> None:
-        """Frames that a world made; events bool (n, kinds, 2)."""
+        """Write frames that a world produced; events bool (n, kinds, 2)."""
         values = [
             column
             for player in (0, 1)

@@ -1,6 +1,6 @@
-"""Two agents play each other in a world, from some real frames on, until somebody has no stock left.
+"""Two agents play each other in a world, starting from some real frames, until a player has no stock left.
 
-A match takes the same memory however long it is: every frame goes to a recorder and is forgotten.
+Memory use does not grow with the length of a match: every frame goes to a recorder and is then dropped.
 
 Shapes: K seed frames, T played frames.
 """
@@ -17,7 +17,7 @@ from cardrunner.errors import IntegrityError
 from cardrunner.workloads.melee.arena.agents import Agent
 from cardrunner.workloads.melee.encoding.layout import CONTROLLER, PLAYERS, STAGE_COLUMN, float_index
 from cardrunner.workloads.melee.encoding.scheme import EncodingConfig
-from cardrunner.workloads.melee.game.plausible import Limits
+from cardrunner.workloads.melee.game.plausible import FrameLimits
 from cardrunner.workloads.melee.game.rules import Events, GameRules
 from cardrunner.workloads.melee.game.stage_table import stage_geometry
 from cardrunner.workloads.melee.game.world import Floats, Frame, Ints, World, all_finite, possible_controls
@@ -25,11 +25,11 @@ from cardrunner.workloads.melee.game.world import Floats, Frame, Ints, World, al
 _TOGETHER: Final = 64
 """Frames after which progress is shown."""
 PATIENCE: Final = 60
-"""Frames without a single whole prediction after which a world has exploded."""
+"""Consecutive frames without a finite prediction after which a world has exploded."""
 
 
 class Recorder(Protocol):
-    """Takes the frames of a match as they come."""
+    """Records the frames of a match as they come."""
 
     def begin(self, floats: Floats, ints: Ints) -> None: ...  # (K, 56), (K, 17): the seed, oldest first
     def add(self, frame: Frame, events: Events, logits: Floats | None) -> None: ...  # logits (2, actions) behind it
@@ -37,14 +37,14 @@ class Recorder(Protocol):
 
 @dataclass(frozen=True)
 class MatchEnd:
-    """How a match went.
+    """The outcome of a match.
 
     Attributes:
         seed_frames: K.
         played: T.
-        ended: no stock left, or as many frames as were asked for.
-        out_of_range: frames in which something was far from possible.
-        not_finite: of these, frames in which something was not a number.
+        ended: why: no stock left, or the requested number of frames.
+        out_of_range: frames with values far outside the possible range.
+        not_finite: those of them with values that were NaN or infinite.
     """
 
     seed_frames: int
@@ -66,12 +66,12 @@ def play_match(
     rules: bool = False,
     advance: Callable[[int], object] | None = None,
 ) -> MatchEnd:
-    """Play.
+    """Play a match.
 
     Args:
         world: begins with the seed.
         agents: player 0's and player 1's.
-        floats: float32 (K, 56), the seed, oldest first; K covers what the world and the agents want to see.
+        floats: float32 (K, 56), the seed, oldest first; K covers the context of the world and the agents.
         ints: int64 (K, 17), likewise.
         max_frames: the most frames to play.
         encoding: of the seed.
@@ -80,19 +80,19 @@ def play_match(
         advance: called with a number of frames that have been played since the last call.
 
     Raises:
-        IntegrityError: the world gives no numbers any more.
+        IntegrityError: the world keeps predicting values that are not finite.
     """
     table = _Table(world, Frame(floats[-1].copy(), ints[-1].copy()), encoding, rules=rules)
     controls = np.zeros((len(PLAYERS), len(CONTROLLER)), np.float32)
     first, second = agents
-    with np.errstate(all="ignore"):  # models may overflow; what comes of it is repaired and counted
+    with np.errstate(all="ignore"):  # models may overflow; such values are repaired and counted
         for each in (world, first, second, recorder):
             each.begin(floats, ints)
         while table.played < max_frames and not table.over:
             controls[0], controls[1] = first.act(), second.act()
             events = table.play(controls)
-            first.see(table.newest)
-            second.see(table.newest)
+            first.observe(table.newest)
+            second.observe(table.newest)
             recorder.add(table.newest, events, world.action_logits)
             if advance is not None and table.played % _TOGETHER == 0:
                 advance(_TOGETHER)
@@ -109,7 +109,7 @@ class _Table:
         stage = stage_geometry(int(newest.ints[STAGE_COLUMN]))
         self.world, self.newest = world, newest
         self.played = self.out_of_range = self.not_finite = self._lost = 0
-        self._limits = Limits(stage, encoding)
+        self._limits = FrameLimits(stage, encoding)
         self._rules = GameRules(stage, encoding) if rules else None
         self._stocks = (float_index("stocks", 0), float_index("stocks", 1))
         self._scale = encoding.stocks_scale
@@ -117,7 +117,7 @@ class _Table:
         self.over = not all(self._left)
 
     def play(self, controls: Floats) -> Events:
-        """Make the next frame of both players' controls (2, 13); it is the `newest` then."""
+        """Make the next frame from both players' controls (2, 13) and set `newest` to it."""
         if not all_finite(controls.reshape(-1)):
             controls = possible_controls(controls)
         frame, slowed, finite, inside = self._limits.repair(self.world.step(controls), self.newest)

@@ -1,4 +1,4 @@
-"""Reads a match file back as columns: what the viewer's page is packed from and what play is measured on.
+"""Reads a match file back as columns: for packing the viewer's page and for measuring play.
 
 Shapes: N frames.
 """
@@ -36,7 +36,7 @@ _EVENTS = ("ko", "velocity_clamped", "stock_protected")
 _RANKED = tuple(f"{kind}_{rank}" for kind in ("likely", "chance") for rank in range(GUESSES))
 _GHOST = ("ghost_x", "ghost_y", "ghost_facing")
 PLAYER_COLUMNS: Final = (*_PLAIN, *_RENAMED, "facing", *CONTROLLER, *_RANKED, *_EVENTS, *_GHOST)
-"""What is known of a player in a frame: numbers, yes and no as 1 and 0, NaN where the file says nothing."""
+"""Columns of a player in a frame: numbers, booleans as 1 and 0, NaN for what the file lacks."""
 
 Column = NDArray[np.float32]
 
@@ -46,7 +46,7 @@ class MatchColumns:
     """A match file as columns.
 
     Attributes:
-        meta, stage_geometry, summary: as they stand in the file.
+        meta, stage_geometry, summary: as in the file.
         sources: the distinct sources of its frames.
         source: float32 (N,), indices into ``sources``.
         players: for player 0 and 1 each of ``PLAYER_COLUMNS``, float32 (N,).
@@ -68,19 +68,19 @@ def read_match(path: Path) -> MatchColumns:
 
     Raises:
         EnvironmentFailed: it cannot be read.
-        IntegrityError: it is no match file, or broken.
+        IntegrityError: it is not a match file, or is damaged.
     """
     rest: list[str] = []
-    columns = _Columns(path)
+    columns = _MatchColumns(path)
     try:
         with explained(path, "read"), path.open(encoding="utf-8") as stream:
             for frame in _frame_lines(stream, rest):
                 columns.add(json.loads(frame))
         head = json.loads("".join(rest))
     except (ValueError, RecursionError):  # UnicodeDecodeError is a ValueError too
-        raise IntegrityError(f"{path} is not whole, strict JSON; make the demo again") from None
+        raise IntegrityError(f"{path} is not complete, strict JSON; make the demo again") from None
     if not isinstance(head, dict) or not isinstance(head.get("frames"), list):
-        raise IntegrityError(f"{path} is no match file: it has no list of frames; make the demo again")
+        raise IntegrityError(f"{path} is not a match file: it has no list of frames; make the demo again")
     for frame in head["frames"]:
         columns.add(frame)
     meta, geometry, summary = (_mapping(head.get(name)) for name in ("meta", "stage_geometry", "summary"))
@@ -101,8 +101,8 @@ def _frame_lines(lines: Iterable[str], rest: list[str]) -> Iterator[str]:
         inside = line.rstrip() == _FRAMES_BEGIN
 
 
-class _Columns:
-    """Grows one column for each thing known of a player."""
+class _MatchColumns:
+    """Collects one column for each entry of ``PLAYER_COLUMNS``."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -120,7 +120,7 @@ class _Columns:
             player, ghost = _mapping(shown.get(slot)), _mapping(actual.get(slot)) if predicted else {}
             values = _values(player, _mapping(events.get(slot)), ghost)
             if not (math.isfinite(values[0]) and math.isfinite(values[1])):
-                raise IntegrityError(f"{self._path}: frame {number} does not say where {slot} is; make the demo again")
+                raise IntegrityError(f"{self._path}: frame {number} lacks the position of {slot}; make the demo again")
             for column, value in zip(columns, values, strict=True):
                 column.append(value)
         source = str(frame.get("source", "unknown"))
@@ -129,7 +129,7 @@ class _Columns:
     def finished(
         self, meta: Mapping[str, Any], geometry: Mapping[str, Any], summary: Mapping[str, Any]
     ) -> MatchColumns:
-        """Everything that was read."""
+        """The match from all frames read."""
         if not self._source:
             raise IntegrityError(f"{self._path} has no frames; make the demo again")
         first, second = (

@@ -1,8 +1,8 @@
 """A match as the JSON that viewers read. Both spellings are written where two are in use (facing and facing_right,
-speeds flat and under velocity); what viewers do not know is extra (controller).
+speeds flat and under velocity); fields beyond what viewers read are extra (controller).
 
 Strict JSON: no NaN, no Infinity. All lengths are game units, speeds game units per frame, entropies nats. Frames are
-written in blocks as they come, one a line, so that a match of any length takes the same memory.
+written in blocks as they come, one a line, so that memory use is independent of the match's length.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from cardrunner.workloads.melee.encoding.layout import FLOATS, INTS, PLAYERS, ST
 from cardrunner.workloads.melee.encoding.scheme import EncodingConfig
 from cardrunner.workloads.melee.game.names import character_name
 from cardrunner.workloads.melee.game.rules import NOTHING, Events
-from cardrunner.workloads.melee.game.stage_table import Box, StageGeometry, stage_geometry, stage_name
+from cardrunner.workloads.melee.game.stage_table import Bounds, StageGeometry, stage_geometry, stage_name
 from cardrunner.workloads.melee.game.world import Floats, Frame, Ints
 
 _BLOCK: Final = 256
 _LONGEST: Final = 12
-"""Digits kept free for the number of frames, which is known at the end and stands at the beginning."""
+"""Digits reserved at the beginning for the number of frames, which is known only at the end."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MatchMeta:
-    """What a viewer shows above the match."""
+    """The heading of a match in a viewer."""
 
     model_name: str
     arch: str
@@ -44,11 +44,11 @@ class MatchMeta:
     seed_players: str = "people"
     """Who played the seed frames."""
     distribution_match: str | None = None
-    """Whether policies and world model learned from the same data."""
+    """Whether policies and world model were trained on the same data."""
 
 
 def write_seed_only(path: Path, floats: Floats, ints: Ints, meta: MatchMeta, encoding: EncodingConfig) -> None:
-    """Write a match file of frames (n, 56), (n, 17) that really happened, whole or not at all."""
+    """Write a match file of recorded frames (n, 56), (n, 17), completely or not at all."""
 
     def write(stream: BinaryIO) -> None:
         recorder = MatchFile(stream, meta, encoding)
@@ -62,8 +62,8 @@ class MatchFile:
     """A recorder that writes a match file.
 
     Args:
-        stream: a file to write to, which can be sought in.
-        meta: what is known beforehand.
+        stream: a seekable file to write to.
+        meta: the heading of the match.
         encoding: of the frames.
     """
 
@@ -77,7 +77,7 @@ class MatchFile:
         self._sums = _Sums()
 
     def begin(self, floats: Floats, ints: Ints) -> None:
-        """Write what stands above the frames, and the seed (K, 56), (K, 17)."""
+        """Write the heading, and the seed (K, 56), (K, 17)."""
         stage = int(ints[-1, STAGE_COLUMN])
         self._stage = stage_geometry(stage)
         self._lines = FrameLines(self._stage, stage)
@@ -87,7 +87,7 @@ class MatchFile:
         self._sums.final = columns.last_stocks
 
     def add(self, frame: Frame, events: Events, logits: Floats | None) -> None:
-        """Take a played frame."""
+        """Add a played frame."""
         place = self._waiting
         self._floats[place], self._ints[place] = frame
         if events is not NOTHING:
@@ -100,7 +100,7 @@ class MatchFile:
             self._flush()
 
     def end(self, end: MatchEnd) -> dict[str, Any]:
-        """Write the rest; the figures of the match."""
+        """Write the rest of the file; returns the figures of the match."""
         self._flush()
         summary = self._sums.summary(end)
         self._stream.write(f'\n],\n"summary": {_dumps(summary)}}}\n'.encode())
@@ -159,7 +159,7 @@ class _Sums:
         self.final = columns.last_stocks
 
     def summary(self, end: MatchEnd) -> dict[str, Any]:
-        """What viewers show, and what else is worth knowing."""
+        """The figures that viewers show, and further ones."""
         players = max(self.players, 1)
         return {
             "total_frames_predicted": end.played,
@@ -192,5 +192,5 @@ def _geometry(stage: StageGeometry) -> dict[str, Any]:
     }
 
 
-def _box(box: Box) -> dict[str, float]:
+def _box(box: Bounds) -> dict[str, float]:
     return asdict(box)

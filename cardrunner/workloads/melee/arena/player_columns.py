@@ -1,4 +1,4 @@
-"""Both players of a run of frames in game units, as columns.
+"""Both players of consecutive frames in game units, as columns.
 
 Shapes: n frames; 2 players; 3 likeliest actions.
 """
@@ -31,7 +31,7 @@ NEAR_BLAST_ZONE: Final = 30.0
 DIGITS: Final = 4
 LIKELIEST: Final = 3
 _SURE: Final = 1e4
-"""A logit beside zeros that leaves nothing to the others."""
+"""A logit so large that all others get probability 0."""
 
 Numbers = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -39,7 +39,7 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class PlayerColumns:
-    """What frames tell of their players.
+    """The players' state in some frames.
 
     Attributes:
         numbers: float64 (n, 2, 12), `CONTINUOUS` in game units.
@@ -94,10 +94,10 @@ class PlayerColumns:
 
 @dataclass(frozen=True, eq=False)
 class Predicted:
-    """What is worked out for frames that a world made.
+    """Derived values of frames that a world produced.
 
     Attributes:
-        actions: int64 (n, 2, 3), the likeliest action states, likeliest first; (n, 2, 1) where the world is sure.
+        actions: int64 (n, 2, 3), the likeliest action states, likeliest first; (n, 2, 1) for a deterministic world.
         chances: float64, likewise.
         entropy: float64 (n, 2), nats.
         speed: float64 (n, 2), of the player's own movement, without knockback.
@@ -114,10 +114,10 @@ class Predicted:
 
     @classmethod
     def of(cls, columns: PlayerColumns, logits: Floats | None, stage: StageGeometry) -> Predicted:
-        """Work it out.
+        """Compute the derived values.
 
         Args:
-            logits: (n, 2, actions) of the action states; None where the world is sure.
+            logits: (n, 2, actions) of the action states; None for a deterministic world.
             stage: where it is played.
         """
         actions, chances, entropy = _sure(columns) if logits is None else _likeliest(columns, logits)
@@ -142,7 +142,7 @@ def _sure(columns: PlayerColumns) -> tuple[Ints, Numbers, Numbers]:
 
 
 def _likeliest(columns: PlayerColumns, logits: Floats) -> tuple[Ints, Numbers, Numbers]:
-    """The three likeliest actions with their chances, and the entropy; logits that are no numbers count as sure."""
+    """The three likeliest actions with their chances, and the entropy; non-finite logits count as certain."""
     log_chances = torch.log_softmax(torch.from_numpy(_all_numbers(logits, columns.category("action"))), -1)
     top = torch.topk(log_chances, LIKELIEST)
     entropy = -(log_chances.exp() * log_chances).sum(-1)
@@ -160,6 +160,6 @@ def _all_numbers(logits: Floats, taken: Ints) -> Floats:
 
 
 def _rounded(values: NDArray[Any]) -> Numbers:
-    """Four digits; adding 0 makes -0 a plain 0."""
+    """Rounded to four digits; adding 0 turns -0 into 0."""
     rounded: Numbers = values.astype(np.float64).round(DIGITS) + 0.0
     return rounded

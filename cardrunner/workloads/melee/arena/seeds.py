@@ -1,4 +1,4 @@
-"""What a match begins with: the frames of a game that lead up to GO, wherever the game is.
+"""The seed of a match: the frames of a game that lead up to GO, from any source of games.
 
 A card names a validation game by its number; a replay, ``games/a.slp``; a game of an encoded file, ``games.pt`` or
 ``games.pt:3``; or the simulator.
@@ -28,19 +28,19 @@ from cardrunner.workspace import Workspace
 GO: Final = 123
 """Row of a game at which the players may move."""
 UNKNOWN_STAGE: Final = 0
-"""Some files do not tell the stage."""
+"""The stage id of files that do not record the stage."""
 _FIELD: Final = "after_training.demo.seed_game"
 
 
 @dataclass(frozen=True, eq=False)
 class Opening:
-    """How a match begins.
+    """The beginning of a match.
 
     Attributes:
-        row: of the game, where it begins.
+        row: the row of the game where it begins.
         floats: float32 (K, 56), copies.
         ints: int64 (K, 17), likewise.
-        following: float32 (n, 56), what came then in the game.
+        following: float32 (n, 56), the frames that follow in the game.
     """
 
     row: int
@@ -55,11 +55,11 @@ class SeedGame:
 
     Attributes:
         name: for people.
-        number: of the run's games, where it is one.
+        number: its number among the run's games; None for another game.
         floats: float32 (n, 56), all of its frames.
         ints: int64 (n, 17), likewise.
         encoding: of the frames.
-        made_up: scripts played it, not people.
+        made_up: it was played by scripts.
     """
 
     name: str
@@ -70,7 +70,7 @@ class SeedGame:
     made_up: bool = False
 
     def opening(self, frames: int) -> Opening:
-        """The K frames that lead up to GO, or the first ones where the game is shorter.
+        """The K frames that lead up to GO, or its first frames if the game is shorter.
 
         Raises:
             IntegrityError: the game has fewer than K frames, or values that no game shows.
@@ -85,22 +85,22 @@ class SeedGame:
         return Opening(rows.start, self.floats[rows].copy(), self.ints[rows].copy(), self.floats[stop:])
 
     def _check(self, floats: Floats, ints: Ints) -> None:
-        """Models look categories up without a second thought, and carry what is no number on for ever."""
+        """Refuse values outside their range: models do not check categories, and NaN would persist."""
         if not np.isfinite(floats).all() or (ints < 0).any() or (ints >= np.array(self.encoding.vocabularies)).any():
             raise IntegrityError(f"{_FIELD}: {self.name} begins with values that no game shows; choose another")
 
     @property
     def stage_note(self) -> str | None:
-        """What to say of the stage.
+        """A note on the stage, if its geometry is a stand-in.
 
         Raises:
-            IntegrityError: it is one that nobody knows the geometry of.
+            IntegrityError: the geometry of the stage is unknown.
         """
         stage = int(self.ints[0, STAGE_COLUMN])
         if stage in STAGES:
             return None
         if stage == UNKNOWN_STAGE:
-            return f"{self.name} does not tell its stage; Final Destination stands in for it"
+            return f"{self.name} does not record its stage; Final Destination stands in for it"
         known = ", ".join(each.name for each in STAGES.values())
         raise IntegrityError(
             f"{_FIELD}: {self.name} is on {stage_name(stage)} (stage {stage}), whose geometry is not known; choose a"
@@ -114,16 +114,16 @@ def find_seed(
     """The game that a card chooses.
 
     Args:
-        chosen: as the card has it; None: the first validation game.
-        data: the run's own.
-        games: its validation games.
+        chosen: the card's value; None: the first validation game.
+        data: the run's own data.
+        games: the data's validation games.
         workspace: where files are looked for, with the folders of CARDRUNNER_DATA.
-        seed: of a game by the simulator.
-        frames: of the same, at least.
+        seed: the random seed of a simulated game.
+        frames: the least length of a simulated game.
 
     Raises:
         IntegrityError: there is no such game, or it cannot be read.
-        EnvironmentFailed: the file is not there.
+        EnvironmentFailed: the file does not exist.
     """
     if chosen == SIMULATOR:
         floats, ints = play_scripted(max(frames, GO), seed=f"demo/{seed}")

@@ -1,7 +1,7 @@
 """Which data a model was trained on, as its checkpoint records it, and whether two of them saw the same. Torch-free.
 
-A policy that was trained on other data than the world model presses what the world has never seen, and the world
-answers with nonsense: that is what a card's distribution match is about.
+A policy trained on other data than the world model gives inputs that the world model has never seen, and gets nonsense
+in return; a card's distribution match guards against that.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from cardrunner.workloads.melee.encoding.archive import read_archive
 from cardrunner.workloads.melee.policy.sections import GamesData
 
 RECORD: Final = "cardrunner"
-"""The key of a checkpoint under which this tool records where it comes from."""
+"""The key of a checkpoint under which cardrunner records its origin."""
 _DIGITS: Final = 12
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 @dataclass(frozen=True)
-class Origin:
-    """What a checkpoint says of its data; None or empty where it says nothing."""
+class DataOrigin:
+    """The data that a checkpoint records; None or empty for what it lacks."""
 
     run: str | None = None
     games: int | None = None
@@ -38,12 +38,12 @@ class Origin:
     """sha256 of each file, in any order."""
     encoding: Mapping[str, Any] = field(default_factory=dict)
     rules: Sequence[Any] = ()
-    silence: str = "does not tell its data"
-    """Why it says nothing, where it says nothing."""
+    silence: str = "does not record its data"
+    """Why the data is unknown, if it is."""
 
     @classmethod
-    def of(cls, checkpoint: object) -> Origin:
-        """The origin of a loaded checkpoint; an old or foreign one tells little or nothing."""
+    def of(cls, checkpoint: object) -> DataOrigin:
+        """The origin of a loaded checkpoint; an old or foreign one records little or nothing."""
         content = _mapping(checkpoint)
         record = _mapping(content.get(RECORD))
         run = record.get("run")
@@ -51,13 +51,13 @@ class Origin:
         return cls.of_data(record.get("data"), run=str(run) if named else None, encoding=content.get("encoding_config"))
 
     @classmethod
-    def of_data(cls, identity: object, *, run: str | None = None, encoding: object = None) -> Origin:
-        """The origin of what is trained on this data.
+    def of_data(cls, identity: object, *, run: str | None = None, encoding: object = None) -> DataOrigin:
+        """The origin of a model trained on this data.
 
         Args:
             identity: as `cardrunner.contracts.Data.identity` gives it.
             run: which run trained on it.
-            encoding: where the identity does not tell it.
+            encoding: the encoding, if the identity lacks it.
         """
         data = _mapping(identity)
         files = data.get("files")
@@ -73,8 +73,8 @@ class Origin:
         )
 
     @property
-    def told(self) -> bool:
-        """Whether it says which data it was."""
+    def recorded(self) -> bool:
+        """Whether the data is recorded."""
         return bool(self.digests) or (self.games is not None and self.frames is not None)
 
     def __str__(self) -> str:
@@ -82,50 +82,50 @@ class Origin:
         parts = [f"{number:,} {name}" for number, name in ((self.games, "games"), (self.frames, "frames")) if number]
         parts += [f"sha256 {_short(self.digests)}"] if self.digests else []
         parts += [f"run {self.run}"] if self.run else []
-        return ", ".join(parts) if self.told else f"unknown: its checkpoint {self.silence}"
+        return ", ".join(parts) if self.recorded else f"unknown: its checkpoint {self.silence}"
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Whether two models learned from the same data, and the sentence for people."""
+class OriginsMatch:
+    """Whether two models were trained on the same data, and the sentence for people."""
 
     verdict: Literal["same", "different", "unknown"]
     sentence: str
 
 
-def read_origin(path: Path) -> Origin:
+def read_origin(path: Path) -> DataOrigin:
     """The origin of a checkpoint file, without reading its tensors.
 
-    A file that is no checkpoint tells nothing; whoever loads it says why.
+    A file that is not a checkpoint has an unknown origin; loading it gives the error.
     """
     if not path.exists():
-        return Origin(silence="is not here")
+        return DataOrigin(silence="was not found")
     try:
         with path.open("rb") as stream:
-            return Origin.of(read_archive(stream))
+            return DataOrigin.of(read_archive(stream))
     except Exception:  # damaged archives raise nearly anything
-        return Origin()
+        return DataOrigin()
 
 
-def compare(name: str, one: Origin, other_name: str, other: Origin) -> Comparison:
-    """Hold the origins of two models against each other.
+def compare(name: str, one: DataOrigin, other_name: str, other: DataOrigin) -> OriginsMatch:
+    """Compare the origins of two models.
 
     Args:
         name: of the first, with its article, such as ``the policy of p0``.
         other_name: of the second.
     """
     both = ((name, one), (other_name, other))
-    untold = [f"the checkpoint of {part} {origin.silence}" for part, origin in both if not origin.told]
-    if untold:
-        known = "".join(f"; {part} learned from {origin}" for part, origin in both if origin.told)
-        return Comparison("unknown", f"unknown, because {listed(untold)}{known}")
+    unknown = [f"the checkpoint of {part} {origin.silence}" for part, origin in both if not origin.recorded]
+    if unknown:
+        known = "".join(f"; {part}: trained on {origin}" for part, origin in both if origin.recorded)
+        return OriginsMatch("unknown", f"unknown, because {listed(unknown)}{known}")
     if differences := list(_differences(one, other)):
-        text = f"{name} and {other_name} learned from DIFFERENT data: {', '.join(differences)}"
-        return Comparison("different", text)
-    return Comparison("same", f"{name} and {other_name} learned from the same data: {one}")
+        text = f"{name} and {other_name} were trained on DIFFERENT data: {', '.join(differences)}"
+        return OriginsMatch("different", text)
+    return OriginsMatch("same", f"{name} and {other_name} were trained on the same data: {one}")
 
 
-def _differences(one: Origin, other: Origin) -> Iterator[str]:
+def _differences(one: DataOrigin, other: DataOrigin) -> Iterator[str]:
     for what, mine, theirs in (("games", one.games, other.games), ("frames", one.frames, other.frames)):
         if mine is not None and theirs is not None and mine != theirs:
             yield f"{mine:,} against {theirs:,} {what}"
@@ -135,7 +135,7 @@ def _differences(one: Origin, other: Origin) -> Iterator[str]:
         if one.encoding[name] != other.encoding[name]:
             yield f"encoding.{name} {one.encoding[name]} against {other.encoding[name]}"
     if one.rules and other.rules and list(one.rules) != list(other.rules):
-        yield "other encoder rules"
+        yield "different encoder rules"
 
 
 def _mapping(value: object) -> Mapping[str, Any]:
@@ -154,39 +154,39 @@ class DemoOrigins:
     """The models of a demo.
 
     Attributes:
-        world: None for the simulator, which has learned from no data.
+        world: None for the simulator, which is not trained.
         policies: by name, such as ``policy of p0``.
     """
 
-    world: Origin | None
-    policies: Mapping[str, Origin]
+    world: DataOrigin | None
+    policies: Mapping[str, DataOrigin]
 
     @classmethod
-    def of(cls, demo: Demo, find: Callable[[str], Origin]) -> DemoOrigins:
+    def of(cls, demo: Demo, find: Callable[[str], DataOrigin]) -> DemoOrigins:
         """The models that a card names.
 
         Args:
-            find: the origin of a checkpoint as the card has it: ``best``, ``latest`` or a path.
+            find: returns the origin of a checkpoint by its name in the card: ``best``, ``latest`` or a path.
         """
         agents = {f"policy of p{player}": read_agent(text) for player, text in enumerate((demo.p0, demo.p1))}
         policies = {name: find(agent.checkpoint or BEST) for name, agent in agents.items() if agent.kind == "policy"}
         return cls(None if demo.world_model == SIMULATOR else find(demo.world_model), policies)
 
     def match(self) -> DataMatch:
-        """Each policy held against the world."""
+        """Each policy compared with the world."""
         world = "nothing: the built-in simulator" if self.world is None else str(self.world)
         parts = {WORLD: world, **{name: str(origin) for name, origin in self.policies.items()}}
         if not self.policies:
             return DataMatch(parts=parts, sentence="nothing to compare: no policy plays", agrees=None)
         if self.world is None:
-            text = "nothing to compare: the built-in simulator has not learned from data"
+            text = "nothing to compare: the built-in simulator is not trained on data"
             return DataMatch(parts=parts, sentence=text, agrees=None)
         found = self._compared(self.world)
         verdicts = {each.verdict for each in found}
         agrees = False if "different" in verdicts else None if "unknown" in verdicts else True
         return DataMatch(parts=parts, sentence="; ".join(dict.fromkeys(each.sentence for each in found)), agrees=agrees)
 
-    def _compared(self, world: Origin) -> list[Comparison]:
+    def _compared(self, world: DataOrigin) -> list[OriginsMatch]:
         if len(set(map(str, self.policies.values()))) == 1 and len(self.policies) > 1:
             return [compare("both policies", next(iter(self.policies.values())), f"the {WORLD}", world)]
         return [compare(f"the {name}", origin, f"the {WORLD}", world) for name, origin in self.policies.items()]
@@ -197,7 +197,7 @@ def planned_match(card: Card, data: GamesData, workspace: Path) -> DataMatch | N
     demo = card.after_training.demo
     if demo is None:
         return None
-    own = Origin(
+    own = DataOrigin(
         run=card.name,
         games=data.known_games,
         frames=data.known_frames,
@@ -208,6 +208,6 @@ def planned_match(card: Card, data: GamesData, workspace: Path) -> DataMatch | N
 
 
 def _pins(data: GamesData) -> list[str]:
-    """The digests that the card pins, where it pins all."""
+    """The digests that the card pins, if it pins all."""
     pins = [file.sha256 or data.sha256 for file in data.source]
     return [pin for pin in pins if pin] if all(pins) else []

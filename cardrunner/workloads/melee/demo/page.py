@@ -1,4 +1,4 @@
-"""What a demo shows beside its match: the recorded game from the same start, random inputs, the page, a comparison."""
+"""A demo's exhibits beside its match: the recorded game from the same start, random inputs, the page, a comparison."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ WriteRandom = Callable[[Path, int, int], object]
 """Writes a match of random inputs in the same world from the same start: file, number of the match, most frames.
 
 Raises:
-    IntegrityError: the world breaks under them.
+    IntegrityError: the world explodes under them.
 """
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recorded:
-    """Recorded play that a match is held against.
+class RecordedPlay:
+    """Recorded play that a match is compared with.
 
     Attributes:
         floats, ints: (n, 56) and (n, 17), the game that the match began with, from the match's first frame on.
-        encoding: of it.
-        made_up: its players were scripts, not people.
+        encoding: of the game.
+        made_up: its players were scripts.
         data, games: the run's own games, and which of them validate.
-        idle: frames at the beginning of a game in which nobody can move.
+        idle: frames at the beginning of a game before the players can move.
     """
 
     floats: Floats
@@ -59,17 +59,17 @@ class Recorded:
         return "scripted players" if self.made_up else "people"
 
 
-def show_match(path: Path, recorded: Recorded, write_random: WriteRandom) -> tuple[tuple[Path, ...], Exhibit]:
-    """Make everything that stands beside a match file, in its folder.
+def show_match(path: Path, recorded: RecordedPlay, write_random: WriteRandom) -> tuple[tuple[Path, ...], Exhibit]:
+    """Make everything that accompanies a match file, in its folder.
 
-    A world that random inputs break has a page and no comparison.
+    If the world explodes under random inputs, there is a page but no comparison.
 
     Returns:
         the files, the page first, and the comparison.
 
     Raises:
-        EnvironmentFailed: the disk refuses.
-        IntegrityError: the match file is not whole.
+        EnvironmentFailed: the disk is full, read-only or failing.
+        IntegrityError: the match file is incomplete.
     """
     page, real, chance = (path.with_name(name) for name in (PAGE_NAME, RECORDED_NAME, RANDOM_NAME))
     match = read_match(path)
@@ -88,8 +88,8 @@ def show_match(path: Path, recorded: Recorded, write_random: WriteRandom) -> tup
     return (page, *beside.values()), exhibit
 
 
-def _write_recorded(path: Path, recorded: Recorded, *, frames: int) -> None:
-    """The game that a match began with, as it was really played on, as a match file of so many frames at most."""
+def _write_recorded(path: Path, recorded: RecordedPlay, *, frames: int) -> None:
+    """Write the recorded continuation of the opening game as a match file of at most `frames` frames."""
     player = "script" if recorded.made_up else "person"
     meta = MatchMeta(
         model_name="recorded game",
@@ -103,8 +103,8 @@ def _write_recorded(path: Path, recorded: Recorded, *, frames: int) -> None:
     write_seed_only(path, recorded.floats[:frames], recorded.ints[:frames], meta, recorded.encoding)
 
 
-def _people(recorded: Recorded, frames: int) -> tuple[Play, Play]:
-    """Two halves of the validation games' play, each of so many frames at most."""
+def _people(recorded: RecordedPlay, frames: int) -> tuple[Play, Play]:
+    """Two halves of the validation games' play, each of at most `frames` frames."""
 
     def rows_of(game: int) -> tuple[Floats, Ints]:
         floats, ints = recorded.data.game(game)
@@ -115,7 +115,7 @@ def _people(recorded: Recorded, frames: int) -> tuple[Play, Play]:
 
 
 def _random_play(path: Path, write_random: WriteRandom, frames: int) -> Play:
-    """Random inputs for so many frames; further matches where the first, which stays, was over before."""
+    """Random inputs for `frames` frames: the first match, which is kept, and more if it ends early."""
     write_random(path, 0, frames)
     played = [played_stretch(read_match(path))]
     with TemporaryDirectory() as folder:

@@ -1,6 +1,6 @@
-"""The demo of a run: agents play a match in a world, from real frames on.
+"""The demo of a run: agents play a match in a world, starting from real frames.
 
-Everything is loaded and held against each other before the first frame, and the match file appears whole or not at all.
+Everything is loaded and checked before the first frame, and the match file appears complete or not at all.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ from cardrunner.workloads.melee.arena.match import play_match
 from cardrunner.workloads.melee.arena.match_json import MatchFile, MatchMeta
 from cardrunner.workloads.melee.arena.seeds import GO, Opening, find_seed
 from cardrunner.workloads.melee.demo.data_match import DemoOrigins, read_origin
-from cardrunner.workloads.melee.demo.page import Recorded, show_match
+from cardrunner.workloads.melee.demo.page import RecordedPlay, show_match
 from cardrunner.workloads.melee.encoding.encoded_data import EncodedData
 from cardrunner.workloads.melee.encoding.layout import PLAYERS
 from cardrunner.workspace import Workspace
 
 FILE_NAME: Final = "match.json"
 _RANDOM_SEEDS: Final = 1_000_000
-"""Apart from the seeds of the agents."""
+"""Base of the seeds of random inputs, apart from those of the agents."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DemoRun:
-    """What a demo is made of.
+    """The inputs of a demo.
 
     Attributes:
         demo: who plays, from where and for how long.
-        policy: the run's best checkpoint where it trains a policy; the latest stands beside it.
-        world_model: the same where it trains a world model.
+        policy: the run's best checkpoint if it trains a policy; the latest is beside it.
+        world_model: the same if it trains a world model.
         data: the run's own games.
         games: validation games, of which the card may choose one.
-        seed: of agents with chance, and of a made-up game.
-        context_len: frames of the seed at least.
+        seed: of random agents, and of a made-up game.
+        context_len: the least number of seed frames.
     """
 
     demo: Demo
@@ -58,7 +58,7 @@ def play_demo(run: DemoRun, *, out: Path, progress: Progress) -> DemoResult:
     """Play and write ``match.json`` into the demo's folder.
 
     Raises:
-        EnvironmentFailed: the world model, a checkpoint or the game to begin with is not there, or the disk refuses.
+        EnvironmentFailed: the world model, a checkpoint or the game to begin with is missing, or the disk fails.
         IntegrityError: a checkpoint cannot play, the game is unsuitable, or the world model explodes.
     """
     table = DemoTable(run, Workspace.around(out), progress)
@@ -93,7 +93,7 @@ class DemoTable:
 
     @cached_property
     def agents(self) -> tuple[Agent, Agent]:
-        """The card's, in their places."""
+        """The card's agents, as player 0 and player 1."""
         first, second = (
             make_agent(
                 name,
@@ -110,7 +110,7 @@ class DemoTable:
 
     @cached_property
     def opening(self) -> Opening:
-        """What every match begins with: as many frames as the world and the card's model want to see."""
+        """The opening of every match: the context of the world and the card's model."""
         return self.seed_game.opening(max(self.run.context_len, self.world.context_len))
 
     def play(self, path: Path, agents: Sequence[Agent], names: tuple[str, str], max_frames: int) -> dict[str, Any]:
@@ -118,7 +118,7 @@ class DemoTable:
 
         Args:
             agents: player 0's and player 1's.
-            names: of them, for people.
+            names: the players' names, for people.
         """
         first, second = agents
         opening = self.opening_for(agents)
@@ -153,14 +153,14 @@ class DemoTable:
         return found
 
     def play_random(self, path: Path, number: int, max_frames: int) -> None:
-        """Play random inputs from the same start; another number, other inputs."""
+        """Play random inputs from the same start; the number decides the inputs."""
         first = 2 * (self.run.seed + number) + _RANDOM_SEEDS
         self.play(path, (RandomAgent(first), RandomAgent(first + 1)), ("random", "random"), max_frames)
 
-    def recorded(self) -> Recorded:
-        """The play of recorded games that the match is held against."""
+    def recorded(self) -> RecordedPlay:
+        """The recorded play that the match is compared with."""
         game, row = self.seed_game, self.opening_for(self.agents).row
-        return Recorded(
+        return RecordedPlay(
             floats=game.floats[row:],
             ints=game.ints[row:],
             encoding=game.encoding,
@@ -171,18 +171,18 @@ class DemoTable:
         )
 
     def opening_for(self, agents: Sequence[Agent]) -> Opening:
-        """The same start with more frames before it, where an agent wants to see more."""
+        """The same start with more frames before it, if an agent needs more context."""
         wanted = max(len(self.opening.floats), *(agent.context_len for agent in agents))
         return self.opening if wanted == len(self.opening.floats) else self.seed_game.opening(wanted)
 
     def notes(self) -> dict[str, str]:
-        """What people should know beside the figures."""
+        """Notes for people beside the figures."""
         found = {"began_with": self.seed_game.name}
         return {**found, "stage": self.stage_note} if self.stage_note else found
 
     @cached_property
     def data_match(self) -> DataMatch:
-        """Whether the models learned from the same data, as their checkpoints record it."""
+        """Whether the models were trained on the same data, according to their checkpoints."""
         own = self.run.policy or self.run.world_model
         return DemoOrigins.of(
             self.run.demo, lambda name: read_origin(checkpoint_path(name, own=own, workspace=self.workspace.root))

@@ -1,8 +1,8 @@
-"""What a torch file holds and where its tensors lie, without reading them. Torch-free.
+"""The content of a torch file and the positions of its tensors, without reading them. Torch-free.
 
-The zip directory says where each storage lies, the pickle which tensors there are. The pickle may name storages,
-tensors, dicts, numbers and text; anything else is refused, and nothing in it is ever called but the functions below,
-which only take notes.
+The zip directory gives the position of each storage, the pickle lists the tensors. The pickle may name storages,
+tensors, dicts, numbers and text; anything else is refused, and it can call only the functions below, which just record
+what they are given.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ class Storage:
     """A run of numbers in the file."""
 
     dtype: str
-    """As torch names it."""
+    """The dtype, as torch names it."""
     itemsize: int
     """Bytes of a number."""
     position: int
-    """Of its first byte in the file."""
+    """Position of its first byte in the file."""
     size: int
     """Bytes."""
 
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """A tensor as the pickle describes it; nothing of this has been checked.
+    """A tensor as the pickle describes it, not yet checked.
 
     Attributes:
         kind: "Tensor" for a plain one.
@@ -63,7 +63,7 @@ class StoredTensor:
 
     @property
     def elements(self) -> int:
-        """How many numbers the shape asks for."""
+        """The number of elements of the shape."""
         count = 1
         for size in self.shape:
             count *= size
@@ -71,13 +71,13 @@ class StoredTensor:
 
     @property
     def position(self) -> int:
-        """Of the first element's first byte in the file; only for a tensor that has passed the checks."""
+        """Position of the first element's first byte in the file; only for a tensor that has passed the checks."""
         assert self.storage is not None
         return self.storage.position + self.offset * self.storage.itemsize
 
     @property
     def in_order(self) -> bool:
-        """Whether all elements lie once and row after row within the storage."""
+        """Whether the elements lie within the storage in row-major order, without overlap."""
         if self.storage is None or len(self.shape) != len(self.strides) or min((*self.shape, self.offset)) < 0:
             return False
         expected, step = [], 1
@@ -116,7 +116,7 @@ def read_archive(stream: BinaryIO) -> Any:
 
 
 def _data_position(stream: BinaryIO, entry: zipfile.ZipInfo) -> int:
-    """Behind the entry's local header, whose extra field is not the one of the directory."""
+    """The position after the entry's local header, whose extra field may differ from the directory's."""
     stream.seek(entry.header_offset)
     name, extra = map(int, _LOCAL_HEADER.unpack(stream.read(_LOCAL_HEADER.size)))
     return entry.header_offset + _LOCAL_HEADER.size + name + extra
@@ -131,7 +131,7 @@ class _Kind:
 
 
 class _Reader(pickle.Unpickler):
-    """An unpickler that knows no function but its own."""
+    """An unpickler that knows only its own functions."""
 
     def __init__(self, data: bytes, place: Callable[[str], tuple[int, int]]) -> None:
         super().__init__(io.BytesIO(data), encoding="utf-8")

@@ -1,7 +1,7 @@
 """Encode many replays in worker processes, in order, a few ahead of the reader.
 
 A replay can do worse than raise: it can take its whole process down. Then every replay that was in flight is tried
-again in a process of its own, and only the one that crashes there is given up.
+again in a process of its own, and only the one that crashes there is skipped.
 
 Torch is not imported here: each worker process would pay for it.
 """
@@ -34,7 +34,7 @@ _AHEAD = 2
 
 @dataclass(frozen=True)
 class Skipped:
-    """A replay that gave no game, and why."""
+    """A replay that could not be encoded, and why."""
 
     path: Path
     reason: str
@@ -44,12 +44,12 @@ Attempt = Callable[[Path, bool], EncodedGame | Skipped]
 
 
 def attempt(path: Path, drop_rollback: bool) -> EncodedGame | Skipped:
-    """Encode one replay; a rejected one is a value, because exceptions do not all survive the way to the parent."""
+    """Encode one replay; a rejected one is returned as a value, because not every exception can be pickled."""
     try:
         return encode_replay(path, drop_rollback=drop_rollback)
     except ReplayRejected as error:
         return Skipped(path, str(error))
-    except Exception as error:  # one odd replay must not lose the others
+    except Exception as error:  # one bad replay must not stop the others
         return Skipped(path, f"it cannot be encoded ({type(error).__name__}: {error})")
 
 
@@ -78,7 +78,7 @@ def encode_in_order(
 
 
 class _Pool:
-    """A process pool that outlives the death of its processes."""
+    """A process pool that survives crashes of its processes."""
 
     def __init__(self, workers: int, work: Attempt, drop_rollback: bool) -> None:
         self.workers, self.work, self.drop_rollback = workers, work, drop_rollback
@@ -120,7 +120,7 @@ def _processes(workers: int) -> ProcessPoolExecutor:
 
 @contextmanager
 def _interrupts_held_back() -> Iterator[None]:
-    """Ctrl-C waits until the end of the block: it is the parent's to answer, a worker would print a traceback."""
+    """Hold Ctrl-C back until the end of the block: the parent handles it, and a worker would print a traceback."""
     resource_tracker.ensure_running()  # starting it later, inside, would let interrupts through again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -141,7 +141,7 @@ _REASONS_SHOWN = 3
 
 @dataclass(frozen=True)
 class EncodeReport:
-    """What became of the replays.
+    """The result of encoding some replays.
 
     Attributes:
         files: replays found.
@@ -192,7 +192,7 @@ def encode(
 
     Raises:
         UsageError: the output exists.
-        EnvironmentFailed: an input is absent, no replay gave a game, or the output cannot be written.
+        EnvironmentFailed: an input is absent, every replay was skipped, or the output cannot be written.
         MissingExtra: peppi-py is not installed.
     """
     started = time.monotonic()
@@ -227,23 +227,23 @@ def encode(
 
 
 def find_replays(inputs: Iterable[Path]) -> list[Path]:
-    """The replays named, and all below the folders named, each once, in sorted order.
+    """The given replays, and all below the given folders, each once, in sorted order.
 
     Raises:
-        EnvironmentFailed: an input does not exist, or there is no replay at all.
+        EnvironmentFailed: an input does not exist, or no replay was found.
     """
     named = list(inputs)
     found: dict[Path, Path] = {}
     for place in named:
         if not place.exists():
             raise EnvironmentFailed(
-                f"{place}: there is no such file or folder; give replays, or folders that hold some"
+                f"{place}: there is no such file or folder; give replays, or folders that contain some"
             )
         inside = (each for each in place.rglob("*") if each.suffix.lower() == REPLAY_SUFFIX and each.is_file())
         found.update((each.resolve(), each) for each in (inside if place.is_dir() else (place,)))
     if not found:
         listed = ", ".join(str(place) for place in named) or "the arguments"
-        raise EnvironmentFailed(f"no {REPLAY_SUFFIX} file in {listed}; give replays, or folders that hold some")
+        raise EnvironmentFailed(f"no {REPLAY_SUFFIX} file in {listed}; give replays, or folders that contain some")
     return sorted(found.values())
 
 

@@ -1,4 +1,4 @@
-"""An archive of replays encoded part by part, anywhere, and the parts joined: the tool behind encoding at a distance.
+"""Encoding an archive of replays part by part on any machines, and joining the parts: the basis of remote encoding.
 
 The parts are whole encoded files. Joined in their order they give what `encode` makes of all the replays at once.
 """
@@ -19,13 +19,13 @@ from cardrunner.workloads.melee.encoding.writer import EncodedWriter, Floats, In
 
 
 class Parts:
-    """See `cardrunner.contracts.PartwiseEncoder`."""
+    """The `PartwiseEncoder` of replays."""
 
     def find(self, places: Sequence[Path]) -> list[Path]:
         """Every replay below some places, in the order in which they are encoded.
 
         Raises:
-            EnvironmentFailed: there is none.
+            EnvironmentFailed: no replay was found.
         """
         return find_replays(places)
 
@@ -35,7 +35,7 @@ class Parts:
         """Encode one part. A part in which no replay can be encoded has no file.
 
         Returns:
-            what became of it: ``games``, ``frames``, ``dropped_rows``, and ``skipped``, pairs of path and reason.
+            the result: ``games``, ``frames``, ``dropped_rows``, and ``skipped``, pairs of path and reason.
         """
         try:
             report = encode(files, output, drop_rollback=drop_rollback, workers=workers, progress=progress)
@@ -54,8 +54,8 @@ class Parts:
             ``games``, ``frames`` and ``bytes`` of the file.
 
         Raises:
-            IntegrityError: a part is no encoded file.
-            EnvironmentFailed: there is no part, or the disk refuses.
+            IntegrityError: a part is not an encoded file.
+            EnvironmentFailed: there is no part, or the disk fails.
         """
         rules = EncoderRules(source="slp", rollback="dropped" if drop_rollback else "kept")
         with EncodedWriter(output) as writer:

@@ -20,7 +20,7 @@ from cardrunner.workloads.melee.encoding.scheme import EncoderRules, EncodingCon
 
 @dataclass(frozen=True)
 class RowPlace:
-    """A row as people look for it."""
+    """The position of a row, for people."""
 
     path: Path
     game: int
@@ -31,7 +31,7 @@ class RowPlace:
 
 @dataclass(frozen=True, eq=False)
 class EncodedData:
-    """Files behind one another: games and rows are numbered through.
+    """Files as one sequence: games and rows are numbered across all files.
 
     Attributes:
         files: in the order given; all of one encoding.
@@ -79,7 +79,7 @@ class EncodedData:
 
     @property
     def made_up(self) -> bool:
-        """The generator made at least some of the games, so that not all players are people."""
+        """Whether at least some games come from the generator, with scripted players."""
         return any(rules is not None and rules.source == "generator" for rules in self.rules)
 
     def game(self, index: int) -> tuple[Tensor, Tensor]:
@@ -125,7 +125,7 @@ class EncodedData:
         return floats, ints
 
     def locate(self, row: int) -> RowPlace:
-        """Where a row of the whole lies."""
+        """The position of a row of the whole."""
         game = int(torch.searchsorted(self.offsets, row, right=True)) - 1
         file = int(torch.searchsorted(self.first_rows, row, right=True)) - 1
         return RowPlace(self.files[file].path, game, row - int(self.offsets[game]))
@@ -159,7 +159,7 @@ def _check_same_encoding(files: Sequence[EncodedFile]) -> None:
 
 _CHUNK_ROWS: Final = 262_144
 MOST_ROWS: Final = 20_000_000
-"""4.5 GB of floats; counting more would change no digit that anybody reads."""
+"""4.5 GB of floats; counting more would not change the displayed digits."""
 
 
 class Rows(NamedTuple):
@@ -170,15 +170,15 @@ class Rows(NamedTuple):
     ints: Tensor
     """(n, 17)."""
     inside: Tensor
-    """bool (n - 1,), whether a row and its successor are of one game."""
+    """bool (n - 1,), whether a row and the next are of one game."""
     new: slice
-    """Those that have not come before: the first row may be the last of the rows before."""
+    """The rows that are new: the first one may repeat the last of the previous rows."""
 
 
 def pairs_of_games(data: EncodedData, games: range, *, most_rows: int = MOST_ROWS) -> Iterator[Rows]:
-    """The rows of a run of games, as many at a time as memory does not notice; every pair of neighbours comes once.
+    """The rows of a range of games in small portions; every pair of consecutive rows comes once.
 
-    Where there are more rows than `most_rows` in all, those of evenly spaced games alone.
+    If there are more than `most_rows` rows in all, only those of evenly spaced games.
     """
     for first, last in _stretches(data, games, most_rows):
         for start in range(first, last, _CHUNK_ROWS):

@@ -1,7 +1,7 @@
 """A torch file's own pages as tensors, at any size.
 
 ``torch.load(mmap=True)`` maps a whole file privately and writable, which Linux refuses for a file larger than memory
-and swap.
+and swap: https://github.com/pytorch/pytorch/issues/127001
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _NO_RESERVE: Final = 0x4000  # MAP_NORESERVE, which not every Python names
 
 
 def map_file(path: Path) -> mmap.mmap:
-    """A file's pages, private to this process; takes no memory that is not given back under pressure."""
+    """A file's pages, private to this process; its memory can be reclaimed under pressure."""
     with path.open("rb") as stream:
         if sys.platform != "linux":
             return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
@@ -62,10 +62,10 @@ class EncodedFile:
         floats: float32 (N, 56), memory-mapped.
         ints: int64 (N, 17), memory-mapped.
         offsets: int64 (G + 1,); game ``g`` is rows ``offsets[g]`` to ``offsets[g + 1]``.
-        stored_encoding: ``encoding_config`` as the file has it, perhaps a part.
+        stored_encoding: ``encoding_config`` as stored, possibly incomplete.
         encoding: the same with its gaps filled so that it fits the tensors.
-        rules: which encoder rules made the file, where it records them.
-        other_keys: keys of the file that nothing here reads.
+        rules: the encoder rules that made the file; None if it does not record them.
+        other_keys: keys of the file that are ignored.
         floats_at: byte of the file where the floats begin.
         ints_at: byte of the file where the ints begin.
     """
@@ -157,8 +157,10 @@ def _load(path: Path) -> dict[Any, Any]:
         with path.open("rb") as stream:
             payload = read_archive(stream)
     except OSError as error:
-        if error.errno == errno.EINVAL:  # the directory of a damaged archive leads to places that no file has
-            raise IntegrityError(f"{path}: truncated or damaged: its directory leads nowhere; {_REPLACE}") from None
+        if error.errno == errno.EINVAL:  # the directory of a damaged archive points outside the file
+            raise IntegrityError(
+                f"{path}: truncated or damaged: its directory points outside the file; {_REPLACE}"
+            ) from None
         raise EnvironmentFailed(f"{path}: cannot be read: {error.strerror or error}") from None
     except ForeignObject as error:
         raise IntegrityError(
@@ -180,7 +182,7 @@ def _check_keys(path: Path, payload: Mapping[Any, object]) -> None:
 
 
 def _stored(path: Path, payload: Mapping[Any, object], key: str, dtype: str, dimensions: int) -> StoredTensor:
-    """The tensor of a key, if all of its elements lie once and in order in the file's own bytes."""
+    """The tensor of a key, if its elements lie in row-major order in the file's own bytes."""
     value = payload[key]
     if not isinstance(value, StoredTensor) or value.storage is None:
         kind = value.kind if isinstance(value, StoredTensor) else type(value).__name__
@@ -215,7 +217,7 @@ def _check_rows(path: Path, floats: Tensor, ints: Tensor) -> None:
 
 
 def _check_counts(path: Path, payload: Mapping[Any, object], offsets: Tensor, *, frames: int) -> None:
-    """Offsets, lengths and the number of games must tell one story."""
+    """Check that offsets, lengths and the number of games agree."""
     if len(offsets) < 2 or frames == 0:
         raise IntegrityError(f"{path}: holds no game; encode at least one replay")
     _check_offsets(path, offsets, frames)

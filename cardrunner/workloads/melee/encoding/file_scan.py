@@ -1,6 +1,6 @@
 """One pass over every byte of an encoded file: the extremes and faults of every column, and the sha256.
 
-Memory stays bounded by one chunk. Rows are read in the order of the file, so that a slow disk is read forwards.
+Memory stays bounded by one chunk. Rows are read in the order of the file, so that a slow disk is read sequentially.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from cardrunner.workloads.melee.encoding.layout import (
 from cardrunner.workloads.melee.encoding.row_reader import bytes_of
 
 VERSION: Final = "melee values 1"
-"""Names what the scan looks for; another version scans again."""
+"""Version of the checks; a change makes files be scanned again."""
 CHUNK_ROWS: Final = 65_536
 _UNIT_COLUMNS: Final = frozenset((*BINARY, *CONTROLLER))
 Limits = tuple[float, float]
 
 
 class ColumnScan(Record):
-    """One column of one file; the extremes are over finite values, and infinite the wrong way round without any."""
+    """One column of one file; the extremes are over finite values, and +inf, -inf if it has none."""
 
     minimum: float
     maximum: float
@@ -47,7 +47,7 @@ class ColumnScan(Record):
     faults: int = 0
     """Values outside the limits or not finite."""
     first_row: int = 0
-    """Of the first fault, in the file."""
+    """Row of the first fault in the file."""
     first_value: float = 0.0
 
 
@@ -93,7 +93,7 @@ def scan_file(
 
     Raises:
         EnvironmentFailed: it cannot be read.
-        IntegrityError: it has become shorter since it was opened.
+        IntegrityError: it has been truncated since it was opened.
     """
     floats, ints = _Columns(len(FLOAT_NAMES), float_limits()), _Columns(len(INT_NAMES), int_limits(file))
     digest = hashlib.sha256() if hashed else None
@@ -146,7 +146,7 @@ def _read(file: EncodedFile, descriptor: int, position: int, part: Tensor) -> No
         while done < len(memory):
             count = os.preadv(descriptor, [memory[done:]], position + done)
             if not count:
-                raise IntegrityError(f"{file.path}: ends at byte {position + done}, it was cut while it was read")
+                raise IntegrityError(f"{file.path}: ends at byte {position + done}; it was truncated while being read")
             done += count
 
 
@@ -174,9 +174,9 @@ class _Columns:
         self.lower, self.upper = bounds[:, 0], bounds[:, 1]
 
     def read(self, rows: Tensor) -> None:
-        """Take in the next rows (n, C)."""
+        """Scan the next rows (n, C)."""
         low, high = (side.double() for side in torch.aminmax(rows, dim=0))
-        finite = low.isfinite() & high.isfinite()  # a NaN or an infinity anywhere shows in one of the two
+        finite = low.isfinite() & high.isfinite()  # any NaN or infinity shows in one of the two
         suspicious = ~finite | (low < self.lower) | (high > self.upper)
         for column in torch.nonzero(suspicious).flatten().tolist():
             low[column], high[column] = self._inspect(column, rows[:, column].double())

@@ -1,4 +1,4 @@
-"""Some frames in memory, on whatever device, that answer with examples: raw rows go in, windows are gathered there.
+"""Datasets of examples over frames in memory on any device: raw rows are copied there, and windows gathered.
 
 Shapes:
     B  examples of a batch    E  examples of the block    K  context frames    R  rows of memory    S  stretches
@@ -14,37 +14,43 @@ import torch
 from torch import Tensor
 
 from cardrunner.contracts import Batch, BatchDataset, Span
-from cardrunner.training.device_copy import Bus
+from cardrunner.training.device_copy import DeviceCopy
 from cardrunner.workloads.melee.encoding.encoded_data import EncodedData
 from cardrunner.workloads.melee.encoding.layout import BYTES_PER_FRAME, FLOATS, INTS
 from cardrunner.workloads.melee.encoding.row_reader import RowRange, RowReader
-from cardrunner.workloads.melee.encoding.windows import Examples, Where, Windows
+from cardrunner.workloads.melee.encoding.windows import Where, WindowExamples, Windows
 
 
-class Stretch(NamedTuple):
+class RowStretch(NamedTuple):
     """A run of examples of one game."""
 
     examples: int
     """At least 1."""
     rows: int
-    """Rows that they look at."""
+    """Rows that they use."""
     before: int
     """Of these, rows before the first context."""
 
 
 class FrameBlock:
-    """A batch dataset over stretches of games that lie behind one another.
+    """A batch dataset over stretches of games laid end to end.
 
     Args:
         floats: float32 (R, 56); the stretches fill its beginning.
         ints: int64 (R, 17), likewise.
         stretches: in the order of their rows.
         context_len: K.
-        examples: what they are made of.
+        examples: how examples are made.
     """
 
     def __init__(
-        self, floats: Tensor, ints: Tensor, stretches: Sequence[Stretch], *, context_len: int, examples: Examples
+        self,
+        floats: Tensor,
+        ints: Tensor,
+        stretches: Sequence[RowStretch],
+        *,
+        context_len: int,
+        examples: WindowExamples,
     ) -> None:
         self.room = floats, ints
         """The memory, which a later block may overwrite."""
@@ -74,8 +80,8 @@ class FrameBlock:
         return self._examples.make(self._windows, where)
 
 
-_STAGED_ROWS = 131_072  # rows on their way to another device at a time, 47 MB
-_SLACK = 32  # blocks of equal examples differ a little in rows; room to spare lets each reuse the memory of the first
+_STAGED_ROWS = 131_072  # rows copied to another device at a time, 47 MB
+_SLACK = 32  # blocks of equal size differ a little in rows; spare room lets each reuse the memory of the first
 
 
 class FrameDataset:
@@ -85,10 +91,10 @@ class FrameDataset:
         data: opened files.
         games: which games, a range over all files; those of K frames or fewer have no example.
         context_len: K.
-        examples: what they are made of, such as `player_examples`.
+        examples: how examples are made, such as `player_examples`.
     """
 
-    def __init__(self, data: EncodedData, games: range, *, context_len: int, examples: Examples) -> None:
+    def __init__(self, data: EncodedData, games: range, *, context_len: int, examples: WindowExamples) -> None:
         self.context_len = context_len
         self.examples = examples
         self._first_rows = data.first_rows
@@ -111,7 +117,7 @@ class FrameDataset:
             indices: int64 (B,), example numbers 0..len-1 in any order.
 
         Returns:
-            what `examples` makes.
+            a batch made by `examples`.
         """
         return self._gather(self._where(indices))
 
@@ -124,12 +130,12 @@ class FrameDataset:
         rows = self._length + self.context_len * int((self._counts > 0).sum())
         return -(-BYTES_PER_FRAME * rows // max(self._length, 1))
 
-    def read(self, spans: Sequence[Span], bus: Bus, *, reuse: BatchDataset | None = None) -> FrameBlock:
-        """The spans' frames, read once from the files and moved once; see `cardrunner.contracts.GroupedDataset`.
+    def read(self, spans: Sequence[Span], bus: DeviceCopy, *, reuse: BatchDataset | None = None) -> FrameBlock:
+        """The spans' frames, read once from the files and copied once to the device.
 
         Raises:
             EnvironmentFailed: a file cannot be read.
-            IntegrityError: a file has become shorter since it was opened.
+            IntegrityError: a file has been truncated since it was opened.
         """
         ranges = list(self._ranges(spans))
         rows = sum(beyond - first for first, beyond in ranges)
@@ -140,13 +146,13 @@ class FrameDataset:
             bus.fill((floats[place], ints[place]), partial(self._reader.read, part))
             filled = place.stop
         stretches = [
-            Stretch(span.beyond - span.first, beyond - first, min(span.first, self.examples.before))
+            RowStretch(span.beyond - span.first, beyond - first, min(span.first, self.examples.before))
             for span, (first, beyond) in zip(spans, ranges, strict=True)
         ]
         return FrameBlock(floats, ints, stretches, context_len=self.context_len, examples=self.examples)
 
     def foresee(self, spans: Sequence[Span]) -> None:
-        """Have the system begin to read."""
+        """Ask the system to begin reading ahead."""
         self._reader.foresee(list(self._ranges(spans)))
 
     def pack(self, indices: Tensor) -> Batch:
@@ -160,7 +166,7 @@ class FrameDataset:
         return floats, ints.long(), *rest
 
     def _ranges(self, spans: Sequence[Span]) -> Iterator[RowRange]:
-        """The rows that each span's examples look at, over all files."""
+        """The rows that each span's examples use, over all files."""
         for span in spans:
             start, rows = int(self._starts[span.group]), int(self._counts[span.group]) + self.context_len
             first = max(span.first - self.examples.before, 0)
@@ -194,8 +200,8 @@ class FrameDataset:
         return tuple(torch.cat(tensors).index_select(0, back) for tensors in zip(*parts, strict=True))
 
 
-def _memory(rows: int, bus: Bus, reuse: BatchDataset | None) -> tuple[Tensor, Tensor]:
-    """Room for rows on the device: that of a block before, where it is large enough."""
+def _memory(rows: int, bus: DeviceCopy, reuse: BatchDataset | None) -> tuple[Tensor, Tensor]:
+    """Memory for rows on the device: that of an earlier block if it is large enough."""
     if isinstance(reuse, FrameBlock) and len(reuse.room[0]) >= rows:
         return reuse.room
     room = rows + rows // _SLACK
@@ -203,7 +209,7 @@ def _memory(rows: int, bus: Bus, reuse: BatchDataset | None) -> tuple[Tensor, Te
 
 
 def _portions(ranges: Iterable[RowRange], rows: int) -> Iterator[list[RowRange]]:
-    """Ranges together, as many as have so many rows; a longer range alone."""
+    """Ranges grouped into portions of at most `rows` rows; a longer range forms a portion of its own."""
     part: list[RowRange] = []
     filled = 0
     for first, beyond in ranges:

@@ -21,17 +21,17 @@ from cardrunner.workloads.melee.encoding.file_scan import VERSION, FileScan, sca
 from cardrunner.workloads.melee.encoding.frame_dataset import FrameDataset, split_games
 from cardrunner.workloads.melee.encoding.game_facts import value_facts, written_facts
 from cardrunner.workloads.melee.encoding.scan import ScanReport, report
-from cardrunner.workloads.melee.encoding.windows import Examples
+from cardrunner.workloads.melee.encoding.windows import WindowExamples
 from cardrunner.workloads.melee.policy.sections import GamesData, Generator
 from cardrunner.workloads.melee.simulator.generator import generate
 
 
 class CheckedFiles:
-    """What reading every byte of some files says.
+    """Digests and value checks of some files, from reading every byte.
 
     Args:
         data: the opened files.
-        scratch: where memos go when the files' own folder cannot be written.
+        scratch: the folder for memos if the files' own cannot be written.
         progress: shown while a file is read.
     """
 
@@ -43,7 +43,7 @@ class CheckedFiles:
         return tuple(digest for digest, _ in self._known)
 
     def report(self) -> ScanReport:
-        """What the values are."""
+        """The report on all values."""
         return report(self._data, [scan for _, scan in self._known])
 
     @cached_property
@@ -74,7 +74,7 @@ def _remembered(memo: Memo) -> FileScan | None:
 
 @dataclass(frozen=True)
 class GameExamples:
-    """What a workload makes of games.
+    """A workload's examples over games.
 
     Attributes:
         section: the card's data.
@@ -85,16 +85,16 @@ class GameExamples:
 
     section: GamesData
     context_len: int
-    train: Examples
-    validation: Examples
+    train: WindowExamples
+    validation: WindowExamples
 
 
 class GameData:
-    """See `cardrunner.contracts.Data`. Reading every value and the sha256 wait until somebody asks for them, and are
-    remembered beside the files.
+    """The `Data` of workloads over games. Values and sha256 are read only when needed, and remembered beside the
+    files.
 
     Attributes:
-        block_bytes: see `cardrunner.contracts.ReadsInBlocks`.
+        block_bytes: bytes of a block, if the card reads in blocks.
     """
 
     def __init__(
@@ -125,12 +125,12 @@ class GameData:
         self.train, self.validation = sides
 
     def facts(self) -> Sequence[Fact]:
-        """What the card expects against what the files hold; reads every value, unless it is known."""
+        """What the card expects against what the files hold; reads every value unless remembered."""
         written = written_facts(self.card, self.kind.section, self.encoded, context_len=self.kind.context_len)
         return (*written, *value_facts(self.card, self._checked.report()))
 
     def identity(self) -> Mapping[str, Any]:
-        """Files with size and sha256, counts, encoding and rules, as JSON; reads every byte, unless it is known."""
+        """Files with size and sha256, counts, encoding and rules, as JSON; reads every byte unless remembered."""
         encoded = self.encoded
         return {
             "files": [
@@ -150,15 +150,15 @@ def game_files(section: GamesData, files: Sequence[Path], *, scratch: Path, prog
     """The card's files, or the one that its generator makes.
 
     Raises:
-        EnvironmentFailed: the disk refuses.
+        EnvironmentFailed: the disk is full, read-only or failing.
     """
     return (_made(section.synthetic, scratch, progress),) if section.is_synthetic else files
 
 
 def _made(wanted: Generator | None, scratch: Path, progress: Progress) -> Path:
-    """The generated file; made once, since it is written whole or not at all."""
+    """The generated file; made once, because it is written completely or not at all."""
     if wanted is None:
-        raise UsageError("data.synthetic: the generator is not told how much to make; give games and frames_per_game")
+        raise UsageError("data.synthetic: the generator needs the amount to make; give games and frames_per_game")
     path = scratch / f"games-{wanted.games}x{wanted.frames_per_game}-seed{wanted.seed}.pt"
     if not path.exists():
         with progress.task("making games", wanted.games, unit="games") as task:

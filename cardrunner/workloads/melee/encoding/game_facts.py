@@ -22,9 +22,11 @@ _FAULTS: Final = (
 
 
 def written_facts(card: Card, section: GamesData, data: EncodedData, *, context_len: int) -> Iterator[Fact]:
-    """What the files say of themselves, without reading their values."""
+    """Facts from the files' metadata, without reading their values."""
     widths = f"{FLOATS} floats + {INTS} ints per frame"
-    yield Fact(name="layout", expected=widths, actual=widths, ok=True)  # anything else is not opened
+    yield Fact(
+        name="layout", expected=widths, actual=widths, ok=True
+    )  # files of another layout are refused when opened
     yield _count("games", section.games, data.games)
     yield _count("frames", section.frames, data.frames)
     yield from _encoding(section.encoding, data)
@@ -34,7 +36,7 @@ def written_facts(card: Card, section: GamesData, data: EncodedData, *, context_
 
 
 def _too_short(data: EncodedData, context_len: int) -> Fact:
-    """Games that give no example: odd where there are some, the end where there is nothing else."""
+    """Games too short for an example: a warning for some, an error for all."""
     short = int((data.offsets.diff() <= context_len).sum())
     none_left = short == data.games
     return Fact(
@@ -66,7 +68,7 @@ def _count(name: str, expected: int | None, actual: int) -> Fact:
 
 
 def _encoding(expectations: EncodingExpectations, data: EncodedData) -> Iterator[Fact]:
-    """Every stated field, and whether the rest is what the model is built for."""
+    """Every stated field, and whether the rest matches the model's encoding."""
     actual = data.encoding.model_dump()
     for name, value in expectations.stated().items():
         yield Fact(
@@ -82,7 +84,7 @@ def _encoding(expectations: EncodingExpectations, data: EncodedData) -> Iterator
 
 
 def _rules(expectations: EncodingExpectations, data: EncodedData) -> Iterator[Fact]:
-    """Encoder rules; a file that records none cannot be held against the card, which is only a warning."""
+    """Encoder rules; a file without them cannot be compared with the card, which is only a warning."""
     for name, expected in expectations.rules.model_dump(exclude_none=True).items():
         found = sorted({str(getattr(rules, name)) if rules else "not recorded" for rules in data.rules})
         wrong = any(rules is not None and getattr(rules, name) != expected for rules in data.rules)
@@ -105,7 +107,7 @@ def _rules(expectations: EncodingExpectations, data: EncodedData) -> Iterator[Fa
 
 
 def _sides(card: Card, data: EncodedData) -> Iterator[Fact]:
-    """Whether each side of the split has games, and whether the demo finds the one it begins with."""
+    """Whether each side of the split has games, and whether the demo's seed game exists."""
     train, validation = split_games(data.games, card.data.split.train)
     for name, games in (("training games", train), ("validation games", validation)):
         yield Fact(name=name, expected=None, actual=str(len(games)), ok=len(games) > 0)

@@ -1,4 +1,4 @@
-"""One encoded frame as data: 56 floats and 17 ints, who owns which column and what it may hold.
+"""The layout of an encoded frame: 56 floats and 17 ints, the owner and range of each column.
 
 Player 0 is the lower occupied port. Its 28 floats come first, then player 1's; likewise 8 ints each, then the stage::
 
@@ -70,7 +70,7 @@ STICK_STEP: Final = 1 / 160
 TRIGGER_STEP: Final = 1 / 140
 """Smallest change of the shoulder value."""
 NEUTRAL_CONTROL: Final = (0.5, 0.5, 0.5, 0.5, *(0.0,) * 9)
-"""The 13 controller values of untouched hands."""
+"""The 13 values of a neutral controller."""
 
 MINIMUM_ROWS: Final = 120
 """A replay with fewer rows than this is not a game."""
@@ -100,10 +100,10 @@ def controller_slice(player: PlayerIndex) -> slice:
 
 
 def float_index(name: str, player: PlayerIndex = 0) -> int:
-    """Column of a player's float field; raises ValueError for a name that is none."""
+    """Column of a player's float field; ValueError for an unknown name."""
     return player * FLOATS_PER_PLAYER + PLAYER_FLOATS.index(name)
 
 
 def int_index(name: str, player: PlayerIndex = 0) -> int:
-    """Column of a player's int field; raises ValueError for a name that is none."""
+    """Column of a player's int field; ValueError for an unknown name."""
     return player * INTS_PER_PLAYER + PLAYER_INTS.index(name)

@@ -1,8 +1,8 @@
-"""Reading ranges of rows from encoded files into memory of our own, in sequence, leaving nothing behind.
+"""Reading ranges of rows from encoded files into given memory, in sequence, without filling the page cache.
 
-A read never goes through a memory map: what a failing disk or a shortened file does to one is a signal that kills the
-process, here it is a sentence. Pages that were read are handed back to the system (``POSIX_FADV_DONTNEED``), so that a
-pass over a file larger than memory pushes nothing else out of it.
+Reads avoid memory maps: with a map, a failing disk or a truncated file raises a signal that kills the process; here it
+is an error with a message. Pages that were read are handed back to the system (``POSIX_FADV_DONTNEED``), so that a
+pass over a file larger than memory does not evict other pages.
 
 Shapes: R rows asked for.
 """
@@ -25,7 +25,7 @@ from cardrunner.workloads.melee.encoding.encoded_data import EncodedData
 from cardrunner.workloads.melee.encoding.layout import FLOAT_BYTES, FLOATS, INT_BYTES, INTS
 
 _ROW_BYTES = (FLOATS * FLOAT_BYTES, INTS * INT_BYTES)
-_MOST = 1 << 30  # bytes of one call; the system takes no more than 2 GiB
+_MOST = 1 << 30  # bytes of one call; the system's limit is 2 GiB
 
 RowRange = tuple[int, int]
 """Rows [first, beyond) over all files; never across two files."""
@@ -42,7 +42,7 @@ class _Region:
 
     @property
     def place(self) -> tuple[int, int]:
-        """What regions are sorted by, so that a disk is read forwards."""
+        """The sort key of regions, so that a disk is read sequentially."""
         return self.file, self.position
 
 
@@ -62,7 +62,7 @@ class RowReader:
 
         Raises:
             EnvironmentFailed: a file cannot be read.
-            IntegrityError: a file has become shorter since it was opened.
+            IntegrityError: a file has been truncated since it was opened.
         """
         pieces = [
             piece for which, table in enumerate(tables) for piece in _laid_out(self._regions(ranges, which), table)
@@ -73,7 +73,7 @@ class RowReader:
                 _read_file(path, group)
 
     def foresee(self, ranges: Sequence[RowRange]) -> None:
-        """Have the system begin to read ranges, where it takes such hints; never an error."""
+        """Ask the system to begin reading ranges, if it supports such hints; never raises."""
         if not hasattr(os, "posix_fadvise"):
             return
         regions = sorted((*self._regions(ranges, 0), *self._regions(ranges, 1)), key=lambda region: region.place)
@@ -89,7 +89,7 @@ class RowReader:
                 os.close(descriptor)
 
     def _regions(self, ranges: Iterable[RowRange], table: int) -> Iterator[_Region]:
-        """Where the ranges lie in one of the two tables: 0 the floats, 1 the ints."""
+        """The regions of the ranges in one of the two tables: 0 the floats, 1 the ints."""
         width = _ROW_BYTES[table]
         for first, beyond in ranges:
             number = int(torch.searchsorted(self._first_rows, first, right=True)) - 1
@@ -126,7 +126,7 @@ def _read_region(descriptor: int, path: Path, region: _Region, memory: memoryvie
     while done < region.size:
         count = os.preadv(descriptor, [memory[done : done + _MOST]], region.position + done)
         if not count:
-            raise IntegrityError(f"{path}: ends at byte {region.position + done}, it was cut while it was in use")
+            raise IntegrityError(f"{path}: ends at byte {region.position + done}; it was truncated while in use")
         done += count
     if hasattr(os, "posix_fadvise"):
         os.posix_fadvise(descriptor, region.position, region.size, os.POSIX_FADV_DONTNEED)

@@ -1,4 +1,4 @@
-"""What a training run should know of the values of encoded data, from one pass over each file.
+"""A report on the values of encoded data, from one pass over each file.
 
 Errors are values that would destroy a loss or an embedding lookup: non-finite floats, categories outside their
 vocabulary, controller values outside [0, 1] (old replays have triggers of 3.8e22). A constant column is only a warning:
@@ -27,7 +27,7 @@ from cardrunner.workloads.melee.encoding.layout import FLOAT_NAMES, INT_NAMES
 
 @dataclass(frozen=True)
 class ColumnFacts:
-    """What one column holds; minimum and maximum are over its finite values (NaN when it has none)."""
+    """Facts of one column; minimum and maximum are over its finite values (NaN without any)."""
 
     name: str
     minimum: float
@@ -42,7 +42,7 @@ class ColumnFacts:
 
 @dataclass(frozen=True)
 class DataFinding:
-    """Something people should know about a column; an error closes the run."""
+    """A remark on a column; an error stops the run."""
 
     severity: Literal["error", "warning"]
     column: str
@@ -52,7 +52,7 @@ class DataFinding:
 
 @dataclass(frozen=True)
 class ScanReport:
-    """The facts of every column and what is wrong with them."""
+    """The facts of every column, and the findings."""
 
     rows: int
     floats: tuple[ColumnFacts, ...]
@@ -61,7 +61,7 @@ class ScanReport:
 
     @property
     def errors(self) -> tuple[DataFinding, ...]:
-        """Findings that close a run."""
+        """Findings that stop a run."""
         return tuple(finding for finding in self.findings if finding.severity == "error")
 
     @property

@@ -1,4 +1,4 @@
-"""How values became numbers: scales, vocabularies and embedding widths, and the rules of the encoder that made a file.
+"""How values are encoded: scales, vocabularies and embedding widths, and the rules of the encoder that made a file.
 
 The encoding is stored in every file. Older files store only a part of it; the missing fields are then decided by the
 widths of the tensors, because defaults that changed later would build the wrong model for them.
@@ -196,7 +196,7 @@ def _default(name: str) -> bool:
 
 
 def guess_configuration(floats: int, ints: int) -> str | None:
-    """The switches that give tensors of these widths, as a sentence part; None when no combination does."""
+    """The switches that give tensors of these widths, as part of a sentence; None if no combination does."""
     for age, *optional in product((True, False), *((False, True),) * len(OPTIONAL_GROUPS)):
         switches = dict(zip(OPTIONAL_GROUPS, optional, strict=True))
         config = EncodingConfig(state_age_as_embed=age, **switches)
@@ -219,7 +219,7 @@ def _looks_like(floats: int, ints: int) -> str:
 
 
 class EncoderRules(BaseModel):
-    """Which rules made a file: two files of one shape can follow different ones."""
+    """The rules that made a file: files of one shape can follow different rules."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 

@@ -1,6 +1,6 @@
 """One ``.slp`` replay → the rows of one game, bit for bit by the rules of the encoded format.
 
-Field names are peppi-py's: ``pre`` is what the player pressed, ``post`` is what the game made of it. Old replays lack
+Field names are peppi-py's: ``pre`` is what the player pressed, ``post`` is the resulting state. Old replays lack
 fields; each has its documented default. Arithmetic is float32 as in existing files, except ``combo_count``.
 
 Shapes: n rows of one game.
@@ -47,7 +47,7 @@ Values = NDArray[Any]
 
 
 class ReplayRejected(Exception):
-    """This replay is not a game that can be learned from; the message says why. The others go on."""
+    """This replay cannot be used for training; the message says why. Other replays are unaffected."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,11 +70,11 @@ def encode_replay(path: Path, *, drop_rollback: bool = False, encoding: Encoding
 
     Args:
         path: the ``.slp`` file.
-        drop_rollback: keep only the last row of each frame id; by default a frame that was sent twice is two rows.
+        drop_rollback: keep only the last row of each frame id; by default a frame sent twice gives two rows.
         encoding: scales and vocabularies; default: the 56 + 17 layout.
 
     Raises:
-        ReplayRejected: not readable, not two players, fewer than 120 rows, or values that no controller gives.
+        ReplayRejected: not readable, not two players, fewer than 120 rows, or values outside a controller's range.
         MissingExtra: peppi-py is not installed.
     """
     game = read_replay(path)
@@ -119,13 +119,13 @@ def read_replay(path: Path) -> Any:
         return peppi_py.read_slippi(str(path))
     except (KeyboardInterrupt, SystemExit):
         raise
-    except BaseException as error:  # a broken replay panics in Rust, which is not an Exception
+    except BaseException as error:  # a damaged replay causes a Rust panic, which is not an Exception
         reason = str(error).partition("\n")[0][:200] or type(error).__name__
         raise ReplayRejected(f"it cannot be read ({reason})") from None
 
 
 def last_of_each(ids: Values) -> NDArray[np.intp]:
-    """Rows (ascending) that are the last of their frame id."""
+    """Ascending numbers of the rows that are the last of their frame id."""
     _, from_the_end = np.unique(ids[::-1], return_index=True)
     return np.sort(len(ids) - 1 - from_the_end)
 
@@ -207,7 +207,7 @@ def _scaled(values: Values, scale: float) -> Values:
 
 
 def _column(array: Any, default: float, rows: int, name: str) -> Values:
-    """A field of the replay as (n,), or its default where the replay is too old to have it."""
+    """A field of the replay as (n,), or its default if the replay is too old to have it."""
     if array is None:
         return np.full(rows, default)
     if array.null_count or len(array) != rows:

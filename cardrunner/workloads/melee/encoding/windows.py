@@ -1,4 +1,4 @@
-"""One policy, two slots: the same frames as the other player sees them. The stage stays where it is.
+"""Windows of frames as either player sees them: one policy plays both slots. The stage stays in place.
 
 Works on anything whose last axis is the 56 floats or 17 ints of frames.
 """
@@ -43,7 +43,7 @@ class Where(NamedTuple):
     """Row after the last one of its game that is in the table."""
 
     def shifted(self, rows: int) -> Where:
-        """The same examples in a table that begins so many rows later."""
+        """The same examples in a table that begins `rows` rows later."""
         return Where(*(part - rows for part in self))
 
 
@@ -71,9 +71,9 @@ class Windows:
         )
 
     def around(self, rows: Tensor, *, before: int, after: int) -> tuple[Tensor, Tensor]:
-        """Contexts that begin at rows (B,), with so many frames before and after them.
+        """Contexts that begin at rows (B,), with some frames before and after them.
 
-        A frame outside the table is its nearest one; whoever asks has to know which frames count.
+        A frame outside the table is replaced by the nearest one; the caller has to know which frames count.
 
         Returns:
             floats (B, before + K + after, 56) and ints (B, before + K + after, 17).
@@ -88,13 +88,13 @@ class Windows:
 
 
 @dataclass(frozen=True)
-class Examples:
-    """What a model learns from: K frames of context, and some frames around them.
+class WindowExamples:
+    """The form of a model's examples: K frames of context, and some frames around them.
 
     Attributes:
-        make: a batch of them; floats first, ints second, then whatever else it needs, each with B first.
-        before: frames before the context that an example looks at, where its game has them.
-        after: frames after the context that it looks at; the first is always there.
+        make: a batch of them; floats first, ints second, then anything else it needs, each with B first.
+        before: frames before the context that an example uses, if its game has them.
+        after: frames after the context that it uses; the first always exists.
     """
 
     make: Callable[[Windows, Where], Batch]
@@ -102,9 +102,9 @@ class Examples:
     after: int = 1
 
 
-def player_examples(player: PlayerIndex) -> Examples:
+def player_examples(player: PlayerIndex) -> WindowExamples:
     """Examples of a policy, as a player sees them: batches are a `FrameBatch`."""
-    return Examples(partial(_player_batch, player=player))
+    return WindowExamples(partial(_player_batch, player=player))
 
 
 def _player_batch(windows: Windows, where: Where, *, player: PlayerIndex) -> FrameBatch:

@@ -1,4 +1,4 @@
-"""Write encoded files: games go to a buffer on disk as they come, then the whole file appears at once.
+"""Writing encoded files: games are buffered on disk as they come, then the complete file appears at once.
 
 Memory stays bounded by one game; the disk needs twice the file's size for a moment.
 """
@@ -41,7 +41,7 @@ def save_encoded(
         the file, opened and checked.
 
     Raises:
-        EnvironmentFailed: no game at all, or the disk refuses.
+        EnvironmentFailed: there is no game, or the disk fails.
     """
     with EncodedWriter(path) as writer:
         for floats, ints in games:
@@ -53,7 +53,7 @@ class EncodedWriter:
     """Collects games on disk beside the output; leaving the ``with`` block removes the buffer.
 
     Raises:
-        EnvironmentFailed: from any method, when the disk refuses.
+        EnvironmentFailed: from any method, if the disk fails.
     """
 
     def __init__(self, path: Path) -> None:
@@ -148,7 +148,7 @@ def _save(payload: dict[str, Any], stream: BinaryIO) -> None:
 
 
 def _close_quietly(stream: BinaryIO) -> None:
-    """Close a buffer that is thrown away; what it could not flush does not matter any more."""
+    """Close a buffer that is thrown away; ignore what it could not flush."""
     try:
         stream.close()
     except OSError:

@@ -35,29 +35,29 @@ def scales_of(encoding: EncodingConfig) -> dict[str, float]:
 
 
 ROOM: Final = 60.0
-"""Game units beyond a blast zone in which a fighter may still be drawn."""
+"""Game units beyond a blast zone in which a fighter may still be shown."""
 SLACK: Final = 0.1
-"""Scaled units that a value may lie outside without a word: 2 units of length, a frame of hitlag, 10 percent. Models
-hover around the limits all the time."""
+"""Scaled units that a value may exceed its limits by without being counted: 2 units of length, a frame of hitlag,
+10 percent. Models often hover around the limits."""
 LARGEST_SPEED: Final = 40.0
-"""Game units per frame; the hardest hits stay well below."""
+"""Game units per frame; well above the hardest hits."""
 _SPEEDS = [column for column, name in enumerate(PLAYER_FLOATS) if name.startswith("speed_")]
 _MANY = 999.0
 
 
 class Repaired(NamedTuple):
-    """A possible frame, and what had to be done for it."""
+    """A possible frame, and what was repaired."""
 
     frame: Frame
     velocity_clamped: tuple[bool, bool] = (False, False)
-    """Whose speeds had to be cut."""
+    """The players whose speeds were cut."""
     finite: bool = True
-    """Every value was a number."""
+    """Every value was finite."""
     inside: bool = True
-    """Every value was possible already, but for `SLACK`."""
+    """Every value was within its limits, up to `SLACK`."""
 
 
-class Limits:
+class FrameLimits:
     """The possible values on one stage, in the file's scaled units."""
 
     def __init__(self, stage: StageGeometry, encoding: EncodingConfig) -> None:
@@ -66,7 +66,7 @@ class Limits:
         self._smallest = np.zeros_like(self._largest)
 
     def repair(self, frame: Frame, before: Frame) -> Repaired:
-        """The nearest possible frame; what is not a number stays as it was before, and so does the stage."""
+        """The nearest possible frame; non-finite values and the stage keep their previous values."""
         floats, finite = frame.floats, all_finite(frame.floats)
         if not finite:
             floats = np.where(np.isfinite(floats), floats, before.floats)

@@ -1,7 +1,6 @@
-"""Rules that a world model has not learned to keep: stocks are lost at the blast zones and nowhere else, and nobody is
-faster than a fighter can be.
+"""Rules that a world model may break: stocks are lost only at the blast zones, and fighters have a top speed.
 
-Models now and then invent the loss of a stock, or a speed; what is corrected is told, and counted.
+Models now and then invent the loss of a stock, or a speed; corrections are reported and counted.
 """
 
 from __future__ import annotations
@@ -23,18 +22,18 @@ _REBIRTH: Final = ACTION_IDS["REBIRTH_WAIT"]
 _SPEEDS: Final = tuple(name for name in PLAYER_FLOATS if name.startswith("speed_"))
 _GONE: Final = (*_SPEEDS, "percent", "x", "hitlag", "combo_count", "on_ground")
 Both = tuple[bool, bool]
-NOBODY: Final[Both] = (False, False)
+NEITHER: Final[Both] = (False, False)
 
 
 class Events(NamedTuple):
     """What happened in a frame to player 0 and player 1."""
 
-    ko: Both = NOBODY
+    ko: Both = NEITHER
     """Lost a stock."""
-    velocity_clamped: Both = NOBODY
-    """Was faster than possible, and was slowed."""
-    stock_protected: Both = NOBODY
-    """Had another number of stocks without a reason, and got the old one back."""
+    velocity_clamped: Both = NEITHER
+    """Moved faster than possible, and was slowed."""
+    stock_protected: Both = NEITHER
+    """Had a wrong number of stocks, which was restored."""
 
 
 class GameRules:
@@ -53,7 +52,7 @@ class GameRules:
         self._stocks = [float_index("stocks", own) for own in PLAYERS]
 
     def apply(self, frame: Frame, before: Frame) -> Events:
-        """Correct a frame of possible values in place, and say what was done."""
+        """Correct a frame of possible values in place; returns what happened and what was corrected."""
         values = frame.floats.tolist()
         first = self._player(0, frame, values, before.floats)
         second = self._player(1, frame, values, before.floats)
@@ -82,7 +81,7 @@ class GameRules:
         return not (blast.left <= x <= blast.right and blast.bottom <= y <= blast.top)
 
     def _respawn(self, own: PlayerIndex, frame: Frame) -> None:
-        """Back at the centre above the stage, untouched and for now untouchable."""
+        """Put a player at the centre above the stage, without damage and briefly invulnerable."""
         floats, ints = frame
         for name in _GONE:
             floats[float_index(name, own)] = 0.0
@@ -95,5 +94,5 @@ class GameRules:
 
 
 NOTHING: Final = Events()
-"""What happens in most frames."""
+"""The events of most frames."""
 _KEPT: Final = (False, False, False)

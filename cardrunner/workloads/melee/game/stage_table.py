@@ -22,7 +22,7 @@ class Platform:
 
 
 @dataclass(frozen=True)
-class Box:
+class Bounds:
     """An axis-parallel rectangle."""
 
     left: float
@@ -33,7 +33,7 @@ class Box:
 
 @dataclass(frozen=True)
 class StageGeometry:
-    """What of a stage matters to physics and pictures.
+    """The geometry of a stage, for physics and drawing.
 
     Attributes:
         half_width: the main ground reaches from ``-half_width`` to ``half_width`` at ``y = 0``.
@@ -45,8 +45,8 @@ class StageGeometry:
     half_width: float
     ground: int
     platforms: tuple[Platform, ...]
-    blast: Box
-    camera: Box
+    blast: Bounds
+    camera: Bounds
 
     @cached_property
     def main(self) -> Platform:
@@ -70,8 +70,8 @@ STAGES: Final = {
             63.35,
             6,
             (Platform(-49.5, -21.0, 20.0, 1), Platform(21.0, 49.5, 20.0, 2), Platform(-14.25, 14.25, 42.75, 3)),
-            Box(-198.75, 198.75, 202.5, -146.25),
-            Box(-150.0, 150.0, 150.0, -90.0),
+            Bounds(-198.75, 198.75, 202.5, -146.25),
+            Bounds(-150.0, 150.0, 150.0, -90.0),
         ),
         StageGeometry(
             POKEMON_STADIUM,
@@ -79,8 +79,8 @@ STAGES: Final = {
             87.75,
             31,
             (Platform(-55.0, -25.0, 25.0, 31), Platform(25.0, 55.0, 25.0, 31)),
-            Box(-230.0, 230.0, 200.0, -111.0),
-            Box(-170.0, 170.0, 140.0, -70.0),
+            Bounds(-230.0, 230.0, 200.0, -111.0),
+            Bounds(-170.0, 170.0, 140.0, -70.0),
         ),
         StageGeometry(
             YOSHIS_STORY,
@@ -88,8 +88,8 @@ STAGES: Final = {
             56.0,
             4,
             (Platform(-59.5, -28.0, 23.45, 2), Platform(28.0, 59.5, 23.45, 6), Platform(-15.75, 15.75, 42.0, 5)),
-            Box(-175.7, 173.6, 168.0, -91.0),
-            Box(-130.0, 130.0, 120.0, -55.0),
+            Bounds(-175.7, 173.6, 168.0, -91.0),
+            Bounds(-130.0, 130.0, 120.0, -55.0),
         ),
         StageGeometry(
             DREAM_LAND,
@@ -97,8 +97,8 @@ STAGES: Final = {
             77.27,
             5,
             (Platform(-61.39, -31.73, 30.14, 1), Platform(31.7, 63.08, 30.24, 2), Platform(-19.02, 19.02, 51.43, 3)),
-            Box(-255.0, 250.0, 250.0, -123.0),
-            Box(-165.0, 165.0, 160.0, -80.0),
+            Bounds(-255.0, 250.0, 250.0, -123.0),
+            Bounds(-165.0, 165.0, 160.0, -80.0),
         ),
         StageGeometry(
             BATTLEFIELD,
@@ -106,8 +106,8 @@ STAGES: Final = {
             68.4,
             2,
             (Platform(-57.6, -20.0, 27.2, 3), Platform(20.0, 57.6, 27.2, 5), Platform(-18.8, 18.8, 54.4, 4)),
-            Box(-224.0, 224.0, 200.0, -108.8),
-            Box(-160.0, 160.0, 136.0, -47.2),
+            Bounds(-224.0, 224.0, 200.0, -108.8),
+            Bounds(-160.0, 160.0, 136.0, -47.2),
         ),
         StageGeometry(
             FINAL_DESTINATION,
@@ -115,8 +115,8 @@ STAGES: Final = {
             85.57,
             2,
             (),
-            Box(-246.0, 246.0, 188.0, -140.0),
-            Box(-170.0, 170.0, 120.0, -60.0),
+            Bounds(-246.0, 246.0, 188.0, -140.0),
+            Bounds(-170.0, 170.0, 120.0, -60.0),
         ),
     )
 }

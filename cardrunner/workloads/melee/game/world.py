@@ -1,4 +1,4 @@
-"""What a match needs of whatever knows the game's rules: the built-in simulator or a learned world model.
+"""The interface of a world that matches are played in: the built-in simulator or a learned world model.
 
 Shapes: K context frames, controls of both players (2, 13).
 """
@@ -25,17 +25,19 @@ class Frame(NamedTuple):
 
 
 class World(Protocol):
-    """Given the last frames and what both players press next, it says what the next frame is."""
+    """Gives the next frame from the last frames and both players' next inputs."""
 
-    def begin(self, floats: Floats, ints: Ints) -> None: ...  # (K, 56), (K, 17): go on from these frames, oldest first
+    def begin(
+        self, floats: Floats, ints: Ints
+    ) -> None: ...  # (K, 56), (K, 17): continue from these frames, oldest first
     def step(self, controls: Floats) -> Frame: ...  # (2, 13), in file units -> the next frame, the controls in it
     @property
-    def action_logits(self) -> Floats | None: ...  # (2, actions) behind the frame of the last step; None: it is sure
-    def accept(self, frame: Frame) -> None: ...  # the same frame as it is played, after rules and repairs
+    def action_logits(self) -> Floats | None: ...  # (2, actions) of the last step's frame; None: deterministic
+    def accept(self, frame: Frame) -> None: ...  # the frame as played, after rules and repairs
 
 
 def all_finite(values: Floats) -> bool:
-    """Whether no value of a short array is NaN or infinite; faster than asking each."""
+    """Whether every value of a short array is finite; faster than testing each."""
     return bool(np.dot(values, _ZEROS[: len(values)]) == 0)
 
 

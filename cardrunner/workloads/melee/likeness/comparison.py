@@ -1,7 +1,7 @@
 """Does it play like people? Recorded play, agents and random inputs side by side, as an exhibit of the results card.
 
-Two halves of the recorded play say what the measures make of no difference, random inputs what they make of flailing.
-Where the agents stand between the two is whatever it is.
+Two halves of the recorded play show what each measure gives for no difference, random inputs what it gives for
+flailing; the agents are placed between the two.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from cardrunner.workloads.melee.likeness.samples import Samples
 from cardrunner.workloads.melee.likeness.stretch import Play, frames_of
 
 LEAST_FRAMES: Final = 1200
-"""Twenty seconds; below, chance says more than the players."""
+"""Twenty seconds; with fewer frames chance dominates."""
 TITLE: Final = "Does it play like people?"
 
 
 def compare(samples: Samples) -> Exhibit:
-    """The comparison; of too few frames only the sentence that says so."""
+    """The comparison; for too few frames only a sentence that says so."""
     if samples.frames < LEAST_FRAMES:
         return Exhibit(title=TITLE, sentences=(_too_little(samples),))
     apart = [_apart(each, samples.columns) for each in DISTRIBUTIONS]
@@ -54,15 +54,17 @@ def compare(samples: Samples) -> Exhibit:
 
 
 def without_random(why: str) -> Exhibit:
-    """What is shown where random inputs could not be played, and why."""
-    text = f"That cannot be told: random inputs, which the agents are held against, could not be played here. {why}"
+    """The exhibit if random inputs could not be played, with the reason."""
+    text = (
+        f"This cannot be answered: random inputs, which the agents are compared with, could not be played here. {why}"
+    )
     return Exhibit(title=TITLE, sentences=(text,))
 
 
 def _too_little(samples: Samples) -> str:
     return (
-        f"That cannot be told from {samples.frames} frames: it takes at least {LEAST_FRAMES} frames of agents and, of "
-        "recorded games, as many for each of two halves."
+        f"This cannot be answered from {samples.frames} frames: it takes at least {LEAST_FRAMES} frames of agents and, "
+        "of recorded games, as many for each of two halves."
     )
 
 
@@ -70,7 +72,7 @@ def _too_little(samples: Samples) -> str:
 
 
 def _apart(distribution: Distribution, columns: Mapping[str, Play]) -> ExhibitRow:
-    """How far each play is from the first; None for the first itself, and where there is nothing to count."""
+    """The distance of each play from the first; None for the first itself, and where there is nothing to count."""
     first, *others = (distribution.of(play) for play in columns.values())
     values = [jensen_shannon(first, other) if first.any() and other.any() else None for other in others]
     what = "Jensen-Shannon divergence from the first column, 0 is the same and 1 nothing in common"
@@ -103,7 +105,8 @@ def _answer(actions: ExhibitRow, samples: Samples) -> str:
     )
     if not chance > halves:
         return (
-            f"{figures}: this measure cannot tell {people} from random inputs here, so it says nothing of the agents."
+            f"{figures}: this measure cannot tell {people} from random inputs here, "
+            "so it says nothing about the agents."
         )
     way = (agents - halves) / (chance - halves)
     if way > 1:
@@ -123,7 +126,7 @@ def _nearer(readings: Sequence[ExhibitRow], samples: Samples) -> str:
 
 
 def _is_nearer(reading: ExhibitRow) -> bool | None:
-    """Whether the agents' value is nearer to the mean of both halves; None where one of the four is missing."""
+    """Whether the agents' value is nearer to the mean of both halves; None if one of the four is missing."""
     half, other, agents, chance = reading.values
     if half is None or other is None or agents is None or chance is None:
         return None
@@ -173,7 +176,7 @@ def charts_of(samples: Samples) -> tuple[Chart, ...]:
 
 
 def _actions(samples: Samples) -> Chart:
-    """The actions that take most of the time, of the recorded players or of the agents."""
+    """The most frequent actions of the recorded players or of the agents."""
     shares = {name: _shares(action_counts(play)) for name, play in samples.columns.items()}
     recorded, other, agents, _ = shares.values()
     most = np.argsort(-np.maximum((recorded + other) / 2, agents), kind="stable")[:_MOST_ACTIONS].tolist()

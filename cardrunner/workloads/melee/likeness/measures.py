@@ -1,4 +1,4 @@
-"""Single figures of play, both players together. All can be read off a recording, whoever played."""
+"""Single figures of play, both players together; all can be measured on any recording."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from cardrunner.workloads.melee.encoding.layout import BUTTONS, CONTROLLER, STICKS
 from cardrunner.workloads.melee.game.names import ACTION_IDS, ACTIONS
-from cardrunner.workloads.melee.likeness.stretch import Mask, Play, Stretch, actions_between, frames_of
+from cardrunner.workloads.melee.likeness.stretch import Mask, Play, PlayStretch, actions_between, frames_of
 
 STICK_PLACES: Final = 17
 """Places of a stick axis, the middle one around neutral."""
 DISTANCE_STEP: Final = 10
 DISTANCE_PLACES: Final = 20
-"""0 to 200 game units, the last place with everything beyond."""
+"""0 to 200 game units; the last place includes everything beyond."""
 
 Counts = NDArray[np.int64]
 
@@ -45,13 +45,13 @@ def button_counts(play: Play) -> Counts:
 
 
 def distance_counts(play: Play) -> Counts:
-    """Frames with the players so far apart: (20,)."""
+    """Frames with the players at each distance: (20,)."""
     return _counted((stretch.distances // DISTANCE_STEP for stretch in play), DISTANCE_PLACES)
 
 
 @dataclass(frozen=True)
 class Distribution:
-    """What two plays are compared by as a whole."""
+    """A distribution that two plays are compared by."""
 
     name: str
     of: Callable[[Play], Counts]
@@ -64,7 +64,7 @@ DISTRIBUTIONS: Final = (
     Distribution("buttons", button_counts, "how often each combination of the eight buttons is held"),
     Distribution("distances", distance_counts, "how far the players are apart, in steps of 10 game units"),
 )
-"""The first one answers the question."""
+"""The first one decides the answer."""
 
 
 def jensen_shannon(first: Counts, second: Counts) -> float:
@@ -92,13 +92,13 @@ def _relative(p: NDArray[np.float64], q: NDArray[np.float64]) -> float:
     return float((p[some] * np.log2(p[some] / q[some])).sum())
 
 
-def _stick_place(stretch: Stretch, name: str) -> Counts:
+def _stick_place(stretch: PlayStretch, name: str) -> Counts:
     values = np.clip(stretch.controls[:, :, CONTROLLER.index(name)], 0, 1)
     return np.rint(values * (STICK_PLACES - 1)).astype(np.int64)
 
 
 def _counted(parts: Iterable[NDArray[np.generic]], places: int) -> Counts:
-    """How often each place occurs; what lies beyond the last counts there."""
+    """How often each place occurs; values beyond the last count as the last."""
     total = np.zeros(places, np.int64)
     for part in parts:
         total += np.bincount(np.clip(part.astype(np.int64).ravel(), 0, places - 1), minlength=places)
@@ -119,7 +119,7 @@ class Measure:
     """One figure of a play.
 
     Attributes:
-        of: reads it off; None where the play has nothing to read it from.
+        of: measures it; None if the play has nothing to measure it on.
     """
 
     name: str
@@ -129,7 +129,7 @@ class Measure:
     of: Callable[[Play], float | None]
 
 
-def _share(which: Callable[[Stretch], Mask]) -> Callable[[Play], float | None]:
+def _share(which: Callable[[PlayStretch], Mask]) -> Callable[[Play], float | None]:
     """Share of player-frames for which something holds: (n, 2) of each stretch."""
 
     def measure(play: Play) -> float | None:
@@ -140,8 +140,8 @@ def _share(which: Callable[[Stretch], Mask]) -> Callable[[Play], float | None]:
     return measure
 
 
-def _rate(count: Callable[[Stretch], int], *, players: int) -> Callable[[Play], float | None]:
-    """Happenings a minute, by one player or in the whole match."""
+def _rate(count: Callable[[PlayStretch], int], *, players: int) -> Callable[[Play], float | None]:
+    """Events per minute, per player or for the whole match."""
 
     def measure(play: Play) -> float | None:
         minutes = frames_of(play) * players / FRAMES_PER_MINUTE
@@ -150,44 +150,44 @@ def _rate(count: Callable[[Stretch], int], *, players: int) -> Callable[[Play], 
     return measure
 
 
-def _changed(stretch: Stretch) -> Mask:
+def _changed(stretch: PlayStretch) -> Mask:
     changed: Mask = (np.diff(stretch.steps, axis=0) != 0).any(axis=2)
     return changed
 
 
-def _sticks_moved(stretch: Stretch) -> Mask:
+def _sticks_moved(stretch: PlayStretch) -> Mask:
     moved: Mask = (np.diff(stretch.steps[:, :, : len(STICKS)], axis=0) != 0).any(axis=2)
     return moved
 
 
-def _a_button(stretch: Stretch) -> Mask:
+def _a_button(stretch: PlayStretch) -> Mask:
     held: Mask = stretch.held.sum(axis=2) > 0
     return held
 
 
-def _hitstun(stretch: Stretch) -> Mask:
+def _hitstun(stretch: PlayStretch) -> Mask:
     return np.isin(stretch.action, _HITSTUN)
 
 
-def _shield(stretch: Stretch) -> Mask:
+def _shield(stretch: PlayStretch) -> Mask:
     return np.isin(stretch.action, _SHIELD)
 
 
-def _off_stage(stretch: Stretch) -> Mask:
+def _off_stage(stretch: PlayStretch) -> Mask:
     return stretch.off_stage
 
 
-def _presses(stretch: Stretch) -> int:
+def _presses(stretch: PlayStretch) -> int:
     held = stretch.held
     return int((held[1:] & ~held[:-1]).sum())
 
 
-def _attacks(stretch: Stretch) -> int:
+def _attacks(stretch: PlayStretch) -> int:
     begun = stretch.action[1:] != stretch.action[:-1]
     return int((begun & np.isin(stretch.action[1:], _ATTACKS)).sum())
 
 
-def _knock_outs(stretch: Stretch) -> int:
+def _knock_outs(stretch: PlayStretch) -> int:
     return int((np.diff(stretch.stocks, axis=0) < 0).sum())
 
 
@@ -222,4 +222,4 @@ MEASURES: Final = (
     Measure("off stage", _FRAMES, True, "in play beyond an edge of the main ground", _share(_off_stage)),
     Measure("distance", "game units, median", False, "between the players while both are in play", _usual_distance),
 )
-"""In the order in which people read them."""
+"""In display order."""

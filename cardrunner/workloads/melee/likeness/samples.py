@@ -1,4 +1,4 @@
-"""What is compared: two halves of the recorded play, agents and random inputs, all over the same number of frames."""
+"""The compared plays: two halves of the recorded play, agents and random inputs, all of the same number of frames."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from cardrunner.workloads.melee.encoding.layout import PLAYERS
 from cardrunner.workloads.melee.encoding.scheme import EncodingConfig
 from cardrunner.workloads.melee.game.world import Floats, Ints
-from cardrunner.workloads.melee.likeness.stretch import Play, Stretch, cut, encoded_stretch, frames_of
+from cardrunner.workloads.melee.likeness.stretch import Play, PlayStretch, cut, encoded_stretch, frames_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,12 +35,12 @@ class Samples:
 
     @property
     def frames(self) -> int:
-        """Of each."""
+        """Frames of each play."""
         return frames_of(self.half)
 
     @property
     def people(self) -> str:
-        """What the recorded players are called."""
+        """The name of the recorded players."""
         return "people" if self.are_people else "scripted players"
 
     @property
@@ -67,8 +67,8 @@ def halves(
 
     Args:
         rows_of: floats (n, 56) and ints (n, 17) of a game.
-        games: which ones.
-        skip: frames at the beginning of each that nobody plays.
+        games: the numbers of the games.
+        skip: unplayed frames at the beginning of each.
         window: frames of a window.
         most: frames of each sample at most; the windows are then spread evenly over the games.
         encoding: of the games.
@@ -81,12 +81,12 @@ def halves(
     return samples[0], samples[1]
 
 
-def _window(floats: Floats, ints: Ints, rows: slice, encoding: EncodingConfig) -> Stretch:
+def _window(floats: Floats, ints: Ints, rows: slice, encoding: EncodingConfig) -> PlayStretch:
     return encoded_stretch(floats[rows], ints[rows], encoding)
 
 
 def _spread(items: Sequence[tuple[int, int]], most: int) -> list[tuple[int, int]]:
-    """At most so many of the items, evenly spread."""
+    """At most `most` of the items, evenly spread."""
     if len(items) <= most:
         return list(items)
     return [items[number * len(items) // most] for number in range(most)]

@@ -47,7 +47,7 @@ _OUT: Final = actions_between("DEAD_DOWN", "REBIRTH_WAIT")
 
 
 @dataclass(frozen=True, eq=False)
-class Stretch:
+class PlayStretch:
     """Consecutive frames.
 
     Attributes:
@@ -68,14 +68,14 @@ class Stretch:
     def __len__(self) -> int:
         return len(self.action)
 
-    def first(self, frames: int) -> Stretch:
-        """The same, cut to at most so many frames."""
+    def first(self, frames: int) -> PlayStretch:
+        """The first frames, at most `frames`."""
         names = ("action", "controls", "x", "y", "stocks")
         return replace(self, **{name: getattr(self, name)[:frames] for name in names})
 
     @cached_property
     def steps(self) -> NDArray[np.int64]:
-        """Controls in the steps that a controller has, (n, 2, 13): what no game could tell apart is the same."""
+        """Controls in steps of a controller's resolution, (n, 2, 13): indistinguishable inputs are equal."""
         steps: NDArray[np.int64] = np.rint(self.controls / _STEPS).astype(np.int64)
         return steps
 
@@ -86,12 +86,12 @@ class Stretch:
 
     @property
     def in_play(self) -> Mask:
-        """Who is neither knocked out nor on the way back: (n, 2)."""
+        """Players who are neither knocked out nor respawning: (n, 2)."""
         return ~np.isin(self.action, _OUT)
 
     @property
     def off_stage(self) -> Mask:
-        """Who is in play beyond an edge of the main ground: (n, 2)."""
+        """Players in play beyond an edge of the main ground: (n, 2)."""
         left, right = self.ground
         return ((self.x < left) | (self.x > right)) & self.in_play
 
@@ -102,7 +102,7 @@ class Stretch:
         return apart[self.in_play.all(axis=1)]
 
 
-Play = tuple[Stretch, ...]
+Play = tuple[PlayStretch, ...]
 """Stretches that need not follow one another."""
 
 
@@ -111,9 +111,9 @@ def frames_of(play: Play) -> int:
     return sum(map(len, play))
 
 
-def cut(play: Iterable[Stretch], frames: int) -> Play:
-    """The first so many frames of the stretches, as far as they go."""
-    kept: list[Stretch] = []
+def cut(play: Iterable[PlayStretch], frames: int) -> Play:
+    """The first `frames` frames of the stretches, or all if there are fewer."""
+    kept: list[PlayStretch] = []
     for stretch in play:
         if frames <= 0:
             break
@@ -122,14 +122,14 @@ def cut(play: Iterable[Stretch], frames: int) -> Play:
     return tuple(kept)
 
 
-def encoded_stretch(floats: Floats, ints: Ints, encoding: EncodingConfig) -> Stretch:
+def encoded_stretch(floats: Floats, ints: Ints, encoding: EncodingConfig) -> PlayStretch:
     """Rows of one game: float32 (n, 56) and int64 (n, 17), at least one."""
     half = stage_geometry(int(ints[0, STAGE_COLUMN])).half_width
 
     def both(name: str, scale: float) -> Floats:
         return np.stack([floats[:, float_index(name, player)] / np.float32(scale) for player in PLAYERS], axis=1)
 
-    return Stretch(
+    return PlayStretch(
         action=np.stack([ints[:, int_index("action", player)] for player in PLAYERS], axis=1),
         controls=np.stack([floats[:, controller_slice(player)] for player in PLAYERS], axis=1),
         x=both("x", encoding.xy_scale),
@@ -139,15 +139,15 @@ def encoded_stretch(floats: Floats, ints: Ints, encoding: EncodingConfig) -> Str
     )
 
 
-def played_stretch(match: MatchColumns) -> Stretch:
-    """The frames of a match file that are not its seed."""
+def played_stretch(match: MatchColumns) -> PlayStretch:
+    """The frames of a match file after its seed."""
     rows = match.source != (match.sources.index(_SEED) if _SEED in match.sources else -1)
 
     def both(name: str) -> NDArray[Any]:
         return np.stack([player[name][rows] for player in match.players], axis=1)
 
     left, right = match.stage_geometry["ground_x_range"]
-    return Stretch(
+    return PlayStretch(
         action=both("action").astype(np.int64),
         controls=np.stack([both(name) for name in CONTROLLER], axis=2),
         x=both("x"),

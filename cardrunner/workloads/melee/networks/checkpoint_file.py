@@ -1,4 +1,4 @@
-"""Checkpoint files as other people hand them over: read as data, never as code."""
+"""Checkpoint files from any source: read as data, never as code."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def load_file(path: Path) -> Any:
 
 
 def weights_of(checkpoint: object, kind: str) -> Mapping[str, Tensor]:
-    """The weights inside what `load_file` gave.
+    """The weights in a checkpoint from `load_file`.
 
     Args:
         kind: what is expected, with its article, such as ``a policy checkpoint``.
 
     Raises:
-        IntegrityError: there are none.
+        IntegrityError: it has no weights.
     """
     weights = checkpoint.get("model_state_dict") if isinstance(checkpoint, dict) else None
     if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
@@ -56,7 +56,7 @@ _NAMED: Final = 6
 
 
 def check_weights(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor], kind: str) -> None:
-    """Hold the weights of a checkpoint against a model's.
+    """Check that the weights of a checkpoint fit a model.
 
     Args:
         weights: what the file holds.
@@ -69,7 +69,7 @@ def check_weights(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor],
     missing, foreign = sorted(expected.keys() - weights.keys()), sorted(weights.keys() - expected.keys())
     if missing or foreign:
         parts = [f"lacks {_list(missing)}"] if missing else []
-        parts += [f"has {_list(foreign)}, which {kind} has not"] if foreign else []
+        parts += [f"has {_list(foreign)}, which {kind} lacks"] if foreign else []
         raise IntegrityError(f"it {listed(parts)}; these are not the weights of {kind}")
     for name, tensor in weights.items():
         if tensor.shape != expected[name].shape:

@@ -1,4 +1,4 @@
-"""Which embeddings a batch reads, each counted once: equal values at equal places share one row of work.
+"""The distinct embeddings that a batch reads: equal values at equal places share one row of work.
 
 Int columns with small vocabularies are read together: jumps 3 and character 9 are one code of the pair. A batch of
 1,024 examples holds 20,480 actions but some 150 different ones, and as many triples of l_cancel, hurtbox and ground but
@@ -29,7 +29,7 @@ _LARGEST_GROUP: Final = 512
 
 
 @dataclass(frozen=True, eq=False)
-class Group:
+class CodeGroup:
     """Int columns that are read together.
 
     Attributes:
@@ -87,14 +87,14 @@ class BatchCodes:
 
 
 @lru_cache(maxsize=8)
-def groups_of(encoding: EncodingConfig, context_len: int) -> tuple[Group, ...]:
+def groups_of(encoding: EncodingConfig, context_len: int) -> tuple[CodeGroup, ...]:
     """How the int columns of an encoding are grouped for contexts of K frames."""
     tables = encoding.player_embeddings
     groups = [_group(encoding, context_len, members, players=len(PLAYERS)) for members in _together(tables)]
     return (*groups, _group(encoding, context_len, (len(tables),), players=1))
 
 
-def encode_batch(groups: Sequence[Group], ints: Tensor) -> BatchCodes:
+def encode_batch(groups: Sequence[CodeGroup], ints: Tensor) -> BatchCodes:
     """Number the codes of a batch.
 
     Args:
@@ -122,7 +122,7 @@ def encode_batch(groups: Sequence[Group], ints: Tensor) -> BatchCodes:
     return BatchCodes(torch.cat(parts, 1), tuple(values), tuple(lengths))
 
 
-def _check(groups: Sequence[Group], columns: Tensor) -> None:
+def _check(groups: Sequence[CodeGroup], columns: Tensor) -> None:
     lowest, highest = (bound.tolist() for bound in torch.aminmax(columns.flatten(1), dim=1))
     for group in groups:
         for own in group.columns:
@@ -147,7 +147,7 @@ def _together(tables: Sequence[Embedding]) -> Iterator[tuple[int, ...]]:
     yield tuple(members)
 
 
-def _group(encoding: EncodingConfig, context_len: int, members: tuple[int, ...], *, players: int) -> Group:
+def _group(encoding: EncodingConfig, context_len: int, members: tuple[int, ...], *, players: int) -> CodeGroup:
     tables = [encoding.embeddings[number] for number in members]
     player_width = sum(table.dim for table in encoding.player_embeddings)
     first = encoding.floats + sum(table.dim for table in encoding.embeddings[: members[0]])
@@ -160,7 +160,7 @@ def _group(encoding: EncodingConfig, context_len: int, members: tuple[int, ...],
     columns = tuple(
         tuple(number + shift + own * encoding.int_per_player for number in members) for own in range(players)
     )
-    return Group(
+    return CodeGroup(
         tables=members,
         vocabularies=tuple(table.vocab for table in tables),
         columns=columns,

@@ -1,4 +1,4 @@
-"""The first layer of a policy over embedded frames, worked out per distinct code instead of per example.
+"""The first layer of a policy over embedded frames, computed per distinct code instead of per example.
 
 The plain way writes 1,960 numbers per example and multiplies them all. But the layer is linear in each embedding, so
 
@@ -7,7 +7,7 @@ The plain way writes 1,960 numbers per example and multiplies them all. But the 
 where T[code] W_s is the same for every example with that code at that place. It is computed once per distinct code and
 then summed per example. Backwards the output gradients are first summed per (code, place), G, and then W_s gets
 T^T G_s and T gets the sum of G_s W_s^T. These are the gradients of the plain layer, the sums only taken in another
-order; the inputs themselves get none.
+order; the inputs get no gradient.
 
 Shapes: those of `cardrunner.workloads.melee.networks.fast_codes`, and
     I  inputs of the layer, K * numbers per frame    H  hidden units    h  hidden units of a block, at most 256
@@ -23,14 +23,19 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from cardrunner.workloads.melee.networks.fast_codes import BatchCodes, Group
+from cardrunner.workloads.melee.networks.fast_codes import BatchCodes, CodeGroup
 
 _BLOCK: Final = 256
 """Hidden units at a time, so that what is looked up and summed stays in the processor's cache."""
 
 
 def embedded_linear(
-    floats: Tensor, codes: BatchCodes, groups: Sequence[Group], weight: Tensor, bias: Tensor, tables: Sequence[Tensor]
+    floats: Tensor,
+    codes: BatchCodes,
+    groups: Sequence[CodeGroup],
+    weight: Tensor,
+    bias: Tensor,
+    tables: Sequence[Tensor],
 ) -> Tensor:
     """``linear(frame vectors)`` with gradients for weight, bias and tables.
 
@@ -55,7 +60,7 @@ class _EmbeddedLinear(torch.autograd.Function):
         ctx: Any,
         floats: Tensor,
         codes: BatchCodes,
-        groups: Sequence[Group],
+        groups: Sequence[CodeGroup],
         weight: Tensor,
         bias: Tensor,
         *tables: Tensor,
@@ -71,7 +76,7 @@ class _EmbeddedLinear(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         floats, *rest = ctx.saved_tensors
-        groups: Sequence[Group] = ctx.groups
+        groups: Sequence[CodeGroup] = ctx.groups
         codes: BatchCodes = ctx.codes
         tables, vectors = rest[: -len(groups)], rest[-len(groups) :]
         of_weight = gradient.new_empty(ctx.shape)
@@ -89,12 +94,12 @@ class _EmbeddedLinear(torch.autograd.Function):
         return None, None, None, of_weight, gradient.sum(0), *_spread(of_vectors, groups, codes, tables)
 
 
-def _vectors(group: Group, tables: Sequence[Tensor], values: Sequence[Tensor]) -> Tensor:
-    """What each distinct code stands for: (U, w)."""
+def _vectors(group: CodeGroup, tables: Sequence[Tensor], values: Sequence[Tensor]) -> Tensor:
+    """The embedding of each distinct code: (U, w)."""
     return torch.cat([tables[table].index_select(0, own) for table, own in zip(group.tables, values, strict=True)], 1)
 
 
-def _parts(block: Tensor, groups: Sequence[Group]) -> list[Tensor]:
+def _parts(block: Tensor, groups: Sequence[CodeGroup]) -> list[Tensor]:
     """The weights of each group, (w, P * h), from a block (h, I)."""
     by_input = block.t().contiguous()
     return [by_input.index_select(0, group.inputs).view(-1, group.places * len(block)) for group in groups]
@@ -115,7 +120,7 @@ def _by_group(rows: Tensor, codes: BatchCodes) -> Sequence[Tensor]:
 
 
 def _by_row(codes: BatchCodes) -> tuple[Tensor, Tensor]:
-    """Which examples (B * S,) read each row, row after row, and where in that list each of the R rows starts."""
+    """The examples (B * S,) that read each row, in row order, and the start of each of the R rows in that list."""
     flat = codes.rows.flatten()
     order = torch.sort(flat, stable=True).indices
     readers = torch.bincount(flat, minlength=sum(codes.lengths))
@@ -123,7 +128,7 @@ def _by_row(codes: BatchCodes) -> tuple[Tensor, Tensor]:
 
 
 def _of_inputs(
-    sums: Sequence[Tensor], vectors: Sequence[Tensor], groups: Sequence[Group], *, inputs: int, width: int
+    sums: Sequence[Tensor], vectors: Sequence[Tensor], groups: Sequence[CodeGroup], *, inputs: int, width: int
 ) -> Tensor:
     """The gradient of a block of weights by input, (I, h); 0 for the floats."""
     by_input = sums[0].new_zeros(inputs, width)
@@ -139,7 +144,7 @@ def _of_floats(weight: Tensor, floats: Tensor) -> Tensor:
 
 
 def _spread(
-    of_vectors: Sequence[Tensor], groups: Sequence[Group], codes: BatchCodes, tables: Sequence[Tensor]
+    of_vectors: Sequence[Tensor], groups: Sequence[CodeGroup], codes: BatchCodes, tables: Sequence[Tensor]
 ) -> list[Tensor]:
     """Gradients of distinct codes back to the tables they were read from."""
     of_tables = [torch.zeros_like(table) for table in tables]

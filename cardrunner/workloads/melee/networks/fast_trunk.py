@@ -1,7 +1,7 @@
-"""The trunk of a model of stacked frames in training on a CPU: the function of the plain model, in less time.
+"""A faster trunk for training a model of stacked frames on a CPU; computes the same function as the plain model.
 
 Two things differ from the plain model, neither in expectation: float sums are taken in another order, and dropout draws
-its random numbers four to a word. The plain model stays the definition; tests hold this against it.
+its random numbers four to a word. The plain model is the definition; tests compare this one with it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from cardrunner.workloads.melee.networks.fast_codes import encode_batch, groups_
 from cardrunner.workloads.melee.networks.fast_layer import embedded_linear
 
 _SMALLEST_BATCH: Final = 384
-"""Examples; with fewer, too few codes are equal to gain from it."""
+"""The least number of examples; with fewer, too few codes repeat to save time."""
 _Layers = tuple[nn.Linear, nn.ReLU, nn.Dropout, nn.Linear, nn.ReLU, nn.Dropout]
 _LANES: Final = 1 << 16
 _LOWEST: Final = -(1 << 15)

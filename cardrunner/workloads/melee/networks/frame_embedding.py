@@ -21,7 +21,7 @@ from cardrunner.workloads.melee.encoding.layout import INTS_PER_PLAYER
 from cardrunner.workloads.melee.encoding.scheme import EncodingConfig
 
 _PARTS: Final = 64
-"""The sum over all codes is taken in so many parts; one product would keep only a few multiprocessors busy."""
+"""The number of parts of the sum over all codes; one product would keep only a few multiprocessors busy."""
 
 
 def look_up(table: Tensor, codes: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Layers of a trained model as arrays, one frame at a time: a product of matrix and vector each, in memory of its own.
 
-Nothing here is trained. A model in play is read from main memory once a frame, and long runs come from there up to
-twice as fast as short ones: matrices lie along their longer side.
+For inference only. In play a model is read from main memory once a frame, and long rows are read up to twice as fast as
+short ones, so matrices are stored along their longer side.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from cardrunner.workloads.melee.networks.frame_embedding import FrameEmbedding
 
 
 def as_read(matrix: Floats) -> Floats:
-    """The same matrix as it is multiplied in play."""
+    """The same matrix in the memory order used in play."""
     rows, columns = matrix.shape
     return np.asfortranarray(matrix) if rows > columns else np.ascontiguousarray(matrix)
 
 
 class Dense:
-    """``weight x + bias`` of a vector; the answer is overwritten by the next call."""
+    """``weight x + bias`` of a vector; the result is overwritten by the next call."""
 
     def __init__(self, weight: Tensor, bias: Tensor) -> None:
         self.weight = as_read(weight.detach().numpy())
@@ -59,7 +59,7 @@ class Trunk:
         self._second = Dense.of(second)
 
     def __call__(self, hidden: Floats) -> Floats:
-        """What the first layer gave, (H,), to (trunk width,)."""
+        """From the first layer's output (H,) to (trunk width,)."""
         answer = self._second(np.maximum(hidden, 0.0, out=self._hidden))
         np.maximum(answer, 0.0, out=answer)
         return answer
@@ -78,10 +78,10 @@ class FirstLayer:
     """``layer(frame vectors)`` of the last K frames.
 
     Args:
-        model: whose embedding tables are read.
-        layer: takes K * F inputs, oldest frame first; inputs behind them are somebody else's.
+        model: the model with the embedding tables.
+        layer: takes K * F inputs, oldest frame first; further inputs are ignored.
         context_len: K.
-        player: who looks; player 1 sees the halves of a frame swapped and the stage kept.
+        player: the observing player; player 1 sees the halves of a frame swapped and the stage kept.
     """
 
     def __init__(self, model: FrameEmbedding, layer: nn.Linear, context_len: int, *, player: PlayerIndex = 0) -> None:
@@ -101,7 +101,7 @@ class FirstLayer:
         self._sums = np.tile(self._bias, (context_len, 1))
         self._next = context_len - 1
 
-    def see(self, floats: Floats, ints: Ints) -> None:
+    def observe(self, floats: Floats, ints: Ints) -> None:
         """Add the newest frame, (56,) and (17,)."""
         sums, used = self._sums, self._next
         sums[used] = self._bias
@@ -118,7 +118,7 @@ class FirstLayer:
 
     @property
     def hidden(self) -> Floats:
-        """What the layer makes of the last K frames, (H,); a view that the next frame changes."""
+        """The layer's output for the last K frames, (H,); a view that the next frame overwrites."""
         vector: Floats = self._sums[self._next]
         return vector
 
@@ -128,11 +128,11 @@ class _Category(NamedTuple):
 
     name: str
     column: int
-    """Of the frame's ints."""
+    """The column among the frame's ints."""
     table: Floats
-    """(values, numbers)."""
+    """The embedding table: (values, numbers)."""
     weights: Floats
-    """(K * H, numbers)."""
+    """The layer's weights for it: (K * H, numbers)."""
 
 
 class _Others:
@@ -146,7 +146,7 @@ class _Others:
         self._seen, self._sum = b"", np.empty(self._shares.shape[1], np.float32)
 
     def share(self, ints: Ints) -> Floats:
-        """What all of them come to together, (K * H,); overwritten by the next call."""
+        """Their summed contribution, (K * H,); overwritten by the next call."""
         rows = ints[self._columns]
         rows += self._first
         now = rows.tobytes()

@@ -35,11 +35,11 @@ class PolicyAgent:
     def begin(self, floats: Floats, ints: Ints) -> None:
         """Go on from at least K frames."""
         for row in range(len(floats)):
-            self.see(Frame(floats[row], ints[row]))
+            self.observe(Frame(floats[row], ints[row]))
 
-    def see(self, frame: Frame) -> None:
+    def observe(self, frame: Frame) -> None:
         """Add the newest frame."""
-        self._first.see(frame.floats, frame.ints)
+        self._first.observe(frame.floats, frame.ints)
 
     def act(self) -> Floats:
         """The controller for the next frame: analog values within 0..1, buttons 0 or 1; overwritten by the next one."""
@@ -67,9 +67,9 @@ class WindowAgent:
     def begin(self, floats: Floats, ints: Ints) -> None:
         """Go on from at least K frames."""
         for row in range(len(floats)):
-            self.see(Frame(floats[row], ints[row]))
+            self.observe(Frame(floats[row], ints[row]))
 
-    def see(self, frame: Frame) -> None:
+    def observe(self, frame: Frame) -> None:
         """Add the newest frame, and drop the oldest."""
         floats, ints = torch.as_tensor(frame.floats), torch.as_tensor(frame.ints)
         if self._player:

@@ -96,7 +96,7 @@ def _play_faults(
         if _differs(pressed, controls):
             yield f"its agent presses {pressed.round(4).tolist()} as player {player}, where its module says {controls}"
             return
-        agent.see(Frame(floats[row], ints[row]))
+        agent.observe(Frame(floats[row], ints[row]))
 
 
 def _differs(pressed: np.ndarray, controls: Controls) -> bool:

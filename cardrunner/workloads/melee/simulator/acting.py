@@ -1,4 +1,4 @@
-"""What a player can make a fighter do in the air and on the ledge."""
+"""Actions in the air and on the ledge."""
 
 from __future__ import annotations
 

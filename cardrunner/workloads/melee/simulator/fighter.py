@@ -1,4 +1,4 @@
-"""A controller as the built-in simulator reads it."""
+"""The controller and the fighter's state in the built-in simulator."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from cardrunner.workloads.melee.simulator.states import (
 TILT: Final = 0.2875
 """Sticks inside this radius are at rest."""
 FLICK: Final = 0.66
-"""A stick that newly passes this is a flick: dash, tap jump, fast fall, smash."""
+"""A stick that crosses this is a flick: dash, tap jump, fast fall, smash."""
 _SHIELD_TRIGGER: Final = 0.3
 
 
 @dataclass(slots=True)
 class Pad:
-    """One frame of a controller: sticks -1..1, held buttons, and what went down on this frame."""
+    """One frame of a controller: sticks -1..1, held buttons, and the buttons pressed on this frame."""
 
     x: float = 0.0
     y: float = 0.0
@@ -82,10 +82,10 @@ class Fighter:
 
     Attributes:
         age: frames since the action began.
-        lock: how long the action lasts where that is not a constant of the action; 0 otherwise.
+        lock: duration of the action if it is not a constant of the action; 0 otherwise.
         stun: frames of hitstun or shield stun left.
         protection: frames of invincibility left after a respawn.
-        surface: what the fighter stands on, or stood on last.
+        surface: the surface that the fighter stands on or last stood on.
         touched: the ``ground`` column: the surface touched last.
         vx, vy: its own speed; ``knock_x``, ``knock_y``: the speed that a hit gave it.
         since_shield: frames since the shield button went down.
@@ -126,16 +126,16 @@ class Fighter:
         return move if move and not self.hit_landed and move.first <= self.age <= move.last else None
 
     def enter(self, action: int, *, lock: int = 0) -> None:
-        """Begin an action; `lock` is how long it lasts where that is not a constant of the action."""
+        """Begin an action; `lock` is its duration if that is not a constant of the action."""
         self.action, self.age, self.lock = action, 0, lock
         self.attack, self.hit_landed = MOVES.get(action), False
 
     def end(self) -> None:
-        """Stand or fall: the action is over."""
+        """End the action: stand or fall."""
         self.enter(WAIT if self.grounded else FALL)
 
     def keep_doing(self, action: int) -> None:
-        """Begin the action unless it goes on already."""
+        """Begin the action unless it is already going on."""
         if self.action != action:
             self.enter(action)
 
@@ -155,7 +155,7 @@ class Fighter:
         self.jumps = 0
 
     def stand_on(self, surface: Platform, *, x: float) -> None:
-        """Be on a surface, with every jump back."""
+        """Stand on a surface, with all jumps restored."""
         self.x, self.y, self.vy = x, surface.y, 0.0
         self.grounded, self.fast_falling, self.jumps = True, False, JUMPS
         self.surface, self.touched = surface, surface.ground

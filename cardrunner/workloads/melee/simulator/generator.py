@@ -1,4 +1,4 @@
-"""Made-up games in the real layout, for a first run that needs nothing from outside.
+"""Generated games in the real layout, for a first run without external data.
 
 Two scripted fighters play in the built-in simulator. Everything follows from the seed, in any process and on any
 machine with the same Python.
@@ -23,7 +23,7 @@ from cardrunner.workloads.melee.simulator.scripted import ScriptedPlayer
 from cardrunner.workloads.melee.simulator.simulator import Simulator
 
 CAST: Final = (1, 2, 7, 9, 18, 22)
-"""Characters (internal ids) that the generator chooses from: those with attributes of their own."""
+"""Characters (internal ids) that the generator chooses from: those with their own attributes."""
 
 
 def generate(
@@ -40,7 +40,7 @@ def generate(
 
     Raises:
         UsageError: no games, or too few frames for a game.
-        EnvironmentFailed: the disk refuses.
+        EnvironmentFailed: the disk is full, read-only or failing.
     """
     if games < 1 or frames_per_game < MINIMUM_ROWS:
         raise UsageError(
@@ -61,7 +61,7 @@ def play_scripted(frames: int, *, seed: str) -> Game:
 
     Args:
         frames: its rows.
-        seed: decides stage, characters, places and every choice of the players.
+        seed: decides stage, characters, positions and every choice of the players.
 
     Returns:
         floats float32 (frames, 56) and ints int64 (frames, 17).

@@ -1,4 +1,4 @@
-"""What a player can make a fighter do on the ground."""
+"""Actions on the ground."""
 
 from __future__ import annotations
 

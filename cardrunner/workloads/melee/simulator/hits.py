@@ -19,7 +19,7 @@ MAX_PERCENT: Final = 999.0
 _BODY_RADIUS, _BODY_HEIGHT = 6.0, 7.0
 _TUMBLE = 80.0
 ROOM: Final = 10.0
-"""How far beyond a blast zone a position can be."""
+"""The greatest distance beyond a blast zone of a position."""
 _NO_LAUNCH = 1e-9
 
 

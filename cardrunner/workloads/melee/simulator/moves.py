@@ -44,7 +44,7 @@ _KNOWN: Final = {
 
 
 def attributes(character: int) -> Attributes:
-    """Attributes of an internal character id; a middling fighter for those without their own."""
+    """Attributes of an internal character id; average ones for a character without its own."""
     return _KNOWN.get(character, _MIDDLING)
 
 
@@ -56,10 +56,10 @@ class Move:
         id: its value in the ``last_attack_landed`` column.
         duration: frames until the fighter can act again.
         first, last: the frames on which it hits.
-        reach, height: middle of the hitbox from the feet, ``reach`` along the facing direction.
+        reach, height: centre of the hitbox relative to the feet, ``reach`` along the facing direction.
         base, growth: of the knockback.
         landing: landing lag of an aerial.
-        unblockable: a shield does not help (grabs).
+        unblockable: a shield does not block it (grabs).
     """
 
     action: int
@@ -104,7 +104,7 @@ MOVES: Final = {
         Move(ID["CATCH"], 53, 30, 7, 8, 9, 8, 4, 8, 55, 60, 50, unblockable=True),
     )
 }
-"""Every attack by the action state it is."""
+"""Every attack by its action state."""
 
 AERIAL_LANDINGS: Final = {
     ID[f"ATTACK_AIR_{direction}"]: ID[f"LANDING_AIR_{direction}"] for direction in ("N", "F", "B", "HI", "LW")
@@ -145,4 +145,4 @@ INTANGIBLE: Final = {
     ID["CLIFF_CLIMB_QUICK"]: (0, 30),
     ID["DOWN_STAND_U"]: (1, 22),
 }
-"""Frames (first, last) of an action on which nothing can hit."""
+"""Frames (first, last) of an action on which the fighter is intangible."""

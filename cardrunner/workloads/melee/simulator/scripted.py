@@ -1,7 +1,7 @@
-"""Scripted fighters: what the generator records, and somebody to play against.
+"""Scripted fighters, for the generator's games and as opponents.
 
-The head decides from what it saw a few frames ago; the hands carry it out like a person's. What is pressed follows from
-what was seen, but not exactly: how long to hold and which of several good ideas to take is partly chance.
+Decisions are made from the frame of a few frames ago, and carried out at the speed of human hands. Inputs follow from
+what was observed, but not exactly: how long to hold and which of several good moves to take is partly random.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _EDGE_ROOM, _LANDING_SOON = 10.0, 14.0
 
 
 class Body(NamedTuple):
-    """What a player looks at of one fighter, in game units."""
+    """What a player observes of one fighter, in game units."""
 
     x: float
     y: float
@@ -55,8 +55,8 @@ class Body(NamedTuple):
     jumps: int
 
 
-def look(frame: Frame, player: PlayerIndex) -> Body:
-    """One fighter of a frame."""
+def observe(frame: Frame, player: PlayerIndex) -> Body:
+    """Observe one fighter of a frame."""
     floats, ints = frame
     return Body(
         float(floats[float_index("x", player)]) / _CONFIG.xy_scale,
@@ -73,8 +73,8 @@ class ScriptedPlayer:
     """One scripted fighter.
 
     Args:
-        player: which half of the frame is its own.
-        seed: of its chance; the same seed answers the same frames with the same inputs, in any process.
+        player: its half of the frame.
+        seed: of its random choices; the same seed gives the same inputs for the same frames, in any process.
     """
 
     def __init__(self, player: PlayerIndex, seed: str) -> None:
@@ -91,7 +91,7 @@ class ScriptedPlayer:
         """The 13 controller values that answer a frame, in file units."""
         self._seen.append(frame)
         seen = self._seen[0]
-        me, other = look(seen, self.player), look(seen, self.other)
+        me, other = observe(seen, self.player), observe(seen, self.other)
         half = stage_geometry(int(seen.ints[STAGE_COLUMN])).half_width
         self._reflexes(me)
         alarmed = not self._recovering and _off_stage(me, half)
@@ -103,7 +103,7 @@ class ScriptedPlayer:
         return self._hands.advance()
 
     def _reflexes(self, me: Body) -> None:
-        """What does not wait for the next decision: cancel a landing, finish a wavedash."""
+        """Act without waiting for the next decision: cancel a landing, finish a wavedash."""
         if me.action in _AERIALS and me.vy < 0 and me.y < _LANDING_SOON and self._dice.random() < 0.3:
             self._hands.squeeze(1.0, 5)
         self._dodge_in = max(self._dodge_in - 1, -1)
@@ -112,7 +112,7 @@ class ScriptedPlayer:
             self._hands.squeeze(1.0, 8)
 
     def _decide(self, me: Body, other: Body, half: float) -> int:
-        """Give the hands their next goal; returns for how many frames to leave it at that."""
+        """Give the hands their next goal; returns the number of frames until the next decision."""
         inward = -1 if me.x > 0 else 1
         near = abs(other.x - me.x) < _DANGER and abs(other.y - me.y) < _DANGER
         if me.action <= REBIRTH_WAIT:
@@ -248,10 +248,10 @@ _CLICK: Final = 0.9
 
 
 class Hands:
-    """Two hands; ``advance`` gives the controller of the next frame.
+    """The hands on the controller; ``advance`` gives its values in the next frame.
 
     Args:
-        dice: their chance.
+        dice: their random numbers.
     """
 
     def __init__(self, dice: random.Random) -> None:
@@ -263,7 +263,7 @@ class Hands:
         self._due: dict[str, tuple[int, int]] = {}
 
     def tilt(self, x: float, y: float) -> None:
-        """Move the main stick toward (x, y), each -1..1, and stay there."""
+        """Move the main stick toward (x, y), each -1..1, and hold it there."""
         length = max(math.hypot(x, y), 1.0)
         rim = _RIM - self._dice.choice((0, 1, 1, 1, 2))
         self._stick_goal = (round(rim * x / length), round(rim * y / length))

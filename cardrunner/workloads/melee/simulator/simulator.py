@@ -1,7 +1,7 @@
-"""A small two-fighter physics simulator in the encoded frame layout: it needs no game and no model.
+"""A small two-fighter physics simulator in the encoded frame layout, independent of the game and of any model.
 
 It is plausible, not exact: one hitbox per move, no projectiles, no throws beyond the hit of a grab. The rules are in
-``physics``: ``ground`` and ``air`` what a player can do, ``motion`` how bodies move, ``hits`` what attacks do.
+`ground` and `acting` (actions), `motion` (movement) and `hits` (attacks).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Simulator:
     Args:
         stage: Slippi external id; a stage without geometry plays on Final Destination's.
         characters: internal ids of player 0 and player 1.
-        seed: where exactly the fighters begin; after that everything follows from the controls.
+        seed: decides the exact starting positions; everything else follows from the controls.
     """
 
     action_logits: None = None
@@ -58,9 +58,9 @@ class Simulator:
 
     @classmethod
     def from_frame(cls, floats: Floats, ints: Ints) -> Simulator:
-        """A simulator that goes on from a frame (56,), (17,), a real one too.
+        """A simulator that continues from a frame (56,), (17,), including a real one.
 
-        Actions it does not know, such as a character's own specials, go on as standing or falling.
+        Unknown actions, such as a character's own specials, continue as standing or falling.
         """
         stage = int(ints[STAGE_COLUMN])
         halves = [_fields(floats, ints, player) for player in (0, 1)]
@@ -72,23 +72,23 @@ class Simulator:
         return simulator
 
     def begin(self, floats: Floats, ints: Ints) -> None:
-        """Go on from the newest of K frames (K, 56), (K, 17)."""
+        """Continue from the newest of K frames (K, 56), (K, 17)."""
         other = Simulator.from_frame(floats[-1], ints[-1])
         self.stage_id, self.stage, self.fighters, self._pads = other.stage_id, other.stage, other.fighters, other._pads
 
     def accept(self, frame: Frame) -> None:
-        """Its own state decides; nobody changes what it makes."""
+        """Ignored: the simulator's own state is authoritative."""
 
     @property
     def over(self) -> bool:
-        """Somebody has no stock left."""
+        """Whether a player has no stock left."""
         return any(fighter.stocks == 0 for fighter in self.fighters)
 
     def step(self, controls: Floats) -> Frame:
         """Advance one frame.
 
         Args:
-            controls: (2, 13) in file units; impossible values are made possible.
+            controls: (2, 13) in file units; impossible values are corrected.
 
         Returns:
             the new frame, with these controls in it.
@@ -169,7 +169,7 @@ def _fields(floats: Floats, ints: Ints, player: int) -> dict[str, float]:
 
 
 def _restore(fighter: Fighter, fields: dict[str, float]) -> None:
-    """Put a fighter into the state that a frame shows; what a frame does not show (hitstun) is as if over."""
+    """Put a fighter into the state of a frame; state that a frame lacks (hitstun) counts as over."""
     xy, speed, stage = _CONFIG.xy_scale, _CONFIG.velocity_scale, fighter.stage
     fighter.percent = min(max(fields["percent"] / _CONFIG.percent_scale, 0.0), MAX_PERCENT)
     fighter.x = min(max(fields["x"] / xy, stage.blast.left - ROOM), stage.blast.right + ROOM)

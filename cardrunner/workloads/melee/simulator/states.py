@@ -1,4 +1,4 @@
-"""Action states of the built-in simulator by what can be done in them."""
+"""Action states of the built-in simulator, grouped by the actions they allow."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""The viewer's page: HTML, style, script and matches in one file that needs nothing else and asks nothing of a network.
+"""The viewer's page: HTML, style, script and matches in one self-contained file that works offline.
 
-The sources are the files in ``assets``, plain HTML, CSS and JavaScript; nothing is built but this joining of them. A
-content security policy names the digests of exactly this style and this script, so nothing that a match file says can
-run, whatever it says.
+The sources are the files in ``assets``, plain HTML, CSS and JavaScript; the only build step is joining them. A content
+security policy lists the digests of this style and this script, so text in a match file can never run as code.
 """
 
 from __future__ import annotations
@@ -31,23 +30,23 @@ _SCRIPTS: Final = (
     *("fighter", "stage", "pad", "card", "view", "timeline"),
     *("playback", "about", "hands", "app"),
 )
-"""In the order in which they are joined: what is read, what is drawn, what is done."""
+"""In the order in which they are joined: reading, drawing, controls."""
 _STYLES: Final = ("theme", "controls", "page", "stage", "player", "deck", "more", "small")
-"""Likewise; what has little room to spare comes last and overrules."""
+"""Likewise; rules for small screens come last and override."""
 _TEMPLATE: Final = "page.html.j2"
 
 
 def write_page(path: Path, matches: Sequence[Mapping[str, Any]], *, title: str) -> None:
-    """Write the page, whole or not at all.
+    """Write the page, completely or not at all.
 
     Args:
         path: the HTML file.
-        matches: from ``pack_match``; the first is shown, the others can be chosen to compare with it. None: the page
-            asks for a file.
-        title: of the browser's window.
+        matches: from ``pack_match``; the first is shown, the others can be chosen to compare with it. Without any the
+            page asks for a file.
+        title: of the browser window.
 
     Raises:
-        EnvironmentFailed: the disk refuses.
+        EnvironmentFailed: the disk is full, read-only or failing.
     """
     write_text(path, page_text(matches, title=title))
 
@@ -70,7 +69,7 @@ def page_text(matches: Sequence[Mapping[str, Any]], *, title: str) -> str:
 
 
 def json_for_html(value: object) -> Markup:
-    """Strict JSON that may stand inside a script element: no character in it can end the element or a line of code."""
+    """Strict JSON that is safe inside a script element: no character in it can end the element or a line of code."""
     text = json.dumps(value, allow_nan=False, separators=(",", ":"))
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
@@ -122,7 +121,7 @@ _FORMS: Final = {
     "shoulder": ("u8", TRIGGER_STEP),
     **dict.fromkeys(BUTTONS, _YES),
 }
-"""Kind and scale of columns; the rest is whole numbers from 0 to 254."""
+"""Kind and scale of columns; the others are whole numbers from 0 to 254."""
 _TYPES: Final[dict[str, np.dtype[Any]]] = {
     "u8": np.dtype("u1"),
     "u16": np.dtype("<u2"),
@@ -136,7 +135,7 @@ def pack_match(match: MatchColumns, *, label: str, note: str = "") -> dict[str, 
 
     Args:
         match: the match.
-        label: what the page calls it, such as ``agents``.
+        label: its name on the page, such as ``agents``.
         note: a sentence about it.
     """
     return {

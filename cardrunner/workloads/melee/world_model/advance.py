@@ -1,4 +1,4 @@
-"""From a prediction to the next frame: changes are added, everything else replaced, and what no game shows is cut off.
+"""From a prediction to the next frame: changes are added, everything else replaced, impossible values clipped.
 
 Shapes:
     B  examples
@@ -47,7 +47,7 @@ def frame_limits(encoding: EncodingConfig, device: torch.device) -> FrameLimits:
 def advance(
     floats: Tensor, ints: Tensor, prediction: Prediction, controls: Tensor, encoding: EncodingConfig
 ) -> tuple[Tensor, Tensor]:
-    """The frame that a prediction makes of the frame before it.
+    """The next frame, from a prediction and the frame before it.
 
     Args:
         floats: float32 (B, 56), the frame before.
@@ -56,7 +56,7 @@ def advance(
         encoding: of the frames.
 
     Returns:
-        float32 (B, 56) and int64 (B, 17); a number that is none stays as it was.
+        float32 (B, 56) and int64 (B, 17); a non-finite number keeps its previous value.
     """
     own = halves(floats)
     parts = (

@@ -1,4 +1,4 @@
-"""Predictors that learned nothing, answering as a world model does, so that every metric has something beside it."""
+"""Trivial predictors with a world model's interface, as a baseline for every metric."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class StayingOdds:
 
 
 def count_staying(data: EncodedData, games: range) -> StayingOdds:
-    """Stream over some games."""
+    """Count over some games, in portions."""
     pairs, binary = 0, torch.zeros(len(BINARY_COLUMNS), dtype=torch.int64)
     kept = torch.zeros(len(CATEGORIES), dtype=torch.int64)
     for floats, ints, inside, _ in pairs_of_games(data, games):

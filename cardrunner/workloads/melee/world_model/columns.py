@@ -1,7 +1,7 @@
-"""Which columns of a frame a world model predicts, in the order of its outputs. Torch-free.
+"""The columns of a frame that a world model predicts, in the order of its outputs. Torch-free.
 
-Per output: player 0's columns, then player 1's. What it does not predict: the controllers, which it is given; the
-character and the stage, which stay; the age of an action, which follows from the action.
+Per output: player 0's columns, then player 1's. Not predicted: the controllers, which are inputs; the character and
+the stage, which are constant; the age of an action, which follows from the action.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ CONTINUOUS_COLUMNS: Final = _columns(CONTINUOUS_FIELDS)
 VELOCITY_COLUMNS: Final = _columns(VELOCITY_FIELDS)
 """Predicted as a change against the frame before."""
 DYNAMICS_COLUMNS: Final = _columns(DYNAMICS_FIELDS)
-"""Predicted as they are: hitlag, stocks, combo count."""
+"""Predicted as values: hitlag, stocks, combo count."""
 BINARY_COLUMNS: Final = _columns(BINARY)
 """Predicted as logits: facing, invulnerable, on ground."""
 POSITION_COLUMNS: Final = _columns(("x", "y"))
 CONTROL_COLUMNS: Final = tuple(
     column for player in PLAYERS for column in range(controller_slice(player).start, controller_slice(player).stop)
 )
-"""Both controllers of a frame: what a world model is told of the frame that it predicts."""
+"""Both controllers of a frame: the inputs from the predicted frame."""
 CONTROLS: Final = len(CONTROL_COLUMNS)
 NUMBERS: Final = (
     ("continuous", len(CONTINUOUS_COLUMNS)),
@@ -58,22 +58,22 @@ class Category(NamedTuple):
     """A categorical column of each player that is predicted as logits."""
 
     name: str
-    """Of the head, ``p0_<name>_head``, and of the embedding table."""
+    """The name in the head, ``p0_<name>_head``, and in the embedding table."""
     field: str
     """The int column of the frame, without the player."""
 
     @property
     def column(self) -> int:
-        """Among the ints of a player."""
+        """The column among the ints of a player."""
         return int_index(self.field)
 
     @property
     def columns(self) -> tuple[int, int]:
-        """Player 0's and player 1's, in a frame."""
+        """Player 0's and player 1's columns in a frame."""
         return int_index(self.field, 0), int_index(self.field, 1)
 
     def vocabulary(self, encoding: EncodingConfig) -> int:
-        """How many values it has."""
+        """The number of its values."""
         return next(table.vocab for table in encoding.player_embeddings if table.name == self.name)
 
 

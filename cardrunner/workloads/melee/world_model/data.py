@@ -19,11 +19,11 @@ from cardrunner.workloads.melee.world_model.spec import data_of, model_of, sampl
 
 
 class WorldModelData(GameData):
-    """Games, of which every frame is learned; a `BatchHook` of the training loop too, which says how many examples see
-    the model's own predictions."""
+    """Games whose every frame is learned; also the `BatchHook` of the training loop that sets how many examples see the
+    model's own predictions."""
 
     def on_batch(self, step: int, batch: Batch) -> Batch:
-        """The batch with the `share` of this step, which follows from the step alone: a resumed run has the same."""
+        """The batch with the `share` of this step, which depends only on the step, so a resumed run has the same."""
         sampling = sampling_of(self.card)
         if sampling is None:
             return batch
@@ -55,6 +55,6 @@ def open_world_model_data(card: Card, files: Sequence[Path], *, scratch: Path, p
 
 
 def frames_before(card: Card) -> int:
-    """Frames before the context that an example needs: those from which its last ones are predicted."""
+    """Frames before the context that an example needs to predict its last context frames."""
     sampling = sampling_of(card)
     return sampling.frames if sampling else 0

@@ -12,11 +12,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from cardrunner.workloads.melee.encoding.windows import Examples, Where, Windows
+from cardrunner.workloads.melee.encoding.windows import Where, WindowExamples, Windows
 
 
 class WorldBatch(NamedTuple):
-    """A batch; plain tuples of the same tensors stand for it in the training loop."""
+    """A batch; the training loop passes plain tuples of the same tensors."""
 
     floats: Tensor
     """float32 (B, S + K + H, 56), oldest first."""
@@ -27,12 +27,12 @@ class WorldBatch(NamedTuple):
     after: Tensor
     """int64 (B,), how many of the H frames are: 1 to H."""
     share: Tensor
-    """float32 (B,), all the same: which share of the contexts shall end with the model's own predictions."""
+    """float32 (B,), all equal: the share of the contexts that end with the model's own predictions."""
 
 
-def world_examples(*, before: int, after: int) -> Examples:
-    """Examples with S frames before and H frames after the context, where the game has them."""
-    return Examples(partial(_world_batch, before=before, after=after), before, after)
+def world_examples(*, before: int, after: int) -> WindowExamples:
+    """Examples with S frames before and H frames after the context, if the game has them."""
+    return WindowExamples(partial(_world_batch, before=before, after=after), before, after)
 
 
 def _world_batch(windows: Windows, where: Where, *, before: int, after: int) -> WorldBatch:

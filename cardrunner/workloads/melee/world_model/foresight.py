@@ -1,4 +1,4 @@
-"""What a predictor says of a batch: the next frame, and in validation where it gets to on its own predictions.
+"""Predictions for a batch: the next frame, and in validation also rollouts on the predictor's own predictions.
 
 Shapes: those of `cardrunner.workloads.melee.world_model.examples`, and
     R  examples that are rolled out    h  horizons
@@ -26,7 +26,7 @@ Predictor = Callable[[Tensor, Tensor, Tensor], Prediction]
 
 @dataclass(frozen=True)
 class RolloutErrors:
-    """Errors of x and y in game units, by horizon: sums (h,) and how many rollouts they are of (h,)."""
+    """Errors of x and y in game units, by horizon: sums (h,) and numbers of rollouts (h,)."""
 
     sums: Tensor
     counts: Tensor
@@ -34,7 +34,7 @@ class RolloutErrors:
 
 @dataclass(frozen=True)
 class Foresight:
-    """What was predicted, and from which newest frame.
+    """A prediction, and the newest frame that it was made from.
 
     Attributes:
         floats: float32 (B, 56), the newest frame of the context that the predictor saw.
@@ -48,13 +48,13 @@ class Foresight:
 
 @dataclass(frozen=True)
 class Foreseer:
-    """Asks predictors about batches.
+    """Runs predictors on batches.
 
     Args:
         context_len: K.
         before: S.
         encoding: of the frames.
-        rate: the largest share of a training batch that sees its own predictions.
+        rate: the largest share of a training batch that sees the model's own predictions.
     """
 
     context_len: int
@@ -66,9 +66,9 @@ class Foreseer:
         """One pass over the batch; the first ones, by the batch's share, see the model's own last S frames.
 
         Those frames are inputs: no gradient flows back into them, as in Bengio et al., "Scheduled Sampling" (2015).
-        The targets stay the real frame, so that the model learns to come back from its own errors. A batch is in random
+        The targets are the real frames, so that the model learns to recover from its own errors. A batch is in random
         order, so the first examples are random ones; at the beginning of a game, where S frames before are not there,
-        they see the real frames. How many are worked out does not change from step to step, and nothing waits for the
+        they see the real frames. The number of computed contexts is the same in every step, and nothing waits for the
         device.
         """
         first, end = self.before, self.before + self.context_len
@@ -84,7 +84,7 @@ class Foreseer:
         return Foresight(prediction, floats[:, -1], None)
 
     def validate(self, predict: Predictor, batch: WorldBatch) -> Foresight:
-        """One pass over the batch, and a rollout of one example in so many."""
+        """One pass over the batch, and a rollout of one example in `ROLLOUT_EVERY`."""
         end = self.before + self.context_len
         floats, ints = batch.floats[:, self.before : end], batch.ints[:, self.before : end]
         prediction = predict(floats, ints, both(batch.floats[:, end], CONTROLLERS))
@@ -92,7 +92,7 @@ class Foreseer:
 
     @torch.no_grad()
     def _own_context(self, model: nn.Module, batch: WorldBatch, most: int) -> tuple[Tensor, Tensor]:
-        """Contexts of the first examples, their last S frames as the model plays them."""
+        """Contexts of the first examples, with the last S frames predicted by the model."""
         floats, ints = batch.floats[:most].clone(), batch.ints[:most].clone()
         model.eval()
         for number in range(self.before):
@@ -117,7 +117,7 @@ class Foreseer:
         return RolloutErrors(torch.stack(sums), torch.stack(counts))
 
     def _play(self, predict: Predictor, floats: Tensor, ints: Tensor, frame: int) -> None:
-        """Replace a frame by what follows from the K frames before it and the controllers in it."""
+        """Replace a frame by the prediction from the K frames before it and the controllers in it."""
         context = slice(frame - self.context_len, frame)
         controls = both(floats[:, frame], CONTROLLERS)
         prediction = predict(floats[:, context], ints[:, context], controls)

@@ -19,7 +19,7 @@ from cardrunner.workloads.melee.world_model.prediction import WorldModel
 
 @dataclass(frozen=True, kw_only=True)
 class FrameStackSizes:
-    """What the weights do not share with the encoding."""
+    """Sizes of the model beyond those of the encoding."""
 
     context_len: int
     hidden_dim: int = 512

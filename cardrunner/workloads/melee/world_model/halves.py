@@ -1,4 +1,4 @@
-"""Columns that both players have, as views: a list of column numbers would be sent to the device in every step.
+"""Columns of both players, as views: indexing by a list would send the list to the device in every step.
 
 Works on floats (..., 56) and ints (..., 17); a part is a slice of `cardrunner.workloads.melee.world_model.columns`.
 """

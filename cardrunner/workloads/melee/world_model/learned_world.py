@@ -1,6 +1,6 @@
 """A world model as the world of a match: its prediction becomes the next frame.
 
-The batched form of the same is `cardrunner.workloads.melee.world_model.advance`; a test holds the two together.
+The batched form is `cardrunner.workloads.melee.world_model.advance`; a test compares the two.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _ACTION, _AGE = PLAYER_INTS.index("action"), PLAYER_INTS.index("state_age")
 
 
 class LearnedWorld:
-    """Satisfies ``World``.
+    """A `World` that plays a trained world model.
 
     Args:
         model: trained; see `cardrunner.workloads.melee.world_model.model_file.load_world_model`.
@@ -39,20 +39,22 @@ class LearnedWorld:
         self._model = model
         self.context_len = model.context_len
         names = (*CONTINUOUS, *BINARY)
-        self._kept = np.array([name not in _REPLACED for name in names], np.float32)  # what a change is added to
+        self._kept = np.array(
+            [name not in _REPLACED for name in names], np.float32
+        )  # columns whose prediction is a change
         self._oldest = model.encoding.state_age_embed_vocab - 1
         self._outputs: Floats | None = None
 
     def begin(self, floats: Floats, ints: Ints) -> None:
-        """Go on from K frames (K, 56), (K, 17), oldest first."""
+        """Continue from K frames (K, 56), (K, 17), oldest first."""
         self._step = world_step(self._model)
         for row in range(len(floats)):
             self.accept(Frame(floats[row], ints[row]))
 
     def accept(self, frame: Frame) -> None:
-        """The newest frame as it is played."""
+        """Observe the newest frame as played."""
         self._before = frame
-        self._step.see(frame.floats, frame.ints)
+        self._step.observe(frame.floats, frame.ints)
 
     def step(self, controls: Floats) -> Frame:
         """The frame after the newest one.
@@ -60,14 +62,14 @@ class LearnedWorld:
         Args:
             controls: (2, 13), possible ones.
         """
-        outputs = self._step.foretell(controls.reshape(-1))
-        if outputs is not self._outputs:  # a step answers in the same memory every time
+        outputs = self._step.predict(controls.reshape(-1))
+        if outputs is not self._outputs:  # a step reuses the same memory every time
             self._outputs, self._numbers, self._logits = outputs, *self._parts(outputs)
         return Frame(self._floats(controls), self._ints())
 
     @property
     def action_logits(self) -> Floats | None:
-        """(2, actions), of the frame that `step` gave last; overwritten by the next."""
+        """(2, actions), for the last frame from `step`; overwritten by the next."""
         return None if self._outputs is None else self._logits[0][1]
 
     def _parts(self, outputs: Floats) -> tuple[Floats, list[tuple[int, Floats]]]:
@@ -81,13 +83,13 @@ class LearnedWorld:
         return numbers, logits
 
     def _floats(self, controls: Floats) -> Floats:
-        told = self._numbers
+        numbers = self._numbers
         made = np.empty((len(PLAYERS), FLOATS_PER_PLAYER), np.float32)
         predicted = made[:, :NUMBERS_PER_PLAYER]
         before = self._before.floats.reshape(made.shape)
         np.multiply(before[:, :NUMBERS_PER_PLAYER], self._kept, out=predicted)
-        predicted += told
-        made[:, _BINARY] = told[:, _BINARY] > 0.0
+        predicted += numbers
+        made[:, _BINARY] = numbers[:, _BINARY] > 0.0
         made[:, NUMBERS_PER_PLAYER:] = controls
         floats: Floats = made.reshape(-1)
         return floats

@@ -60,11 +60,11 @@ class Mamba2Block(nn.Module):
         self.out_proj = nn.Linear(self.d_inner, d_model, bias=False)
 
     def forward(self, u: Tensor, *, last_only: bool = False) -> Tensor:
-        """(B, T, D) to (B, T, D), from a zero state on.
+        """(B, T, D) to (B, T, D), starting from a zero state.
 
         Args:
             u: the frames.
-            last_only: only the last frame is wanted: (B, 1, D), for about half the work.
+            last_only: compute only the last frame, (B, 1, D), for about half the work.
         """
         own = u[:, -1:] if last_only else u
         into_gate, into_scan = torch.split(self.in_proj.weight, [self.d_inner, len(self.in_proj.weight) - self.d_inner])
@@ -108,7 +108,7 @@ class Mamba2Block(nn.Module):
 
 @dataclass(frozen=True, kw_only=True)
 class Mamba2Sizes:
-    """What the weights do not share with the encoding. The weights alone do not tell `context_len` and `chunk_size`."""
+    """Sizes of the model beyond those of the encoding. The weights do not determine `context_len` and `chunk_size`."""
 
     context_len: int
     d_model: int = 384
@@ -130,16 +130,16 @@ class Mamba2Layer(nn.Module):
         self.norm = RMSNorm(sizes.d_model)
 
     def forward(self, x: Tensor, *, last_only: bool = False) -> Tensor:
-        """(B, K, D) to (B, K, D), or to (B, 1, D) where only the last frame is wanted."""
+        """(B, K, D) to (B, K, D), or to (B, 1, D) for the last frame alone."""
         own = x[:, -1:] if last_only else x
         return own + cast("Tensor", self.mamba(self.norm(x), last_only=last_only))
 
 
 class Mamba2(WorldModel):
-    """4,282,386 parameters with the sizes that `Mamba2Sizes` has by default.
+    """4,282,386 parameters with the default sizes.
 
     Args:
-        sizes: see there.
+        sizes: of the blocks, see `Mamba2Sizes`.
         dropout: of the projected frames, in training only.
         encoding: vocabularies and embedding widths.
     """

@@ -1,10 +1,10 @@
 """A Mamba-2 one frame at a time, in constant time and memory.
 
-Each block keeps what its last J frames put into the state, not the state itself: the output is then a weighted sum over
+Each block keeps its last J frames' contributions to the state, not the state itself: the output is a weighted sum over
 J frames, y = sum over j of exp(a_{j+1} + ... + a_t) dt_j (C_t . B_j) x_j, which is exactly the recurrence of
-`cardrunner.workloads.melee.world_model.ssd` from J frames ago on. That is less work than a state of P x N numbers per
-head, and nothing from before is ever left in it: trained on K frames, the model never plays on a state that it has not
-seen. Until J frames have come, the answers are those of the model itself.
+`cardrunner.workloads.melee.world_model.ssd` starting J frames ago. That is less work than a state of P x N numbers per
+head, and older frames leave no trace: trained on K frames, the model never plays on a state unlike those of its
+training. For the first J frames, the outputs equal those of the model.
 
 Shapes: those of `cardrunner.workloads.melee.world_model.mamba2`; J frames remembered; P numbers per head.
 """
@@ -39,7 +39,7 @@ class MambaStep:
         self._weight: Floats = model.final_norm.weight.detach().numpy()
 
     def __call__(self, projected: Floats) -> Floats:
-        """What `frame_proj` gives of the newest frame, (D,), to what `final_norm` gives of it in the end, (D,)."""
+        """From the output of `frame_proj` for the newest frame, (D,), to the output of `final_norm`, (D,)."""
         x = projected.copy()
         for block in self._blocks:
             block.add_to(x)
@@ -51,8 +51,8 @@ class MambaStep:
 class BlockStep:
     """``x + mamba(norm(x))`` of the newest frame.
 
-    Everything is written into the same memory every time, and weights are put together beforehand: those of both norms
-    are taken into the matrices behind them, the convolution's bias is the kernel of a row of ones, and the skip D is a
+    Memory is reused at every step, and weights are fused beforehand: those of both norms are multiplied into the
+    matrices after them, the convolution's bias is the kernel of a row of ones, and the skip D is a
     part of the newest frame's weight.
     """
 
@@ -67,7 +67,7 @@ class BlockStep:
         self._out = as_read((block.out_proj.weight * block.norm.weight).detach().numpy())
         kernel = block.conv1d.weight[:, 0].detach().numpy().T
         bias = block.conv_bias.detach().numpy()[None]
-        # the kernel as it lies over the ring, for every place of the newest frame
+        # the kernel laid over the ring, for every place of the newest frame
         self._kernels = [np.concatenate([np.roll(kernel, place + 1, axis=0), bias]) for place in range(CONV_WIDTH)]
         self._dt_bias: Floats = block.dt_bias.detach().numpy()
         self._rate: Floats = block.rate.detach().numpy()
@@ -115,7 +115,7 @@ class BlockStep:
         self._gated /= below
 
     def _scan(self) -> Floats:
-        """Remember the newest frame; what all remembered ones come to now: (I,)."""
+        """Remember the newest frame; returns the weighted sum over all remembered ones: (I,)."""
         step = np.logaddexp(self._dt + self._dt_bias, _ZERO)
         weights, place = self._weights, self._frames % len(self._b)
         weights += (step * self._rate)[:, None]

@@ -1,4 +1,4 @@
-"""Every metric of the world-model workload, in the order people read it, and the trivial baselines. Torch-free."""
+"""Every metric of the world-model workload, in display order, and the trivial baselines. Torch-free."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ LOSS_TERMS: Final = {
     "ground": Term("cross_entropy", 0.3),
     "last_attack": Term("cross_entropy", 0.3),
 }
-"""The terms of the loss: their kind, and their weight where the card states none."""
+"""The terms of the loss: their kind, and their default weight."""
 ROLLOUT_HORIZONS: Final = (5, 10, 20)
-"""Frames after which a rollout is compared with what happened."""
+"""Frames after which a rollout is compared with the recorded game."""
 ROLLOUT_EVERY: Final = 32
-"""One example in so many of a validation batch is rolled out: that costs about as much as scoring all of them."""
+"""One example in this many of a validation batch is rolled out, which costs about as much as scoring all of them."""
 REPEAT_STATE: Final = "repeat last state"
 CONSTANT_VELOCITY: Final = "constant velocity"
 

@@ -1,4 +1,4 @@
-"""World-model checkpoints of the existing format, and what their weights say about their sizes.
+"""World-model checkpoints of the existing format, and model sizes from their weights.
 
 Keys: ``epoch, model_state_dict, optimizer_state_dict, val_loss, encoding_config, context_len``. Very old ones keep
 the encoding's fields and ``context_len`` in ``config``.
@@ -32,7 +32,7 @@ def load_world_model(path: Path, encoding: EncodingConfig | None = None) -> Worl
     """The world model of a checkpoint, on the CPU and ready to play.
 
     Args:
-        encoding: how the frames it will see are encoded; None: whatever the checkpoint says.
+        encoding: how the frames it will see are encoded; None: as the checkpoint says.
 
     Raises:
         EnvironmentFailed: the file is absent or cannot be read.
@@ -45,7 +45,7 @@ def read_world_model(checkpoint: Any, path: Path, encoding: EncodingConfig | Non
     """The world model of a loaded checkpoint; raises as `load_world_model`.
 
     Args:
-        checkpoint: what `load_file` gave.
+        checkpoint: the content from `load_file`.
         path: for messages.
     """
     try:
@@ -55,7 +55,9 @@ def read_world_model(checkpoint: Any, path: Path, encoding: EncodingConfig | Non
         check_weights(weights, model.state_dict(), f"a {model.architecture} world model")
         if encoding is not None and (differences := model.encoding.differences(encoding)):
             text = "; ".join(f"{each} in the data" for each in differences)
-            raise IntegrityError(f"it was trained on frames encoded otherwise ({text}); give data encoded alike")
+            raise IntegrityError(
+                f"it was trained on frames with another encoding ({text}); give data with the same encoding"
+            )
     except IntegrityError as error:
         raise IntegrityError(f"{path}: {error}") from None
     model.load_state_dict(dict(weights))
@@ -63,21 +65,21 @@ def read_world_model(checkpoint: Any, path: Path, encoding: EncodingConfig | Non
 
 
 def _stored(checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The fields beside the weights: those at the top, else those of ``config``."""
+    """The fields beside the weights: at the top level, or in ``config``."""
     config = checkpoint.get("config")
     old = config if isinstance(config, dict) else {}
     encoding = checkpoint.get(ENCODING_KEY, old.get(ENCODING_KEY))
     if encoding is None:
         encoding = {name: old[name] for name in EncodingConfig.model_fields if name in old}
     if not isinstance(encoding, dict) or not encoding:
-        raise IntegrityError(f"it has no {ENCODING_KEY}, so nobody knows how its frames are encoded")
+        raise IntegrityError(f"it has no {ENCODING_KEY}, so the encoding of its frames is unknown")
     return {ENCODING_KEY: encoding, CONTEXT_KEY: checkpoint.get(CONTEXT_KEY, old.get(CONTEXT_KEY))}
 
 
 def _check_kind(weights: Mapping[str, Tensor]) -> None:
     if "frame_proj.weight" in weights or {"trunk.0.weight", "continuous_head.weight"} <= weights.keys():
         return
-    what = "these are a policy's weights" if "analog_head.weight" in weights else "nothing here knows such weights"
+    what = "these are a policy's weights" if "analog_head.weight" in weights else "its weights are of an unknown kind"
     raise IntegrityError(f"it is not a world model: {what}; give the checkpoint of a FrameStackMLP or a Mamba2")
 
 
@@ -107,7 +109,7 @@ def mamba2_sizes(weights: Mapping[str, Tensor], context_len: int) -> Mamba2Sizes
     """Sizes of a Mamba2 from its weights.
 
     Raises:
-        IntegrityError: they do not fit each other.
+        IntegrityError: they do not match each other.
     """
     d_model = _matrix(weights, "frame_proj.weight").shape[0]
     layers = {int(match[1]) for name in weights if (match := _LAYER.match(name))}
@@ -149,7 +151,7 @@ def _encoding(stored: Mapping[str, object], width: int) -> EncodingConfig:
     """The encoding, its gaps filled so that a frame is `width` numbers.
 
     Raises:
-        IntegrityError: it cannot be, or a field is not one of an encoding.
+        IntegrityError: the gaps cannot be filled, or a field is unknown.
     """
     usual = EncodingConfig()
     floats = width - (usual.frame_width - usual.floats)

@@ -1,6 +1,6 @@
 """Loss and metrics of a world model, as numerators and denominators that add up over batches of any size.
 
-Shapes: B examples; M metrics. A term that both players have is averaged over them.
+Shapes: B examples; M metrics. A term of both players is averaged over them.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ _ACTION = next(number for number, category in enumerate(CATEGORIES) if category.
 
 
 class WorldModelObjective:
-    """The weighted sum of what a world model predicts of a frame.
+    """The weighted sum of the loss terms of a predicted frame.
 
     Args:
-        foreseer: asks the model.
-        weights: by term; a term that is not there weighs what `LOSS_TERMS` says.
+        foreseer: runs the model.
+        weights: by term; the others have the weight in `LOSS_TERMS`.
     """
 
     names: tuple[str, ...] = tuple(metric.name for metric in METRICS)
@@ -71,10 +71,10 @@ class WorldModelObjective:
 
 
 class _Target:
-    """What really came.
+    """The real next frame.
 
     Args:
-        change: float32 (B, 56), against the frame that the predictor saw last.
+        change: float32 (B, 56), relative to the newest frame that the predictor saw.
         floats: float32 (B, 56).
         ints: int64 (B, 17).
         before: int64 (B, 17), the real frame before.
@@ -108,7 +108,7 @@ def _metrics(outputs: Foresight, target: _Target, encoding: EncodingConfig) -> t
     speeds = (predicted.velocity.float() - target.velocity).abs()
     right = (predicted.categories[_ACTION].argmax(2) == target.categories[_ACTION]).float()
     changed = (target.categories[_ACTION] != target.action_before).float()
-    told = ((predicted.binary > 0) == (target.binary > 0.5)).float()
+    correct = ((predicted.binary > 0) == (target.binary > 0.5)).float()
     everything = torch.ones_like(right[:, 0])
     rows = (
         (right.mean(1), everything),
@@ -116,7 +116,7 @@ def _metrics(outputs: Foresight, target: _Target, encoding: EncodingConfig) -> t
         (missed[..., _PLACE].mean((1, 2)) / encoding.xy_scale, everything),
         (speeds.mean(1) / encoding.velocity_scale, everything),
         (missed[..., _PERCENT].mean(1) / encoding.percent_scale, everything),
-        (told.mean(1), everything),
+        (correct.mean(1), everything),
     )
     above, below = (torch.stack(side).sum(1) for side in zip(*rows, strict=True))
     sums, counts = _rollouts(outputs.rollouts, like=above)

@@ -1,4 +1,4 @@
-"""What a world model says of the next frame, and the heads that say it. Names are those of existing checkpoints.
+"""A world model's prediction of the next frame, and its heads. Names are those of existing checkpoints.
 
 Shapes:
     B  examples    D  width of the trunk    V  vocabulary of a category
@@ -21,7 +21,7 @@ from cardrunner.workloads.melee.world_model.columns import CATEGORIES, NUMBERS
 
 @dataclass(frozen=True)
 class Prediction:
-    """The next frame as a world model gives it; columns as in `cardrunner.workloads.melee.world_model.columns`.
+    """The next frame as predicted by a world model; columns as in `cardrunner.workloads.melee.world_model.columns`.
 
     Attributes:
         continuous: (B, 8) change of percent, x, y, shield, in the file's scaled units.
@@ -41,7 +41,7 @@ class Prediction:
 class WorldModel(FrameEmbedding):
     """A model of the game: the last K frames and both controllers of the coming frame in, that frame out.
 
-    A kind of world model adds what makes one vector of them and calls `add_heads`.
+    A subclass computes one vector from them and calls `add_heads`.
     """
 
     architecture: ClassVar[str]
@@ -50,7 +50,7 @@ class WorldModel(FrameEmbedding):
     def add_heads(self, width: int) -> None:
         """One linear layer for each output, from the trunk's width.
 
-        Changes begin at 0: a fresh model says that nothing moves, which is nearly right, and learns from there.
+        Changes begin at 0: a fresh model predicts that nothing moves, which is nearly right.
         """
         for name, outputs in NUMBERS:
             self.add_module(f"{name}_head", nn.Linear(width, outputs))
@@ -64,7 +64,7 @@ class WorldModel(FrameEmbedding):
                 nn.init.zeros_(weights)
 
     def trunk_output(self, float_ctx: Tensor, int_ctx: Tensor, next_ctrl: Tensor) -> Tensor:
-        """What the heads read: (B, D)."""
+        """The input of the heads: (B, D)."""
         raise NotImplementedError
 
     def forward(self, float_ctx: Tensor, int_ctx: Tensor, next_ctrl: Tensor) -> Prediction:
@@ -84,12 +84,12 @@ class WorldModel(FrameEmbedding):
         return torch.cat(weights), torch.cat(biases)
 
     def read_heads(self, trunk: Tensor) -> Prediction:
-        """The outputs of a trunk (B, D)."""
+        """The prediction from a trunk's output (B, D)."""
         return split_outputs(functional.linear(trunk, *self.heads()), self.encoding)
 
 
 def split_outputs(outputs: Tensor, encoding: EncodingConfig) -> Prediction:
-    """What `WorldModel.heads` gave, (B, outputs), by name."""
+    """The outputs of `WorldModel.heads`, (B, outputs), by name."""
     categories = [each.vocabulary(encoding) for each in CATEGORIES]
     widths = [*(width for _, width in NUMBERS), *(len(PLAYERS) * vocabulary for vocabulary in categories)]
     parts = torch.split(outputs, widths, 1)

@@ -1,4 +1,4 @@
-"""What a world-model card says about its model and its training. Torch-free."""
+"""The model and training sections of a world-model card. Torch-free."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SIZES_OF: Final = {
     FRAME_STACK_MLP: ("hidden_dim", "trunk_dim"),
     MAMBA2: ("d_model", "d_state", "n_layers", "headdim", "chunk_size"),
 }
-"""Each architecture and the fields that are its own."""
+"""The fields that belong to each architecture."""
 EXPAND: Final = 2
 """Inner width of a Mamba-2 block over its outer one."""
 CONV_WIDTH: Final = 4
@@ -76,7 +76,7 @@ def world_model_parameters(model: WorldModelSection, data: GamesData) -> int:
 
 
 def parameter_formula(model: WorldModelSection, data: GamesData) -> str:
-    """Which sizes they follow from."""
+    """The sizes that the parameter count follows from."""
     width = data.encoding.resolved().frame_width
     if model.architecture == MAMBA2:
         return (
@@ -109,7 +109,7 @@ _ABOUT = {"FrameStackMLP": "FrameStackMLP (frames flattened)", "Mamba2": "Mamba-
 def describe(
     card: Card, model: WorldModelSection, data: GamesData, sampling: ScheduledSampling | None
 ) -> Mapping[str, Sequence[tuple[str, str]]]:
-    """Section -> (field, value) rows, in the order reviewers read them."""
+    """Section -> (field, value) rows, in display order."""
     training = [("Loss", loss_text(card, LOSS_TERMS)), ("Scheduled sampling", _sampling(sampling))]
     return {"data": data_rows(model, data), "model": _model(model, data), "training": training}
 

@@ -27,7 +27,7 @@ from cardrunner.workloads.melee.world_model.sections import (
 
 
 class WorldModelSpec:
-    """A model of the game from encoded games; see `cardrunner.specs.WorkloadSpec`."""
+    """The spec of a model of the game, trained on encoded games."""
 
     name: str = "melee-world-model"
     data_section: type[DataSection] = GamesData
@@ -42,24 +42,24 @@ class WorldModelSpec:
     }
 
     def starter(self) -> str:
-        """The card that a new one begins with."""
+        """The starter card."""
         return Path(__file__).with_name("starter.yaml").read_text(encoding="utf-8")
 
     def derive(self, card: Card) -> Iterable[Derived]:
-        """Every stated number that follows from others."""
+        """Every stated number that can be derived from others."""
         model, data = model_of(card), data_of(card)
         parameters, formula = world_model_parameters(model, data), parameter_formula(model, data)
         return spec_arithmetic.derive(model, data, parameters=parameters, formula=formula)
 
     def check(self, card: Card) -> Iterable[Remark]:
-        """What else is wrong or odd."""
+        """Further faults and warnings."""
         yield from spec_checks.check_data(model_of(card), data_of(card))
         yield from _check_model(model_of(card))
         yield from spec_checks.check_training(card.training, LOSS_TERMS)
         yield from spec_checks.check_demo(card.after_training.demo, trains="world model")
 
     def examples(self, card: Card) -> tuple[int, int] | None:
-        """Training and validation examples; estimated from the split where the card states neither."""
+        """Training and validation examples; estimated from the split if the card states neither."""
         return spec_arithmetic.examples(model_of(card), data_of(card))
 
     def describe(self, card: Card) -> Mapping[str, Sequence[tuple[str, str]]]:
@@ -67,12 +67,12 @@ class WorldModelSpec:
         return page.describe(card, model_of(card), data_of(card), sampling_of(card))
 
     def data_mode(self, card: Card) -> str | None:
-        """How the data will be read; None where neither card nor machine says how large things are."""
+        """How the data will be read; None if the sizes of data and memory are unknown."""
         return foreseen_mode(card, data_of(card))
 
     def data_match(self, card: Card, workspace: Path) -> DataMatch | None:
-        """Whether policies and world model of the demo learn from the same data."""
-        from cardrunner.workloads.melee.demo.data_match import planned_match  # only plans ask
+        """Whether policies and world model of the demo are trained on the same data."""
+        from cardrunner.workloads.melee.demo.data_match import planned_match  # only needed for plans
 
         return planned_match(card, data_of(card), workspace)
 
@@ -88,7 +88,7 @@ def model_of(card: Card) -> WorldModelSection:
 
 
 def sampling_of(card: Card) -> ScheduledSampling | None:
-    """Its scheduled sampling."""
+    """The scheduled sampling of a world-model card."""
     return narrowed(card.training, WorldModelTraining, workload=WorldModelSpec.name).scheduled_sampling
 
 

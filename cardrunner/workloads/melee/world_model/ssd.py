@@ -43,7 +43,7 @@ def scan_in_chunks(x: Tensor, dt: Tensor, a_rate: Tensor, b: Tensor, c: Tensor, 
     """The same by matrix products within chunks; only one state per chunk is carried on.
 
     Args:
-        chunk: C; the last chunk is filled up with frames that change nothing.
+        chunk: C; the last chunk is padded with frames that have no effect.
     """
     frames = x.shape[1]
     missing = -frames % chunk
@@ -82,7 +82,7 @@ def _filled(part: Tensor, missing: int) -> Tensor:
 
 
 def _within(inputs: Tensor, log_decay: Tensor, b: Tensor, c: Tensor) -> Tensor:
-    """What the frames of a chunk see of each other."""
+    """Contributions to the frames of a chunk from the same chunk."""
     chunk = inputs.shape[2]
     scores = c @ b.transpose(-1, -2)  # (B, T / C, C, C)
     by_head = log_decay.transpose(2, 3)  # (B, T / C, H, C)
@@ -93,7 +93,7 @@ def _within(inputs: Tensor, log_decay: Tensor, b: Tensor, c: Tensor) -> Tensor:
 
 
 def _from_before(inputs: Tensor, log_decay: Tensor, b: Tensor, c: Tensor) -> Tensor:
-    """What they see of the chunks before."""
+    """Contributions from the chunks before."""
     whole = log_decay[:, :, -1]  # (B, T / C, H)
     left = torch.exp(whole[:, :, None] - log_decay)
     made = torch.einsum("bzchp,bzch,bzcn->bzhpn", inputs, left, b)

@@ -1,4 +1,4 @@
-"""The torch half of the world-model workload; see `cardrunner.contracts.Workload`."""
+"""The torch half of the world-model workload."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ MODELS: Final[Mapping[str, Callable[[WorldModelSection, EncodingConfig], WorldMo
 
 
 class WorldModelWorkload:
-    """A model of the game."""
+    """The workload that trains a model of the game."""
 
     spec: WorkloadSpec = SPEC
 
@@ -71,16 +71,16 @@ class WorldModelWorkload:
         return make_baselines(count_staying(games.encoded, games.train_games), _foreseer(card))
 
     def export_config(self, card: Card) -> Mapping[str, Any]:
-        """The `config` of a checkpoint: which model it is."""
+        """The `config` of a checkpoint: the model's architecture and sizes."""
         return {"model_type": model_of(card).architecture, "context_len": model_of(card).context_len}
 
     def export_fields(self, card: Card) -> Mapping[str, Any]:
-        """What the existing format keeps beside the weights."""
+        """Further fields of the existing checkpoint format."""
         encoding = data_of(card).encoding.resolved()
         return {ENCODING_KEY: encoding.model_dump(), CONTEXT_KEY: model_of(card).context_len}
 
     def demo(self, card: Card, checkpoint: Path, data: Data, *, out: Path, progress: Progress) -> DemoResult | None:
-        """A match of the card's agents, as a rule in this model; None where the card asks for no demo.
+        """A match of the card's agents, usually in this model; None if the card has no demo.
 
         Raises as `play_demo`.
         """

@@ -1,6 +1,6 @@
-"""World models one frame at a time: see the newest frame, then foretell the next one from both controllers.
+"""World models one frame at a time: observe the newest frame, then predict the next one from both controllers.
 
-Outputs are put into the order in which a frame is made of them; see `output_order`.
+Outputs are in the order in which a frame is assembled; see `output_order`.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ from cardrunner.workloads.melee.world_model.mamba2 import Mamba2
 from cardrunner.workloads.melee.world_model.mamba_step import MambaStep
 from cardrunner.workloads.melee.world_model.prediction import WorldModel
 
-_NUMBERS = (*CONTINUOUS_COLUMNS, *BINARY_COLUMNS, *VELOCITY_COLUMNS, *DYNAMICS_COLUMNS)  # as the heads give them
+_NUMBERS = (*CONTINUOUS_COLUMNS, *BINARY_COLUMNS, *VELOCITY_COLUMNS, *DYNAMICS_COLUMNS)  # in the order of the heads
 NUMBERS_PER_PLAYER = len(_NUMBERS) // len(PLAYERS)
 """A player's predicted columns: the first ones of its half of the frame."""
 
 
 class WorldStep(Protocol):
-    """A world model in play."""
+    """A world model that steps frame by frame."""
 
-    def see(self, floats: Floats, ints: Ints) -> None: ...  # (56,), (17,): the newest frame
-    def foretell(self, controls: Floats) -> Floats: ...  # (26,) -> outputs in the order of `output_order`
+    def observe(self, floats: Floats, ints: Ints) -> None: ...  # (56,), (17,): the newest frame
+    def predict(self, controls: Floats) -> Floats: ...  # (26,) -> outputs in the order of `output_order`
 
 
 class FrameStackStep:
-    """A FrameStackMLP: every frame goes through the first layer once, when it comes."""
+    """A FrameStackMLP: every frame goes through the first layer once, when it is observed."""
 
     def __init__(self, model: FrameStackMLP) -> None:
         first = first_linear(model.trunk)
@@ -50,12 +50,12 @@ class FrameStackStep:
         self._controls = as_read(first.weight[:, -CONTROLS:].detach().numpy())
         self._trunk, self._heads = Trunk(model.trunk), _heads(model)
 
-    def see(self, floats: Floats, ints: Ints) -> None:
+    def observe(self, floats: Floats, ints: Ints) -> None:
         """Add the newest frame."""
-        self._first.see(floats, ints)
+        self._first.observe(floats, ints)
 
-    def foretell(self, controls: Floats) -> Floats:
-        """The next frame."""
+    def predict(self, controls: Floats) -> Floats:
+        """Predict the next frame."""
         return self._heads(self._trunk(self._first.hidden + np.dot(self._controls, controls)))
 
 
@@ -68,23 +68,23 @@ class Mamba2Step:
         self._controls = Dense.of(model.ctrl_proj)
         self._state: Floats = np.zeros(model.sizes.d_model, np.float32)
 
-    def see(self, floats: Floats, ints: Ints) -> None:
+    def observe(self, floats: Floats, ints: Ints) -> None:
         """Pass the newest frame through the blocks."""
-        self._first.see(floats, ints)
+        self._first.observe(floats, ints)
         self._state = self._blocks(self._first.hidden)
 
-    def foretell(self, controls: Floats) -> Floats:
-        """The next frame."""
+    def predict(self, controls: Floats) -> Floats:
+        """Predict the next frame."""
         trunk = self._controls(controls)
         trunk += self._state
         return self._heads(trunk)
 
 
 def world_step(model: WorldModel) -> WorldStep:
-    """A world model in play, before its first frame.
+    """The step of a world model, before its first frame.
 
     Raises:
-        UsageError: nobody has written the step of this kind.
+        UsageError: this architecture has no step.
     """
     if isinstance(model, Mamba2):
         return Mamba2Step(model)
@@ -94,7 +94,7 @@ def world_step(model: WorldModel) -> WorldStep:
 
 
 def output_order(encoding: EncodingConfig) -> NDArray[np.intp]:
-    """Which output of `WorldModel.heads` comes where in play.
+    """The position of each output of `WorldModel.heads` in a step's outputs.
 
     First the numbers, player 0's as they stand in the frame (12 continuous, 3 binary), then player 1's; behind them the
     categories as they are, each with player 0's logits and then player 1's.

@@ -50,7 +50,7 @@ def answers(agent: Agent, floats: Floats, ints: Ints) -> Floats:
     agent.begin(floats[:first], ints[:first])
     found = [agent.act().copy()]
     for row in range(first, len(floats)):
-        agent.see(Frame(floats[row], ints[row]))
+        agent.observe(Frame(floats[row], ints[row]))
         found.append(agent.act().copy())
     return np.stack(found)
 

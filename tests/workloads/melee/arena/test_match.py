@@ -164,7 +164,7 @@ def test_an_agent_sees_every_frame_once() -> None:
         def begin(self, floats: Floats, ints: Ints) -> None:
             self.seen += [float(row[float_index("x")]) for row in floats]
 
-        def see(self, frame: Frame) -> None:
+        def observe(self, frame: Frame) -> None:
             self.seen.append(float(frame.floats[float_index("x")]))
 
     watching = Watching()

@@ -79,13 +79,13 @@ def spoilt(spoil: Callable[[dict[str, Any]], object], content: dict[str, Any]) -
 @pytest.mark.parametrize(
     ("spoil", "sentence"),
     [
-        (lambda text: text[:-30], "is not whole, strict JSON; make the demo again"),
-        (lambda text: text[:9000], "is not whole, strict JSON; make the demo again"),
-        (lambda text: "[" * 100_000, "is not whole, strict JSON; make the demo again"),
-        (lambda text: "[]", "is no match file: it has no list of frames; make the demo again"),
-        (lambda text: '{"frames": {}}', "is no match file: it has no list of frames; make the demo again"),
+        (lambda text: text[:-30], "is not complete, strict JSON; make the demo again"),
+        (lambda text: text[:9000], "is not complete, strict JSON; make the demo again"),
+        (lambda text: "[" * 100_000, "is not complete, strict JSON; make the demo again"),
+        (lambda text: "[]", "is not a match file: it has no list of frames; make the demo again"),
+        (lambda text: '{"frames": {}}', "is not a match file: it has no list of frames; make the demo again"),
         (lambda text: '{"frames": []}', "has no frames; make the demo again"),
-        (lambda text: '{"frames": [3]}', "frame 0 does not say where p0 is; make the demo again"),
+        (lambda text: '{"frames": [3]}', "frame 0 lacks the position of p0; make the demo again"),
         (
             lambda text: text.replace('"format_version":1', '"format_version":2'),
             "is of format version 2; this version reads 1",
@@ -101,7 +101,7 @@ def test_what_is_no_match_file_gets_a_sentence(written: Path, spoil: Callable[[s
 
 def test_bytes_that_are_no_text_and_files_that_are_not_there_get_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "bytes.json").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(IntegrityError, match="is not whole, strict JSON"):
+    with pytest.raises(IntegrityError, match="is not complete, strict JSON"):
         read_match(tmp_path / "bytes.json")
     with pytest.raises(EnvironmentFailed, match="cannot read"):
         read_match(tmp_path / "none.json")

@@ -160,7 +160,9 @@ def test_a_stage_that_is_not_recorded_is_stood_in_for_and_said(place: Path) -> N
     ints[:, 16] = 0
     save_encoded(place / "nowhere.pt", [(floats, ints)], rules=EncoderRules(source="generator"))
     result = demo(place, seed_game="nowhere.pt:0")
-    assert result.summary["stage"] == "game 0 of nowhere.pt does not tell its stage; Final Destination stands in for it"
+    assert (
+        result.summary["stage"] == "game 0 of nowhere.pt does not record its stage; Final Destination stands in for it"
+    )
 
 
 def explode(model: WorldModel) -> None:
@@ -190,7 +192,7 @@ def spoil(place: Path, how: str) -> None:
         ({"world_model": "none.pt"}, EnvironmentFailed, "world_model: none.pt was not found in .*, or write simulator"),
         ({"world_model": "policy.pt"}, IntegrityError, "it is not a world model: these are a policy's weights"),
         ({"world_model": "missing.pt"}, IntegrityError, "it lacks final_norm.weight; these are not the weights of a"),
-        ({"world_model": "scaled.pt"}, IntegrityError, "frames encoded otherwise .xy_scale: 0.1 against 0.05"),
+        ({"world_model": "scaled.pt"}, IntegrityError, "another encoding .xy_scale: 0.1 against 0.05"),
         ({"world_model": "explode.pt"}, IntegrityError, "the world model has exploded: from frame 0 of the match"),
         ({"world_model": "long.pt", "seed_game": 1}, IntegrityError, "has 150 frames, but a match begins with 200"),
         ({"seed_game": 3}, IntegrityError, "validation game 3 has 3 frames, but a match begins with 4"),
@@ -229,10 +231,10 @@ def test_what_was_learned_from_what_is_said(place: Path) -> None:
     match = demo(place).data_match
     assert match is not None
     assert match.parts["world model"] == "3 games, 650 frames, run world"
-    assert match.parts["policy of p0"] == "unknown: its checkpoint does not tell its data"
+    assert match.parts["policy of p0"] == "unknown: its checkpoint does not record its data"
     assert match.agrees is None
     assert content(demo(place))["meta"]["distribution_match"] == match.sentence
-    assert "both policies does not tell its data; the world model learned from 3 games" in match.sentence
+    assert "both policies does not record its data; the world model: trained on 3 games" in match.sentence
 
 
 def test_a_long_match_takes_no_more_memory_than_a_short_one(place: Path) -> None:

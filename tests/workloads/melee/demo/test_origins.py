@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from cardrunner.card.schema.plan import Demo
-from cardrunner.workloads.melee.demo.data_match import DemoOrigins, Origin, compare, read_origin
+from cardrunner.workloads.melee.demo.data_match import DataOrigin, DemoOrigins, compare, read_origin
 
 ENCODING = {"xy_scale": 0.05, "hitstun": False}
 
@@ -42,10 +42,10 @@ def test_a_checkpoint_tells_its_data_without_torch(tmp_path: Path) -> None:
 
 
 def test_the_same_data_is_the_same_under_another_run(tmp_path: Path) -> None:
-    one, other = read_origin(saved(tmp_path / "a.pt")), Origin.of_data(identity(), run="world")
+    one, other = read_origin(saved(tmp_path / "a.pt")), DataOrigin.of_data(identity(), run="world")
     found = compare("the policy", one, "the world model", other)
     assert found.verdict == "same"
-    assert found.sentence.startswith("the policy and the world model learned from the same data: 32 games")
+    assert found.sentence.startswith("the policy and the world model were trained on the same data: 32 games")
 
 
 @pytest.mark.parametrize(
@@ -54,14 +54,16 @@ def test_the_same_data_is_the_same_under_another_run(tmp_path: Path) -> None:
         ({"games": 22000, "frames": 206754081}, "32 against 22,000 games, 297,628 against 206,754,081 frames"),
         ({"files": [{"sha256": "cd" * 32}]}, "sha256 abababababab... against cdcdcdcdcdcd..."),
         ({"encoding": {"xy_scale": 0.1}}, "encoding.xy_scale 0.05 against 0.1"),
-        ({"rules": [{"source": "slp"}]}, "other encoder rules"),
+        ({"rules": [{"source": "slp"}]}, "different encoder rules"),
     ],
 )
 def test_every_difference_is_said(changes: dict[str, Any], words: str) -> None:
-    found = compare("the policy", Origin.of_data(identity()), "the world model", Origin.of_data(identity(**changes)))
+    found = compare(
+        "the policy", DataOrigin.of_data(identity()), "the world model", DataOrigin.of_data(identity(**changes))
+    )
     assert (found.verdict, found.sentence) == (
         "different",
-        f"the policy and the world model learned from DIFFERENT data: {words}",
+        f"the policy and the world model were trained on DIFFERENT data: {words}",
     )
 
 
@@ -78,39 +80,47 @@ def test_every_difference_is_said(changes: dict[str, Any], words: str) -> None:
 def test_an_old_or_odd_checkpoint_does_not_tell(content: object, tmp_path: Path) -> None:
     torch.save(content, tmp_path / "old.pt")
     old = read_origin(tmp_path / "old.pt")
-    assert str(old) == "unknown: its checkpoint does not tell its data"
-    found = compare("the policy", Origin.of_data(identity()), "the world model", old)
+    assert str(old) == "unknown: its checkpoint does not record its data"
+    found = compare("the policy", DataOrigin.of_data(identity()), "the world model", old)
     assert found.verdict == "unknown"
     assert found.sentence == (
-        "unknown, because the checkpoint of the world model does not tell its data; the policy learned from 32 games,"
+        "unknown, because the checkpoint of the world model does not record its data; the policy: trained on 32 games,"
         " 297,628 frames, sha256 abababababab..."
     )
 
 
 def test_a_damaged_or_absent_file_tells_nothing(tmp_path: Path) -> None:
     (tmp_path / "bad.pt").write_bytes(b"PK\x03\x04 not really")
-    assert not read_origin(tmp_path / "bad.pt").told
-    assert read_origin(tmp_path / "none.pt").silence == "is not here"
+    assert not read_origin(tmp_path / "bad.pt").recorded
+    assert read_origin(tmp_path / "none.pt").silence == "was not found"
 
 
 def test_what_a_file_claims_cannot_forge_a_line() -> None:
     forged = identity(files=[{"sha256": "ab\n| x | y |"}])
-    assert Origin.of_data(forged).digests == ()
-    assert Origin.of({"cardrunner": {"run": "x\n# Results", "data": identity()}}).run is None
+    assert DataOrigin.of_data(forged).digests == ()
+    assert DataOrigin.of({"cardrunner": {"run": "x\n# Results", "data": identity()}}).run is None
 
 
-OLD, THIS, OTHER = Origin(), Origin.of_data(identity()), Origin.of_data(identity(games=50))
+OLD, THIS, OTHER = DataOrigin(), DataOrigin.of_data(identity()), DataOrigin.of_data(identity(games=50))
 
 
 @pytest.mark.parametrize(
     ("demo", "agrees", "sentence"),
     [
-        ({"world_model": "w.pt"}, True, "both policies and the world model learned from the same data"),
-        ({"world_model": "old.pt"}, None, "unknown, because the checkpoint of the world model does not tell its data"),
-        ({"world_model": "other.pt"}, False, "both policies and the world model learned from DIFFERENT data"),
-        ({"world_model": "w.pt", "p1": "policy:other.pt"}, False, "the policy of p1 and the world model learned from"),
+        ({"world_model": "w.pt"}, True, "both policies and the world model were trained on the same data"),
+        (
+            {"world_model": "old.pt"},
+            None,
+            "unknown, because the checkpoint of the world model does not record its data",
+        ),
+        ({"world_model": "other.pt"}, False, "both policies and the world model were trained on DIFFERENT data"),
+        (
+            {"world_model": "w.pt", "p1": "policy:other.pt"},
+            False,
+            "the policy of p1 and the world model were trained on DIFFERENT",
+        ),
         ({"world_model": "w.pt", "p0": "noop", "p1": "replay"}, None, "nothing to compare: no policy plays"),
-        ({}, None, "nothing to compare: the built-in simulator has not learned from data"),
+        ({}, None, "nothing to compare: the built-in simulator is not trained on data"),
     ],
 )
 def test_the_models_of_a_demo_are_held_against_each_other(

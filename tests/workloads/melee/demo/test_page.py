@@ -13,7 +13,7 @@ import pytest
 from cardrunner.errors import IntegrityError
 from cardrunner.workloads.melee.arena.agents import Agent, NoopAgent, RandomAgent
 from cardrunner.workloads.melee.arena.match_columns import read_match
-from cardrunner.workloads.melee.demo.page import Recorded, show_match
+from cardrunner.workloads.melee.demo.page import RecordedPlay, show_match
 from cardrunner.workloads.melee.encoding.encoded_data import EncodedData, open_data
 from cardrunner.workloads.melee.encoding.layout import float_index
 from cardrunner.workloads.melee.encoding.scheme import EncoderRules, EncodingConfig
@@ -36,9 +36,9 @@ def data(game: Game, tmp_path: Path) -> EncodedData:
     return open_data([tmp_path / "games.pt"])
 
 
-def recorded_of(data: EncodedData) -> Recorded:
+def recorded_of(data: EncodedData) -> RecordedPlay:
     floats, ints = data.game(0)
-    return Recorded(
+    return RecordedPlay(
         floats=floats[SEED_ROW:].numpy(),
         ints=ints[SEED_ROW:].numpy(),
         encoding=ENCODING,
@@ -52,7 +52,7 @@ def recorded_of(data: EncodedData) -> Recorded:
 class Table:
     """Plays matches from one start and writes them."""
 
-    def __init__(self, recorded: Recorded, write: Callable[..., object]) -> None:
+    def __init__(self, recorded: RecordedPlay, write: Callable[..., object]) -> None:
         self.floats, self.ints = recorded.floats[:SEED_FRAMES].copy(), recorded.ints[:SEED_FRAMES].copy()
         self.write, self.asked = write, list[int]()
 
@@ -114,7 +114,7 @@ def test_too_short_a_match_has_a_page_and_no_figures(
     table.play(path, (NoopAgent(), NoopAgent()), 300)
     files, exhibit = show_match(path, recorded, table.random)
     assert all(file.is_file() for file in files)
-    assert exhibit.sentences[0].startswith("That cannot be told from 0 frames")
+    assert exhibit.sentences[0].startswith("This cannot be answered from 0 frames")
 
 
 def test_a_world_that_random_inputs_break_still_has_a_page(

@@ -46,7 +46,7 @@ def test_a_scan_survives_being_written_down(make_file: Callable[..., Path]) -> N
 def test_a_file_that_is_cut_meanwhile_is_a_sentence(make_file: Callable[..., Path]) -> None:
     file = open_encoded(make_file(30))
     file.path.write_bytes(file.path.read_bytes()[:6000])
-    with pytest.raises(IntegrityError, match="ends at byte 6000, it was cut while it was read"):
+    with pytest.raises(IntegrityError, match="ends at byte 6000; it was truncated while being read"):
         scan_file(file)
 
 

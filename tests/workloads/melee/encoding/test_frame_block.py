@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from cardrunner.contracts import GroupedDataset, PackedDataset, Span
-from cardrunner.training.device_copy import Bus
+from cardrunner.training.device_copy import DeviceCopy
 from cardrunner.training.feed import Feed
 from cardrunner.workloads.melee.encoding import frame_dataset
 from cardrunner.workloads.melee.encoding.encoded_data import open_data
@@ -41,7 +41,7 @@ def test_a_block_answers_as_the_dataset_does(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(frame_dataset, "_STAGED_ROWS", 15)
-    dataset, bus = make_dataset(player), Bus(CPU, staged=staged)
+    dataset, bus = make_dataset(player), DeviceCopy(CPU, staged=staged)
     spans = [Span(4, 1, 5), Span(0, 0, 26), Span(5, 30, 36)]
     block = dataset.read(spans, bus)
     firsts = dataset.group_sizes().cumsum(0) - dataset.group_sizes()
@@ -68,7 +68,7 @@ def test_a_whole_epoch_in_blocks_is_made_of_the_examples_of_the_files(
 
 
 def test_memory_is_used_again_and_never_grows(make_dataset: Callable[..., FrameDataset]) -> None:
-    dataset, bus = make_dataset(), Bus(CPU)
+    dataset, bus = make_dataset(), DeviceCopy(CPU)
     block = dataset.read([Span(0, 0, 20)], bus)
     again = dataset.read([Span(5, 10, 28)], bus, reuse=block)
     assert again.room[0].data_ptr() == block.room[0].data_ptr()

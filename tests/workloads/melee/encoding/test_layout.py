@@ -42,7 +42,7 @@ def test_slices_cover_a_player_group_by_group() -> None:
 
 
 def test_describing_a_frame_needs_neither_torch_nor_numpy() -> None:
-    modules = "layout, cardrunner.workloads.melee.encoding.scheme, cardrunner.workloads.melee.game.names"
+    modules = "encoding.layout, cardrunner.workloads.melee.encoding.scheme, cardrunner.workloads.melee.game.names"
     code = f"import sys, cardrunner.workloads.melee.{modules}, cardrunner.workloads.melee.game.stage_table\n"
     code += "assert not {'torch', 'numpy'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

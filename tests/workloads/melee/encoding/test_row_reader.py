@@ -40,7 +40,7 @@ def test_a_hint_is_never_an_error(data: EncodedData) -> None:
 def test_a_file_that_is_cut_or_gone_is_a_sentence(data: EncodedData) -> None:
     path = data.files[1].path
     path.write_bytes(path.read_bytes()[:5000])
-    with pytest.raises(IntegrityError, match=r"b\.pt: ends at byte 5000, it was cut while it was in use"):
+    with pytest.raises(IntegrityError, match=r"b\.pt: ends at byte 5000; it was truncated while in use"):
         RowReader(data).read([(60, 110)], tables(50))
     path.unlink()
     with pytest.raises(EnvironmentFailed, match="cannot read"):

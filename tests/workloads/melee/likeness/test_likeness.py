@@ -29,7 +29,7 @@ from cardrunner.workloads.melee.likeness.measures import (
 from cardrunner.workloads.melee.likeness.samples import Samples, halves
 from cardrunner.workloads.melee.likeness.stretch import (
     Play,
-    Stretch,
+    PlayStretch,
     cut,
     encoded_stretch,
     frames_of,
@@ -42,9 +42,9 @@ WritePlayed = Callable[..., list[Frame]]
 COUNTS = arrays(np.int64, 12, elements=st.integers(0, 1000)).filter(lambda counts: counts.sum() > 0)
 
 
-def still(frames: int, **changes: Any) -> Stretch:
+def still(frames: int, **changes: Any) -> PlayStretch:
     """Two players who stand apart and do nothing."""
-    stretch = Stretch(
+    stretch = PlayStretch(
         action=np.full((frames, 2), ACTION_IDS["WAIT"]),
         controls=np.tile(np.array(NEUTRAL_CONTROL, np.float32), (frames, 2, 1)),
         x=np.tile(np.array([-20, 20], np.float32), (frames, 1)),
@@ -60,7 +60,7 @@ def still(frames: int, **changes: Any) -> Stretch:
     return stretch
 
 
-def measured(*play: Stretch) -> dict[str, float | None]:
+def measured(*play: PlayStretch) -> dict[str, float | None]:
     return {measure.name: measure.of(play) for measure in MEASURES}
 
 
@@ -209,7 +209,7 @@ def test_play_is_cut_to_so_many_frames() -> None:
 # ---------------------------------------------------------------- the exhibit
 
 
-def samples(agents: Stretch, *, frames: int = LEAST_FRAMES, are_people: bool = True) -> Samples:
+def samples(agents: PlayStretch, *, frames: int = LEAST_FRAMES, are_people: bool = True) -> Samples:
     busy = slice(0, frames // 2)
     people = still(frames, action=(busy, 0, 20), main_x=(busy, 0, 1.0))
     chance = still(frames, action=(slice(None), 0, 60), main_x=(slice(0, None, 2), 0, 0.0))
@@ -251,12 +251,12 @@ def test_made_up_games_are_never_called_people() -> None:
 
 def test_too_few_frames_give_one_sentence_and_no_figures() -> None:
     shown = compare(samples(still(LEAST_FRAMES - 1)))
-    assert shown.sentences[0].startswith(f"That cannot be told from {LEAST_FRAMES - 1} frames")
+    assert shown.sentences[0].startswith(f"This cannot be answered from {LEAST_FRAMES - 1} frames")
     assert (shown.readings, shown.charts) == ((), ())
 
 
 def random_play(frames: int, floats: Any, ints: Any, write: WritePlayed, path: Path) -> Play:
-    played: list[Stretch] = []
+    played: list[PlayStretch] = []
     while (missing := frames - frames_of(tuple(played))) > 0:
         first = 2 * len(played)
         write(path, (RandomAgent(first), RandomAgent(first + 1)), floats, ints, missing)

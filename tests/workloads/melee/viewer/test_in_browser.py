@@ -310,7 +310,7 @@ def changed(content: Content, value: object, *path: Any) -> Content:
     return content
 
 
-NOT_WHOLE = "is not whole, strict JSON (cut off, or with NaN in it). Write the match file again."
+NOT_WHOLE = "is not complete, strict JSON (cut off, or with NaN in it). Write the match file again."
 NO_STAGE = "says nothing usable about its stage: stage_geometry needs ground_x_range and blast_zones."
 BAD: list[tuple[Callable[[Content], object], str]] = [
     (lambda content: "", "is empty. Choose a match file (match.json)."),
@@ -319,8 +319,8 @@ BAD: list[tuple[Callable[[Content], object], str]] = [
     (lambda content: "alert(1)", NOT_WHOLE),
     (lambda content: "<script>window.harm = 1</script>", "is a page, not a match file. Drop the match.json that lies"),
     (lambda content: "[" * 200_000, NOT_WHOLE),
-    (lambda content: "null", "is no match file: it has no list of frames beside meta and stage_geometry."),
-    (lambda content: '{"frames": {"length": 4}}', "is no match file: it has no list of frames"),
+    (lambda content: "null", "is not a match file: it has no list of frames beside meta and stage_geometry."),
+    (lambda content: '{"frames": {"length": 4}}', "is not a match file: it has no list of frames"),
     (lambda content: changed(content, [], "frames"), "has no frames."),
     (lambda content: changed(content, [None], "frames"), "frame 0 has neither actual nor predicted players."),
     (lambda content: changed(content, 7, "frames", 12, "predicted", "p1"), "frame 12, p1 is missing."),

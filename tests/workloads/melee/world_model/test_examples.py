@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from cardrunner.contracts import Span
-from cardrunner.training.device_copy import Bus
+from cardrunner.training.device_copy import DeviceCopy
 from cardrunner.training.feed import Feed
 from cardrunner.workloads.melee.encoding.encoded_data import EncodedData, open_data
 from cardrunner.workloads.melee.encoding.frame_dataset import FrameDataset
@@ -61,7 +61,7 @@ def seen(batch: WorldBatch, before: int) -> list[torch.Tensor]:
 def test_a_block_answers_as_the_files_do(data: EncodedData, staged: bool) -> None:
     games = dataset(data, 3, 6)
     spans = [Span(4, 1, 5), Span(0, 0, 10), Span(5, 2, 36), Span(0, 10, 26)]
-    block = games.read(spans, Bus(CPU, staged=staged))
+    block = games.read(spans, DeviceCopy(CPU, staged=staged))
     firsts = games.group_sizes().cumsum(0) - games.group_sizes()
     numbers = torch.cat([torch.arange(span.first, span.beyond) + firsts[span.group] for span in spans])
     order = torch.randperm(len(block), generator=torch.Generator().manual_seed(0))

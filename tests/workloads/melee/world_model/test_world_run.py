@@ -117,7 +117,7 @@ def test_a_run_leaves_a_world_model_that_existing_tools_read_and_a_demo_in_it(wh
     assert demo.data_match.agrees is None
     page = ending.folder.results.read_text()
     assert "## Distribution match" in page
-    assert "its checkpoint does not tell its data" in page
+    assert "its checkpoint does not record its data" in page
     assert "| world model | 8 games, 714 frames, sha256" in page
     assert "are not numbers" not in page
 
@@ -126,7 +126,7 @@ def test_a_plan_says_whose_data_is_not_known(place: Path) -> None:
     match = plan_card(written(place, "planned", games=8, frames=714)).plan.data_match
     assert match is not None
     assert match.parts["world model"] == "8 games, 714 frames, run planned"
-    assert "the checkpoint of the policy of p0 does not tell its data" in match.sentence
+    assert "the checkpoint of the policy of p0 does not record its data" in match.sentence
 
 
 def test_both_ways_to_shuffle_validate_what_they_reload_alike(place: Path, whole: RunEnd) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from cardrunner.workloads.melee.encoding.scheme import EncodingConfig
-from cardrunner.workloads.melee.game.plausible import Limits
+from cardrunner.workloads.melee.game.plausible import FrameLimits
 from cardrunner.workloads.melee.game.stage_table import stage_geometry
 from cardrunner.workloads.melee.game.world import Floats, Frame, Ints
 from cardrunner.workloads.melee.world_model.advance import advance
@@ -58,9 +58,9 @@ def test_stacked_frames_in_play_are_the_model_at_every_frame() -> None:
     model, (floats, ints) = a_model("FrameStackMLP"), some_frames(1100)
     step = world_step(model)
     for row in range(len(floats) - 1):
-        step.see(floats[row], ints[row])
+        step.observe(floats[row], ints[row])
         if row >= K - 1:
-            found = step.foretell(floats[row + 1, CONTROL_COLUMNS])
+            found = step.predict(floats[row + 1, CONTROL_COLUMNS])
             expected = at_once(model, floats, ints, row - K + 1, K).numpy()
             np.testing.assert_allclose(found, expected, atol=1e-5)
 
@@ -70,8 +70,8 @@ def test_a_mamba_that_has_seen_no_more_than_k_frames_is_the_model(rows: int) -> 
     model, (floats, ints) = a_model("Mamba2"), some_frames(K + 1)
     step = world_step(model)
     for row in range(rows):
-        step.see(floats[row], ints[row])
-    found = step.foretell(floats[rows, CONTROL_COLUMNS])
+        step.observe(floats[row], ints[row])
+    found = step.predict(floats[rows, CONTROL_COLUMNS])
     np.testing.assert_allclose(found, at_once(model, floats, ints, 0, rows).numpy(), atol=1e-5)
 
 
@@ -81,8 +81,8 @@ def test_a_mamba_that_remembers_everything_is_the_model_over_everything() -> Non
     step = Mamba2Step(model)
     step._blocks = MambaStep(model, remembered=100)
     for row in range(59):
-        step.see(floats[row], ints[row])
-    found = step.foretell(floats[59, CONTROL_COLUMNS])
+        step.observe(floats[row], ints[row])
+    found = step.predict(floats[59, CONTROL_COLUMNS])
     np.testing.assert_allclose(found, at_once(model, floats, ints, 0, 59).numpy(), atol=1e-4)
 
 
@@ -93,8 +93,8 @@ def test_what_was_seen_long_ago_is_forgotten() -> None:
     for first in (0, 5):
         step = Mamba2Step(model)
         for row in range(first, 39):
-            step.see(floats[row], ints[row])
-        answers.append(step.foretell(floats[39, CONTROL_COLUMNS]).copy())
+            step.observe(floats[row], ints[row])
+        answers.append(step.predict(floats[39, CONTROL_COLUMNS]).copy())
     reach = model.sizes.n_layers * (K - 1 + 3)  # through every block its J frames and its convolution
     assert reach < 34
     np.testing.assert_allclose(answers[0], answers[1], atol=1e-6)
@@ -104,7 +104,7 @@ def test_what_was_seen_long_ago_is_forgotten() -> None:
 def test_a_frame_in_play_is_the_frame_of_training(kind: str) -> None:
     model, (floats, ints) = a_model(kind), some_frames(K)
     dice = np.random.default_rng(1)
-    world, limits = LearnedWorld(model), Limits(stage_geometry(31), ENCODING)
+    world, limits = LearnedWorld(model), FrameLimits(stage_geometry(31), ENCODING)
     world.begin(floats, ints)
     context = torch.from_numpy(floats)[None], torch.from_numpy(ints)[None]
     for number in range(4):

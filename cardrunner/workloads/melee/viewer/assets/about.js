@@ -7,7 +7,7 @@ const MOST_FIGURES = 40;
 function eventList(views, seek) {
   const events = views.flatMap(({ match }, number) => match.events.map((event) => ({ ...event, match, number })));
   events.sort((a, b) => a.frame - b.frame);
-  if (events.length === 0) return [element("p", { class: "none" }, "Nobody was hit and nobody lost a stock.")];
+  if (events.length === 0) return [element("p", { class: "none" }, "No hits and no stocks lost.")];
   const items = events.slice(0, MOST_LISTED).map((event) => {
     const where = views.length > 1 ? element("span", { class: "where" }, event.match.label) : "";
     const time = element("span", { class: "time" }, clock(event.frame));

@@ -94,7 +94,7 @@ class App {
       this.say(`${match.label}: ${plural(match.length, "frame")}${where}.`);
     } catch (error) {
       if (!(error instanceof Unreadable)) console.error(error);
-      this.say(error instanceof Unreadable ? error.message : "This file cannot be shown; it is no match file.", true);
+      this.say(error instanceof Unreadable ? error.message : "This file cannot be shown; it is not a match file.", true);
     }
   }
 

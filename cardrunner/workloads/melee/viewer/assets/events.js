@@ -1,6 +1,6 @@
 // What happened in a match, read off its columns.
 
-/** A stock lost within so many frames of a hit counts as a KO, else as a fall of one's own. */
+/** A stock lost within this number of frames after a hit counts as a KO, else as a self-destruct. */
 const CREDIT = 10 * FRAMES_PER_SECOND;
 const EVENT_WORDS = {
   ko: "knocked out",

@@ -1,4 +1,4 @@
-// Reads a match file that somebody dropped. Nothing in it is trusted: it becomes numbers and text, or a sentence.
+// Reads a dropped match file. Its content is untrusted: it becomes numbers and text, or an error sentence.
 
 const READS_FORMAT = 1;
 const MOST_BYTES = 400e6;
@@ -43,13 +43,13 @@ function parsed(text, name) {
   try {
     return JSON.parse(text);
   } catch {
-    throw new Unreadable(`${name} is not whole, strict JSON (cut off, or with NaN in it). Write the match file again.`);
+    throw new Unreadable(`${name} is not complete, strict JSON (cut off, or with NaN in it). Write the match file again.`);
   }
 }
 
 function matchOf(content, name) {
   if (!isObject(content) || !Array.isArray(content.frames)) {
-    throw new Unreadable(`${name} is no match file: it has no list of frames beside meta and stage_geometry.`);
+    throw new Unreadable(`${name} is not a match file: it has no list of frames beside meta and stage_geometry.`);
   }
   const meta = isObject(content.meta) ? content.meta : {};
   const version = meta.format_version ?? READS_FORMAT;

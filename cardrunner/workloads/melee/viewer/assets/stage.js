@@ -2,7 +2,7 @@
 
 const MARGIN = 0.045;
 const SLAB = 9;
-/** The close-up shows at least so many units across, and looks so many frames ahead and back. */
+/** The least width of the close-up in units, and the number of frames it averages ahead and back. */
 const CLOSEST = 190;
 const AIR = 70;
 const TAG = 24;
@@ -59,7 +59,7 @@ class StageView {
       this.around(clamp(k, 0, this.match.length - 1)).forEach((edge, side) => (sums[side] += edge));
       count += 1;
     }
-    const now = this.around(frame);  // whatever the average is, nobody may be out of the picture
+    const now = this.around(frame);  // both players stay in the picture, whatever the average
     const west = Math.min(sums[0] / count, now[0]);
     const east = Math.max(sums[1] / count, now[1]);
     const low = Math.min(sums[2] / count, now[2]);

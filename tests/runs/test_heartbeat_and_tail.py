@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from cardrunner.runs.heartbeat import Pulse, read_pulse
+from cardrunner.runs.heartbeat import Heartbeat, read_heartbeat
 from cardrunner.runs.jsonl import Tail
 
 
-def beat(writer: Pulse, step: int) -> None:
+def beat(writer: Heartbeat, step: int) -> None:
     writer.beat(epoch=1, step=step, examples=10 * step, train_seconds=0.5)
 
 
@@ -17,22 +17,22 @@ def test_a_pulse_says_where_training_is_about_once_a_second(tmp_path: Path, monk
     now = [100.0]
     monkeypatch.setattr("cardrunner.runs.heartbeat.time.monotonic", lambda: now[0])
     path = tmp_path / "pulse.json"
-    writer = Pulse(path, attempt=2)
+    writer = Heartbeat(path, attempt=2)
     for step in range(1, 1000):
         now[0] += 0.01
         beat(writer, step)
-    seen = read_pulse(path)
+    seen = read_heartbeat(path)
     assert seen is not None
     assert (seen.attempt, seen.examples) == (2, 10 * seen.step)
     assert seen.step > 890
 
 
 def test_a_pulse_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
-    beat(Pulse(tmp_path / "absent" / "pulse.json", attempt=1), 1)
-    beat(Pulse(None, attempt=1), 1)
+    beat(Heartbeat(tmp_path / "absent" / "pulse.json", attempt=1), 1)
+    beat(Heartbeat(None, attempt=1), 1)
     (tmp_path / "pulse.json").write_text("{")
-    assert read_pulse(tmp_path / "pulse.json") is None
-    assert read_pulse(tmp_path / "nothing.json") is None
+    assert read_heartbeat(tmp_path / "pulse.json") is None
+    assert read_heartbeat(tmp_path / "nothing.json") is None
 
 
 def test_half_a_line_waits_for_its_end(tmp_path: Any) -> None:
