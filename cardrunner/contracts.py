@@ -1,7 +1,7 @@
-"""The contracts between the rooms: what a workload, an executor, a stage and a tracker must offer.
+"""The contracts between the packages: what a workload, an executor, a stage and a tracker must offer.
 
-Read this first. Everything here is a Protocol, or a frozen value that crosses a border. What a workload says about
-itself without torch stands in `cardrunner.specs` and can be had from here too. Shape letters used throughout:
+Read this first. Everything here is a Protocol, or a frozen value that crosses a package border. The torch-free half of
+a workload is in `cardrunner.specs` and exported from here too. Shape letters used throughout:
 
     B  examples in a batch          M  metrics of an objective
 """
@@ -47,14 +47,14 @@ if TYPE_CHECKING:  # types only: the rooms below import this one, never the othe
 
 @dataclass(frozen=True, kw_only=True)
 class Fact:
-    """One row of the expected-against-actual table. `expected` is None where the card says nothing."""
+    """One row of the expected-against-actual table. `expected` is None if the card does not state it."""
 
     name: str
     expected: str | None
     actual: str
     ok: bool
     severity: Severity = "error"
-    """An error that is not ok closes the run; a warning is shown."""
+    """A row that is not ok ends the run if it is an error, and is shown if it is a warning."""
     note: str | None = None
 
 
@@ -70,7 +70,7 @@ Batch = tuple["Tensor", ...]
 
 @dataclass(frozen=True)
 class Span:
-    """Consecutive examples of one group: numbers [first, beyond) inside the group."""
+    """Consecutive examples of one group, by their numbers in it: [first, beyond)."""
 
     group: int
     first: int
@@ -79,41 +79,41 @@ class Span:
 
 @runtime_checkable
 class GroupedDataset(BatchDataset, Protocol):
-    """A `BatchDataset` whose examples lie on disk group by group (a game, a document), and can be read so.
+    """A `BatchDataset` whose examples are on disk group by group (a game, a document), and are read in spans.
 
-    With it a dataset can be trained from files larger than memory, and can live on the device that trains.
+    Such a dataset can be larger than memory, and can be kept on the training device.
     """
 
     def group_sizes(self) -> Tensor: ...  # int64 (G,) examples of each group, in the order of the example numbers
     def bytes_per_example(self) -> int: ...  # what an example takes in memory, on average, once it is read
-    # the spans' examples, numbered through, in the memory of bus.device; may overwrite what `reuse` answered from
+    # the spans' examples, numbered from 0, in the memory of bus.device; may overwrite the memory of `reuse`
     def read(self, spans: Sequence[Span], bus: DeviceCopy, *, reuse: BatchDataset | None = None) -> BatchDataset: ...
-    def foresee(self, spans: Sequence[Span]) -> None: ...  # a hint: these are read next
+    def foresee(self, spans: Sequence[Span]) -> None: ...  # a hint: these will be read next
 
 
 @runtime_checkable
 class PackedDataset(BatchDataset, Protocol):
-    """A `BatchDataset` that can send a batch to a device in fewer bytes than the batch has there."""
+    """A `BatchDataset` that can transfer a batch to a device in a smaller form."""
 
     def pack(self, indices: Tensor) -> Batch: ...  # as `__getitems__`, in narrow types
-    def unpack(self, packed: Batch) -> Batch: ...  # on the device: what `__getitems__` answers
+    def unpack(self, packed: Batch) -> Batch: ...  # on the device: what `__getitems__` returns
 
 
 @runtime_checkable
 class ReadsInBlocks(Protocol):
-    """An optional part of `Data`: says that its datasets, then `GroupedDataset`, are shuffled block by block."""
+    """An optional part of `Data`, whose datasets are `GroupedDataset`s and are shuffled block by block."""
 
     block_bytes: int | None  # memory of a block; None: full shuffle
 
 
 @dataclass(frozen=True)
-class Outcome:
+class BatchScore:
     """The score of one batch. A metric's value over any set of batches is sum(numerators) / sum(denominators).
 
     Args:
         loss: scalar, the mean over the batch, differentiable.
         numerators: (M,) float, detached.
-        denominators: (M,) float, detached; B for plain means, 0 where a metric has nothing to count.
+        denominators: (M,) float, detached; B for plain means, 0 for a metric without examples in the batch.
     """
 
     loss: Tensor
@@ -126,7 +126,7 @@ class Objective(Protocol):
 
     names: tuple[str, ...]  # M metric names without prefix; names[0] is the loss
 
-    def score(self, outputs: Any, batch: Batch) -> Outcome: ...  # outputs of `predict`, or of a trivial baseline
+    def score(self, outputs: Any, batch: Batch) -> BatchScore: ...  # outputs of `predict`, or of a trivial baseline
     def predict(self, model: nn.Module, batch: Batch) -> Any: ...  # one forward pass
 
 
@@ -142,12 +142,12 @@ class Data(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
-    """One row of an `Exhibit`: the same thing read off each of the things compared."""
+class ExhibitRow:
+    """One row of an `Exhibit`: one quantity of each of the things compared."""
 
     name: str
     values: tuple[float | None, ...]
-    """One for each column; None where nothing could be read."""
+    """One per column; None for a missing value."""
     unit: str = ""
     percent: bool = False
     """Shown as a percentage."""
@@ -164,14 +164,14 @@ class Series:
 
 @dataclass(frozen=True, kw_only=True)
 class Chart:
-    """A plot over named places: ``bars`` for things, ``steps`` for those that follow one another, as in a histogram."""
+    """A plot over named places: ``bars`` for separate things, ``steps`` for an ordered axis, as in a histogram."""
 
     title: str
     unit: str
     kind: Literal["bars", "steps"]
     places: tuple[str, ...]
     series: tuple[Series, ...]
-    """The values of each are as many as the places."""
+    """Each has one value per place."""
     percent: bool = False
 
     def __post_init__(self) -> None:
@@ -181,14 +181,14 @@ class Chart:
 
 @dataclass(frozen=True, kw_only=True)
 class Exhibit:
-    """A comparison that a workload wants in the results card: sentences, a table, plots. JSON throughout."""
+    """A comparison for the results card: sentences, a table, plots. All values are JSON."""
 
     title: str
     sentences: tuple[str, ...]
-    """What is to be seen, plainly; the first one is the answer."""
+    """What the comparison shows; the first sentence is the answer."""
     columns: tuple[str, ...] = ()
-    """What is compared."""
-    readings: tuple[Reading, ...] = ()
+    """The things compared."""
+    readings: tuple[ExhibitRow, ...] = ()
     charts: tuple[Chart, ...] = ()
 
     def __post_init__(self) -> None:
@@ -198,11 +198,11 @@ class Exhibit:
 
 @dataclass(frozen=True, kw_only=True)
 class DemoResult:
-    """What a demo left in its folder."""
+    """The result of a demo."""
 
     files: tuple[Path, ...]
     summary: Mapping[str, Any]
-    """JSON figures, shown in the results card as they are."""
+    """JSON figures, shown unchanged in the results card."""
     data_match: DataMatch | None = None
     exhibits: tuple[Exhibit, ...] = ()
 
@@ -216,17 +216,17 @@ class Workload(Protocol):
     def open_data(self, card: Card, files: Sequence[Path], *, scratch: Path, progress: Progress) -> Data: ...
     def build_model(self, card: Card) -> nn.Module: ...  # fresh weights from torch's global generator
     def objective(self, card: Card) -> Objective: ...
-    # trivial baseline -> predictor giving what `Objective.score` takes
+    # trivial baseline -> a predictor whose outputs `Objective.score` accepts
     def baselines(self, card: Card, data: Data) -> Mapping[str, Callable[[Batch], Any]]: ...
     # the `config` of a checkpoint in the workload's own format
     def export_config(self, card: Card) -> Mapping[str, Any]: ...
-    # None: it has none
+    # None: the workload has no demo
     def demo(self, card: Card, checkpoint: Path, data: Data, *, out: Path, progress: Progress) -> DemoResult | None: ...
 
 
 @runtime_checkable
 class ExportsFields(Protocol):
-    """A `Workload` may keep fields of its own beside the weights, at the top of a checkpoint in its own format."""
+    """A `Workload` that adds top-level fields to a checkpoint in its own format, beside the weights."""
 
     def export_fields(self, card: Card) -> Mapping[str, Any]: ...  # types that ``torch.load(weights_only=True)`` reads
 
@@ -235,11 +235,11 @@ class PartwiseEncoder(Protocol):
     """A workload's tool that turns an archive of recordings into one data file, part by part, on many machines."""
 
     def find(self, places: Sequence[Path]) -> list[Path]: ...  # every recording below, in the order of the file
-    # one part, an own file that may be absent where nothing could be read; JSON of what became of each recording
+    # one part to one file, which is absent if no recording is readable; JSON: the result of each recording
     def encode(
         self, files: Sequence[Path], output: Path, *, drop_rollback: bool, workers: int, progress: Progress
     ) -> Mapping[str, Any]: ...
-    # the parts in their order as one file; JSON of its counts
+    # the parts, in order, to one file; JSON: its counts
     def join(self, parts: Sequence[Path], output: Path, *, drop_rollback: bool) -> Mapping[str, Any]: ...
 
 
@@ -247,7 +247,7 @@ class PartwiseEncoder(Protocol):
 
 
 class Progress(Protocol):
-    """Shows long work to people; a no-op when output is piped."""
+    """Shows long work to people. In a pipe it prints lines without bars."""
 
     def stage(self, name: str) -> None: ...
     def task(self, label: str, total: int | None = None, *, unit: str = "") -> AbstractContextManager[Task]: ...
@@ -261,8 +261,8 @@ class Task(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Snapshot:
-    """A run at a moment, as people watch it; None where nobody knows yet."""
+class RunSnapshot:
+    """The state of a run as people watch it; None for values that are not known yet."""
 
     run: str
     stage: str
@@ -275,7 +275,7 @@ class Snapshot:
     total: int | None
     """Examples of all epochs."""
     metrics: str
-    """The newest ones in a few words."""
+    """The newest ones, as a short text."""
     examples_per_second: float | None
     seconds_left: float | None
     spent: float | None
@@ -286,38 +286,38 @@ class Snapshot:
     thresholds: tuple[str, ...]
     """The kill thresholds that are nearest to firing."""
     warning: str | None = None
-    """What should worry people now."""
+    """A warning to show now."""
 
 
 class Board(Protocol):
     """Where a run is shown while it goes."""
 
-    def show(self, snapshot: Callable[[], Snapshot]) -> None: ...  # called twice a second; asks when it wants to draw
+    def show(self, snapshot: Callable[[], RunSnapshot]) -> None: ...  # called twice a second; calls it only to draw
 
 
 @runtime_checkable
 class ShowsRuns(Protocol):
-    """A `Progress` may also have a place for a whole run."""
+    """A `Progress` that can show a whole run."""
 
     def board(self) -> AbstractContextManager[Board]: ...
 
 
 Side = Literal["worker", "launcher"]
-"""Where a stage runs: on the machine with the data, or on the one with the people."""
+"""Where a stage runs: with the worker, on the machine with the data, or with the launcher, on the user's machine."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Made:
-    """What a stage made, for its record."""
+    """What a stage made; the pipeline writes its `StageRecord` from it."""
 
     files: tuple[Path, ...] = ()
-    """In the run folder."""
+    """Files in the run folder."""
     summary: Mapping[str, Any] = field(default_factory=dict)
-    """JSON figures, shown in the results card as they are."""
+    """JSON figures, shown unchanged in the results card."""
 
 
 class Stage(Protocol):
-    """A step of the pipeline. Stages speak to each other only through the run folder.
+    """A step of the pipeline. Stages exchange data only through the run folder.
 
     `cardrunner.stages.base.BaseStage` has defaults for all but `name`, `side` and `run`.
     """
@@ -327,39 +327,39 @@ class Stage(Protocol):
     @property
     def side(self) -> Side: ...
     @property
-    def after(self) -> str | None: ...  # the built-in stage of its side that it follows; None: the last one
+    def after(self) -> str | None: ...  # the built-in stage of its side after which it runs; None: the last one
     @property
-    def long(self) -> bool: ...  # whether a request to end the run ends it at once, rather than after it
+    def long(self) -> bool: ...  # whether a request to stop ends the stage at once; else it completes first
     @property
-    def record(self) -> type[Record]: ...  # what it leaves in ``stages/NAME.json``
-    # None where it writes its record itself
+    def record(self) -> type[Record]: ...  # the type of ``stages/NAME.json``
+    # None from a stage that writes its record itself
     def run(self, ctx: RunContext) -> Made | None: ...
-    # whether what it has to leave is there and whole; `finish` repeats a stage of the launcher's side that is not done
+    # whether its results exist and are intact; `finish` repeats a launcher stage that is not done
     def done(self, folder: RunFolder, card: Card) -> bool: ...
-    # what the ledger and the results card say where the card leaves it out: "the card asks for no demo"
+    # what ledger and results card say if the card leaves it out: "the card asks for no demo"
     def absence(self, card: Card) -> str | None: ...
     # what the results card shows of its record: label -> JSON figure
     def outcome(self, record: Record) -> Mapping[str, Any]: ...
-    # The rest is asked only of stages of the launcher's side.
-    # the checkpoints that it reads, by their names in the manifest
+    # The rest is only used for launcher stages.
+    # the checkpoints it reads, by their names in the manifest
     def checkpoints(self, card: Card) -> Sequence[str]: ...
     # whether it opens the run's data, and so runs where the data is
     def needs_data(self, card: Card) -> bool: ...
-    # the files of the workspace that it may read, by their paths there
+    # the files of the workspace it may read, by their paths there
     def reads(self, card: Card) -> Iterable[str]: ...
-    # what is left for this side once it has run where the data is
-    def bring_home(self, ctx: RunContext) -> None: ...
+    # what to do on the user's machine after the stage ran on a remote platform
+    def after_remote_run(self, ctx: RunContext) -> None: ...
 
 
 @runtime_checkable
 class Executor(Protocol):
-    """A place where a worker can run."""
+    """Starts workers on a platform, and finds them again."""
 
     name: str
-    survives_client: bool  # its jobs go on without the process that submitted them
-    # download, demo and results card are made without anybody asking; else `cardrunner finish` makes them
+    survives_client: bool  # its jobs outlive the process that submitted them
+    # download, demo and results card are made automatically; else by `cardrunner finish`
     finishes_unattended: bool
-    start_seconds: float  # how long a submitted worker may take until it is heard of, before it counts as lost
+    start_seconds: float  # how long a submitted worker may take to begin, before it counts as lost
 
     def submit(self, folder: RunFolder) -> Job: ...  # raises EnvironmentFailed
     def attach(self, folder: RunFolder, job_id: str) -> Job: ...  # raises UsageError: not the id of such a job
@@ -374,60 +374,60 @@ class SupervisedExecutor(Executor, Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Archive:
-    """Recordings on a volume, and what is to become of them."""
+    """Recordings on a volume, and how to encode them."""
 
     places: tuple[str, ...]
-    """Folders or files, from the root of the volume."""
+    """Folders or files, as paths from the root of the volume."""
     output: str
     part_size: int = 500
-    """Recordings in a part; parts are what is not done again after an interruption."""
+    """Recordings per part. Parts that are encoded survive an interruption."""
     drop_rollback: bool = False
 
 
 @runtime_checkable
 class RemoteExecutor(Executor, Protocol):
-    """An `Executor` on a platform of its own, whose workers write another copy of the run folder there."""
+    """An `Executor` on a remote platform, where its workers write their copy of the run folder."""
 
-    # why the platform cannot be asked from here, such as a missing token; None when it can be tried
+    # why the platform cannot be asked, such as a missing token; None if it can
     def unreachable_reason(self) -> str | None: ...
-    # what was asked of the platform and found, cheapest first, without starting anything
-    def preflight(self, card: Card, run: str) -> Iterator[Fact]: ...  # raises what would stop a launch
-    # a checkpoint of the manifest, brought here; its path
+    # facts from the platform, cheapest first, without starting anything
+    def preflight(self, card: Card, run: str) -> Iterator[Fact]: ...  # raises on a fault that would stop a launch
+    # download a checkpoint of the manifest; its path
     def fetch(self, folder: RunFolder, file: str, *, progress: Progress) -> Path: ...
-    # a stage of this side, run where the data is; `files` are what it reads from the workspace, by their path there
+    # run a launcher stage where the data is; `files`: what it reads from the workspace, by path there
     def run_remotely(
         self, folder: RunFolder, card: Card, stage: str, files: dict[str, Path], *, progress: Progress
     ) -> None: ...
-    # a file here to a place on a volume, if it has the sha256 that is expected; its sha256
+    # upload a file to a path on a volume, if its sha256 is the expected one; its sha256
     def upload(
         self, file: Path, *, volume: str, path: str, sha256: str | None, force: bool, progress: Progress
     ) -> str: ...
-    # an archive on a volume to one data file there, in many machines; lines about it
+    # encode an archive on a volume to one data file there, on many machines; lines for people
     def encode(self, card: Card, archive: Archive, *, progress: Progress) -> Sequence[str]: ...
-    # whether a run lives there; raises EnvironmentFailed
+    # whether the folder on the volume is a run; raises EnvironmentFailed
     def has_run(self, volume: str, path: str) -> bool: ...
-    # the folder here of a run that another machine launched
+    # make the local folder of a run that another machine launched
     def adopt(self, runs: Path, run: str, *, volume: str, path: str) -> RunFolder: ...
 
 
 class Job(Protocol):
     """A submitted worker: a future that another shell can attach to by its id.
 
-    Whoever watches knows a run only through its folder. Where the worker writes another copy of it, `sync` brings this
-    one up to date; everybody calls it before each look and once more after the end, so it keeps its own pace.
+    A run is watched only through its folder. For a remote run, `sync` updates the local copy. Callers call it before
+    each read of the folder and once after the end, so it limits its own rate.
     """
 
     @property
     def id(self) -> str: ...
-    def sync(self) -> None: ...  # raises EnvironmentFailed: the other copy cannot be reached now
-    def wait(self) -> int: ...  # the worker's exit code, 128 + n where signal n ended it
+    def sync(self) -> None: ...  # raises EnvironmentFailed: the platform cannot be reached
+    def wait(self) -> int: ...  # the worker's exit code, 128 + n if signal n ended it
     def running(self) -> bool: ...
     def stop(self, signal_number: int = 15) -> None: ...  # SIGINT and SIGTERM ask it to save, SIGKILL does not
 
 
 @dataclass(frozen=True)
 class Tracked:
-    """Where a tracker keeps a run, said once it does."""
+    """Where a tracker keeps a run, returned by `Tracker.open`."""
 
     id: str
     """The tracker's own id of the run, the same in every attempt."""
@@ -437,36 +437,36 @@ class Tracked:
     later: str | None = None
     """The command that sends what was kept offline."""
     why: str | None = None
-    """Why it is offline, where it was meant to be online."""
+    """Why it is offline, if it was meant to be online."""
     rescue: str | None = None
-    """The command that sends it again where it was online and was cut off."""
+    """The command that sends it again, if it was online and was cut off."""
 
 
 class Tracker(Protocol):
-    """Shows a run to people somewhere else; the run's own history is always written besides.
+    """Shows a run in another system. The history of the run is written in any case.
 
-    A tracker lives in a process of its own (`cardrunner.launching.tracker_process`), which reads the run folder: it can
-    be slow, fail or die without the training noticing. Nothing it is given holds a secret of the environment.
+    A tracker runs in its own process (`cardrunner.launching.tracker_process`), which reads the run folder: it can be
+    slow, fail or die without affecting the training. The values it is given hold no secrets of the environment.
     """
 
     def open(self, facts: TrackedRun) -> Tracked: ...  # raises EnvironmentFailed: it cannot track; may take long
     def log(self, row: HistoryRow) -> None: ...  # each (kind, step) once, in the order of the history
-    def alert(self, title: str, text: str) -> None: ...  # something wants people's eyes
+    def alert(self, title: str, text: str) -> None: ...  # something that people should look at
     def close(self, summary: Mapping[str, Any]) -> None: ...  # how it ended; a resume opens the same run again
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrackedRun:
-    """What a tracker is told of a run when it opens it."""
+    """The facts about a run that `Tracker.open` is given."""
 
     run: str
     folder: Path
-    """Where it may keep files."""
+    """The run folder, where it may keep files."""
     settings: Any
-    """Its own part of the card: ``infra.tracking.NAME``."""
+    """Its section of the card: ``infra.tracking.NAME``."""
     config: Mapping[str, Any]
     """The effective card, and where this attempt runs, as JSON."""
     previous: Tracked | None
-    """What an earlier attempt was told."""
+    """What `open` returned in an earlier attempt."""
     first_step: int
-    """The step that this attempt goes on from."""
+    """The step from which this attempt resumes."""

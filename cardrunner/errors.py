@@ -6,19 +6,19 @@
     ├── UsageError            2    wrong arguments, an unknown run, a file that cannot be read
     │   └── CardError         2    a card with faults; carries all of them
     ├── GateClosed            3    open boxes; carries all of them
-    ├── IntegrityError        4    data, weights, a checkpoint or a digest that is not what was promised
+    ├── IntegrityError        4    data, weights, a checkpoint or a digest that differs from what was recorded
     ├── RunStopped            5    a kill threshold, the budget or `stop` ended the run
     │   └── TimedOut          5    the card's timeout did
     ├── NameTaken             6    the run name belongs to a live or an ended run
     ├── EnvironmentFailed     7    data file not found, disk, volume, network
     │   ├── MissingExtra      7    an optional package is not installed
-    │   └── PluginFailed      7    what another package adds cannot be loaded, or fails
+    │   └── PluginFailed      7    a plug-in of another package cannot be loaded, or fails
     ├── RunPaused             8    paused for investigation
     ├── Interrupted         130    Ctrl-C
     └── Terminated          143    SIGTERM
 
-Anything else that escapes is a bug in cardrunner: exit code 1, with a log to send.
-A sentence names the place, what is wrong and the next step.
+Any other exception is a bug in cardrunner: exit code 1, with a log to send.
+A message names the place, the fault and the next step.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from typing import ClassVar
 
 
 class CardrunnerError(Exception):
-    """Base of every error a user can cause or has to know about."""
+    """Base of the errors that a user can cause or has to know about."""
 
     exit_code: ClassVar[int] = 1
 
@@ -66,13 +66,13 @@ class GateClosed(CardrunnerError):
 
 
 class IntegrityError(CardrunnerError):
-    """Bytes are not what the card or a manifest says they are."""
+    """Bytes differ from what the card or a manifest says."""
 
     exit_code = 4
 
 
 class RunStopped(CardrunnerError):
-    """The run ended before its plan did, on purpose."""
+    """The run was ended early: by a kill threshold, its budget or a request."""
 
     exit_code = 5
 
@@ -82,13 +82,13 @@ class TimedOut(RunStopped):
 
 
 class NameTaken(CardrunnerError):
-    """A run of this name exists."""
+    """The name of the run is taken by another run."""
 
     exit_code = 6
 
 
 class EnvironmentFailed(CardrunnerError):
-    """Something around the run failed: a missing file, the disk, a volume, the network."""
+    """The environment failed: a missing file, the disk, a volume, the network."""
 
     exit_code = 7
 
@@ -98,7 +98,7 @@ class MissingExtra(EnvironmentFailed):
 
     Args:
         package: the distribution that is missing, such as ``torch``.
-        extra: the extra of cardrunner that brings it, such as ``train``; None where none does.
+        extra: the extra of cardrunner that installs it, such as ``train``; None for other packages.
         purpose: what it is needed for, as a verb phrase.
     """
 
@@ -108,29 +108,29 @@ class MissingExtra(EnvironmentFailed):
 
 
 class PluginFailed(EnvironmentFailed):
-    """What another package adds cannot be loaded, lacks something, or fails; the sentence names the package."""
+    """A plug-in cannot be loaded, lacks an attribute, or fails. The message names its package."""
 
 
 class RunPaused(CardrunnerError):
-    """A kill threshold asks people to look before more money is spent."""
+    """A kill threshold paused the run, for people to investigate before more money is spent."""
 
     exit_code = 8
 
 
 class Interrupted(CardrunnerError):
-    """Ctrl-C; what was saved stays valid."""
+    """Ctrl-C ended the run. Saved checkpoints stay valid."""
 
     exit_code = 130
 
 
 class Terminated(CardrunnerError):
-    """SIGTERM; what was saved stays valid."""
+    """SIGTERM ended the run. Saved checkpoints stay valid."""
 
     exit_code = 143
 
 
 class RestartWanted(CardrunnerError):
-    """A rule of the card asks for a restart with other values; the pipeline answers it, users never see it.
+    """A kill threshold restarts the training with other values. The pipeline handles it; users never see it.
 
     Args:
         reason: what happened.

@@ -21,11 +21,11 @@ COMMANDS = (
     "resume", "download", "demo", "report", "rules", "encode", "upload", "new", "schema", "workloads",
 )  # fmt: skip
 QUICK = ("validate", "digest", "render", "schema", "new")
-"""Commands that end before their garbage is worth a look, and that start nothing which has to be put in order."""
+"""Short commands that may exit without garbage collection or clean-up, because they start no process or thread."""
 
 
 class _Version(argparse.Action):
-    """Looks the version up only when somebody asks for it."""
+    """Prints the version, which is slow to look up, and exits."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         from cardrunner.runs.environment import own_version
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = build_parser(only).parse_args(words)
     if options.no_color:
         os.environ["NO_COLOR"] = "1"
-    if options.command in QUICK:  # they read files, and nothing of the environment
+    if options.command in QUICK:  # they do not show values of the environment
         return _run(options, words)
     from cardrunner.redaction import hiding_streams
 
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace, words: Sequence[str]) -> int:
     try:
         code = int(options.run(options))
-        _flush()  # here, where a full disk or a reader who left can still be answered
+        _flush()  # here, where a full disk or a closed pipe can still be handled
         return code
     except CardrunnerError as error:
         print(error, file=sys.stderr)
@@ -79,7 +79,7 @@ def _run(options: argparse.Namespace, words: Sequence[str]) -> int:
         print("interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        _drop_output()  # the reader left, as `| head` does
+        _drop_output()  # the reader closed the pipe, as `| head` does
         return 0
     except Exception as error:
         if isinstance(error, OSError) and error.errno == errno.ENOSPC and error.filename is None:
@@ -96,7 +96,7 @@ def _run(options: argparse.Namespace, words: Sequence[str]) -> int:
 
 
 def _flush() -> None:
-    for stream in filter(None, (sys.stdout, sys.stderr)):  # one that was closed before the start is None
+    for stream in filter(None, (sys.stdout, sys.stderr)):  # a stream that was closed before the start is None
         stream.flush()
 
 
@@ -105,7 +105,7 @@ def _drop_output() -> None:
 
 
 def _log_bug(words: Sequence[str]) -> str:
-    import tempfile  # only a bug needs them
+    import tempfile  # only needed for a bug
     import traceback
 
     from cardrunner.redaction import hide
@@ -119,19 +119,19 @@ def _log_bug(words: Sequence[str]) -> str:
 
 
 def entry() -> None:
-    """The installed command."""
+    """The entry point of the installed command."""
     gc.set_threshold(50_000, 20, 20)
-    gc.disable()  # until a command begins: start-up makes many objects that all stay
+    gc.disable()  # until a command begins: the objects made at start-up are never garbage
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # an output that cannot hold a letter shows its number
+        sys.stdout.reconfigure(errors="backslashreplace")  # characters that the output cannot encode become escapes
     try:
         code = main()
-    except KeyboardInterrupt:  # while a command was still being imported, or a second one while the first was answered
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # it ends already, and a third would only show a traceback
+    except KeyboardInterrupt:  # during an import, or a second Ctrl-C while the first is handled
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a third would only show a traceback
         print("interrupted", file=sys.stderr)
         code = 130
     if sys.argv[1:2] and sys.argv[1] in QUICK:
-        with suppress(OSError):  # then the usual way out says so
+        with suppress(OSError):  # then the normal exit reports it
             _flush()
-            os._exit(code)  # taking every object apart first is a tenth of the time that validating a card takes
+            os._exit(code)  # skips freeing objects, which is a tenth of the time of validate
     sys.exit(code)

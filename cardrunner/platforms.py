@@ -1,8 +1,8 @@
-"""Platform → where its torch-free half and its executors live: the only table of them.
+"""The table of platforms: the modules of their specs and executors.
 
-A platform is what a card names under ``infra.platform``. Its torch-free half (`cardrunner.specs.PlatformSpec`) is
-imported by whoever reads such a card, its executors only by what runs one, so that no SDK is imported before. Another
-package adds a platform by an entry point of its name in the group ``cardrunner.executors``::
+A card names its platform under ``infra.platform``. Reading such a card imports the platform's torch-free spec
+(`cardrunner.specs.PlatformSpec`), and only running it imports an executor with its SDK. Another package adds a platform
+by an entry point of its name in the group ``cardrunner.executors``::
 
     [project.entry-points."cardrunner.executors"]
     nice = "acme_nice:PLATFORM"
@@ -28,7 +28,7 @@ KIND = "executor"
 
 
 class PlatformEntry(NamedTuple):
-    """Where the parts of a platform live."""
+    """The modules of a platform."""
 
     spec: str
     """``module:object`` of its `cardrunner.specs.PlatformSpec`."""
@@ -54,7 +54,7 @@ _SPEC_PARTS = {
     "name": "the platform's name",
     "infra": "its section of a card, a subclass of InfraBase",
     "free": "whether time on it costs nothing without a stated price",
-    "resumes_after_timeout": "whether its retries go on after a timeout",
+    "resumes_after_timeout": "whether its retries continue after a timeout",
     "executor_of": "the executor that a card chooses",
     "detaches": "whether a launch returns once the run trains",
     "storage": "where runs and data are, or None for this machine",
@@ -67,32 +67,32 @@ _SPEC_PARTS = {
 
 
 class OfferedExecutor(NamedTuple):
-    """An executor of a platform, not imported yet."""
+    """An executor of a platform, not yet imported."""
 
     name: str
     platform: str
     target: str
     plugin: Plugin | None
-    """The plug-in that brings it; None for one of cardrunner."""
+    """The plug-in that adds it; None for a built-in one."""
 
 
 def platform_names() -> tuple[str, ...]:
-    """Every platform that is installed."""
+    """The names of all installed platforms."""
     return (*PLATFORMS, *(plugin.name for plugin in plugins(KIND) if plugin.name not in PLATFORMS))
 
 
 def is_platform(name: object) -> bool:
-    """Whether a card may name it. Looks for plug-ins only where it is no platform of cardrunner."""
+    """Whether it names an installed platform. Plug-ins are looked up only for other names than the built-in ones."""
     return isinstance(name, str) and (name in PLATFORMS or find_plugin(KIND, name) is not None)
 
 
 @cache
 def platform(name: str) -> PlatformSpec:
-    """The torch-free half of a platform.
+    """The spec of a platform.
 
     Raises:
         UsageError: no installed package has a platform of that name.
-        PluginFailed: the one that has cannot be used.
+        PluginFailed: its plug-in cannot be used.
     """
     if name in PLATFORMS:
         module, _, attribute = PLATFORMS[name].spec.partition(":")
@@ -108,36 +108,36 @@ def platform(name: str) -> PlatformSpec:
 
 
 def platform_of(infra: InfraBase) -> PlatformSpec:
-    """The platform that a card's section is about."""
+    """The spec of the platform of a card's section."""
     return platform(infra.platform)
 
 
 def executors_of(name: str) -> tuple[str, ...]:
-    """The executors that a platform offers.
+    """The names of the executors of a platform.
 
     Raises:
         UsageError: no installed package has a platform of that name.
-        PluginFailed: the one that has cannot be used.
+        PluginFailed: its plug-in cannot be used.
     """
     return tuple(executor.name for executor in _offered(name))
 
 
 def executor_names() -> tuple[str, ...]:
-    """Every executor of cardrunner, and every platform of a plug-in, which most often is called as its executor."""
+    """The built-in executors and the platforms, which for plug-ins usually have the name of their executor."""
     own = (executor for entry in PLATFORMS.values() for executor in entry.executors)
     return tuple(dict.fromkeys((*own, *platform_names())))
 
 
 def find_executor(name: str) -> OfferedExecutor | None:
-    """The executor of that name; None where no platform offers it.
+    """The executor of that name; None if no platform has it.
 
     Raises:
-        PluginFailed: a plug-in that may offer it cannot be used.
+        PluginFailed: a plug-in that may have it cannot be used.
     """
     for own in PLATFORMS:
         if name in PLATFORMS[own].executors:
             return next(executor for executor in _offered(own) if executor.name == name)
-    likely = find_plugin(KIND, name)  # most platforms have one executor, called as they are
+    likely = find_plugin(KIND, name)  # most platforms have one executor, of the same name
     others = [plugin.name for plugin in plugins(KIND)] if likely is None else [likely.name]
     return next((executor for other in others for executor in _offered(other) if executor.name == name), None)
 

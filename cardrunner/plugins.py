@@ -1,12 +1,12 @@
-"""What other packages add: found by its entry points, loaded once, and named as theirs when it fails.
+"""Plug-ins of other packages: found by entry points, loaded once, and blamed by name when they fail.
 
 A package adds something to a table of cardrunner by an entry point in the group of its kind (see `group_of`)::
 
     [project.entry-points."cardrunner.kill_rules"]
     rises_by = "acme_rules.rises_by:RisesBy"
 
-The tables themselves belong to the rooms that use them; all of them look here for names they do not know. Entry points
-are looked up only then, or when everything is listed: scanning what is installed takes longer than reading a card.
+The tables are in the modules that use them, which look here for unknown names. Entry points are read only then, or to
+list everything: scanning what is installed takes longer than reading a card.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 _LOADED: dict[str, Plugin] = {}
-"""Top-level module -> the plug-in that brought it, for those that were loaded in this process."""
+"""Top-level module -> its plug-in, for the plug-ins loaded in this process."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class Plugin:
     """One entry point of another package."""
 
     kind: str
-    """What it is, such as ``kill rule``."""
+    """The kind of thing it adds, such as ``kill rule``."""
     name: str
-    """The name it has in a card."""
+    """Its name in a card."""
     target: str
     """``module:object``."""
     package: str
@@ -55,7 +55,7 @@ class Plugin:
         return self.target.partition(":")[0].partition(".")[0]
 
     def load(self) -> Any:
-        """Import it.
+        """Import the object that it adds.
 
         Raises:
             PluginFailed: it cannot be imported, or its module has no such attribute.
@@ -63,7 +63,7 @@ class Plugin:
         return self.resolve(self.target)
 
     def resolve(self, target: str) -> Any:
-        """Import ``module:object``, which this plug-in names as a part of itself.
+        """Import ``module:object``, a part of this plug-in.
 
         Raises:
             PluginFailed: it cannot be imported, or its module has no such attribute.
@@ -79,20 +79,20 @@ class Plugin:
         return found
 
     def need(self, modules: Iterable[str]) -> None:
-        """Look for the modules that it imports, without importing them.
+        """Check that modules are installed, without importing them.
 
         Raises:
-            PluginFailed: some cannot be found; the sentence names all of them.
+            PluginFailed: some are missing; the message names all of them.
         """
         missing = [name for name in modules if importlib.util.find_spec(name) is None]
         if missing:
             raise PluginFailed(f"{self} needs {' and '.join(missing)}; install {'it' if len(missing) == 1 else 'them'}")
 
     def make(self, attributes: Mapping[str, str], target: str | None = None) -> Any:
-        """Import it, make an object of it where it is a class, and hold that against what its kind has to offer.
+        """Import it, instantiate it if it is a class, and check the object.
 
         Args:
-            attributes: as `check` takes them.
+            attributes: for `check`.
             target: ``module:object`` of a part; None for the plug-in itself.
 
         Raises:
@@ -107,14 +107,14 @@ class Plugin:
         return made
 
     def check(self, found: object, attributes: Mapping[str, str]) -> None:
-        """Hold what was loaded against what its kind has to offer.
+        """Check that an object has the attributes that its kind needs.
 
         Args:
-            found: what was loaded.
-            attributes: name -> what it is for, of everything that has to be there; a ``name`` has to be the plug-in's.
+            found: the loaded object.
+            attributes: required attribute -> its purpose. An attribute ``name`` must equal the plug-in's name.
 
         Raises:
-            PluginFailed: an attribute is missing, and the sentence names all that are; or it has another name.
+            PluginFailed: attributes are missing, and the message names all of them; or its name differs.
         """
         missing = [f"{name} ({meaning})" for name, meaning in attributes.items() if not hasattr(found, name)]
         if missing:
@@ -141,10 +141,10 @@ def plugins(kind: str) -> tuple[Plugin, ...]:
 
 @cache
 def find_plugin(kind: str, name: str) -> Plugin | None:
-    """The plug-in of that name.
+    """The plug-in of that name; None if no package has it.
 
     Raises:
-        PluginFailed: several packages have one of that name.
+        PluginFailed: several packages have one.
     """
     found = [plugin for plugin in plugins(kind) if plugin.name == name]
     if len(found) > 1:
@@ -154,16 +154,16 @@ def find_plugin(kind: str, name: str) -> Plugin | None:
 
 
 class Blamed:
-    """An object of a plug-in: whatever a method of it raises is told as the plug-in's own failure."""
+    """Wraps an object of a plug-in, so that any exception of its methods is reported as the plug-in's failure."""
 
     def __init__(self, plugin: Plugin, own: object) -> None:
         self._plugin, self._own = plugin, own
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._own, name)
-        return self._told(found) if inspect.ismethod(found) else found
+        return self._wrapped(found) if inspect.ismethod(found) else found
 
-    def _told(self, method: Callable[..., Any]) -> Callable[..., Any]:
+    def _wrapped(self, method: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(method)
         def call(*arguments: Any, **named: Any) -> Any:
             with blamed(self._plugin, "failed"):
@@ -174,14 +174,14 @@ class Blamed:
 
 @contextmanager
 def blamed(plugin: Plugin, what: str) -> Iterator[None]:
-    """Name a plug-in as the place of whatever goes wrong in here.
+    """Report any exception inside the block as the failure of a plug-in.
 
     Args:
-        plugin: whose code runs.
-        what: what it fails at, as the rest of a sentence: ``cannot be imported``.
+        plugin: the plug-in whose code runs.
+        what: the failure, as the rest of a sentence: ``cannot be imported``.
 
     Raises:
-        PluginFailed: anything but an error of cardrunner was raised.
+        PluginFailed: the block raised an exception that is not a `CardrunnerError`.
     """
     try:
         yield
@@ -192,9 +192,9 @@ def blamed(plugin: Plugin, what: str) -> Iterator[None]:
 
 
 def blamed_plugin(error: BaseException) -> str | None:
-    """The sentence that names the plug-in whose code raised an error; None where it was raised elsewhere.
+    """The sentence that names the plug-in whose code raised an error; None if no plug-in did.
 
-    The innermost frame decides among the code of plug-ins; a library that a plug-in calls counts as its caller's.
+    The innermost frame in the code of a plug-in decides, so an error in a library is blamed on its caller.
     """
 
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
@@ -231,7 +231,7 @@ def _advice(error: BaseException) -> str:
 
 
 def _is_below(file: str, module: str) -> bool:
-    """Whether a file belongs to a top-level module that is a package or a single file."""
+    """Whether a file belongs to a top-level module, which may be a package or a single file."""
     spec = importlib.util.find_spec(module)
     if spec is None:
         return False

@@ -1,6 +1,6 @@
-"""Name → "module:object": the only file that knows every implementation, with `cardrunner.platforms` for executors.
+"""Name → "module:object": the tables of all implementations; those of executors are in `cardrunner.platforms`.
 
-Values are strings resolved on use, so that reading a card never imports torch. Another package adds a workload through
+Values are strings, resolved on use, so that reading a card never imports torch. Another package adds a workload through
 the entry-point group ``cardrunner.workloads``; see `cardrunner.workloads.plugged`.
 """
 
@@ -31,16 +31,16 @@ _EXTRA_OF = {
 
 
 class WorkloadEntry(NamedTuple):
-    """Where the two halves of a workload live."""
+    """The modules of the two halves of a workload."""
 
     spec: str
     workload: str
     needs: tuple[str, ...] = ("torch", "numpy")
-    """Packages that its torch half imports."""
+    """The packages that its torch half imports."""
 
 
 class StageEntry(NamedTuple):
-    """A built-in stage: where it runs, and where it lives."""
+    """A built-in stage: the side it runs on, and its module."""
 
     name: str
     side: Side
@@ -48,7 +48,7 @@ class StageEntry(NamedTuple):
 
 
 class ToolEntry(NamedTuple):
-    """Where something lives that needs packages of its own."""
+    """A tool of a workload, with the packages it needs."""
 
     target: str
     needs: tuple[str, ...]
@@ -65,7 +65,7 @@ WORKLOADS: dict[str, WorkloadEntry] = {
     ),
 }
 DEFAULT_WORKLOAD = "melee-policy"
-"""What `cardrunner new` begins with."""
+"""The workload of `cardrunner new` unless one is given."""
 STAGES: tuple[StageEntry, ...] = (
     StageEntry("load", "worker", "cardrunner.stages.load:STAGE"),
     StageEntry("train", "worker", "cardrunner.stages.train:STAGE"),
@@ -73,18 +73,18 @@ STAGES: tuple[StageEntry, ...] = (
     StageEntry("download", "launcher", "cardrunner.stages.download:STAGE"),
     StageEntry("demo", "launcher", "cardrunner.stages.demo:STAGE"),
 )
-"""In their order. A card may list stages of other packages besides; see `stages`."""
+"""In the order of a run. A card may add stages of other packages; see `stages`."""
 _EXECUTOR_PARTS = {
-    "survives_client": "whether its jobs go on without the process that submitted them",
-    "finishes_unattended": "whether the results card is made without anybody asking",
+    "survives_client": "whether its jobs outlive the process that submitted them",
+    "finishes_unattended": "whether the results card is made automatically",
     "start_seconds": "how long a worker may take to begin",
     "submit": "starts a run",
     "attach": "finds a job again by its id",
 }
 _TRACKER_METHODS = {
-    "open": "begins or goes on with the run",
-    "log": "takes a row of the history",
-    "alert": "tells people",
+    "open": "begins or resumes the run",
+    "log": "sends a row of the history",
+    "alert": "alerts people",
     "close": "ends it",
 }
 TOOLS: dict[str, ToolEntry] = {
@@ -102,14 +102,25 @@ _STAGE_PARTS = {
     "side": "worker or launcher",
     "run": "what it does",
     **dict.fromkeys(
-        ("after", "long", "record", "done", "absence", "outcome", "checkpoints", "needs_data", "reads", "bring_home"),
+        (
+            "after",
+            "long",
+            "record",
+            "done",
+            "absence",
+            "outcome",
+            "checkpoints",
+            "needs_data",
+            "reads",
+            "after_remote_run",
+        ),
         "cardrunner.stages.base.BaseStage has it",
     ),
 }
 
 
 def workload_names() -> tuple[str, ...]:
-    """Every workload that is installed."""
+    """The names of all installed workloads."""
     return (*WORKLOADS, *(plugin.name for plugin in plugins("workload") if plugin.name not in WORKLOADS))
 
 
@@ -117,10 +128,10 @@ def workload_spec(name: str) -> WorkloadSpec:
     """The torch-free half of a workload.
 
     Raises:
-        UsageError: there is none of that name.
-        PluginFailed: another package brings it, and it cannot be used.
+        UsageError: no installed package has it.
+        PluginFailed: its plug-in cannot be used.
     """
-    if name not in WORKLOADS:  # looking through every installed package takes longer than reading a card
+    if name not in WORKLOADS:  # scanning the installed packages takes longer than reading a card
         return _plugged(name).spec()
     return cast("WorkloadSpec", _resolve(WORKLOADS[name].spec, purpose=f"read a {name} card"))
 
@@ -129,9 +140,9 @@ def workload(name: str) -> Workload:
     """The torch half of a workload.
 
     Raises:
-        UsageError: there is none of that name.
+        UsageError: no installed package has it.
         MissingExtra: its packages are not installed.
-        PluginFailed: another package brings it, and it cannot be used.
+        PluginFailed: its plug-in cannot be used.
     """
     check_installed(name)
     if name not in WORKLOADS:
@@ -140,7 +151,7 @@ def workload(name: str) -> Workload:
 
 
 def check_installed(name: str) -> None:
-    """Look for the packages of a workload without importing them, which would take seconds.
+    """Check that the packages of a workload are installed, without the seconds that importing them takes.
 
     Raises:
         MissingExtra: one is not installed.
@@ -150,20 +161,20 @@ def check_installed(name: str) -> None:
 
 
 class WorkloadRow(NamedTuple):
-    """A workload that is installed, as `cardrunner workloads` lists it."""
+    """An installed workload, as `cardrunner workloads` lists it."""
 
     name: str
     package: str
     version: str
     spec: WorkloadSpec | None
-    """None where it cannot be used."""
+    """None if it cannot be used."""
     fault: str | None
     """Why it cannot be used, or which package its training lacks."""
 
 
 def workload_rows() -> Iterator[WorkloadRow]:
-    """Every workload that is installed; one that cannot be used is a row too."""
-    from cardrunner.runs.environment import own_version  # only this asks
+    """A row for every installed workload, including those that cannot be used."""
+    from cardrunner.runs.environment import own_version  # slow to import
 
     for name in WORKLOADS:
         yield WorkloadRow(name, "cardrunner", own_version(), workload_spec(name), _lack(name))
@@ -192,7 +203,7 @@ def _plugged(name: str) -> PluggedWorkload:
     plugin = find_plugin("workload", name)
     if plugin is None:
         raise _unknown(workload_names(), name, "workload")
-    from cardrunner.workloads.plugged import plugged_workload  # only workloads of other packages need it
+    from cardrunner.workloads.plugged import plugged_workload  # only needed for workloads of other packages
 
     return plugged_workload(plugin)
 
@@ -201,27 +212,27 @@ def stages(side: Side, extra: Sequence[str] = ()) -> tuple[Stage, ...]:
     """The stages of a side in their order.
 
     Args:
-        side: of the worker or of the launcher.
-        extra: the stages of other packages that the card lists; each comes after the one that it names, in the order
-            of the card.
+        side: worker or launcher.
+        extra: the stages of other packages that the card lists, in its order; each is placed after the stage that
+            it names.
 
     Raises:
-        PluginFailed: one of those is not installed, cannot be loaded, or says where it belongs in no way that fits.
+        PluginFailed: one of them is not installed, cannot be loaded, or names an unknown stage to come after.
     """
     order = {entry.name: [stage(entry.name)] for entry in STAGES if entry.side == side}
     for found in filter(lambda found: found.side == side, map(_extra_stage, extra)):
         anchor = next(reversed(order)) if found.after is None else found.after
         if anchor not in order:
             raise PluginFailed(
-                f"the stage {found.name} of {stage_package(found.name)} comes after {anchor!r}, which is no stage of "
-                f"its side; there are {', '.join(order)}"
+                f"the stage {found.name} of {stage_package(found.name)} comes after {anchor!r}, which is not a stage "
+                f"of its side; there are {', '.join(order)}"
             )
         order[anchor].append(found)
     return tuple(found for group in order.values() for found in group)
 
 
 def stage_names(side: Side, extra: Sequence[str] = ()) -> tuple[str, ...]:
-    """The names of those of `stages`."""
+    """The names of the stages of a side; see `stages`."""
     if not extra:
         return tuple(entry.name for entry in STAGES if entry.side == side)
     return tuple(found.name for found in stages(side, extra))
@@ -236,7 +247,7 @@ def stage(name: str) -> Stage:
     """A stage of the pipeline, built in or of another package.
 
     Raises:
-        PluginFailed: no installed package adds it, or what it adds is no stage.
+        PluginFailed: no installed package adds it, or what it adds is not a stage.
     """
     for entry in STAGES:
         if entry.name == name:
@@ -254,7 +265,7 @@ def stage_package(name: str) -> str | None:
 
 
 def is_long_stage(name: str) -> bool:
-    """Whether this is a stage that a request to end the run ends at once; the results card, which is none, is not."""
+    """Whether a request to stop ends the stage at once. False for names of other steps, such as the results card."""
     return (_is_built_in(name) or _stage_plugin(name) is not None) and stage(name).long
 
 
@@ -275,20 +286,17 @@ def _stage_plugin(name: str) -> Plugin | None:
 @cache
 def _stage_of(found: Plugin) -> Stage:
     own = found.make(_STAGE_PARTS)
-    if own.name != found.name or own.side not in ("worker", "launcher"):
-        raise PluginFailed(
-            f"{found}: {found.target} has the name {own.name!r} and the side {own.side!r}; the name has to be that of "
-            'the entry point, and the side "worker" or "launcher"'
-        )
+    if own.side not in ("worker", "launcher"):
+        raise PluginFailed(f'{found}: {found.target} has the side {own.side!r}; write "worker" or "launcher"')
     return cast("Stage", Blamed(found, own))
 
 
 def offered_executor(name: str) -> OfferedExecutor:
-    """An executor by its name, not imported yet.
+    """An executor by its name, not yet imported.
 
     Raises:
-        UsageError: no platform offers it.
-        PluginFailed: a plug-in that may offer it cannot be used.
+        UsageError: no platform has it.
+        PluginFailed: a plug-in that may have it cannot be used.
     """
     found = find_executor(name)
     if found is None:
@@ -297,12 +305,12 @@ def offered_executor(name: str) -> OfferedExecutor:
 
 
 def executor(name: str) -> Executor:
-    """A fresh executor.
+    """A new executor.
 
     Raises:
-        UsageError: no platform offers it.
+        UsageError: no platform has it.
         MissingExtra: its packages are not installed.
-        PluginFailed: the plug-in that brings it cannot be used.
+        PluginFailed: its plug-in cannot be used.
     """
     offered = offered_executor(name)
     if offered.plugin is None:
@@ -311,12 +319,12 @@ def executor(name: str) -> Executor:
         made = offered.plugin.resolve(offered.target)()
     offered.plugin.check(made, _EXECUTOR_PARTS)
     if getattr(made, "name", None) != name:
-        raise PluginFailed(f"{offered.plugin}: {offered.target} has not the name {name!r}; give both the same name")
+        raise PluginFailed(f"{offered.plugin}: {offered.target} is not called {name!r}; give both the same name")
     return cast("Executor", made)
 
 
 def tool(name: str) -> Any:
-    """A workload's own tool that a command offers.
+    """A tool of a workload, for the command that offers it.
 
     Raises:
         MissingExtra: its packages are not installed.
@@ -327,13 +335,13 @@ def tool(name: str) -> Any:
 
 
 def check_trackers(names: Iterable[str]) -> None:
-    """Look for the packages of trackers: a run that was to be watched does not run unwatched.
+    """Check before the launch that trackers can be used, so that the run is tracked as its card says.
 
-    Those of cardrunner are not imported for it; what another package brings is, so that it fails before the launch.
+    Built-in trackers are checked without importing them, plug-ins by loading them.
 
     Raises:
-        MissingExtra: a package that a tracker of cardrunner needs is not installed.
-        PluginFailed: the same for one of another package, or it cannot be imported or lacks something.
+        MissingExtra: a package that a built-in tracker needs is not installed.
+        PluginFailed: a plug-in cannot be imported, lacks an attribute, or needs a missing package.
     """
     for found in map(_tracker, names):
         if found.plugin is None:
@@ -344,11 +352,11 @@ def check_trackers(names: Iterable[str]) -> None:
 
 
 def tracker(name: str) -> Callable[[], Tracker]:
-    """What makes a tracker, in a process of its own.
+    """The class of a tracker, for the tracker process.
 
     Raises:
         MissingExtra: its packages are not installed.
-        PluginFailed: it comes from another package, and cannot be imported or lacks something.
+        PluginFailed: its plug-in cannot be imported, or lacks an attribute.
     """
     found = _tracker(name)
     if found.plugin is None:
@@ -382,12 +390,12 @@ def _need(packages: Iterable[str], *, purpose: str) -> None:
 
 
 def _is_installed(package: str) -> bool:
-    """Whether a package is there, by the name of its module or by the one that pip installs."""
+    """Whether a package is installed, under the name of its module or of its distribution."""
     if package in sys.modules:
         return sys.modules[package] is not None
     if importlib.util.find_spec(package.replace("-", "_")) is not None:
         return True
-    from importlib.metadata import distributions  # only packages that are called otherwise than their modules need it
+    from importlib.metadata import distributions  # only for distributions not named after their module
 
     return any(True for _ in distributions(name=package))
 

@@ -1,7 +1,7 @@
-"""What a workload and a platform say about themselves, without torch or an SDK.
+"""The torch-free half of the contracts: what workloads and platforms declare, without torch or an SDK.
 
-Part of `cardrunner.contracts`, where all of it can be had too. It has a module of its own because reading a card
-imports it at every start, and nothing else of the contracts.
+`cardrunner.contracts` exports all of it. It is a separate module because reading a card imports it at every start, and
+needs no other contract.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Range(NamedTuple):
     lower: float = -math.inf
     upper: float = math.inf
     percent: bool = False
-    """Written as a percentage."""
+    """Whether values are written as percentages."""
 
     def __str__(self) -> str:
         """The rest of a sentence about a metric: ``is a share, from 0% to 100%``."""
@@ -49,20 +49,20 @@ class Range(NamedTuple):
         return f"is never above {self.upper:g}" if math.isfinite(self.upper) else "may have any value"
 
     def holds(self, value: float) -> bool:
-        """Whether it may be measured; NaN and infinite values may, where a run went wrong."""
+        """Whether a value is in the range. NaN and infinite values are accepted: a diverged run measures them."""
         return not math.isfinite(value) or self.lower <= value <= self.upper
 
     def value_fault(self, value: float, metric: str) -> str | None:
-        """Why a number in a card is no value of a metric, with a guess at what was meant; None where it may be one."""
+        """Why a number in a card cannot be a value of the metric, with a guess at what was meant; None if it can."""
         if self.holds(value):
             return None
         meant = f"; did you mean {value:g}%?" if self._of_one and _LEAST_PERCENT <= value <= 100 else ""
         return f"is {value:g}, but {metric} {self}{meant}"
 
     def difference_fault(self, difference: float, metric: str) -> str | None:
-        """The same of a number that two values of the metric are to differ by: less than the whole range.
+        """Why a number cannot be a useful difference of two values of the metric; None if it is less than `width`.
 
-        No two values differ by more than `width`, and only the two ends of the range by just as much.
+        `width` itself is only the difference between the two ends of the range.
         """
         size = abs(difference)
         if size < self.width:
@@ -81,7 +81,7 @@ class Range(NamedTuple):
 
 
 _LEAST_PERCENT = 2
-"""A share just above 1, such as 110%, was written as one; a larger one lacks its sign."""
+"""From here on, a number for a share probably lacks its percent sign; below, it was meant as a share, such as 110%."""
 
 
 class MetricSpec(NamedTuple):
@@ -104,25 +104,25 @@ class MetricSpec(NamedTuple):
 
     @property
     def range(self) -> Range:
-        """The values that it can have."""
+        """The values that the metric can have."""
         lowest, highest = (0.0, 1.0) if self.percent else (-math.inf, math.inf)
         lower = lowest if self.lower is None else self.lower
         return Range(lower, highest if self.upper is None else self.upper, self.percent)
 
     def written(self, value: float) -> str:
-        """A value as people write it: ``98.2%``, ``0.0132``."""
+        """A value as text: ``98.2%``, ``0.0132``."""
         return format_percent(value) if self.percent else f"{value:.6g}"
 
 
 class TrivialBaseline(NamedTuple):
-    """A predictor that learned nothing, scored beside the model so that a number can be read."""
+    """A predictor without learning, scored beside the model as a reference."""
 
     name: str
     meaning: str
 
 
 class Derived(NamedTuple):
-    """A stated number of a card and what the card's other numbers make of it."""
+    """A number that a card states, and its value derived from the card's other numbers."""
 
     loc: Location
     stated: float
@@ -130,12 +130,12 @@ class Derived(NamedTuple):
     formula: str
     """How it was derived, with the numbers in it: ``206754081 frames - 22000 games x 10``."""
     tolerance: float = 0.0
-    """Largest absolute difference that still agrees."""
+    """The largest absolute difference that counts as equal."""
     unit: str = ""
 
 
 class Remark(NamedTuple):
-    """Something a workload finds wrong or odd in a card."""
+    """A fault or a warning about a card."""
 
     loc: Location
     message: str
@@ -146,66 +146,65 @@ class WorkloadSpec(Protocol):
     """The torch-free half of a workload (its ``spec.py``)."""
 
     name: str
-    data_section: type[DataSection]  # its own `data:` fields
-    model_section: type[ModelSection]  # its own `model:` fields
-    training_section: type[TrainingSection]  # its own `training:` fields
-    metrics: tuple[MetricSpec, ...]  # everything it computes, in the order people read it
+    data_section: type[DataSection]  # its `data:` fields
+    model_section: type[ModelSection]  # its `model:` fields
+    training_section: type[TrainingSection]  # its `training:` fields
+    metrics: tuple[MetricSpec, ...]  # everything it computes, in the order of display
     trivial_baselines: tuple[TrivialBaseline, ...]
 
     def derive(self, card: Card) -> Iterable[Derived]: ...  # every stated number that follows from others
-    def check(self, card: Card) -> Iterable[Remark]: ...  # what else is wrong, such as an unknown architecture
+    def check(self, card: Card) -> Iterable[Remark]: ...  # other faults, such as an unknown architecture
     def examples(self, card: Card) -> tuple[int, int] | None: ...  # training and validation examples, where derivable
     def describe(self, card: Card) -> Mapping[str, Sequence[tuple[str, str]]]: ...  # section -> rows (field, value)
 
 
 @runtime_checkable
 class OffersStarter(Protocol):
-    """A `WorkloadSpec` may also bring the card that `cardrunner new` begins with."""
+    """A `WorkloadSpec` that has a card for `cardrunner new`."""
 
     def starter(self) -> str: ...  # a whole valid card with comments, unsigned, of a run called my-run
 
 
 @runtime_checkable
 class WordsFields(Protocol):
-    """A `WorkloadSpec` may also say which of its own fields `describe` has words for; the page shows the others under
-    their names."""
+    """A `WorkloadSpec` that lists the fields covered by `describe`; the review page shows the others by name."""
 
     worded: Mapping[str, Sequence[str]]  # section -> its own fields, such as {"data": ("games", "frames")}
 
 
 @runtime_checkable
 class ForeseesData(Protocol):
-    """A `WorkloadSpec` may also tell, before any file is open, how the data will be read; the plan shows it."""
+    """A `WorkloadSpec` that knows before any file is open how the data will be read; the plan shows it."""
 
-    def data_mode(self, card: Card) -> str | None: ...  # such as "memory-mapped, full shuffle"; None: it cannot tell
+    def data_mode(self, card: Card) -> str | None: ...  # such as "memory-mapped, full shuffle"; None: unknown
 
 
 class DataMatch(NamedTuple):
-    """Whether the models that meet in a demo learned from the same data: what a distribution match comes to."""
+    """Whether the models in a demo were trained on the same data."""
 
     parts: Mapping[str, str]
-    """Each model and what it learned from."""
+    """Each model and the data it was trained on."""
     sentence: str
     """The answer."""
     agrees: bool | None
-    """None: it cannot be told, or there is nothing to compare."""
+    """None if it is unknown, or there is nothing to compare."""
 
 
 @runtime_checkable
 class ForeseesMatch(Protocol):
-    """A `WorkloadSpec` may also tell, before the launch, whether the models of the demo learned from the same data."""
+    """A `WorkloadSpec` that knows before the launch whether the models of the demo were trained on the same data."""
 
     def data_match(self, card: Card, workspace: Path) -> DataMatch | None: ...  # None: the card asks for no demo
 
 
 class Storage(NamedTuple):
-    """Where a remote platform keeps runs and their data, as a card names it."""
+    """Where a remote platform keeps runs and their data, according to a card."""
 
     volume: str
     checkpoints: str
     """The folder on the volume that holds run folders."""
     title: str
-    """For people: ``Modal volume runs``."""
+    """Its name for people: ``Modal volume runs``."""
 
     def folder_of(self, run: str) -> str:
         """The folder of a run on the volume."""
@@ -213,38 +212,38 @@ class Storage(NamedTuple):
 
 
 class Assumption(NamedTuple):
-    """Something that a plan takes on trust."""
+    """Something that a plan cannot check."""
 
     what: str
     """``whether T4 is free``."""
     why: str
-    """Why it is not looked up."""
+    """Why it is not checked."""
 
 
 class PlatformSpec(Protocol):
-    """What a platform says about itself without its SDK (the spec of its `cardrunner.platforms.PlatformEntry`).
+    """What a platform declares without its SDK (the `spec` of its `cardrunner.platforms.PlatformEntry`).
 
-    `infra` is always an instance of its own section class; a card is one of its own.
+    An argument `infra` is an instance of its section class, and a `card` has such a section.
     """
 
     name: str  # as `infra.platform` has it
-    infra: type[InfraBase]  # its own `infra:` fields
-    free: bool  # time on it costs nothing where the card states no price
-    resumes_after_timeout: bool  # its retries go on with an attempt that reached its timeout
+    infra: type[InfraBase]  # its `infra:` fields
+    free: bool  # without a price in the card, time on it is free
+    resumes_after_timeout: bool  # its retries continue an attempt that reached its timeout
 
-    def executor_of(self, infra: Any) -> str: ...  # which of the executors it offers the card chooses
-    def detaches(self, infra: Any) -> bool: ...  # a launch returns once the run trains, without --detach too
+    def executor_of(self, infra: Any) -> str: ...  # the executor that the card chooses
+    def detaches(self, infra: Any) -> bool: ...  # a launch returns once the run trains, even without --detach
     def storage(self, infra: Any) -> Storage | None: ...  # None: runs and data are on this machine
-    def prices(self) -> Mapping[str, Price]: ...  # by resource; empty where no table applies
-    def check(self, card: Card) -> Iterable[Remark]: ...  # what is wrong with a card for it
+    def prices(self) -> Mapping[str, Price]: ...  # by resource; empty without a price table
+    def check(self, card: Card) -> Iterable[Remark]: ...  # faults of a card for it
     def title(self, infra: Any) -> str: ...  # the row Platform of the review page
-    def rows(self, infra: Any) -> Sequence[tuple[str, str]]: ...  # its further rows there (field, value)
-    # what a plan takes on trust; `offline` says why the platform was not asked, None: it was
+    def rows(self, infra: Any) -> Sequence[tuple[str, str]]: ...  # further rows there (field, value)
+    # what a plan cannot check; `offline`: why the platform was not asked, None if it was
     def unchecked(self, card: Card, *, offline: str | None) -> Iterable[Assumption]: ...
 
 
 def narrowed(section: object, kind: type[S], *, workload: str) -> S:
-    """A section of a card as the type that a workload gave it.
+    """A section of a card, as the section type of a workload.
 
     Raises:
         UsageError: the card was read with the sections of another workload.
@@ -255,7 +254,7 @@ def narrowed(section: object, kind: type[S], *, workload: str) -> S:
 
 
 class MetricNames:
-    """Resolves the metric names people write to the validation metrics a workload computes."""
+    """Resolves the metric names in a card to the validation metrics that a workload computes."""
 
     def __init__(self, metrics: tuple[MetricSpec, ...]) -> None:
         self._index = {name: spec for spec in metrics for name in (f"val_{spec.name}", *spec.aliases)}
@@ -263,34 +262,34 @@ class MetricNames:
         self._training = {spec.name: spec for spec in trained if spec.name not in self._index}
 
     def spec(self, name: str) -> MetricSpec | None:
-        """The metric behind a name or an alias; None when nothing computes it."""
+        """The metric of a name or an alias; None for an unknown one."""
         return self._index.get(name)
 
     def training(self, name: str) -> MetricSpec | None:
-        """The metric whose value in training a name means: its own, without ``val_``."""
+        """The metric whose training value a name refers to: the name without ``val_``."""
         return self._training.get(name)
 
     def canonical(self, name: str) -> str:
-        """``stick_mae`` -> ``val_metric/stick_mae``; a name nobody declares stays as it is."""
+        """``stick_mae`` -> ``val_metric/stick_mae``; unknown names stay unchanged."""
         spec = self._index.get(name)
         return f"val_{spec.name}" if spec else name
 
     def known(self, *, training: bool = False) -> Iterator[str]:
-        """Every name that can be written in a card; with `training` also those of what is measured in training."""
+        """Every name that a card can use; with `training`, also the names of training values."""
         yield from self._index
         yield from self._training if training else ()
 
     def with_aliases(self, values: Mapping[str, float]) -> dict[str, float]:
-        """The same values under every name people use."""
+        """The same values under every name and alias."""
         names = {alias: values[key] for alias, spec in self._index.items() if (key := f"val_{spec.name}") in values}
         return {**values, **names}
 
 
 class AddedField:
-    """Marks a field that `card: 1` got after cards of it were signed.
+    """Marks a field that was added to `card: 1` after cards had been signed.
 
-    Such a field is part of the signed content only where it says something else than its default, so that a card that
-    was signed before keeps its digest, and means what it meant.
+    Such a field counts as signed content only if it differs from its default, so that older cards keep their digest
+    and their meaning.
     """
 
 

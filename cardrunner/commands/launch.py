@@ -13,21 +13,21 @@ HELP = "run a card once its gate is open"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The card and how to run it; nothing here changes what was signed."""
+    """The card and how to run it. No option changes the signed content."""
     parser.add_argument("card", type=Path, metavar="CARD", help="the card, such as runcards/quickstart.yaml")
     parser.add_argument(
         "--executor",
         metavar="NAME",
         help="one of the card's platform; for a local card: inline (this process) or local",
     )
-    parser.add_argument("--detach", action="store_true", help="return once it is proved that it trains")
-    parser.add_argument("--dry-run", action="store_true", help="show the plan, and what would refuse it, and stop")
+    parser.add_argument("--detach", action="store_true", help="return once the run is proved to train")
+    parser.add_argument("--dry-run", action="store_true", help="show the plan and what blocks the launch, then exit")
     parser.add_argument("--run-name", metavar="NAME", help="another name, for a card with `repeat: true`")
     add_runs_argument(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Launch and wait."""
+    """Launch the card and wait for the end, or for the start proof; the exit code."""
     chosen = LaunchOptions(
         executor=options.executor, detach=options.detach, run_name=options.run_name, runs=options.runs
     )

@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--acknowledge", metavar="TEXT", help="why a run that was paused, or stopped by a kill threshold, may go on"
     )
-    parser.add_argument("--detach", action="store_true", help="return once it is proved that it trains")
+    parser.add_argument("--detach", action="store_true", help="return once the run is proved to train")
 
 
 def run(options: argparse.Namespace) -> int:

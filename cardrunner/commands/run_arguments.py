@@ -11,8 +11,8 @@ from pathlib import Path
 from cardrunner import registry
 from cardrunner.contracts import Progress
 from cardrunner.errors import CardrunnerError
-from cardrunner.launching.finish import Ending
-from cardrunner.launching.remote_runs import find
+from cardrunner.launching.finish import RunEnd
+from cardrunner.launching.remote_runs import find_run
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.records import LaunchRecord, read_record
 from cardrunner.runs.status import Status
@@ -52,7 +52,7 @@ def run_of(options: argparse.Namespace) -> RunFolder:
     Raises:
         UsageError: there is no such run.
     """
-    return find(runs_of(options), options.run_name)
+    return find_run(runs_of(options), options.run_name)
 
 
 def progress_of(options: argparse.Namespace) -> Progress:
@@ -60,7 +60,7 @@ def progress_of(options: argparse.Namespace) -> Progress:
     return make_progress(options.quiet)
 
 
-def report_ending(ending: Ending) -> int:
+def report_ending(ending: RunEnd) -> int:
     """Report how a run ended: state on stderr, path of the results card on stdout. Returns the exit code."""
     if ending.log is not None:
         print(f"the log of the worker, which never trained:\n{indented(ending.log)}", file=sys.stderr)

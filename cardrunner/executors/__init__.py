@@ -1,4 +1,4 @@
-"""Where a run runs. Every executor starts the same worker on a run folder, by its name: it stands above them."""
+"""Where a run runs. Every executor starts the same worker on a run folder, by module name to avoid an import cycle."""
 
 from __future__ import annotations
 

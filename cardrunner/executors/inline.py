@@ -1,4 +1,4 @@
-"""inline: the worker runs in this process. For tests, debugging and a first look."""
+"""inline: the worker runs in this process. For tests, debugging and first runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cardrunner.runs.lease import is_live, is_supervised
 
 @dataclass(frozen=True)
 class InlineJob:
-    """A worker that runs when the process that submitted it waits for it."""
+    """A worker that runs in the submitting process, during `wait`."""
 
     folder: RunFolder
     pid: int
@@ -35,11 +35,11 @@ class InlineJob:
         return int(worker.run_worker(self.folder.root))
 
     def running(self) -> bool:
-        """True while the worker is in `wait`, or what is left after it is done."""
+        """True while the worker runs or the run is being finished."""
         return is_live(self.folder) or is_supervised(self.folder)
 
     def stop(self, signal_number: int = 15) -> None:
-        """Signal the process, which handles it as any worker does."""
+        """Send a signal to the process, whose worker handles it."""
         os.kill(self.pid, signal_number)
 
 
@@ -53,7 +53,7 @@ class InlineExecutor:
     start_seconds: ClassVar[float] = 60.0
 
     def submit(self, folder: RunFolder) -> Job:
-        """A job that runs once it is waited for."""
+        """A job that runs on `wait`."""
         return InlineJob(folder, os.getpid())
 
     def attach(self, folder: RunFolder, job_id: str) -> Job:

@@ -1,7 +1,7 @@
-"""local: the worker runs in a process of its own, under a supervisor that outlives the shell that started it.
+"""local: the worker runs in its own process, under a supervisor that outlives the shell that started it.
 
-The supervisor (`cardrunner.launching.supervisor`) starts the worker, waits for it, and does what is left for this
-side. This module is all that knows how these processes are started and found again.
+The supervisor (`cardrunner.launching.supervisor`) starts the worker, waits for it, and finishes the
+run. Only this module knows how these processes are started and found again.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ _HOLD_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class LocalJob:
-    """A supervisor, known by its number and by when it began, since numbers are used again, and its worker.
+    """A supervisor and its worker. The supervisor is identified by pid and start time, because pids are reused.
 
     Args:
         folder: the run.
         pid: the supervisor.
-        began: its start time as the system writes it.
-        process: the handle of the process that started it; None when it was attached to.
-        executor: the one that submitted it.
+        began: its start time in the format of the system.
+        process: its handle in the process that started it; None after `attach`.
+        executor: the name of the executor that submitted it.
     """
 
     folder: RunFolder
@@ -56,9 +56,11 @@ class LocalJob:
         """Nothing to do: the worker writes this very folder."""
 
     def wait(self) -> int:
-        """The run's exit code, 128 + n where signal n ended the supervisor; 0 for one that another shell started.
+        """Wait for the end.
 
-        The ledger has the exit code in any case.
+        Returns:
+            the run's exit code, or 128 + n if signal n ended the supervisor; 0 for a run that another shell started,
+            whose exit code is in the ledger.
         """
         code = self.process.wait() if self.process is not None else 0
         while self.running():
@@ -66,11 +68,11 @@ class LocalJob:
         return code if code >= 0 else 128 - code
 
     def running(self) -> bool:
-        """True until the supervisor ended, and the worker too, should it have lost its supervisor."""
+        """True until the supervisor and the worker have ended."""
         return self._supervised() or is_live(self.folder)
 
     def stop(self, signal_number: int = 15) -> None:
-        """Signal the run; harmless when it is gone. SIGKILL goes to the worker, so that its end is written down."""
+        """Send a signal to the run, if it is there. SIGKILL goes to the worker; the supervisor then records its end."""
         worker = _worker_of(self.folder)
         target = self.pid if self._supervised() and (worker is None or signal_number != signal.SIGKILL) else worker
         if target is not None:
@@ -85,9 +87,9 @@ class LocalJob:
 
 @dataclass(frozen=True)
 class LocalExecutor:
-    """Runs supervisor and worker in a session of their own; what they print goes to ``worker.log``.
+    """Runs supervisor and worker in their own session; their output goes to ``worker.log``.
 
-    An executor that only starts the worker another way extends it with a `name` and a `start_worker` of its own.
+    An executor that only starts the worker in another way is a subclass with its own `name` and `start_worker`.
     """
 
     name: ClassVar[str] = "local"
@@ -96,7 +98,7 @@ class LocalExecutor:
     start_seconds: ClassVar[float] = 60.0
 
     def submit(self, folder: RunFolder) -> Job:
-        """Start the supervisor; from then on the run is its own.
+        """Start the supervisor, which then owns the run.
 
         Raises:
             EnvironmentFailed: the log cannot be written, or no process can be started.
@@ -134,7 +136,7 @@ def worker_command(folder: RunFolder) -> list[str]:
 
 
 def start_time(pid: int) -> str | None:
-    """When a process began, in the system's own unit; None when there is none, or only its remains."""
+    """When a process began, in the system's own unit; None if it does not exist or is a zombie."""
     stat = Path(f"/proc/{pid}/stat")
     if not Path("/proc/self/stat").exists():
         return _start_time_of_ps(pid)
@@ -146,12 +148,12 @@ def start_time(pid: int) -> str | None:
 
 
 def start_process(folder: RunFolder, command: Sequence[str], *, session: bool = False) -> subprocess.Popen[bytes]:
-    """Start a process of a run, which prints into the run's log.
+    """Start a process whose output goes to the run's log.
 
     Args:
         folder: the run.
         command: program and arguments.
-        session: make it the leader of a session of its own, which no Ctrl-C of this shell reaches.
+        session: start it in a new session, so that Ctrl-C in this shell does not reach it.
 
     Raises:
         EnvironmentFailed: the log cannot be written, or no process can be started.

@@ -1,4 +1,4 @@
-"""The torch-free half of the platform local: this machine, by whichever executor. Others that run here extend it."""
+"""The torch-free half of the platform local: this machine. Other platforms on this machine extend `ThisMachine`."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
@@ -20,7 +20,7 @@ class LocalInfra(InfraBase):
 
 
 class ThisMachine:
-    """What holds of every platform whose runs and data are on this machine; see `cardrunner.specs.PlatformSpec`."""
+    """Defaults for a platform whose runs and data are on this machine; see `cardrunner.specs.PlatformSpec`."""
 
     name: str
     infra: type[InfraBase]
@@ -28,23 +28,23 @@ class ThisMachine:
     resumes_after_timeout: bool = False
 
     def executor_of(self, infra: Any) -> str:  # noqa: ARG002
-        """The one that is called as the platform is."""
+        """The executor with the platform's name."""
         return self.name
 
     def detaches(self, infra: Any) -> bool:  # noqa: ARG002
-        """A launch here waits for the end."""
+        """False: a launch waits for the end of the run."""
         return False
 
     def storage(self, infra: Any) -> Storage | None:  # noqa: ARG002
-        """Runs and data are in the workspace."""
+        """None: runs and data are in the workspace."""
         return None
 
     def prices(self) -> Mapping[str, Price]:
-        """No table applies."""
+        """Empty: there is no price table for this machine."""
         return {}
 
     def check(self, card: Card) -> Iterable[Remark]:
-        """Data stands in the workspace or in a folder that the environment names."""
+        """Check that data paths are relative to the workspace or to the data folder that the environment names."""
         for number, file in enumerate(card.data.source):
             if leaves_workspace(file.path):
                 from cardrunner.workspace import DATA_VARIABLE  # only this fault needs it
@@ -56,31 +56,31 @@ class ThisMachine:
                 yield Remark(loc=("data", "source", *at), message=message)
 
     def title(self, infra: Any) -> str:  # noqa: ARG002
-        """Which machine."""
+        """The row Platform of the review page."""
         return "this machine"
 
     def rows(self, infra: Any) -> Sequence[tuple[str, str]]:  # noqa: ARG002
-        """Everything else has a row for every platform."""
+        """No rows beyond those of every platform."""
         return ()
 
     def unchecked(self, card: Card, *, offline: str | None) -> Iterator[Assumption]:  # noqa: ARG002
-        """Whether there is a GPU."""
+        """Whether there is a GPU, if the card needs one."""
         if card.infra.gpu or card.training.device == "cuda":
             yield Assumption(f"whether {card.infra.gpu or 'a GPU'} is there and free", "a plan imports no torch")
 
 
 class LocalPlatform(ThisMachine):
-    """The worker runs in a process of its own, or in the one that launches."""
+    """The worker runs in its own process, or in the launching one."""
 
     name: str = "local"
     infra: type[InfraBase] = LocalInfra
 
     def executor_of(self, infra: LocalInfra) -> str:
-        """The card says which."""
+        """The executor that the card names."""
         return infra.executor
 
     def title(self, infra: LocalInfra) -> str:
-        """Which machine and which process."""
+        """The row Platform of the review page, with the process."""
         return f"this machine, in {'this process' if infra.executor == 'inline' else 'a process of its own'}"
 
 

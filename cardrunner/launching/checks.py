@@ -1,4 +1,4 @@
-"""Running the checks of a checklist: commands, and built-ins that look at what the card names."""
+"""Runs the checks of a checklist: commands, and built-in checks of what the card names."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Show = Callable[[bytes], object]
 
 @dataclass(frozen=True)
 class _Found:
-    """What a built-in found."""
+    """The result of a built-in check."""
 
     ok: bool
     says: str
@@ -48,7 +48,7 @@ def prove(place: ItemEntry, loaded: LoadedCard, workspace: Workspace, *, show: S
 
     Args:
         place: an item that has one.
-        show: given a command's output as it comes.
+        show: called with a command's output as it arrives.
 
     Raises:
         UsageError: the item has no check.
@@ -83,7 +83,7 @@ def prove_all(
 
 
 def as_row(place: ItemEntry, result: CheckResult) -> CheckRow:
-    """What the run folder keeps of a check."""
+    """The record of a check for the run folder."""
     return CheckRow(item=place.index + 1, **asdict(result))
 
 
@@ -101,7 +101,7 @@ def _built_in(check: Check, loaded: LoadedCard, workspace: Workspace) -> _Found:
 def _file(path: str, workspace: Workspace) -> _Found:
     own = workspace.inside(path, field="checklist.check.file")
     found = own if own.is_file() else workspace.find_data(path)
-    place = "is there" if found == own else f"is at {found}"  # no folder of this machine where none is needed
+    place = "is there" if found == own else f"is at {found}"  # paths of this machine only where they are needed
     return _Found(True, f"{place}, {format_bytes(found.stat().st_size)}")
 
 
@@ -114,7 +114,7 @@ def _metric(name: str, loaded: LoadedCard) -> _Found:
 
 
 def _volume(loaded: LoadedCard) -> _Found:
-    """Everything that can be asked of the platform without paying; that the run is there already is no fault."""
+    """The platform's preflight, which is free. A run of this name that exists there is accepted."""
     executor = registry.executor(platform_of(loaded.card.infra).executor_of(loaded.card.infra))
     if not isinstance(executor, RemoteExecutor):
         return _Found(False, "the card runs on this machine and has no volume; take the check out")
@@ -125,7 +125,7 @@ def _volume(loaded: LoadedCard) -> _Found:
 
 
 def _data_facts(loaded: LoadedCard, workspace: Workspace) -> _Found:
-    """Hold the data against the card as the run's own load stage does, in a folder that is thrown away."""
+    """Check the data against the card as the load stage does, in a temporary folder."""
     if platform_of(loaded.card.infra).storage(loaded.card.infra) is not None:
         return _Found(False, "the data is on the volume and cannot be opened from here")
     with tempfile.TemporaryDirectory(prefix="cardrunner-check-") as folder:
@@ -142,7 +142,7 @@ def _data_facts(loaded: LoadedCard, workspace: Workspace) -> _Found:
 
 
 def _files_alone(ctx: RunContext, missing: MissingExtra) -> _Found:
-    """What can be said without the packages that open the data: sizes and checksums."""
+    """Check sizes and checksums, where the packages that open the data are missing."""
     facts = tuple(file_facts(ctx, data_files(ctx)))
     output = "\n".join(map(_line, facts))
     if failed := failures(facts):

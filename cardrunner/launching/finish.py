@@ -1,4 +1,4 @@
-"""What is left for this side once the worker ended: download, demo, results card. Safe to repeat."""
+"""The end of a run, after the worker: download, demo, results card. Safe to repeat."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cardrunner.card.schema.card import Card
 from cardrunner.contracts import Progress, Stage
 from cardrunner.errors import CardrunnerError, EnvironmentFailed, NameTaken, UsageError
 from cardrunner.launching.pipeline import open_context, run_stage
-from cardrunner.launching.remote_runs import bring, ran_remotely
+from cardrunner.launching.remote_runs import fetch_checkpoints, ran_remotely
 from cardrunner.report import render_report
 from cardrunner.runs.context import RunContext
 from cardrunner.runs.events import (
@@ -35,27 +35,27 @@ from cardrunner.tracking.progress import shown
 
 
 @dataclass(frozen=True)
-class Ending:
-    """How a run ended for the one who waited for it."""
+class RunEnd:
+    """How a run ended, for the command that waited for it."""
 
     folder: RunFolder
     status: Status
     exit_code: int
     problem: str | None
-    """What went wrong on this side, after the worker."""
+    """What failed in the stages after the worker, as a sentence."""
     log: str | None = None
-    """The end of the worker's log, where it ended before anything was trained."""
+    """The last lines of the worker's log, if the run failed before it trained."""
 
 
-def finish_run(folder: RunFolder, *, progress: Progress) -> Ending:
-    """Do what is left after the worker ended. The results card is written however the run ended.
+def finish_run(folder: RunFolder, *, progress: Progress) -> RunEnd:
+    """Run the stages after the worker of a completed run, and write the results card of any run.
 
-    A later stage that fails does not hide how the run ended: a completed run ends with the stage's exit code, any other
-    with its own. Whoever calls this holds the run's supervision (`cardrunner.runs.lease.Lease.supervise`), so that no
-    two write the same files.
+    A later stage that fails does not hide how the run ended: a completed run gets the stage's exit code, any other run
+    keeps its own. The caller must hold the run's supervision (`cardrunner.runs.lease.Lease.supervise`), so that two
+    processes never write the same files.
 
     Raises:
-        NameTaken: the run still lives.
+        NameTaken: the run is live.
     """
     status = derive_status(folder, supervising=True)
     refuse_live(status)
@@ -74,33 +74,33 @@ def finish_run(folder: RunFolder, *, progress: Progress) -> Ending:
     text = None if problem is None else str(problem)
     with contextlib.suppress(EnvironmentFailed):  # a full disk must not hide how the run ended
         Ledger(folder.ledger).append(Finished(problem=text, exit_code=code))
-    return Ending(folder, derive_status(folder), code, text)
+    return RunEnd(folder, derive_status(folder), code, text)
 
 
 def refuse_live(status: Status) -> None:
-    """Leave a run alone that still lives.
+    """Refuse a run that is live.
 
     Raises:
-        NameTaken: it does.
+        NameTaken: it is.
     """
     if status.live:
         raise NameTaken(f"run {status.run} is still {status.state}; watch it with `cardrunner attach {status.run}`")
 
 
-def recorded_ending(folder: RunFolder) -> Ending | None:
-    """How a run ended that was finished since its worker ended; None for one that was not."""
+def recorded_ending(folder: RunFolder) -> RunEnd | None:
+    """The recorded end of a run that was finished after its last worker; None while it has yet to be finished."""
     event = Ledger(folder.ledger).last(Submitted, AttemptStarted, AttemptEnded, Finished)
     if not isinstance(event, Finished):
         return None
-    return Ending(folder, derive_status(folder), event.exit_code or last_exit_code(folder), event.problem)
+    return RunEnd(folder, derive_status(folder), event.exit_code or last_exit_code(folder), event.problem)
 
 
 def run_launcher_stages(folder: RunFolder, *, progress: Progress) -> None:
-    """Run the stages of this side that have not left their results yet."""
+    """Run the launcher's stages whose results are missing."""
     ctx = launcher_context(folder, progress=progress)
     stages = registry.stages("launcher", ctx.card.extra_stages)
     _warn_of_lost_files(ctx)
-    bring(folder, [file for stage in stages for file in stage.checkpoints(ctx.card)], progress=progress)
+    fetch_checkpoints(folder, [file for stage in stages for file in stage.checkpoints(ctx.card)], progress=progress)
     for stage in stages:
         if not _done(ctx, stage):
             with explained(folder.root, f"run the stage {stage.name} of"):
@@ -109,7 +109,7 @@ def run_launcher_stages(folder: RunFolder, *, progress: Progress) -> None:
 
 
 def _warn_of_lost_files(ctx: RunContext) -> None:
-    """Say which stages of the worker have lost what they left; only the machine with the data could make it again."""
+    """Warn about worker stages whose files are missing or changed. Only the machine with the data could repeat them."""
     for stage in registry.stages("worker", ctx.card.extra_stages):
         if not stage.done(ctx.folder, ctx.card):
             message = f"what the {stage.name} stage left is not all there any more, or not as it was"
@@ -118,7 +118,7 @@ def _warn_of_lost_files(ctx: RunContext) -> None:
 
 
 def run_launcher_stage(path: Path, name: str) -> None:
-    """Run one of these stages on its own, on a machine that has the data.
+    """Run one launcher stage, on a machine that has the data.
 
     Args:
         path: the run folder.
@@ -131,15 +131,15 @@ def run_launcher_stage(path: Path, name: str) -> None:
 
 
 def _ran_remotely(ctx: RunContext, stage: Stage) -> bool:
-    """Run a stage where the data is, if it needs data that is not here."""
+    """Run a stage on the remote platform if it needs data that only that platform has; whether it was run there."""
     there = ran_remotely(ctx.folder, ctx.card, ctx.workspace, stage, progress=ctx.progress)
     if there:
-        stage.bring_home(ctx)
+        stage.after_remote_run(ctx)
     return there
 
 
 def download(folder: RunFolder, *, checkpoint: str | None, progress: Progress) -> Path:
-    """Copy one checkpoint on its own.
+    """Copy one checkpoint.
 
     Args:
         folder: the run.
@@ -157,12 +157,15 @@ def download(folder: RunFolder, *, checkpoint: str | None, progress: Progress) -
     name = checkpoint or (planned.checkpoint if planned else "best")
     file = f"{name}.pt" if name in ("best", "latest") else name
     to = planned.to if planned and planned.checkpoint == name else f"checkpoints/{folder.name}/{Path(file).name}"
-    bring(folder, [file], progress=progress)
+    fetch_checkpoints(folder, [file], progress=progress)
     return ctx.workspace.root / fetch(ctx, checkpoint=file, to=to).to
 
 
 def demo(folder: RunFolder, *, progress: Progress) -> tuple[Path, ...]:
-    """Make the demo on its own; its files.
+    """Make the demo.
+
+    Returns:
+        its files.
 
     Raises:
         UsageError: the card or its workload has none.
@@ -170,7 +173,7 @@ def demo(folder: RunFolder, *, progress: Progress) -> tuple[Path, ...]:
     """
     ctx = launcher_context(folder, progress=progress)
     stage = registry.stage("demo")
-    bring(folder, stage.checkpoints(ctx.card), progress=progress)
+    fetch_checkpoints(folder, stage.checkpoints(ctx.card), progress=progress)
     if not _ran_remotely(ctx, stage):
         stage.run(ctx)
     record = find_record(folder.record(stage.name), DemoRecord)
@@ -180,7 +183,7 @@ def demo(folder: RunFolder, *, progress: Progress) -> tuple[Path, ...]:
 
 
 def launcher_context(folder: RunFolder, *, progress: Progress) -> RunContext:
-    """What a stage of this side is given."""
+    """The context that a launcher stage is given."""
     attempt = Ledger(folder.ledger).attempts()
     return open_context(folder, stop=StopRequest(), progress=progress, attempt=attempt)
 
@@ -189,7 +192,7 @@ def frozen_card(folder: RunFolder) -> Card:
     """The card that was launched.
 
     Raises:
-        IntegrityError: it is not there any more, or was changed.
+        IntegrityError: it is missing or was changed.
     """
     return load_frozen(folder, registry.workload_spec).card
 
@@ -204,6 +207,6 @@ def _report(folder: RunFolder, progress: Progress) -> CardrunnerError | None:
 
 
 def _done(ctx: RunContext, stage: Stage) -> bool:
-    """True when the stage ended well and what it left is still there."""
+    """True if the stage succeeded and its files are intact."""
     ended = any(event.ok for event in ctx.ledger.events(StageEnded) if event.stage == stage.name)
     return ended and stage.done(ctx.folder, ctx.card)

@@ -1,4 +1,4 @@
-"""The facade: card → gate → plan → run folder → submit → follow → what is left for this side."""
+"""Launch and resume: card → gate → plan → run folder → submit → follow → finish."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from cardrunner.gate.clock import behind
 from cardrunner.gate.records import recorded_blocks
 from cardrunner.gate.ssh.revoked_keys import revoked_since
 from cardrunner.launching.checks import as_row, prove_all
-from cardrunner.launching.finish import Ending
+from cardrunner.launching.finish import RunEnd
 from cardrunner.launching.remote_runs import discard_unstarted
 from cardrunner.launching.submit import refresh, run_attempt
 from cardrunner.launching.worker import check_launched
@@ -43,7 +43,7 @@ from cardrunner.units import format_dollars
 
 @dataclass(frozen=True, kw_only=True)
 class LaunchOptions:
-    """What the command line may say beside the card; none of it changes what was signed."""
+    """Options of the command line. They leave the signed content of the card as it is."""
 
     executor: str | None = None
     detach: bool = False
@@ -87,11 +87,14 @@ def _check_detachable(name: str, platform: str) -> None:
 
 
 def admit(planned: Planned, options: LaunchOptions) -> RunFolder:
-    """The folder of a run that may begin. Refuses without leaving a trace.
+    """Check that a run may begin, without writing anything.
+
+    Returns:
+        the folder that the run will have.
 
     Raises:
         GateClosed: boxes are open; carries all of them.
-        EnvironmentFailed: a data file is nowhere, or the platform refuses.
+        EnvironmentFailed: a data file cannot be found, or the platform refuses the run.
         NameTaken: a run of this name exists.
     """
     late = behind(now(), latest_events(options.runs or planned.workspace.runs))
@@ -105,7 +108,7 @@ def admit(planned: Planned, options: LaunchOptions) -> RunFolder:
     executor = registry.executor(planned.plan.executor)
     if isinstance(executor, RemoteExecutor):
         for _ in executor.preflight(planned.loaded.card, folder.name):
-            pass  # what it finds is for the plan; what stops a launch is raised
+            pass  # the facts belong to the plan; here only the exceptions count
         return folder
     registry.check_installed(planned.loaded.card.workload)
     registry.check_trackers(planned.loaded.card.infra.tracking.wanted)
@@ -115,11 +118,11 @@ def admit(planned: Planned, options: LaunchOptions) -> RunFolder:
     return folder
 
 
-def launch(path: Path, options: LaunchOptions, *, progress: Progress) -> Ending:
-    """Launch a card and wait for its end, or with `detach` until it trains.
+def launch(path: Path, options: LaunchOptions, *, progress: Progress) -> RunEnd:
+    """Launch a card and wait for the run to end, or, with `detach`, until it trains.
 
     Raises:
-        GateClosed: a check of the checklist failed now; the card stays as it is.
+        GateClosed: a check of the checklist failed; the run was not created.
         CardrunnerError: the launch was refused; see `prepare` and `admit`.
     """
     planned = prepare(path, options)
@@ -146,20 +149,20 @@ def launch(path: Path, options: LaunchOptions, *, progress: Progress) -> Ending:
         raise
 
 
-def resume(folder: RunFolder, *, acknowledge: str | None, progress: Progress, detach: bool = False) -> Ending:
-    """Go on with a run that ended before its plan did, from its newest valid checkpoint.
+def resume(folder: RunFolder, *, acknowledge: str | None, progress: Progress, detach: bool = False) -> RunEnd:
+    """Resume a run that ended early, from its newest valid checkpoint.
 
     Args:
         folder: the run.
-        acknowledge: why a run that was paused for investigation, or stopped by a kill threshold, may go on.
+        acknowledge: the reason why a run that was paused for investigation, or stopped by a kill threshold, may go on.
         progress: where to show it.
-        detach: return once it is proved that it trains.
+        detach: return after the start proof.
 
     Raises:
         NameTaken: the run lives, or is completed.
         RunPaused: it was paused and waits for an acknowledgement.
-        RunStopped: a kill threshold stopped it, which is to be acknowledged, or its budget is spent.
-        GateClosed: a reviewer has blocked it since, or a key that signed it was revoked, or the clock runs behind.
+        RunStopped: a kill threshold stopped it and has not been acknowledged, or its budget is spent.
+        GateClosed: since the launch, a reviewer has blocked it or a signing key was revoked; or the clock is behind.
         IntegrityError: the frozen card is not the one that was launched.
     """
     refresh(folder)
@@ -186,7 +189,7 @@ def resume(folder: RunFolder, *, acknowledge: str | None, progress: Progress, de
 
 
 def _refuse_spent(folder: RunFolder, status: Status) -> None:
-    """Another attempt would load its data, train a step and stop again, and that costs money too."""
+    """Refuse a run whose budget is spent: another attempt would pay for loading the data, train one step and stop."""
     if (budget := spent_budget(folder, status.cost_usd)) is not None:
         raise RunStopped(
             f"run {folder.name} has spent {format_dollars(status.cost_usd or 0.0)} of its budget of "
@@ -196,15 +199,15 @@ def _refuse_spent(folder: RunFolder, status: Status) -> None:
 
 
 def _goes_on_alone(card: Card) -> bool:
-    """Whether the card says that nobody stays with the run once it trains."""
+    """Whether the card asks the launch to return once the run trains."""
     return platform_of(card.infra).detaches(card.infra)
 
 
 def _checks(planned: Planned, progress: Progress) -> ChecksRecord:
-    """Run the card's checks, now that people have agreed to what they execute.
+    """Run the checks of the checklist. The gate is open, so their commands have been approved.
 
     Raises:
-        GateClosed: one failed; carries every one that did.
+        GateClosed: some failed; it carries a line for each.
     """
     results = tuple(prove_all(planned.loaded, planned.workspace, progress=progress))
     failed = [
@@ -260,7 +263,7 @@ def _why_taken(folder: RunFolder, card: Card) -> str:
 
 
 def _objections(folder: RunFolder, progress: Progress) -> Iterator[str]:
-    """What became in the workspace of the card and the keys since the launch."""
+    """What speaks against a resume: blocks by reviewers and keys revoked since the launch."""
     record = read_record(folder.launch, LaunchRecord)
     workspace = launched_workspace(folder)
     path = workspace.root / record.card_file

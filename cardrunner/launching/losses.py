@@ -1,4 +1,4 @@
-"""How a worker ended that could not say so itself: what its exit code and the kernel's counters tell."""
+"""The end of a worker that recorded none, derived from its exit code and the kernel's counters."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from cardrunner.runs.records import RemoteRun, State, find_record
 from cardrunner.runs.status import LOST_EXIT_CODE, metered_seconds
 
 ASKED_CODES = frozenset({128 + signal.SIGINT, 128 + signal.SIGTERM})
-"""What a worker ends with that was asked to, by people or by a machine that goes down."""
+"""Exit codes of a worker that was asked to end, by people or by a machine shutting down."""
 _OWN_CODES = range(1, 9)
-"""What a worker of ours ends with when it cannot write the end down; anything else came from elsewhere."""
+"""Exit codes that the worker itself uses; any other comes from outside."""
 
 
 def record_loss(folder: RunFolder, code: int, *, out_of_memory: bool = False) -> None:
-    """Write down how a worker ended, unless it did so itself.
+    """Record how a worker ended, unless it did so itself.
 
     Args:
         folder: the run.
-        code: its exit code, 128 + n for one that signal n ended.
-        out_of_memory: the kernel killed something for want of memory while it ran.
+        code: its exit code, 128 + n if signal n ended it.
+        out_of_memory: the kernel killed a process for lack of memory while it ran.
 
     Raises:
-        NameTaken: it gave way to another worker.
+        NameTaken: it ended because another worker has the run.
     """
     last = Ledger(folder.ledger).last(Submitted, AttemptStarted, AttemptEnded)
     if isinstance(last, AttemptEnded):
@@ -39,7 +39,7 @@ def record_loss(folder: RunFolder, code: int, *, out_of_memory: bool = False) ->
         raise NameTaken(f"run {folder.name} is live; watch it with `cardrunner attach {folder.name}`")
     if (remote := find_record(folder.remote_run, RemoteRun)) is not None:
         state: State = "interrupted" if remote.exit_code is None else "failed"
-        append_end(folder, state, remote.ending or "nothing more is known of it", code)
+        append_end(folder, state, remote.ending or "the platform reports no reason", code)
     elif (ended := overdue_outcome(folder, killed=True)) is not None:
         append_end(folder, ended.state, str(ended.reason), ended.exit_code)
     elif code in ASKED_CODES:
@@ -52,7 +52,7 @@ def record_loss(folder: RunFolder, code: int, *, out_of_memory: bool = False) ->
 
 
 def append_end(folder: RunFolder, state: State, reason: str, exit_code: int) -> None:
-    """End the newest attempt in its place; its time is what the ledger and the history tell."""
+    """Record the end of the newest attempt on behalf of its worker, with the seconds known from ledger and history."""
     ledger = Ledger(folder.ledger)
     seconds = metered_seconds(folder) - sum(event.seconds or 0.0 for event in ledger.events(AttemptEnded))
     with contextlib.suppress(EnvironmentFailed):  # a full disk must not hide how the run ended
@@ -67,10 +67,10 @@ def append_end(folder: RunFolder, state: State, reason: str, exit_code: int) -> 
 
 
 class MemoryKills:
-    """Whether the kernel killed a process for want of memory since this was made: in this group, or on the machine.
+    """Tells whether the kernel has killed a process for lack of memory since this object was made.
 
     Args:
-        files: files with a line ``oom_kill N``; the kernel's own by default.
+        files: files with a line ``oom_kill N``; by default those of this control group and of the machine.
     """
 
     def __init__(self, files: tuple[Path, ...] | None = None) -> None:
@@ -92,7 +92,7 @@ class MemoryKills:
 
 
 def _counters() -> Iterator[Path]:
-    """Of the control group of this process (version 2), and of the whole machine."""
+    """The counters of this process's control group (version 2) and of the whole machine."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/self/cgroup").read_text().splitlines():
             number, _, path = line.partition("::")

@@ -1,4 +1,4 @@
-"""The order of stages: run each, record it, and answer restarts that the card pre-registered.
+"""Runs the stages in order, records each, and handles the restarts that the card pre-registered.
 
 worker      load → train → checkpoint      (on the machine with the data)
 launcher    download → demo → report       (on the machine with the people; see `cardrunner.launching.finish`)
@@ -28,19 +28,19 @@ from cardrunner.runs.records import StageRecord, write_record
 from cardrunner.stages.base import record_of
 
 MOST_RESTARTS = 3
-"""How often one rule of a card may restart a run."""
+"""How often one kill threshold may restart a run."""
 
 
 def open_context(
     folder: RunFolder, *, stop: StopRequest, progress: Progress, attempt: int, digest: str | None = None
 ) -> RunContext:
-    """What the stages of a run are given, from its folder alone; torch is not imported before a stage asks for it.
+    """Make the context of a run's stages from the run folder. torch is imported when a stage first needs it.
 
     Args:
-        digest: the one that the gate was opened for; see `cardrunner.runs.frozen.load_frozen`.
+        digest: the digest that the gate approved; see `cardrunner.runs.frozen.load_frozen`.
 
     Raises:
-        IntegrityError: the frozen card is not the one that was launched, or was restarted as it does not say.
+        IntegrityError: the frozen card is not the one that was launched, or a restart set unstated values.
         UsageError: no installed workload has the card's name.
     """
     loaded = load_frozen(folder, registry.workload_spec, digest=digest)
@@ -60,7 +60,7 @@ def open_context(
 
 
 def run_worker_stages(ctx: RunContext) -> None:
-    """Load, train and verify; whatever a stage raises leaves from here."""
+    """Run load, train and checkpoint, and the worker stages of other packages. Exceptions of a stage propagate."""
     for name in registry.stage_names("worker", ctx.card.extra_stages):
         ctx = _until_done(ctx, name)
         ctx.stop.raise_if_requested()
@@ -102,10 +102,10 @@ def _until_done(ctx: RunContext, name: str) -> RunContext:
 
 
 def _restarted(ctx: RunContext, wanted: RestartWanted) -> RunContext:
-    """The context with the values that a rule of the card asks for.
+    """The context with the values that a kill threshold sets.
 
     Raises:
-        RunStopped: the same restart was tried often enough.
+        RunStopped: this restart has been tried `MOST_RESTARTS` times.
         UsageError: the card's schema forbids a value.
     """
     loaded = load_frozen(ctx.folder, registry.workload_spec, digest=ctx.digest)
@@ -124,7 +124,7 @@ def _assignments(changes: dict[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class _OnUse:
-    """A workload that is imported when something of it is used, so that a launcher without torch can still download."""
+    """A workload that is imported on first use, so that a launcher without torch can still download."""
 
     name: str
 

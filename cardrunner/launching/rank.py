@@ -1,7 +1,7 @@
-"""One of several training processes of torchrun: ``cardrunner.launching.rank FOLDER DIGEST ATTEMPT SPLITS``.
+"""One of several training processes under torchrun: ``cardrunner.launching.rank FOLDER DIGEST ATTEMPT SPLITS``.
 
-The worker that waits for them holds the other end of their standard input: requests come in through it, and when it
-closes, the worker is gone and they end at once, so that no run is ever written by two.
+The worker holds the other end of their standard input and sends requests through it. When it closes, the worker is gone
+and the processes end at once, so that two workers never write one run.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from cardrunner.launching.pipeline import open_context
 from cardrunner.redaction import hiding_streams
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.interrupts import Reason, StopRequest
-from cardrunner.runs.records import Split
+from cardrunner.runs.records import BatchSplit
 from cardrunner.stages.processes import AGREED, record_beginning, record_ending, train_as_one_of
 from cardrunner.tracking.progress import NullProgress
 from cardrunner.training.group import Followed
@@ -28,8 +28,8 @@ from cardrunner.training.group import Followed
 _STDIN = 0
 
 
-def run_rank(folder: RunFolder, *, digest: str, attempt: int, splits: list[Split], rank: int, world: int) -> int:
-    """Train as one of several; the exit code is 0 when all of them leave together."""
+def run_rank(folder: RunFolder, *, digest: str, attempt: int, splits: list[BatchSplit], rank: int, world: int) -> int:
+    """Train as one of several processes; the exit code is 0 if all of them end together."""
     with StopRequest(folder.stop_request) as stop:
         threading.Thread(target=_hold_on, args=(stop, rank), daemon=True).start()
         record_beginning(folder.process_endings, rank)
@@ -41,7 +41,7 @@ def run_rank(folder: RunFolder, *, digest: str, attempt: int, splits: list[Split
 
 
 def _ended(
-    folder: RunFolder, digest: str, stop: StopRequest, attempt: int, splits: list[Split], rank: int, world: int
+    folder: RunFolder, digest: str, stop: StopRequest, attempt: int, splits: list[BatchSplit], rank: int, world: int
 ) -> BaseException | None:
     try:
         progress = NullProgress(None if rank else sys.stderr)
@@ -55,7 +55,7 @@ def _ended(
 
 
 def _hold_on(stop: StopRequest, rank: int) -> None:
-    """End with the worker. Only the leader reads, or another process would swallow a request that it cannot share."""
+    """End when the worker does. Only rank 0 reads requests, because it is the one that shares them with the others."""
     if rank:
         poll = select.poll()
         poll.register(_STDIN, 0)
@@ -69,7 +69,7 @@ def _hold_on(stop: StopRequest, rank: int) -> None:
 
 def _main(arguments: list[str]) -> int:
     path, digest, attempt, told = arguments
-    splits = [Split.model_validate(split) for split in json.loads(told)]
+    splits = [BatchSplit.model_validate(split) for split in json.loads(told)]
     rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     folder = RunFolder(Path(path))
     return run_rank(folder, digest=digest, attempt=int(attempt), splits=splits, rank=rank, world=world)
@@ -79,4 +79,4 @@ if __name__ == "__main__":
     with hiding_streams():
         code = _main(sys.argv[1:])
         sys.stderr.flush()
-    os._exit(code)  # an orderly exit could wait for processes that are gone
+    os._exit(code)  # a normal exit could wait for processes that are gone

@@ -1,4 +1,4 @@
-"""Runs that live on a platform of their own: their folder here is a copy of the one that the worker writes."""
+"""Remote runs: the worker writes the run folder on its platform, and the folder here is a copy."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Place = tuple[str, str, str]
 
 
 def remote_job(folder: RunFolder) -> Job | None:
-    """The newest submission of a remote run; None for one that lives here.
+    """The newest submission of a remote run; None for a local run.
 
     Raises:
         MissingExtra: the platform's package is not installed.
@@ -32,8 +32,8 @@ def remote_job(folder: RunFolder) -> Job | None:
     return None if record is None else registry.executor(record.executor).attach(folder, "")
 
 
-def bring(folder: RunFolder, files: Iterable[str], *, progress: Progress) -> None:
-    """Bring checkpoints of a remote run; nothing to do for one that lives here.
+def fetch_checkpoints(folder: RunFolder, files: Iterable[str], *, progress: Progress) -> None:
+    """Fetch checkpoints of a remote run. The checkpoints of a local run are already here.
 
     Args:
         folder: the run.
@@ -42,7 +42,7 @@ def bring(folder: RunFolder, files: Iterable[str], *, progress: Progress) -> Non
 
     Raises:
         IntegrityError: there is no such checkpoint.
-        EnvironmentFailed: one cannot be had.
+        EnvironmentFailed: one cannot be fetched.
     """
     record = find_record(folder.remote_run, RemoteRun)
     executor = None if record is None else registry.executor(record.executor)
@@ -53,13 +53,13 @@ def bring(folder: RunFolder, files: Iterable[str], *, progress: Progress) -> Non
 
 
 def ran_remotely(folder: RunFolder, card: Card, workspace: Workspace, stage: Stage, *, progress: Progress) -> bool:
-    """Run a stage where the data of the run is, when the stage needs it and it is not here.
+    """Run a stage on the remote platform if it needs data that only that platform has.
 
     Returns:
-        False when there is no need: the run lives here, or its data can be had here.
+        whether it was run there; False for a local run, and where the data is here too.
 
     Raises:
-        CardrunnerError: what the stage raised, or the platform cannot be reached.
+        CardrunnerError: the stage failed, or the platform cannot be reached.
     """
     record = find_record(folder.remote_run, RemoteRun)
     executor = None if record is None else registry.executor(record.executor)
@@ -84,15 +84,15 @@ def _is_here(card: Card, workspace: Workspace) -> bool:
 
 
 def discard_unstarted(folder: RunFolder) -> None:
-    """Take back the folder of a launch of which the platform has nothing, so that it can be launched again."""
+    """Remove the folder of a launch that never reached the platform, so that it can be launched again."""
     with contextlib.suppress(CardrunnerError, OSError):
         record = find_record(folder.remote_run, RemoteRun)
         if record is not None and not record.live and record.call is None:
             shutil.rmtree(folder.root)
 
 
-def find(runs: Path, name: str) -> RunFolder:
-    """The folder of a run: here, or else of one that another machine launched, which is brought here.
+def find_run(runs: Path, name: str) -> RunFolder:
+    """The folder of a run. A run that another machine launched is copied here first.
 
     Raises:
         UsageError: there is no such run.
@@ -109,7 +109,7 @@ def find(runs: Path, name: str) -> RunFolder:
 
 
 def _places(runs: Path, name: str) -> Iterator[Place]:
-    """Where a run of that name may live: as its record says, or as a card of the workspace does."""
+    """Where a run of that name may be, according to its record and the cards of the workspace."""
     record = find_record(RunFolder.of(runs, name).remote_run, RemoteRun)
     if record is not None:
         yield record.executor, record.volume, record.path

@@ -1,6 +1,6 @@
 """The proof that a launch has started: the first training batches are done, and every tracker has said where it is.
 
-A launch that has not got so far is not reported as started, and when it fails it fails with its log.
+Only then is a launch reported as started. One that fails earlier shows the end of its log.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Final
 
 from cardrunner.card.load import LoadedCard
 from cardrunner.contracts import Progress
-from cardrunner.launching.finish import Ending
+from cardrunner.launching.finish import RunEnd
 from cardrunner.redaction import hide
 from cardrunner.runs.events import TrackerSaid, TrainingBegan
 from cardrunner.runs.folder import RunFolder
@@ -22,11 +22,11 @@ TRACKER_SECONDS: Final = 5.0
 _LOG_LINES: Final = 40
 _LOG_BYTES: Final = 1 << 16
 _QUIET_CODES: Final = frozenset({0, 5, 8, 130, 143})
-"""Ends that need no log: done, or somebody or something meant it."""
+"""Exit codes that need no log: the run completed, or was ended on purpose."""
 
 
 class StartProof:
-    """What the ledger says since a submission. Made before it.
+    """Reads the ledger for the proof that a submission has started. Made before the submission.
 
     Args:
         folder: the run.
@@ -42,12 +42,12 @@ class StartProof:
         self._trained_at: float | None = None
 
     def given(self) -> bool:
-        """True once it trains and the trackers have said where they are, or have had their time to."""
+        """True once it trains and each tracker has reported its place, or `TRACKER_SECONDS` have passed."""
         trained = self.trained()
         return trained and (not self._missing or time.monotonic() - (self._trained_at or 0.0) > TRACKER_SECONDS)
 
     def trained(self) -> bool:
-        """True once the first batches are done."""
+        """True once the first batches are trained."""
         for event in self._ledger.events():
             if isinstance(event, TrainingBegan):
                 self._trained_at = self._trained_at or time.monotonic()
@@ -56,19 +56,19 @@ class StartProof:
         return self._trained_at is not None
 
     def complain(self, progress: Progress) -> None:
-        """Name the trackers that have not said anything."""
+        """Warn about the trackers that have not reported."""
         self.trained()
         for name in sorted(self._missing):
             progress.note(
-                f"warning: {name} has not said anything {TRACKER_SECONDS:g} s after the first batches; the run goes on "
+                f"warning: {name} has not reported {TRACKER_SECONDS:g} s after the first batches; the run goes on "
                 f"and history.jsonl has everything; look again with `cardrunner status {self.folder.name}`"
             )
 
-    def with_log(self, ending: Ending) -> Ending:
-        """The ending, with the end of the log where it failed before it trained."""
+    def with_log(self, ending: RunEnd) -> RunEnd:
+        """The end of the run, with the last lines of the log if it failed before it trained."""
         if self.trained() or ending.exit_code in _QUIET_CODES:
             return ending
-        return Ending(ending.folder, ending.status, ending.exit_code, ending.problem, self._log())
+        return RunEnd(ending.folder, ending.status, ending.exit_code, ending.problem, self._log())
 
     def _log(self) -> str | None:
         try:

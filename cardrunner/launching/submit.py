@@ -1,4 +1,4 @@
-"""One attempt of a run from this side: hand its folder to an executor, watch it, and see that it is finished."""
+"""One attempt, seen from the launcher: submit the run folder to an executor, watch the run, and finish it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cardrunner import registry
 from cardrunner.clock import utc_now
 from cardrunner.contracts import Executor, Job, Progress, RemoteExecutor
 from cardrunner.errors import CardrunnerError, Interrupted, NameTaken
-from cardrunner.launching.finish import Ending, finish_run, recorded_ending, refuse_live
+from cardrunner.launching.finish import RunEnd, finish_run, recorded_ending, refuse_live
 from cardrunner.launching.losses import append_end, record_loss
 from cardrunner.launching.remote_runs import remote_job
 from cardrunner.launching.start_proof import StartProof
@@ -29,20 +29,20 @@ from cardrunner.runs.status import Status, derive_status, last_exit_code
 from cardrunner.tracking.follow import follow, following
 from cardrunner.tracking.progress import NullProgress, showing
 
-_LOOK_SECONDS = 0.1
+_POLL_SECONDS = 0.1
 _FINISHING_SECONDS = 120.0
 
 
-def run_attempt(folder: RunFolder, *, detach: bool, progress: Progress) -> Ending:
-    """Submit a worker, watch it to its end and see that what is left for this side is done.
+def run_attempt(folder: RunFolder, *, detach: bool, progress: Progress) -> RunEnd:
+    """Submit a worker, watch it until it ends, and finish the run.
 
     Args:
         folder: the run.
-        detach: return once it is proved that it trains.
+        detach: return after the start proof.
         progress: where to show it.
 
     Raises:
-        NameTaken: another worker was faster.
+        NameTaken: another worker has taken the run.
         EnvironmentFailed: the worker cannot be started.
     """
     executor = registry.executor(read_record(folder.launch, LaunchRecord).executor)
@@ -54,27 +54,27 @@ def run_attempt(folder: RunFolder, *, detach: bool, progress: Progress) -> Endin
         job = _submitted(folder, executor, detach=detach, progress=progress)
         with _leaving(folder) if remote else _forwarding(job, progress) as asked:
             enough = proof.given if detach else _never
-            follow(proof.loaded, folder, job.running, progress, since=proof.since, sync=job.sync, seen_enough=enough)
+            follow(proof.loaded, folder, job.running, progress, since=proof.since, sync=job.sync, enough=enough)
             if job.running() and derive_status(folder).live:
                 proof.complain(progress)
-                return Ending(folder, derive_status(folder), 0, None)
+                return RunEnd(folder, derive_status(folder), 0, None)
             code = job.wait()
         return proof.with_log(_ended(folder, code, asked=asked(), progress=progress))
 
 
-def attach(folder: RunFolder, *, progress: Progress) -> Ending:
-    """Watch a run to its end, and finish it on this side if nobody else does."""
+def attach(folder: RunFolder, *, progress: Progress) -> RunEnd:
+    """Watch a run until it ends, and finish it unless its supervisor has."""
     job, loaded = job_of(folder), load_frozen(folder, registry.workload_spec)
     sync = _never if job is None else job.sync
     follow(loaded, folder, lambda: _going(folder, job), progress, sync=sync)
     return recorded_ending(folder) or finish(folder, progress=progress)
 
 
-def finish(folder: RunFolder, *, progress: Progress) -> Ending:
-    """Do what is left for this side, once nobody else is at it.
+def finish(folder: RunFolder, *, progress: Progress) -> RunEnd:
+    """Finish a run, after waiting for a supervisor that is already doing so.
 
     Raises:
-        NameTaken: the run still lives.
+        NameTaken: the run is live.
     """
     refresh(folder)
     refuse_live(derive_status(folder))
@@ -88,7 +88,7 @@ def finish(folder: RunFolder, *, progress: Progress) -> Ending:
 
 
 def finish_if_left(folder: RunFolder, *, progress: Progress) -> None:
-    """Finish a run that ended without anybody to do so; one on a platform of its own waits for `cardrunner finish`."""
+    """Finish a local run whose supervisor died. A run on a remote platform waits for `cardrunner finish`."""
     executor = registry.executor(read_record(folder.launch, LaunchRecord).executor)
     if executor.finishes_unattended and not is_supervised(folder) and recorded_ending(folder) is None:
         finish(folder, progress=progress)
@@ -97,31 +97,35 @@ def finish_if_left(folder: RunFolder, *, progress: Progress) -> None:
 def job_of(folder: RunFolder) -> Job | None:
     """The newest job of a run, from any shell; None for a run that was never submitted."""
     event = Ledger(folder.ledger).last(JobStarted)
-    if event is None:  # whoever submitted it may have died before the job was recorded
+    if event is None:  # the launcher may have died before it recorded the job
         return remote_job(folder)
     return registry.executor(read_record(folder.launch, LaunchRecord).executor).attach(folder, event.id)
 
 
 def refresh(folder: RunFolder) -> str | None:
-    """Bring the run folder up to date with the one its worker writes; why not, when it cannot be reached."""
+    """Update the run folder from the platform its worker runs on.
+
+    Returns:
+        why that was impossible, as a sentence; None if the folder is up to date.
+    """
     try:
         if (job := job_of(folder)) is not None:
             job.sync()
     except CardrunnerError as error:
-        return f"run {folder.name} is shown as it was last heard of: {error}"
+        return f"run {folder.name} is shown as of the last update: {error}"
     return None
 
 
 def request_stop(folder: RunFolder, *, patience: float, force: bool = False) -> Status:
-    """Ask a run to save and end.
+    """Ask a run to save its state and end.
 
     Args:
         folder: the run.
         patience: seconds to wait for its end.
-        force: kill the worker when it has not ended by then; what it saved before stays valid.
+        force: kill the worker if it has not ended by then. Saved checkpoints stay valid.
 
     Returns:
-        its status then.
+        its status afterwards.
     """
     write_text(folder.stop_request, f'{{"at": "{utc_now()}"}}\n')
     if (remote := remote_job(folder)) is not None:
@@ -133,14 +137,14 @@ def request_stop(folder: RunFolder, *, patience: float, force: bool = False) -> 
         status = _waited_for(folder, max(patience, 10.0))
     until = time.monotonic() + _FINISHING_SECONDS
     while not status.live and is_supervised(folder) and time.monotonic() < until:
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_POLL_SECONDS)
     return derive_status(folder)
 
 
 def _waited_for(folder: RunFolder, patience: float) -> Status:
     until = time.monotonic() + patience
     while (is_live(folder) or derive_status(folder).live) and time.monotonic() < until:
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_POLL_SECONDS)
         refresh(folder)
     return derive_status(folder)
 
@@ -166,16 +170,16 @@ def _refuse_a_live_one(folder: RunFolder, progress: Progress) -> None:
     if is_supervised(folder) and not is_live(folder):
         progress.note("waiting until the attempt before this one has its results card")
     while is_supervised(folder) and not is_live(folder) and time.monotonic() < until:
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_POLL_SECONDS)
     if is_supervised(folder) or is_live(folder):
         raise NameTaken(f"run {folder.name} is live; watch it with `cardrunner attach {folder.name}`")
 
 
-def _run_here(folder: RunFolder, executor: Executor, proof: StartProof, progress: Progress) -> Ending:
-    """The worker runs in this process, and is watched from beside as any other."""
+def _run_here(folder: RunFolder, executor: Executor, proof: StartProof, progress: Progress) -> RunEnd:
+    """Run the worker in this process while a thread follows the run folder."""
     with Lease.supervise(folder):
         job = _submitted(folder, executor, detach=False, progress=progress)
-        # the worker's own words go where those of a worker in a process of its own go
+        # the worker prints into the run's log, as a worker in its own process does
         with explained(folder.log, "write"):
             log = folder.log.open("a")
         with log, showing(NullProgress(log)), following(proof.loaded, folder, progress, since=proof.since):
@@ -184,16 +188,16 @@ def _run_here(folder: RunFolder, executor: Executor, proof: StartProof, progress
         return finish_run(folder, progress=progress)
 
 
-def _ended(folder: RunFolder, code: int, *, asked: bool, progress: Progress) -> Ending:
-    """How a job ended, after whoever supervised it; what nobody did is done here."""
+def _ended(folder: RunFolder, code: int, *, asked: bool, progress: Progress) -> RunEnd:
+    """How a job ended. Finishes the run here unless its supervisor has."""
     if code == NameTaken.exit_code:
         raise NameTaken(f"run {folder.name} is live; watch it with `cardrunner attach {folder.name}`")
     if (ending := recorded_ending(folder)) is not None:
         return ending
     record_loss(folder, code)
     if asked:
-        problem = f"what is left on this side was interrupted; `cardrunner finish {folder.name}` does it"
-        return Ending(folder, derive_status(folder), last_exit_code(folder) or code, problem)
+        problem = f"finishing was interrupted; `cardrunner finish {folder.name}` does the rest"
+        return RunEnd(folder, derive_status(folder), last_exit_code(folder) or code, problem)
     with Lease.supervise(folder):
         return finish_run(folder, progress=progress)
 
@@ -208,7 +212,7 @@ def _going(folder: RunFolder, job: Job | None) -> bool:
 
 @contextmanager
 def _forwarding(job: Job, progress: Progress) -> Iterator[Callable[[], bool]]:
-    """Pass SIGINT and SIGTERM on to the run, which saves and ends; whoever waits goes on waiting."""
+    """Pass SIGINT and SIGTERM on to the run, which saves and ends, and keep waiting for it."""
     seen = 0
 
     def forward(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
@@ -224,19 +228,19 @@ def _forwarding(job: Job, progress: Progress) -> Iterator[Callable[[], bool]]:
 
 @contextmanager
 def _leaving(folder: RunFolder) -> Iterator[Callable[[], bool]]:
-    """Whoever watches a run on a platform of its own may go; the run goes on."""
+    """Let Ctrl-C end the watching of a remote run, and leave the run going."""
     try:
         yield _never
     except KeyboardInterrupt:
         name = folder.name
         raise Interrupted(
-            f"left; run {name} goes on: watch it with `cardrunner attach {name}`, end it with `cardrunner stop {name}`"
+            f"run {name} goes on: watch it with `cardrunner attach {name}`, end it with `cardrunner stop {name}`"
         ) from None
 
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Let SIGTERM unwind this side as Ctrl-C does."""
+    """Make SIGTERM unwind the launcher as Ctrl-C does."""
 
     def leave(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
         raise signal_error(number)

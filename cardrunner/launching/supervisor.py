@@ -1,8 +1,8 @@
-"""Beside a local worker, in a session of its own: starts it, waits, and does what is left when it has ended.
+"""The supervisor of a local run, in its own session: starts the workers, waits for them and finishes the run.
 
 ``python -m cardrunner.launching.supervisor FOLDER EXECUTOR`` outlives the shell that launched the run. It passes
-requests on, writes down how a worker ended that could not do so itself, ends one that goes on beyond its timeout or
-budget, starts a crashed one again as ``infra.retries`` allows, and finishes the run: download, demo, results card.
+requests to stop on to the worker, records the end of a worker that died, ends a worker that exceeds its timeout or
+budget, starts another after a crash as ``infra.retries`` allows, and finishes the run: download, demo, results card.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from cardrunner.training.budget import RunLimits
 
 _PATIENCE = 3
-"""Requests until the worker is killed without asking."""
+"""The number of requests to stop after which the worker is killed."""
 
 
 class Supervisor:
@@ -45,7 +45,7 @@ class Supervisor:
 
     Args:
         folder: the run.
-        executor: the one that submitted it, which starts every attempt.
+        executor: starts the worker of every attempt.
     """
 
     def __init__(self, folder: RunFolder, executor: SupervisedExecutor) -> None:
@@ -56,10 +56,13 @@ class Supervisor:
         self.finishing = _Finishing()
 
     def run(self) -> int:
-        """Attempt by attempt, then what is left; the run's exit code.
+        """Run attempts until the run is over, and finish it.
+
+        Returns:
+            the run's exit code.
 
         Raises:
-            NameTaken: another supervisor is at it.
+            NameTaken: another supervisor has the run.
         """
         with Lease.supervise(self.folder), self._handling():
             before = self.ledger.attempts()
@@ -81,14 +84,14 @@ class Supervisor:
                 raise
             append_end(self.folder, "failed", sentence, PluginFailed.exit_code)
             return
-        if self.asked is not None:  # somebody asked while it was being started
+        if self.asked is not None:  # a request came while it was starting
             self.worker.send_signal(self.asked)
         code = self._waited(self.worker)
         self.worker = None
         record_loss(self.folder, code if code >= 0 else 128 - code, out_of_memory=kills.happened)
 
     def _waited(self, worker: subprocess.Popen[bytes]) -> int:
-        """Its exit code; whatever will be needed after it is imported while a longer run gives time for it."""
+        """Wait for a worker, at most until its limits; its exit code. Imports what `_finish` needs while it waits."""
         began = time.monotonic()
         with contextlib.suppress(subprocess.TimeoutExpired):
             return worker.wait(overdue.GRACE_SECONDS)  # no limit is enforced earlier
@@ -101,7 +104,7 @@ class Supervisor:
         return self._ended(worker, limits)
 
     def _limits(self, seconds: float) -> RunLimits | None:
-        """Of the worker that has run for so long; None for a card that cannot be read, which the worker finds too."""
+        """The limits of a worker after `seconds`; None for an unreadable card, which the worker reports itself."""
         from cardrunner.launching.finish import frozen_card
         from cardrunner.training.budget import RunLimits
 
@@ -111,11 +114,11 @@ class Supervisor:
         return None
 
     def _ended(self, worker: subprocess.Popen[bytes], limits: RunLimits) -> int:
-        """End a worker that has not done so itself at a limit; its exit code."""
+        """End a worker that has passed a limit; its exit code."""
         if (limit := limits.passed()) is not None:
-            with contextlib.suppress(EnvironmentFailed):  # on a full disk it is ended all the same
+            with contextlib.suppress(EnvironmentFailed):  # a full disk must not keep it running
                 overdue.record_overdue(self.folder, limit)
-        if not self.requests:  # a second request would end it at once, while it may be saving
+        if not self.requests:  # a second request would interrupt the saving
             worker.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             return worker.wait(overdue.GRACE_SECONDS)
@@ -123,7 +126,7 @@ class Supervisor:
         return worker.wait()
 
     def _tries_again(self, attempts: int) -> bool:
-        """Whether the card has a crashed worker started again; one that never trained would only crash again."""
+        """Whether to start another worker after a crash: the card allows it, and the crashed one had trained."""
         last = self.ledger.last(AttemptEnded)
         if last is None or self.requests or self.folder.stop_request.exists():
             return False
@@ -161,7 +164,7 @@ class Supervisor:
                 signal.signal(number, handler)
 
     def _request(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        """Pass a request on to the worker; without one it ends what is left, the results card last."""
+        """Pass a request to stop on to the worker; without a worker, end the finishing."""
         self.requests, self.asked = self.requests + 1, number
         if self.worker is not None:
             self.worker.send_signal(number if self.requests < _PATIENCE else signal.SIGKILL)
@@ -170,14 +173,14 @@ class Supervisor:
 
 
 class _Finishing(NullProgress):
-    """Tells what is left, and ends it when asked to: a long stage at once, the results card if asked again."""
+    """Shows the stages of finishing. A request ends a long stage at once; a second one also the results card."""
 
     def __init__(self) -> None:
         super().__init__(sys.stderr)
         self._in_long, self._asked = False, 0
 
     def stage(self, name: str) -> None:
-        """Say which stage began, unless somebody asked to end meanwhile."""
+        """Show which stage began. A long stage does not begin after a request to stop."""
         long = registry.is_long_stage(name)
         if long and self._asked:
             raise signal_error(self._asked)
@@ -185,7 +188,11 @@ class _Finishing(NullProgress):
         self._in_long = long
 
     def end(self, number: int) -> None:
-        """Somebody asked."""
+        """Handle a request to stop.
+
+        Args:
+            number: the signal.
+        """
         again, self._asked = bool(self._asked), number
         if again or self._in_long:
             raise signal_error(number)

@@ -1,8 +1,8 @@
-"""The process of one tracker, beside a worker: reads the run folder and tells the tracker what is new.
+"""The process of one tracker: reads the run folder while a worker trains, and sends new rows to the tracker.
 
 ``python -m cardrunner.launching.tracker_process NAME FOLDER ATTEMPT``. The worker holds the other end of standard
-input; when it closes, the worker is done or gone. Nothing waits for this process for long, and nothing it does reaches
-the training: the worker only ever appends to its own files. Steps that a resume trains again are not told twice.
+input; when that closes, the worker has ended. A slow or failing tracker cannot affect the training, which only writes
+its own files and waits for trackers a few seconds at the end. Steps that a resume trains again are sent once.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ from cardrunner.runs.ledger import Ledger, LedgerTail
 from cardrunner.runs.status import LOST_EXIT_CODE, derive_status
 from cardrunner.tracking.tracker_processes import LINGER_SECONDS, Memory, read_memory, write_memory
 
-_LOOK_SECONDS: Final = 1.0
+_POLL_SECONDS: Final = 1.0
 _GONE_SECONDS: Final = 2.0
-"""How long the worker's last lines are waited for once its end of the pipe has closed."""
+"""How long to wait for the worker's last lines after its end of the pipe has closed."""
 _ALERTING: Final = frozenset({"investigate", "failed", "timed_out"})
 
 
 @dataclass
-class Station:
-    """One tracker and one attempt."""
+class TrackerProcess:
+    """Feeds one tracker during one attempt."""
 
     name: str
     folder: RunFolder
@@ -63,40 +63,40 @@ class Station:
         self._events, self._rows = LedgerTail(self.folder.ledger), Tail(self.folder.history)
 
     def run(self) -> None:
-        """Open, tell what comes until the attempt ends, close. A tracker that fails is told to people, once."""
+        """Open the tracker, send it rows until the attempt ends, and close it. A failure is recorded once."""
         try:
             tracked = self.tracker.open(self._facts())
-        except Exception as error:  # whatever a tracker's library raises must end here
-            self._say("failed", _sentence(error))
+        except Exception as error:  # a tracker's library may raise anything
+            self._report("failed", _sentence(error))
             return
         self.memory.tracked = tracked
         write_memory(self.folder.tracker_state(self.name), self.memory)
         self._append(self._placed("on", tracked).model_copy(update={"message": tracked.why}))
         try:
-            for lively in self._looks():
-                self._tell()
+            for lively in self._polls():
+                self._forward()
                 if self.ended is not None or not lively:
                     break
             self._close(tracked)
         except Exception as error:
-            self._say("failed", f"{_sentence(error)}; it was told up to step {self.memory.sent}")
+            self._report("failed", f"{_sentence(error)}; it has the rows up to step {self.memory.sent}")
 
-    def _looks(self) -> Iterator[bool]:
-        """Now and then; False for the last look, once the worker is gone."""
+    def _polls(self) -> Iterator[bool]:
+        """Yield True once per poll while the worker lives, then False for the last poll."""
         poll, gone_at = select.poll(), None
         poll.register(self.lifeline, select.POLLIN)
         while gone_at is None or time.monotonic() - gone_at < _GONE_SECONDS:
-            if gone_at is None and poll.poll(_LOOK_SECONDS * 1000):
-                gone_at = time.monotonic()  # it never writes: the pipe has closed
+            if gone_at is None and poll.poll(_POLL_SECONDS * 1000):
+                gone_at = time.monotonic()  # the worker never writes, so the pipe has closed
             elif gone_at is not None:
-                time.sleep(_LOOK_SECONDS / 5)
+                time.sleep(_POLL_SECONDS / 5)
             yield True
         yield False
 
-    def _tell(self) -> None:
+    def _forward(self) -> None:
         before = self.memory.sent_mark
         ended = self._end_in(self._events.events())
-        for line in self._rows.new():  # after the look at the events: an end comes after the last row
+        for line in self._rows.new():  # read after the events: the last row is written before the end
             with contextlib.suppress(ValidationError):
                 row = HistoryRow.model_validate(line)
                 if (row.step, row.kind == "validation") > self.memory.sent_mark:
@@ -159,11 +159,11 @@ class Station:
             first_step=started.resumed_from.step if started.resumed_from else 0,
         )
 
-    def _say(self, state: TrackerWord, message: str) -> None:
+    def _report(self, state: TrackerWord, message: str) -> None:
         self._append(TrackerSaid(attempt=self.attempt, name=self.name, state=state, message=message))
 
     def _placed(self, state: TrackerWord, tracked: Tracked) -> TrackerSaid:
-        """What it says with its place; an end has no message, so that the one of the beginning stands."""
+        """An event with the tracker's place. It has no message, so that the first one stays in the status."""
         return TrackerSaid(
             attempt=self.attempt,
             name=self.name,
@@ -175,20 +175,20 @@ class Station:
         )
 
     def _append(self, event: TrackerSaid) -> None:
-        with contextlib.suppress(EnvironmentFailed):  # a full disk is the worker's to report
+        with contextlib.suppress(EnvironmentFailed):  # the worker reports a full disk
             self.ledger.append(event)
 
 
 @contextlib.contextmanager
-def _limited(station: Station, tracked: Tracked) -> Iterator[None]:
-    """Give up after a while, whatever the tracker's library still waits for."""
+def _limited(process: TrackerProcess, tracked: Tracked) -> Iterator[None]:
+    """End the process if the tracker's library takes longer than `LINGER_SECONDS` to close."""
     over = threading.Event()
 
     def give_up() -> None:
         if not over.wait(LINGER_SECONDS):
             message, later = f"it did not close within {LINGER_SECONDS:g} s", tracked.later or tracked.rescue
-            cut = station._placed("cut", tracked)
-            station._append(cut.model_copy(update={"later": later, "message": message}))
+            cut = process._placed("cut", tracked)
+            process._append(cut.model_copy(update={"later": later, "message": message}))
             os._exit(1)
 
     threading.Thread(target=give_up, daemon=True).start()
@@ -212,12 +212,12 @@ def _main(arguments: list[str]) -> int:
     lock.parent.mkdir(exist_ok=True)
     with hiding_streams(), locked(lock):  # the tracker of the attempt before may still be closing
         make: Callable[[], Tracker] = _maker(name)
-        Station(name, folder, int(attempt), make(), read_memory(folder.tracker_state(name))).run()
+        TrackerProcess(name, folder, int(attempt), make(), read_memory(folder.tracker_state(name))).run()
     return 0
 
 
 def _maker(name: str) -> Callable[[], Tracker]:
-    """The tracker's class; one that cannot be imported is a tracker that fails."""
+    """The tracker's class; for one that cannot be imported, a tracker that fails on opening."""
     try:
         return registry.tracker(name)
     except Exception as error:
@@ -227,7 +227,7 @@ def _maker(name: str) -> Callable[[], Tracker]:
 
 @dataclass
 class _Broken:
-    """Stands in for a tracker that could not be imported."""
+    """Replaces a tracker that cannot be imported, and reports why."""
 
     why: str
 

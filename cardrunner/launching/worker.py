@@ -1,4 +1,4 @@
-"""The entry inside a process or container: a run folder in, a run folder out.
+"""The worker: runs one attempt of a run, in a process or container, from its run folder alone.
 
 ``python -m cardrunner.launching.worker FOLDER`` runs one attempt and ends with its exit code.
 """
@@ -30,10 +30,10 @@ from cardrunner.runs.frozen import launched_workspace, load_frozen
 from cardrunner.runs.interrupts import StopRequest
 from cardrunner.runs.lease import Lease
 from cardrunner.runs.ledger import Ledger
-from cardrunner.runs.outcome import COMPLETED, Outcome, outcome_of, overdue_outcome
+from cardrunner.runs.outcome import COMPLETED, AttemptEnd, outcome_of, overdue_outcome
 from cardrunner.runs.records import STATE, Environment, LaunchRecord, LoadRecord, Manifest, find_record, read_record
 from cardrunner.tracking.progress import shown
-from cardrunner.tracking.tracker_processes import Stations
+from cardrunner.tracking.tracker_processes import TrackerProcesses
 
 
 def run_worker(path: Path) -> int:
@@ -46,7 +46,7 @@ def run_worker(path: Path) -> int:
         the attempt's exit code, which the ledger has too.
 
     Raises:
-        NameTaken: another worker is at it.
+        NameTaken: another worker has the run.
         IntegrityError: ``launch.json`` is missing or broken.
         EnvironmentFailed: the folder cannot be written.
     """
@@ -63,8 +63,8 @@ def _attempt(folder: RunFolder, ledger: Ledger, stop: StopRequest) -> int:
     number = ledger.attempts() + 1
     began = time.monotonic() - _made_ready()
     _record_start(folder, ledger, number)
-    with Stations(folder, number) as stations:  # they read the end in the ledger before they are closed
-        outcome = _run(folder, stop, number, stations)
+    with TrackerProcesses(folder, number) as trackers:  # they read the end of the attempt before they are closed
+        outcome = _run(folder, stop, number, trackers)
         with contextlib.suppress(EnvironmentFailed):  # on a full disk the launcher records the end
             ended = AttemptEnded(
                 attempt=number,
@@ -78,11 +78,11 @@ def _attempt(folder: RunFolder, ledger: Ledger, stop: StopRequest) -> int:
     return outcome.exit_code
 
 
-def _run(folder: RunFolder, stop: StopRequest, number: int, stations: Stations) -> Outcome:
+def _run(folder: RunFolder, stop: StopRequest, number: int, trackers: TrackerProcesses) -> AttemptEnd:
     try:
         digest = check_launched(folder)
         ctx = open_context(folder, stop=stop, progress=shown(), attempt=number, digest=digest)
-        stations.start(ctx.card.infra.tracking.wanted)  # they connect while the data is loaded
+        trackers.start(ctx.card.infra.tracking.wanted)  # they connect while the data is loaded
         run_worker_stages(ctx)
     except BaseException as error:
         outcome = outcome_of(error)
@@ -94,30 +94,30 @@ def _run(folder: RunFolder, stop: StopRequest, number: int, stations: Stations) 
 
 
 def rehearse(path: Path) -> list[str]:
-    """What a first attempt would find before it trains: gate, imports, and the data held against the card.
+    """Check what a first attempt checks before it trains: the gate, the imports, and the data against the card.
 
     Args:
-        path: a run folder of its own that is thrown away.
+        path: a temporary run folder.
 
     Returns:
-        a line for each thing that was compared.
+        a line for each fact that was compared.
 
     Raises:
-        CardrunnerError: an attempt would end before it began.
+        CardrunnerError: the attempt could not begin.
     """
     folder = RunFolder(path.absolute())
     digest = check_launched(folder)
     _record_start(folder, Ledger(folder.ledger), 1)
     ctx = open_context(folder, stop=StopRequest(), progress=shown(), attempt=1, digest=digest)
     registry.workload(ctx.card.workload)
-    first, *_ = registry.stage_names("worker", ctx.card.extra_stages)  # all are looked up, also those of other packages
+    first, *_ = registry.stage_names("worker", ctx.card.extra_stages)  # fails if a listed one is missing
     run_stage(ctx, first)
     found = find_record(folder.record(first), LoadRecord)
     return [f"{fact.name}: {fact.actual}" for fact in (found.facts if found else ())]
 
 
 def launched_card(folder: RunFolder) -> Card:
-    """The card that was launched, for an executor that has to know what it asks for.
+    """The card that was launched, for executors.
 
     Raises:
         IntegrityError: it is not the card that was launched.
@@ -126,16 +126,16 @@ def launched_card(folder: RunFolder) -> Card:
 
 
 def check_launched(folder: RunFolder) -> str:
-    """Hold the frozen card against its digest and its sign-off once more, where it is about to run.
+    """Check the frozen card against its digest and its sign-off again, where it is about to run.
 
-    The rules and keys are those of the launch, and so is the time: an approval that counted then does not expire later.
+    Rules, keys and time are those of the launch, so that an approval that was valid then stays valid.
 
     Returns:
-        the digest that the gate is open for.
+        the digest that the gate approved.
 
     Raises:
         IntegrityError: it is not the card that was launched, or not the run that it was launched as.
-        GateClosed: its own content does not open the gate.
+        GateClosed: the gate is closed for its content.
     """
     launch = read_record(folder.launch, LaunchRecord)
     if launch.run != folder.name:
@@ -151,7 +151,7 @@ def check_launched(folder: RunFolder) -> str:
 def _launched_at(launch: LaunchRecord) -> datetime.datetime:
     with contextlib.suppress(ValueError):
         return parse_timestamp(launch.created)
-    raise IntegrityError(f"launch.json: created: {launch.created!r} is no time; put the launched record back")
+    raise IntegrityError(f"launch.json: created: {launch.created!r} is not a time; restore the launched record")
 
 
 def _record_start(folder: RunFolder, ledger: Ledger, number: int) -> None:
@@ -169,7 +169,7 @@ def _record_start(folder: RunFolder, ledger: Ledger, number: int) -> None:
 
 
 def _environment(launch: LaunchRecord) -> Environment:
-    """Where this attempt runs. The commit is the one of the launch, where the same code runs without its repository."""
+    """Where this attempt runs. Outside a repository, the commit is that of the launch if the code is the same."""
     here, launched = collect_environment(Path(launch.workspace)), launch.code
     if launched is None or here.git_commit is not None or here.code_sha256 != launched.code_sha256:
         return here
@@ -177,14 +177,14 @@ def _environment(launch: LaunchRecord) -> Environment:
 
 
 def _made_ready() -> float:
-    """How many seconds ago something began to make this worker ready; 0 where nothing did."""
+    """Seconds since the container of this worker began to be prepared; 0 outside a container."""
     with contextlib.suppress(KeyError, ValueError):
         return max(0.0, time.time() - float(os.environ[BEGAN_VARIABLE]))
     return 0.0
 
 
 def _resume_point(folder: RunFolder) -> ResumePoint | None:
-    """The newest full state of the manifest; the train stage says so in the ledger when it must use an older one."""
+    """The newest full state of the manifest; the train stage records it if it has to use an older one."""
     with contextlib.suppress(CardrunnerError):
         manifest = find_record(folder.manifest, Manifest) or Manifest()
         states = [entry for entry in manifest.entries if STATE in entry.roles]

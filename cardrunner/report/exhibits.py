@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from cardrunner.contracts import Chart, Exhibit, Reading
+from cardrunner.contracts import Chart, Exhibit, ExhibitRow
 from cardrunner.report.recorded import RecordedRun
 from cardrunner.report.table import Cell, Table, measured, sentence
 from cardrunner.runs.records import DemoRecord
@@ -102,11 +102,11 @@ def _table(exhibit: Exhibit) -> Table:
     return Table(("Measure", *exhibit.columns), "l" + "r" * len(exhibit.columns), rows)
 
 
-def _name(reading: Reading) -> str:
+def _name(reading: ExhibitRow) -> str:
     return f"{reading.name} ({reading.unit})" if reading.unit else reading.name
 
 
-def _value(value: float | None, reading: Reading) -> Cell:
+def _value(value: float | None, reading: ExhibitRow) -> Cell:
     if value is not None and reading.percent and math.isfinite(value):
         return format_percent(value, decimals=1)
     return measured(value)

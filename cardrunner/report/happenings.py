@@ -26,7 +26,7 @@ def event_facts(run: RecordedRun) -> EventFacts:
     rows = [
         (when(event.at), event.event.replace("_", " "), _optional(event.attempt), text)
         for event in run.events
-        if (text := event.told(Audience.RESULTS))
+        if (text := event.text_for(Audience.RESULTS))
     ]
     incidents = tuple((incident.date.isoformat(), incident.what) for incident in run.card.incidents)
     return EventFacts(

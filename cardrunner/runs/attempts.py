@@ -1,4 +1,4 @@
-"""The attempts of a run, as the ledger tells them."""
+"""The attempts of a run, derived from its ledger."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from cardrunner.runs.lease import LeaseBody
 from cardrunner.runs.records import Environment, Record
 
 BEGAN_VARIABLE = "CARDRUNNER_BEGAN"
-"""Set for a worker that something has made ready, such as a container: when that began, in seconds since 1970. The
-attempt's time and cost count from then."""
+"""The environment variable by which a container tells its worker when it began, in seconds since 1970. The attempt's
+time and cost count from then."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StageRun:
-    """A stage of an attempt; `ok` is None when its end was never recorded."""
+    """A stage of an attempt; `ok` is None if it recorded no end."""
 
     name: str
     seconds: float | None = None
@@ -45,7 +45,7 @@ class StageRun:
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
-    """One life of the worker."""
+    """One attempt: a worker from its start to its end."""
 
     number: int
     started: str
@@ -55,13 +55,13 @@ class Attempt:
     environment: Environment | None
     stages: tuple[StageRun, ...]
     last_sign: str
-    """When it was last heard of: by the ledger, by the history, or by the heartbeat of its lease."""
+    """The last sign of life: in the ledger, in the history, or the heartbeat of its lease."""
     data: str | None = None
     """The digest of its data."""
     peak_memory: int | None = None
-    """Bytes of memory that the largest of its processes used."""
+    """Bytes of memory that its largest process used."""
     ended: str | None = None
-    """None when it died without recording an end, or still lives."""
+    """None if it is alive, or died without recording its end."""
     state: str | None = None
     reason: str | None = None
     exit_code: int | None = None
@@ -69,7 +69,7 @@ class Attempt:
 
     @property
     def seconds(self) -> float:
-        """How long it took; for one that recorded no end, until it was last heard of."""
+        """How long it took; without a recorded end, until its last sign of life."""
         return self.recorded_seconds if self.recorded_seconds is not None else _between(self.started, self.last_sign)
 
 
@@ -80,8 +80,8 @@ def read_attempts(
 
     Args:
         events: the ledger, oldest first.
-        rows: the history, whose clocks say when an attempt was still at work.
-        lease: what the last writer of the run said of itself; its heartbeat extends the last attempt, if it was that.
+        rows: the history, whose clocks are signs of life.
+        lease: the newest lease; its heartbeat extends the last attempt, if that one wrote it.
     """
     signs = {event.of: event.heartbeat for event in events if isinstance(event, LastHeard)}
     for row in rows:
@@ -120,9 +120,9 @@ def _attempt(start: AttemptStarted, events: Sequence[Event], sign: str) -> Attem
 
 
 def _resumed_from(start: AttemptStarted, events: Sequence[Event]) -> ResumePoint | None:
-    """What the train stage really loaded first; what the worker meant to load, where it never got that far."""
+    """The state that the train stage loaded first, or, before it did, the one that the worker meant to load."""
     loaded = next((event.point for event in events if isinstance(event, Resumed)), None)
-    # a run that began may load its own states later, as a restart does
+    # a restart loads a state of the same attempt, which is not where the attempt began
     return loaded if start.resumed_from is not None and loaded is not None else start.resumed_from
 
 
@@ -145,7 +145,7 @@ def _between(start: str, end: str) -> float:
 
 
 def stopped_by_rule(events: Sequence[Event]) -> bool:
-    """Whether the newest attempt was stopped by a kill threshold, or by what it was projected to cost or to take.
+    """Whether the newest attempt was stopped by a kill threshold, or by its projected cost or time.
 
     Args:
         events: of a run, oldest first.
@@ -166,7 +166,7 @@ def stopped_by_rule(events: Sequence[Event]) -> bool:
 
 
 class TrackerState(Record):
-    """What a tracker said last; its place and id from when it was last told. What it never said is left out of JSON."""
+    """The last report of a tracker, with its newest place and id. JSON leaves out fields that it never reported."""
 
     message: str | None = None
     name: str
@@ -182,12 +182,12 @@ class TrackerState(Record):
 
     @property
     def trouble(self) -> str | None:
-        """What went wrong, as a phrase; None where it tracks, or did so to the end."""
+        """What went wrong, as a phrase; None if it tracks, or tracked to the end."""
         return TRACKER_TROUBLE.get(self.state)
 
 
 def tracker_states(events: Sequence[Event]) -> tuple[TrackerState, ...]:
-    """What each tracker said last, in the order of their first words."""
+    """The state of each tracker, in the order of their first reports."""
     found: dict[str, TrackerState] = {}
     for event in events:
         if isinstance(event, TrackerSaid):

@@ -1,4 +1,4 @@
-"""What a stage is given."""
+"""The context in which a stage runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cardrunner.workspace import Workspace
 
 @dataclass(frozen=True, kw_only=True)
 class RunContext:
-    """One attempt of one run."""
+    """One attempt of one run, as given to its stages."""
 
     folder: RunFolder
     workspace: Workspace
@@ -25,7 +25,7 @@ class RunContext:
     ledger: Ledger
     history: History
     stop: StopRequest
-    """Set by a signal or by `cardrunner stop`; the training loop looks at it after every step."""
+    """Set by a signal or by `cardrunner stop`; the training loop checks it after every step."""
     progress: Progress
     attempt: int
     """Counts from 1."""

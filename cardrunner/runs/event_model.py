@@ -1,8 +1,8 @@
-"""What all events of a ledger have in common: how a line becomes one, how it becomes a line, who is told of it.
+"""The base of all events: how a line of the ledger becomes an event and back, and who sees it.
 
-A line never fails to read. One of a name that this version does not know, of a later version of its event, or that
-lacks what its event cannot do without is an `UnknownEvent`, which keeps all it says. Fields that an event does not
-know are kept too, and a value of the wrong type reads as if the field were absent, where the field may be.
+Every line can be read. A line with an unknown name, with a later version of its event, or without a required field
+becomes an `UnknownEvent`, which keeps the whole line. Unknown fields of a known event are kept too. An optional field
+with a value of the wrong type reads as absent.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 
 class Audience(Flag):
-    """Who is told of an event."""
+    """Where an event is shown."""
 
     NONE = 0
     SCREEN = auto()
-    """Those who watch the run."""
+    """To people who watch the run."""
     RESULTS = auto()
-    """Those who read its results card."""
+    """In the results card."""
     BOTH = SCREEN | RESULTS
 
 
 class Event(BaseModel):
-    """One line of a ledger. Its class's docstring says what happened and who writes it down."""
+    """One line of a ledger. The docstring of its class says what happened and who writes it."""
 
     model_config = ConfigDict(frozen=True, extra="allow", ser_json_inf_nan="strings")
     event: ClassVar[str]
-    """The name that the line gives under ``event``."""
+    """Its name, which the line has under ``event``."""
     version: ClassVar[int] = 1
     """Raised when a reader of earlier versions would misunderstand a line; written from 2 on."""
     audience: ClassVar[Audience] = Audience.NONE
@@ -46,15 +46,15 @@ class Event(BaseModel):
         return False
 
     def sentence(self) -> str | None:
-        """What people are told of it; None where there is nothing to tell."""
+        """The sentence for people; None for an event that is not shown."""
         return None
 
-    def told(self, audience: Audience) -> str | None:
-        """What this audience is told of it: its sentence, unless the event has a headline for the screen."""
+    def text_for(self, audience: Audience) -> str | None:
+        """The text for an audience: the sentence, or a shorter headline on the screen; None for other audiences."""
         return self.sentence() if audience in self.audience else None
 
     def given(self) -> dict[str, Any]:
-        """The event's own fields, without time, name and attempt, as far as its line has them."""
+        """The event's own fields that its line has, without time, name and attempt."""
         known = self.model_fields_set | (self.model_extra or {}).keys()
         return {key: value for key, value in self.model_dump().items() if key in known and key not in ("at", "attempt")}
 
@@ -66,7 +66,7 @@ class Event(BaseModel):
 
     @classmethod
     def read(cls, fields: Mapping[str, Any]) -> Self | None:
-        """The event with these fields, without those of the wrong type; None where it cannot do without them."""
+        """The event with these fields, without those of the wrong type; None if a required one is among them."""
         try:
             return cls.model_validate(fields)
         except ValidationError as error:
@@ -79,7 +79,7 @@ class Event(BaseModel):
 
 
 class UnknownEvent(Event):
-    """A line that this version of cardrunner cannot read as one of its events; it keeps all that the line says."""
+    """A line that this version of cardrunner cannot read as a known event. It keeps the whole line."""
 
     event = ""
     raw: Mapping[str, Any]

@@ -1,7 +1,7 @@
 """The events of a run's ledger: one frozen model each, and the only place that knows the keys of their lines.
 
-A field without a default is on every line. One that is not given when an event is made is not written, and a line
-that lacks it reads as the default, which is how older ledgers read. ``docs/events.md`` is made from this module.
+A field without a default is on every line. Other fields are written only if they were given, and read as their default
+if a line lacks them, which is how older ledgers read. ``docs/events.md`` is made from this module.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from cardrunner.text import listed
 
 TrackerWord = Literal["on", "ended", "failed", "lost", "cut"]
 GRACE_SECONDS = 30.0
-"""From a limit until the worker is asked to end, and from there until it is killed."""
+"""The time from a limit until the worker is asked to end, and again until it is killed."""
 TRACKER_TROUBLE: Final[Mapping[str, str]] = {
     "failed": "does not track",
     "lost": "stopped tracking",
@@ -46,7 +46,7 @@ class ResumePoint(BaseModel):
 
 
 class Created(Event):
-    """The run folder was made. The launch writes it before the folder can be seen."""
+    """The run folder was made. The launch writes it before the folder gets its name."""
 
     event = "created"
     run: str
@@ -57,18 +57,18 @@ class Created(Event):
 
 
 class Submitted(Event):
-    """An executor was given the run; a supervisor that starts a crashed worker again writes it too."""
+    """The run was handed to an executor. The launch or the resume writes it, and a supervisor before a retry."""
 
     event = "submitted"
     executor: str = ""
     detach: bool = False
-    """Whether the launch returned at once."""
+    """Whether the launch returns once the run trains."""
     start_seconds: float | None = None
     """How long the executor may take to start a worker."""
 
 
 class JobStarted(Event):
-    """The executor has taken the run and calls it by an id. The launch or the resume writes it."""
+    """The executor accepted the run under an id. The launch or the resume writes it."""
 
     event = "job"
     id: str
@@ -76,7 +76,7 @@ class JobStarted(Event):
 
 
 class ContainerStarted(Event):
-    """A container has taken the run up. It writes this itself, so that any machine can find the newest call."""
+    """A container began to work on the run. It writes this itself, so that any machine can find the newest call."""
 
     event = "container"
     submission: str = ""
@@ -87,7 +87,7 @@ class ContainerStarted(Event):
 
 
 class LastHeard(Event):
-    """When an attempt that ended without a record was last heard of. The container after it writes it."""
+    """The last sign of life of an attempt that recorded no end. The next container writes it."""
 
     event = "last_heard"
     of: int
@@ -97,16 +97,16 @@ class LastHeard(Event):
 
 
 class AttemptStarted(AttemptEvent):
-    """A worker began. It writes this first, once it holds the run's lease."""
+    """A worker began. It is the worker's first event, once it holds the run's lease."""
 
     event = "attempt_started"
     executor: str | None = None
     pid: int | None = None
     host: str | None = None
     resumed_from: ResumePoint | None = None
-    """The newest training state it found; null for a run that begins."""
+    """The newest training state it found; null for a new run."""
     began: str | None = None
-    """From when its time and cost count, which is before `at` where a container was made ready first."""
+    """From when its time and cost count: before `at` if a container was prepared first."""
     environment: Environment | None = None
 
     @property
@@ -116,7 +116,7 @@ class AttemptStarted(AttemptEvent):
 
 
 class AttemptEnded(AttemptEvent):
-    """An attempt ended: written by its worker, or in its place by the supervisor or container that waited for it."""
+    """An attempt ended. Its worker writes it, or else the supervisor or container that waited for the worker."""
 
     event = "attempt_ended"
     audience = Audience.RESULTS
@@ -130,11 +130,11 @@ class AttemptEnded(AttemptEvent):
 
     @property
     def broke(self) -> bool:
-        """Whether it ended by something other than a rule, a limit or people."""
+        """Whether it was interrupted or failed, rather than ended by a rule, a limit or people."""
         return self.state in ("interrupted", "failed")
 
     def sentence(self) -> str | None:
-        """See `Event`."""
+        """The sentence for people."""
         return None if self.state == "completed" else f"{self.state}: {self.reason}"
 
 
@@ -146,7 +146,7 @@ class StageStarted(AttemptEvent):
 
 
 class StageEnded(AttemptEvent):
-    """A stage ended, well or not. The process that ran the stage writes it."""
+    """A stage ended, successfully or not. The process that ran the stage writes it."""
 
     event = "stage_ended"
     audience = Audience.RESULTS
@@ -154,24 +154,24 @@ class StageEnded(AttemptEvent):
     seconds: float | None = None
     ok: bool
     error: str | None = None
-    """What ended it, as a sentence; null when it ended well."""
+    """What ended it, as a sentence; null on success."""
 
     def sentence(self) -> str | None:
-        """See `Event`."""
+        """The sentence for people."""
         return None if self.ok else f"the {self.stage} stage ended with: {self.error}"
 
 
 class DataOpened(AttemptEvent):
-    """The data is open. The load stage writes it."""
+    """The data was opened. The load stage writes it."""
 
     event = "data_opened"
     digest: str
-    """SHA-256 of what identifies the data."""
+    """SHA-256 of the data's identity."""
     mode: str = ""
 
 
 class TrainingBegan(AttemptEvent):
-    """The first steps are done: the proof that a launch has started. The train stage writes it once an attempt."""
+    """The first steps are trained: the start proof of a launch. The train stage writes it once per attempt."""
 
     event = "training"
     audience = Audience.SCREEN
@@ -183,7 +183,7 @@ class TrainingBegan(AttemptEvent):
     """Since the attempt began."""
 
     def sentence(self) -> str:
-        """See `Event`."""
+        """The sentence for people."""
         return f"trains: step {self.step}, {', '.join(self._figures())}"
 
     def _figures(self) -> Iterator[str]:
@@ -203,11 +203,11 @@ class CheckpointSaved(AttemptEvent):
     roles: tuple[str, ...] = ()
     """``state``, or the names it stands for, such as ``best.pt``."""
     seconds: float | None = None
-    """That saving took."""
+    """How long saving took."""
 
 
 class Committed(AttemptEvent):
-    """The run is committed to the volume it lives on. The container writes it when a newer step became durable."""
+    """The run is committed to the volume it lives on. The container writes it when a newer step is durable."""
 
     event = "committed"
     durable_step: int | None = None
@@ -217,7 +217,7 @@ class Committed(AttemptEvent):
 
 
 class Resumed(AttemptEvent):
-    """Training goes on from a saved state. The train stage writes it once the state is loaded."""
+    """Training resumed from a saved state. The train stage writes it once the state is loaded."""
 
     event = "resumed"
     audience = Audience.BOTH
@@ -231,17 +231,17 @@ class Resumed(AttemptEvent):
         return ResumePoint(file=self.file, epoch=self.epoch, step=self.step)
 
     def sentence(self) -> str:
-        """See `Event`."""
+        """The sentence for people."""
         return f"went on from {self.point}"
 
 
 class RuleFired(AttemptEvent):
-    """A kill threshold fired. The train stage writes it, once for each place in the history."""
+    """A kill threshold fired. The train stage writes it, once per row of the history."""
 
     event = "verdict"
     audience = Audience.BOTH
     rule: int
-    """The place of the rule among the card's kill thresholds, from 0."""
+    """The index of the rule in the card's kill thresholds, from 0."""
     action: Action
     condition: str = ""
     """The rule, as a phrase."""
@@ -250,17 +250,17 @@ class RuleFired(AttemptEvent):
     epoch: int | None = None
     step: int
     value: float | None = None
-    """What was seen."""
+    """The measured value."""
     limit: float | None = None
-    """What was agreed."""
+    """The card's limit."""
     message: str = ""
-    """What was seen, as a sentence."""
+    """The finding, as a sentence."""
     moot: bool = False
     """Whether the last epoch was trained, so that nothing was left to stop."""
 
     @property
     def finding(self) -> str:
-        """The condition, then what was seen."""
+        """The condition, then what was measured."""
         return self.message if self.message.startswith(self.condition) else f"{self.condition}: {self.message}"
 
     @property
@@ -268,12 +268,12 @@ class RuleFired(AttemptEvent):
         """The action, then the finding: how a screen begins, which colours the action."""
         return f"{self.action}: {self.finding}"
 
-    def told(self, audience: Audience) -> str | None:
-        """See `Event`."""
-        return self.headline if audience is Audience.SCREEN else super().told(audience)
+    def text_for(self, audience: Audience) -> str | None:
+        """The headline for the screen, else the sentence."""
+        return self.headline if audience is Audience.SCREEN else super().text_for(audience)
 
     def sentence(self) -> str:
-        """See `Event`."""
+        """The sentence for people."""
         moot = "; the last epoch was trained, so that nothing was left to stop" if self.moot else ""
         return f"{self.finding} → {self.action}{moot}"
 
@@ -297,17 +297,17 @@ class ProjectedOverrun(AttemptEvent):
         """The action, then the projection: how a screen begins, which colours the action."""
         return f"{self.action}: {self.message}"
 
-    def told(self, audience: Audience) -> str | None:
-        """See `Event`."""
-        return self.headline if audience is Audience.SCREEN else super().told(audience)
+    def text_for(self, audience: Audience) -> str | None:
+        """The headline for the screen, else the sentence."""
+        return self.headline if audience is Audience.SCREEN else super().text_for(audience)
 
     def sentence(self) -> str:
-        """See `Event`."""
+        """The sentence for people."""
         return f"at step {self.step} {self.message} → {self.action}"
 
 
 class Leaving(AttemptEvent):
-    """The train stage saves and ends, as it was asked to or since a limit is reached."""
+    """The train stage saves and ends, on request or because a limit is reached."""
 
     event = "leaving"
     audience = Audience.SCREEN
@@ -315,7 +315,7 @@ class Leaving(AttemptEvent):
     """``interrupted``, ``terminated``, ``stopped`` or ``limit``."""
 
     def sentence(self) -> str:
-        """See `Event`."""
+        """The sentence for people."""
         return "it saves and ends"
 
 
@@ -326,20 +326,20 @@ class Restarted(Event):
     audience = Audience.BOTH
     reason: str = ""
     set: Any = None
-    """Card fields by path, and their new values. Kept as it stands, for it is held against the card."""
+    """Card fields by path, and their new values. Kept unchanged, because it is compared with the card."""
 
     @property
     def changes(self) -> dict[str, Any]:
-        """The new values by path; empty where the line gives none."""
+        """The new values by path; empty if the line has none."""
         return self.set if isinstance(self.set, dict) else {}
 
     def sentence(self) -> str:
-        """See `Event`."""
+        """The sentence for people."""
         return f"{self.reason}; went on with {assignments(self.changes) or 'nothing changed'}"
 
 
 class WarningGiven(Event):
-    """Something that people should know and that did not end the attempt. Any part of an attempt may write it."""
+    """A problem that did not end the attempt. Any part of an attempt may write it."""
 
     event = "warning"
     audience = Audience.BOTH
@@ -347,34 +347,34 @@ class WarningGiven(Event):
 
     @property
     def warns(self) -> bool:
-        """See `Event`."""
+        """Always a warning."""
         return True
 
     def sentence(self) -> str:
-        """See `Event`."""
+        """The sentence for people."""
         return self.message
 
 
 class NoteLeft(Event):
-    """Why a stage after the training had nothing to do. That stage writes it."""
+    """Why a launcher stage had nothing to do. That stage writes it."""
 
     event = "note"
     audience = Audience.RESULTS
     message: str = ""
 
     def sentence(self) -> str | None:
-        """See `Event`."""
+        """The sentence for people."""
         return self.message or None
 
 
 class TrackerSaid(AttemptEvent):
-    """A tracker began, ended or failed. Its own process writes it, or the worker where that process cannot."""
+    """A tracker began, ended or failed. Its own process writes it, or the worker if that process died."""
 
     event = "tracker"
     audience = Audience.BOTH
     name: str
     state: TrackerWord
-    """``on``; ``ended``; ``failed`` before or while it was told; ``lost`` with its process; ``cut`` while closing."""
+    """``on``; ``ended``; ``failed`` on opening or later; ``lost`` with its process; ``cut`` off while closing."""
     mode: str | None = None
     id: str | None = None
     where: str | None = None
@@ -385,11 +385,11 @@ class TrackerSaid(AttemptEvent):
 
     @property
     def warns(self) -> bool:
-        """See `Event`."""
+        """Whether the tracker failed, was lost or was cut off."""
         return self.state in TRACKER_TROUBLE
 
     def sentence(self) -> str | None:
-        """See `Event`."""
+        """The sentence for people."""
         if self.warns:
             return f"{self.name} {TRACKER_TROUBLE[self.state]}: {self.message}; history.jsonl has everything"
         if self.state == "ended":
@@ -398,28 +398,28 @@ class TrackerSaid(AttemptEvent):
         why = f" ({self.message})" if self.message else ""
         return f"{self.name}: {self.mode}{why}, id {self.id}, {self.where}{later}"
 
-    def told(self, audience: Audience) -> str | None:
-        """See `Event`; where it is tracked has a section of its own in the results."""
-        return super().told(audience) if self.warns or audience is not Audience.RESULTS else None
+    def text_for(self, audience: Audience) -> str | None:
+        """The sentence; the results have their own section about trackers, and get only the warnings."""
+        return super().text_for(audience) if self.warns or audience is not Audience.RESULTS else None
 
 
 class Overdue(AttemptEvent):
-    """A worker has passed a limit and not ended by itself. Its supervisor writes it and ends the worker."""
+    """A worker passed a limit and went on. Its supervisor writes it and ends the worker."""
 
     event = "overdue"
     audience = Audience.BOTH
     limit: str
     """The limit that is passed, as a sentence."""
     state: State
-    """What the attempt will have ended as."""
+    """The state that the attempt will get."""
 
     @property
     def warns(self) -> bool:
-        """See `Event`."""
+        """Always a warning."""
         return True
 
     def sentence(self) -> str:
-        """See `Event`."""
+        """The sentence for people."""
         return (
             f"{self.limit} and the worker has not ended by itself; it is asked to save, "
             f"and killed if that takes longer than {GRACE_SECONDS:g} s"
@@ -440,35 +440,35 @@ class Retried(AttemptEvent):
 
     @property
     def count(self) -> str:
-        """Which of how many, and why."""
+        """``1 of 2: REASON``."""
         return f"{self.retry} of {self.of}: {self.reason}"
 
     def sentence(self) -> str:
-        """See `Event`."""
+        """The sentence for people."""
         return f"started again, {self.count}"
 
 
 class Acknowledged(Event):
-    """People let the run go on in spite of what stopped it. `resume --acknowledge` writes it."""
+    """A person acknowledged what stopped the run. `resume --acknowledge` writes it."""
 
     event = "acknowledged"
     audience = Audience.RESULTS
     text: str = ""
-    """Their words."""
+    """The text of the acknowledgement."""
 
     def sentence(self) -> str:
-        """See `Event`."""
+        """The sentence for people."""
         return self.text
 
 
 class Finishing(Event):
-    """What is left after the worker begins: download, demo and results card. The supervisor or `finish` writes it."""
+    """Finishing began: download, demo and results card. The supervisor or `finish` writes it."""
 
     event = "finishing"
 
 
 class Finished(Event):
-    """What was left after the worker is done, or failed. The supervisor or `finish` writes it."""
+    """Finishing ended, successfully or not. The supervisor or `finish` writes it."""
 
     event = "finished"
     audience = Audience.RESULTS
@@ -478,7 +478,7 @@ class Finished(Event):
     """Of the whole run."""
 
     def sentence(self) -> str | None:
-        """See `Event`."""
+        """The sentence for people."""
         return self.problem
 
 
@@ -490,11 +490,11 @@ EVENTS: Final[Mapping[str, type[Event]]] = {
         Leaving, StageEnded, AttemptEnded, Overdue, Retried, Acknowledged, Finishing, NoteLeft, Finished,
     )
 }  # fmt: skip
-"""Every event by the name its line gives, in about the order of a run."""
+"""Every event by its name in the ledger, in about the order of a run."""
 
 
 def parse(line: bytes) -> Event | None:
-    """The event of one line; None for a line that is torn.
+    """The event of one line; None for a torn line.
 
     Args:
         line: of a ledger, with or without its end.

@@ -1,4 +1,4 @@
-"""The append-only events of a run: what happened, when, to which attempt."""
+"""The ledger of a run: an append-only file of events."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ E = TypeVar("E", bound=Event)
 
 @dataclass(frozen=True)
 class Ledger:
-    """``ledger.jsonl``. Several processes may append; nothing is ever changed."""
+    """``ledger.jsonl``. Several processes may append to it; existing lines never change."""
 
     path: Path
 
     def append(self, event: Event) -> None:
-        """Record an event, with the time of now; it is on the disk when this returns.
+        """Append an event with the current time. It is on the disk when this returns.
 
         Raises:
             EnvironmentFailed: the disk is full, read-only or failing.
@@ -41,16 +41,16 @@ class Ledger:
     def events(self, kind: type[E], /, *kinds: type[E]) -> list[E]: ...
 
     def events(self, *kinds: type[Event]) -> list[Any]:
-        """Every event, oldest first, or those of the given kinds; a torn line is left out."""
+        """Every event, oldest first, or those of the given kinds, without torn lines."""
         found = [event for line in lines_of(self.path) if (event := parse(line)) is not None]
         return [event for event in found if isinstance(event, kinds)] if kinds else found
 
     def last(self, kind: type[E], /, *kinds: type[E]) -> E | None:
-        """The newest event of these kinds."""
+        """The newest event of these kinds; None if there is no such event."""
         return next(reversed(self.events(kind, *kinds)), None)
 
     def lines(self) -> tuple[str, ...]:
-        """Its whole lines as they stand, oldest first.
+        """Its complete lines, unchanged, oldest first.
 
         Raises:
             EnvironmentFailed: it cannot be read.
@@ -58,10 +58,10 @@ class Ledger:
         return whole_lines(b"\n".join(lines_of(self.path)))
 
     def add_missing(self, lines: Iterable[str]) -> None:
-        """Append the lines of another copy that this one does not have, in their order and as they stand.
+        """Append the lines of another copy that this one lacks, unchanged and in their order.
 
-        Two lines are the same where this side would write them the same; only a secret of this side's environment
-        is hidden in what is added.
+        Lines are compared in the form in which this process would write them. Secrets of this environment are
+        hidden in the lines that are added.
 
         Raises:
             EnvironmentFailed: the disk is full, read-only or failing.
@@ -75,12 +75,12 @@ class Ledger:
                 append_bytes(self.path, kept, durable=True)
 
     def attempts(self) -> int:
-        """How many attempts were started."""
+        """The number of attempts that were started."""
         return len(self.events(AttemptStarted))
 
 
 def whole_lines(data: bytes) -> tuple[str, ...]:
-    """The lines of a ledger's bytes, without those that are torn."""
+    """The lines in the bytes of a ledger, without torn ones."""
     return tuple(line.decode() for line in data.split(b"\n") if parse_object(line) is not None)
 
 
@@ -89,10 +89,10 @@ def _rewritten(line: str) -> bytes:
 
 
 class LedgerTail(Tail):
-    """Reads the events that were appended to a ledger since the last look."""
+    """Reads the events that were appended to a ledger since the last call."""
 
     def events(self) -> Iterator[Event]:
-        """Those that were not seen yet."""
+        """The new events."""
         return (event for line in self.lines() if (event := parse(line)) is not None)
 
 
@@ -101,9 +101,9 @@ _OF_THIS_SIDE = (Created, Submitted, JobStarted, Acknowledged, Finished)
 
 
 def latest_events(runs: Path) -> Iterator[tuple[str, str]]:
-    """What each run of a folder has recorded last, and when; its ledger is read only at the end.
+    """The last event of each run in a folder, as ``(description, time)``, from the end of its ledger.
 
-    What another machine has recorded of a run that lives there says nothing about the clock of this one.
+    Of a remote run, only events that were written here count: the others have the time of another clock.
 
     Raises:
         EnvironmentFailed: a ledger cannot be read.

@@ -1,4 +1,4 @@
-"""What the launched card says about money and retries, read without checking it: for looking at a run."""
+"""Price, budget and retries of the launched card, read without validating it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cardrunner.units import cost_of_seconds
 
 
 def metered_cost(folder: RunFolder, seconds: float) -> float | None:
-    """Dollars for that many seconds at the card's price; 0 on a local machine without one, None when nobody knows."""
+    """Dollars for `seconds` at the card's price. Without a price: 0 on a local machine, elsewhere None."""
     infra = _section(folder, "infra")
     price = infra.get("price")
     if price is None:
@@ -19,13 +19,13 @@ def metered_cost(folder: RunFolder, seconds: float) -> float | None:
 
 
 def spent_budget(folder: RunFolder, cost: float | None) -> float | None:
-    """The budget, when a run has spent it; None while there is money left, and where there is no budget."""
+    """The budget in dollars, if the run has spent it; None otherwise, and for a card without a budget."""
     budget = _section(folder, "timing").get("budget")
     return None if budget is None or cost is None or not cost >= float(budget) else float(budget)
 
 
 def has_retries(folder: RunFolder) -> bool:
-    """Whether the card has crashed workers started again."""
+    """Whether the card allows retries after a crash."""
     return bool(_section(folder, "infra").get("retries"))
 
 

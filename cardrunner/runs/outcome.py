@@ -1,4 +1,4 @@
-"""How an attempt ended: the exception that left it, as a state, a reason and an exit code."""
+"""The end of an attempt: an exception as a state, a reason and an exit code."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ _STATES: tuple[tuple[type[BaseException], State], ...] = (
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """The end of an attempt; `bug` asks for a traceback in the log."""
+class AttemptEnd:
+    """How an attempt ended; with `bug`, the log gets a traceback."""
 
     state: State
     reason: str | None
@@ -41,29 +41,29 @@ class Outcome:
     bug: bool = False
 
 
-COMPLETED = Outcome("completed", None, 0)
+COMPLETED = AttemptEnd("completed", None, 0)
 
 
-def outcome_of(error: BaseException) -> Outcome:
-    """What an exception that left the stages means."""
+def outcome_of(error: BaseException) -> AttemptEnd:
+    """The end of an attempt whose stages raised an exception."""
     state: State = next((state for kind, state in _STATES if isinstance(error, kind)), "failed")
     if isinstance(error, CardrunnerError):
-        return Outcome(state, " ".join(str(error).split()), error.exit_code)
+        return AttemptEnd(state, " ".join(str(error).split()), error.exit_code)
     if isinstance(error, KeyboardInterrupt):
-        return Outcome(state, "interrupted by Ctrl-C", Interrupted.exit_code)
+        return AttemptEnd(state, "interrupted by Ctrl-C", Interrupted.exit_code)
     sentence = f"{type(error).__name__}: {' '.join(str(error).split())}"
     if isinstance(error, OSError | MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return Outcome(state, sentence, EnvironmentFailed.exit_code, bug=True)
+        return AttemptEnd(state, sentence, EnvironmentFailed.exit_code, bug=True)
     if (blamed := blamed_plugin(error)) is not None:
-        return Outcome(state, blamed, EnvironmentFailed.exit_code, bug=True)
-    return Outcome(state, f"a bug in cardrunner or the workload: {sentence}", CardrunnerError.exit_code, bug=True)
+        return AttemptEnd(state, blamed, EnvironmentFailed.exit_code, bug=True)
+    return AttemptEnd(state, f"a bug in cardrunner or the workload: {sentence}", CardrunnerError.exit_code, bug=True)
 
 
 def silent_end(code: int) -> str:
-    """How a process ended that left no word of its own, after its name.
+    """How a process ended that recorded no end, as a phrase after its name.
 
     Args:
-        code: its exit code, minus the signal where one ended it.
+        code: its exit code, or minus the signal that ended it.
     """
     if code >= 0:
         return f"ended with {code} and no word"
@@ -76,19 +76,19 @@ _KILLED: Final = "the worker hung and was killed, what it saved before counts"
 
 
 def record_overdue(folder: RunFolder, limit: RunStopped) -> None:
-    """Write down that the newest attempt has passed a limit and is being ended."""
+    """Record that the newest attempt has passed a limit and is being ended."""
     ledger = Ledger(folder.ledger)
     ledger.append(Overdue(attempt=ledger.attempts(), limit=str(limit), state=outcome_of(limit).state))
 
 
-def overdue_outcome(folder: RunFolder, *, killed: bool) -> Outcome | None:
-    """How the attempt ended, if its supervisor ended it for a limit.
+def overdue_outcome(folder: RunFolder, *, killed: bool) -> AttemptEnd | None:
+    """The end of an attempt that its supervisor ended at a limit; None if it did not.
 
     Args:
         folder: the run.
-        killed: it did not answer.
+        killed: whether it had to be killed.
     """
     event = Ledger(folder.ledger).last(Submitted, Overdue)
     if not isinstance(event, Overdue):
         return None
-    return Outcome(event.state, f"{event.limit}; {_KILLED if killed else _ANSWERED}", RunStopped.exit_code)
+    return AttemptEnd(event.state, f"{event.limit}; {_KILLED if killed else _ANSWERED}", RunStopped.exit_code)

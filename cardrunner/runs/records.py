@@ -1,4 +1,4 @@
-"""The JSON records that stages leave in the run folder; results are rendered from these alone."""
+"""The JSON records of a run folder. The results card is rendered from these alone."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class FactRow(Record):
 
 
 class LaunchedCode(Record):
-    """The code that launched a run which another machine works on, where there is no git."""
+    """The code that launched a remote run, whose worker has no git repository."""
 
     git_commit: str | None
     git_dirty: bool | None
@@ -43,7 +43,7 @@ class LaunchedCode(Record):
 
 
 class LaunchRecord(Record):
-    """``launch.json``: all that a worker needs beside the frozen card."""
+    """``launch.json``: what a worker needs besides the frozen card."""
 
     run: str
     workload: str
@@ -55,37 +55,37 @@ class LaunchRecord(Record):
     repeat_of: str | None = None
     created: str
     code: LaunchedCode | None = None
-    """Only where the worker runs elsewhere."""
+    """Only for a remote run."""
 
 
 class RemoteRun(Record):
-    """``elsewhere.json``: a run whose worker writes another copy of the folder, on another machine.
+    """``elsewhere.json``: a remote run, whose worker writes the run folder on its platform.
 
-    Written before anything is started there, and again with every step of it.
+    Written before anything is started there, and updated with each step.
     """
 
     executor: str
     submission: str
-    """Names one submission, so that what it started can be told from what others did."""
+    """The id of one submission, which tells its containers from those of others."""
     volume: str
     path: str
     """The run's folder on the volume."""
     app: str | None = None
     function: str | None = None
     call: str | None = None
-    """None until it is known; a client that died in between may have started something all the same."""
+    """None until it is known. A client that died in between may have started a call nevertheless."""
     workspace: str | None = None
-    """The workspace here, where another machine launched the run."""
+    """The local workspace, if another machine launched the run."""
     page: str | None = None
-    """Where people can watch it on the platform's own pages."""
+    """The platform's own page about it."""
     live: bool = True
-    """Whether something was still to be expected, when it was last looked at."""
+    """Whether it was alive when the platform was last asked."""
     ending: str | None = None
-    """The platform's own word on how it ended."""
+    """How it ended, according to the platform."""
     exit_code: int | None = None
-    """What its last container returned; None for one that was lost, cancelled or never began."""
+    """The result of its last container; None if that was lost, cancelled or never began."""
     seen: str
-    """When it was last looked at."""
+    """When the platform was last asked."""
 
 
 class CheckRow(Record):
@@ -105,7 +105,7 @@ class CheckRow(Record):
 
 
 class ChecksRecord(Record):
-    """``checks.json``: the evidence that the launch gathered itself."""
+    """``checks.json``: the results of the checks at the launch."""
 
     rows: tuple[CheckRow, ...]
 
@@ -125,11 +125,11 @@ class Environment(Record):
     git_commit: str | None
     git_dirty: bool | None
     code_sha256: str | None = None
-    """Of the sources of cardrunner; see `cardrunner.runs.environment.code_sha256`."""
+    """The digest of cardrunner's sources; see `cardrunner.runs.environment.code_sha256`."""
 
 
 class LoadRecord(Record):
-    """``stages/load.json``."""
+    """``stages/load.json``: the opened data, compared with the card."""
 
     mode: str
     train_examples: int
@@ -140,7 +140,7 @@ class LoadRecord(Record):
 
 
 STATE = "state"
-"""The role of a checkpoint from which training can go on."""
+"""The role of a checkpoint from which training can resume."""
 
 
 class BestRecord(Record):
@@ -153,16 +153,16 @@ class BestRecord(Record):
     step: int
 
 
-class Split(Record):
-    """A step that did not fit into memory."""
+class BatchSplit(Record):
+    """A step that ran out of memory, and how batches are split from there on."""
 
     step: int
     pieces: int
-    """A batch goes through the model in so many pieces from there on."""
+    """The number of pieces in which a batch goes through the model."""
 
 
 class TrainRecord(Record):
-    """``stages/train.json``; rewritten at every validation, so that a run that dies keeps what is known."""
+    """``stages/train.json``; rewritten at every validation, so that it survives a run that dies."""
 
     epochs_planned: int
     epochs_done: int
@@ -179,12 +179,12 @@ class TrainRecord(Record):
     """Per forward pass and process."""
     effective_batch: int | None = None
     """Examples per optimizer step, of all processes and accumulated batches together."""
-    splits: tuple[Split, ...] = ()
+    splits: tuple[BatchSplit, ...] = ()
     seconds: float
     """Training and validation, without start-up, over all attempts."""
     train_seconds: float
     wait_seconds: float
-    """Of it, time spent waiting for batches."""
+    """The part of `train_seconds` spent waiting for batches."""
     best: BestRecord | None
     baselines: dict[str, dict[str, float]]
     """Trivial baseline -> validation metric -> value."""
@@ -193,7 +193,7 @@ class TrainRecord(Record):
 
 
 class CheckpointRecord(Record):
-    """``stages/checkpoint.json``: the best weights reloaded in a fresh model and validated again."""
+    """``stages/checkpoint.json``: the best weights, reloaded into a fresh model and validated again."""
 
     file: str
     sha256: str
@@ -208,7 +208,7 @@ class CheckpointRecord(Record):
 
 
 class DownloadRecord(Record):
-    """``stages/download.json``."""
+    """``stages/download.json``: the last download of a checkpoint."""
 
     checkpoint: str
     source: str
@@ -219,7 +219,7 @@ class DownloadRecord(Record):
 
 
 class DataMatchRecord(Record):
-    """See `cardrunner.specs.DataMatch`."""
+    """A `cardrunner.specs.DataMatch`, as JSON."""
 
     parts: dict[str, str]
     sentence: str
@@ -227,7 +227,7 @@ class DataMatchRecord(Record):
 
 
 class DemoRecord(Record):
-    """``stages/demo.json``."""
+    """``stages/demo.json``: the demo's files and figures."""
 
     files: tuple[str, ...]
     copied_to: str | None
@@ -238,7 +238,7 @@ class DemoRecord(Record):
 
 
 class MadeFile(Record):
-    """A file that a stage made, as it was then."""
+    """A file that a stage made, with its size and digest at that time."""
 
     path: str
     """Relative to the run folder."""
@@ -247,7 +247,7 @@ class MadeFile(Record):
 
 
 class StageRecord(Record):
-    """``stages/NAME.json`` of a stage without a kind of record of its own."""
+    """``stages/NAME.json`` of a stage that returns `Made`."""
 
     files: tuple[MadeFile, ...] = ()
     summary: dict[str, Any] = Field(default_factory=dict)
@@ -260,7 +260,7 @@ class ManifestEntry(Record):
     file: str
     """Its name relative to the run folder."""
     stored: str | None = None
-    """Where its bytes are, if not only under that name: a file that is written once and never replaced."""
+    """A second file with the same bytes that is never overwritten, if there is one."""
     sha256: str
     bytes: int
     weights_sha256: str
@@ -276,7 +276,7 @@ class ManifestEntry(Record):
 
 
 class Manifest(Record):
-    """``checkpoints/manifest.json``."""
+    """``checkpoints/manifest.json``: the checkpoints of a run."""
 
     entries: tuple[ManifestEntry, ...] = ()
 
@@ -285,17 +285,17 @@ R = TypeVar("R", bound=Record)
 
 
 def write_record(path: Path, record: Record) -> None:
-    """Write a record whole or not at all, with the environment's secrets hidden in what is free text."""
+    """Write a record atomically, with the environment's secrets hidden in its texts."""
     text = record.model_dump_json()
     hidden = json.dumps(hide_in(json.loads(text)), indent=2, ensure_ascii=False)
     write_text(path, hidden + "\n")
 
 
 def read_record(path: Path, kind: type[R]) -> R:
-    """Read a record back.
+    """Read a record.
 
     Raises:
-        IntegrityError: it is missing or not what its kind says.
+        IntegrityError: it is missing, or is not a valid record of this kind.
     """
     try:
         return kind.model_validate_json(path.read_bytes())
@@ -306,7 +306,7 @@ def read_record(path: Path, kind: type[R]) -> R:
 
 
 def readable_record(path: Path, kind: type[R]) -> R | None:
-    """The record, or None where it is absent or damaged."""
+    """The record; None if it is missing or damaged."""
     try:
         return find_record(path, kind)
     except IntegrityError:
@@ -314,7 +314,11 @@ def readable_record(path: Path, kind: type[R]) -> R | None:
 
 
 def find_record(path: Path, kind: type[R]) -> R | None:
-    """The record, or None when the run never got that far."""
+    """The record; None if the run has not written it.
+
+    Raises:
+        IntegrityError: it is not a valid record of this kind.
+    """
     return read_record(path, kind) if path.exists() else None
 
 

@@ -14,10 +14,10 @@ from cardrunner.specs import MetricNames, MetricSpec
 
 @dataclass
 class RuleRows:
-    """Turns the rows of a history into those of `cardrunner.kill_rules`, one after the other.
+    """Converts the rows of a history, in order, to rows of `cardrunner.kill_rules`.
 
     Args:
-        metrics: what the workload computes.
+        metrics: those that the workload computes.
     """
 
     metrics: tuple[MetricSpec, ...]
@@ -28,7 +28,7 @@ class RuleRows:
         self._training = {spec.name for spec in self.metrics}
 
     def row(self, row: HistoryRow) -> Row:
-        """The next row."""
+        """Convert the next row."""
         if row.kind == "validation":
             measured = {name: value for name, value in row.metrics.items() if name not in self._training}
             means = {name: value for name, value in row.metrics.items() if name in self._training}
@@ -40,12 +40,12 @@ class RuleRows:
         return _row(row, {**row.metrics, **_quantities(row.clock, settled=settled)}, progress=progress)
 
     def rows(self, rows: Iterable[HistoryRow]) -> Iterator[Row]:
-        """Several of them."""
+        """Convert several rows."""
         return map(self.row, rows)
 
 
 def baselines_of(card: Card, metrics: tuple[MetricSpec, ...]) -> Baselines:
-    """What the card's baselines reached, under every name of each metric."""
+    """The metrics of the card's baselines, under every name of each metric."""
     names = MetricNames(metrics)
     return {
         baseline.run: names.with_aliases({names.canonical(name): value for name, value in baseline.metrics.items()})
@@ -80,11 +80,11 @@ def _quantities(clock: Clock, *, settled: bool) -> dict[str, float]:
 
 
 def verdict_line(event: RuleFired, rules: Sequence[Rule]) -> str:
-    """The headline of a verdict, and what the card says the rule is for.
+    """The headline of a verdict, followed by the reason that the card gives for the rule.
 
     Args:
         event: the verdict.
-        rules: the kill thresholds of the card that it was given by.
+        rules: the kill thresholds of the card.
     """
     why = rules[event.rule].why if event.rule < len(rules) else None
     return event.headline + (f"; why: {why}" if why else "")

@@ -1,4 +1,4 @@
-"""The state of a run, derived from its folder and its lease; nobody ever writes it down."""
+"""The state of a run, derived from its folder and its lease whenever it is asked for."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ from cardrunner.runs.money import has_retries, metered_cost, spent_budget
 from cardrunner.runs.records import STATE, LaunchRecord, Manifest, R, Record, RemoteRun, State, TrainRecord, find_record
 
 START_SECONDS = 60.0
-"""How long a submitted worker may take to hold its lease before it counts as lost, where its executor says nothing."""
+"""How long a submitted worker may take to hold its lease before it counts as lost, unless its executor says."""
 SUBMIT_SECONDS = 10.0
-"""How long a run may take from its folder to its submission, which is a moment, before its launch counts as broken."""
+"""How long after its folder was made a run may still be unsubmitted, before its launch counts as broken."""
 LIVE_STATES: frozenset[State] = frozenset({"starting", "running"})
 CRASHES = frozenset({CardrunnerError.exit_code, EnvironmentFailed.exit_code})
-"""Ends that another attempt may mend: a bug, the environment, a worker that was killed."""
+"""Exit codes after which another attempt may succeed: a bug, the environment, a killed worker."""
 ACKNOWLEDGE = "--acknowledge"
-"""What the reason of an end names that waits for people, as checkpoints of something else do."""
+"""The option that appears in the reason of an end that waits for people."""
 LOST_EXIT_CODE = EnvironmentFailed.exit_code
-"""The exit code of a worker that died without a word."""
+"""The exit code of a worker that died without recording its end."""
 
 
 class Status(Record):
-    """What `cardrunner status --json` says."""
+    """The state of a run, as `cardrunner status --json` prints it."""
 
     run: str
     workload: str
@@ -64,53 +64,53 @@ class Status(Record):
     best: dict[str, Any]
     cost_usd: float | None
     projected_seconds: float | None
-    """What all attempts will have taken when the training is done, as measured so far; None once nothing is to come."""
+    """The projected seconds of all attempts at the end of training; None once the run is completed."""
     projected_cost_usd: float | None
     started: str
     updated: str
     weights_sha256: str | None
     results: str | None
     trackers: tuple[TrackerState, ...] = ()
-    """What each tracker last said: name, state, mode, id, where, later."""
+    """The last report of each tracker: name, state, mode, id, where, later."""
     next: str | None = None
-    """What one can do now, as a command; None where nothing is left."""
+    """The next command to run; None if there is nothing left to do."""
     warning: str | None = None
-    """What should worry people while it runs."""
+    """A warning to show while it runs."""
 
     @property
     def live(self) -> bool:
-        """True while something is still to be expected."""
+        """True while the run starts or runs."""
         return self.state in LIVE_STATES
 
 
 def derive_status(folder: RunFolder, *, now: float | None = None, supervising: bool = False) -> Status:
-    """Read a run folder.
+    """Derive the state of a run from its folder.
 
     Args:
         folder: the run.
-        now: seconds since 1970; the present when absent.
-        supervising: the caller supervises the run and starts no worker any more.
+        now: seconds since 1970; by default the present.
+        supervising: the caller supervises the run and will start no further worker.
 
     Raises:
         IntegrityError: ``launch.json`` is missing or broken.
     """
-    seen = _Seen(folder, time.time() if now is None else now, supervising)
-    state, reason = seen.state
-    launch, train, row = seen.launch, seen.train, seen.newest
-    validation = next((row for row in reversed(seen.rows) if row.kind == "validation"), None)
-    cost = metered_cost(folder, seen.seconds)
+    found = _FolderState(folder, time.time() if now is None else now, supervising)
+    state, reason = found.state
+    launch, train, row = found.launch, found.train, found.newest
+    validation = next((row for row in reversed(found.rows) if row.kind == "validation"), None)
+    cost = metered_cost(folder, found.seconds)
     return Status(
         run=folder.name,
         workload=launch.workload,
         state=state,
-        stage=seen.stage,
+        stage=found.stage,
         epoch=row.epoch if row else 0,
         step=row.step if row else 0,
-        last_durable_step=max((entry.step for entry in seen.manifest.entries if STATE in entry.roles), default=None),
+        last_durable_step=max((entry.step for entry in found.manifest.entries if STATE in entry.roles), default=None),
         card_digest=launch.card_digest,
         signed_by=launch.signed_by,
-        attempts=len(seen.attempts),
-        resumed_from=seen.attempts[-1].resumed_from if seen.attempts else None,
+        attempts=len(found.attempts),
+        resumed_from=found.attempts[-1].resumed_from if found.attempts else None,
         reason=reason,
         metrics=validation.metrics if validation else {},
         best=train.best.model_dump() if train and train.best else {},
@@ -118,14 +118,14 @@ def derive_status(folder: RunFolder, *, now: float | None = None, supervising: b
         projected_seconds=row.clock.projected_seconds if row and state != "completed" else None,
         projected_cost_usd=row.clock.projected_cost_usd if row and state != "completed" else None,
         started=launch.created,
-        updated=seen.updated,
+        updated=found.updated,
         weights_sha256=train.weights_sha256 if train else None,
         results=str(folder.results) if folder.results.exists() else None,
-        trackers=tracker_states(seen.events),
+        trackers=tracker_states(found.events),
         next=_next(
-            folder.name, state, finished=seen.finished, asks=seen.asks, spent=spent_budget(folder, cost) is not None
+            folder.name, state, finished=found.finished, asks=found.asks, spent=spent_budget(folder, cost) is not None
         ),
-        warning=silence_warning(folder.name, seen.silence),
+        warning=silence_warning(folder.name, found.silence),
     )
 
 
@@ -138,19 +138,19 @@ def _next(run: str, state: State, *, finished: bool, asks: bool, spent: bool) ->
 
 
 def metered_seconds(folder: RunFolder, *, now: float | None = None) -> float:
-    """Seconds that all attempts took so far."""
-    return _Seen(folder, time.time() if now is None else now).seconds
+    """Seconds of all attempts so far."""
+    return _FolderState(folder, time.time() if now is None else now).seconds
 
 
 def last_exit_code(folder: RunFolder) -> int:
-    """The exit code of the last attempt; the one for a lost worker when it left none."""
+    """The exit code of the last attempt; `LOST_EXIT_CODE` if it recorded none."""
     event = Ledger(folder.ledger).last(AttemptStarted, AttemptEnded)
     return event.exit_code if isinstance(event, AttemptEnded) else LOST_EXIT_CODE
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """One look at a run folder."""
+class _FolderState:
+    """The content of a run folder at one time, read on demand, and what follows from it."""
 
     folder: RunFolder
     now: float
@@ -166,7 +166,7 @@ class _Seen:
 
     @cached_property
     def events(self) -> Sequence[Event]:
-        _ = self.live  # asked first: a worker that ends between the two looks has recorded its end by then
+        _ = self.live  # read first: a worker that ends after that has its end in the events
         return Ledger(self.folder.ledger).events()
 
     @cached_property
@@ -201,13 +201,13 @@ class _Seen:
 
     @property
     def finished(self) -> bool:
-        """Whether what is left after the worker was done since it ended."""
+        """Whether the run was finished after its last worker ended."""
         turns = self._of(AttemptEnded, Finished)
         return bool(turns) and isinstance(turns[-1], Finished) and turns[-1].problem is None
 
     @property
     def asks(self) -> bool:
-        """Whether only an acknowledgement lets the run go on."""
+        """Whether a resume needs an acknowledgement."""
         state, reason = self.state
         return state == "investigate" or stopped_by_rule(self.events) or ACKNOWLEDGE in (reason or "")
 
@@ -234,7 +234,7 @@ class _Seen:
 
     @property
     def seconds(self) -> float:
-        """Of all attempts; one that lives counts until now, one that was lost until it was last heard of."""
+        """Seconds of all attempts. A live one counts until now, a lost one until its last sign of life."""
         known = sum(attempt.seconds for attempt in self.attempts)
         if self.attempts and self.live and self.attempts[-1].ended is None:
             last = self.attempts[-1]
@@ -243,7 +243,7 @@ class _Seen:
 
     @property
     def silence(self) -> float:
-        """Seconds since the last sign of life of an attempt that trains now; 0 where none does."""
+        """Seconds since the last sign of life of training; 0 unless an attempt trains now."""
         latest = next(reversed(self._of(StageStarted, StageEnded)), None)
         if self.state[0] != "running" or not isinstance(latest, StageStarted) or latest.stage != "train":
             return 0.0
@@ -274,20 +274,20 @@ class _Seen:
         return "failed", f"the worker never started; see `cardrunner logs {self.folder.name}`"
 
     def _reason(self, ended: AttemptEnded) -> str | None:
-        """Why an attempt ended; of one that was interrupted far away also why no other one followed it."""
+        """Why an attempt ended; for an interrupted remote one, also why no other attempt followed."""
         reason = ended.reason
         if ended.state != "interrupted" or self.remote_run is None or self.remote_run.ending in (None, reason):
             return reason
         return f"{reason}; {self.remote_run.ending}"
 
     def _between(self, ended: AttemptEnded) -> tuple[State, str] | None:
-        """Between two attempts that a platform makes by itself: the next one is on its way."""
+        """The state between two attempts that a platform makes by itself."""
         if self.remote_run is None or not self.live or ended.state not in ("interrupted", "timed_out", "failed"):
             return None
         return "starting", f"attempt {ended.attempt} ended ({ended.reason}), the next one is on its way"
 
     def _undecided(self, latest: AttemptStarted | AttemptEnded) -> tuple[State, str] | None:
-        """While the supervisor of a worker that crashed has not said whether another one follows."""
+        """The state after a crash, until the supervisor has decided about another attempt."""
         ended = latest if isinstance(latest, AttemptEnded) else None
         crashed = ended is None or ended.exit_code in CRASHES
         if not crashed or self.supervising or not is_supervised(self.folder) or not has_retries(self.folder):
@@ -299,7 +299,7 @@ class _Seen:
         return "starting", f"attempt {latest.attempt} crashed{why}; its supervisor may start another one"
 
     def _retry(self) -> str | None:
-        """Which retry was submitted last, if that was one."""
+        """The retry that was submitted last; None if the last submission was no retry."""
         match self._of(Retried, Submitted)[-2:]:
             case [Retried() as retried, Submitted()]:
                 return f"retry {retried.count}"
@@ -309,7 +309,7 @@ class _Seen:
         body = read_lease(self.folder)
         heard = f" after {body.heartbeat}" if body else ""
         if self.remote_run is not None:
-            return f"nothing more was heard of the worker{heard}: {self.remote_run.ending}"
+            return f"no sign of life from the worker{heard}: {self.remote_run.ending}"
         return f"the worker ended without a word{heard}: killed, or the machine went down"
 
     def _of(self, *kinds: type[E]) -> list[E]:

@@ -1,4 +1,4 @@
-"""What every stage has, so that a stage of another package is one class with a name, a side and `run`."""
+"""Defaults of a stage, so that a stage of another package is one class with a name, a side and `run`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cardrunner.runs.records import MadeFile, Record, StageRecord, readable_reco
 
 
 class BaseStage:
-    """Defaults of a `cardrunner.contracts.Stage`: it keeps a `StageRecord` and is done while the files in it are whole.
+    """Defaults of a `cardrunner.contracts.Stage`: the record is a `StageRecord`; done while its files are intact.
 
     A stage of another package is a class that its entry point in the group ``cardrunner.stages`` names::
 
@@ -41,40 +41,44 @@ class BaseStage:
     record: ClassVar[type[Record]] = StageRecord
 
     def run(self, ctx: RunContext) -> Made | None:
-        """Do the work; see `cardrunner.contracts.Stage`."""
+        """Do the work of the stage.
+
+        Returns:
+            the files and figures for its record; None from a stage that writes its record itself.
+        """
         raise NotImplementedError
 
     def done(self, folder: RunFolder, card: Card) -> bool:  # noqa: ARG002
-        """Whether its record is there and the files in it are what they were."""
+        """Whether its record exists and the files in it are unchanged."""
         record = readable_record(folder.record(self.name), StageRecord)
         return record is not None and all(is_whole(folder.root / file.path, file.sha256) for file in record.files)
 
     def absence(self, card: Card) -> str | None:  # noqa: ARG002
-        """A card that does not want the stage does not list it."""
+        """None: a card leaves the stage out by not listing it."""
         return None
 
     def outcome(self, record: Record) -> Mapping[str, Any]:
-        """The summary of a `StageRecord`; of another kind, every field."""
+        """The summary of a `StageRecord`; of another record, every field."""
         return record.summary if isinstance(record, StageRecord) else record.model_dump(mode="json")
 
     def checkpoints(self, card: Card) -> Sequence[str]:  # noqa: ARG002
-        """It reads no checkpoint."""
+        """Empty: it reads no checkpoint."""
         return ()
 
     def needs_data(self, card: Card) -> bool:  # noqa: ARG002
-        """It opens no data."""
+        """False: it opens no data."""
         return False
 
     def reads(self, card: Card) -> Iterable[str]:  # noqa: ARG002
-        """It reads the run folder alone."""
+        """Empty: it reads only the run folder."""
         return ()
 
-    def bring_home(self, ctx: RunContext) -> None:
-        """What it made is for the run folder alone."""
+    def after_remote_run(self, ctx: RunContext) -> None:
+        """Nothing to do: its files stay in the run folder."""
 
 
 def is_whole(path: Path, sha256: str) -> bool:
-    """Whether a file is there with the bytes that were recorded."""
+    """Whether a file exists with the recorded digest."""
     try:
         return path.is_file() and sha256_file(path) == sha256
     except EnvironmentFailed:
@@ -82,7 +86,7 @@ def is_whole(path: Path, sha256: str) -> bool:
 
 
 def record_of(folder: RunFolder, stage: str, made: Made, seconds: float) -> StageRecord:
-    """The record of a stage that leaves it to the pipeline.
+    """Make the record of a stage that returned `Made`.
 
     Args:
         folder: the run.

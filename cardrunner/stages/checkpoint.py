@@ -1,4 +1,4 @@
-"""checkpoint: the best weights, reloaded into a fresh model, must validate as they did when they were saved."""
+"""checkpoint: reload the best weights into a fresh model and check that they validate as when they were saved."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from cardrunner.stages.base import BaseStage
 from cardrunner.stages.verified import manifest_entry
 
 TOLERANCE = 1e-5
-"""Largest difference that still agrees, relative to values above 1. On the same machine it is 0; another order of
-summation, as other threads or another GPU have, moves float32 metrics by about 1e-7."""
+"""The largest difference that counts as equal, relative to values above 1. On the same machine it is 0; other thread
+counts or GPUs sum in another order, which moves float32 metrics by about 1e-7."""
 
 
 @dataclass(frozen=True)
 class CheckpointStage(BaseStage):
-    """Leaves ``stages/checkpoint.json``, also when the numbers disagree."""
+    """Writes ``stages/checkpoint.json``, even if the numbers disagree."""
 
     name: ClassVar[str] = "checkpoint"
     side: ClassVar[Side] = "worker"
@@ -34,9 +34,9 @@ class CheckpointStage(BaseStage):
         """Reload and validate again.
 
         Raises:
-            IntegrityError: there is no best checkpoint, it is not what the manifest says, or it validates differently.
+            IntegrityError: there is no best checkpoint, it differs from the manifest, or it validates differently.
         """
-        from cardrunner.stages.revalidation import revalidate  # it imports torch, which a results card does without
+        from cardrunner.stages.revalidation import revalidate  # imports torch, which a results card must not need
 
         began = time.monotonic()
         entry = manifest_entry(ctx.folder, ctx.folder.best.name)
@@ -65,13 +65,13 @@ class CheckpointStage(BaseStage):
 
 
 def largest_difference(recorded: Mapping[str, float], measured: Mapping[str, float]) -> float:
-    """The largest difference, relative to values above 1; infinite where only one of two values is a number."""
+    """The largest difference, relative to values above 1; infinite if only one of two values is finite."""
     return max((_difference(value, measured[name]) for name, value in recorded.items()), default=0.0)
 
 
 def _difference(before: float, after: float) -> float:
     if math.isnan(before) and math.isnan(after):
-        return 0.0  # a metric with nothing to count, both times
+        return 0.0  # a metric without examples, both times
     if before == after:
         return 0.0
     found = abs(before - after) / max(1.0, abs(before))

@@ -1,4 +1,4 @@
-"""demo: the last look, by people."""
+"""demo: the workload shows what was trained."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from cardrunner.stages.verified import verified_checkpoint
 
 @dataclass(frozen=True)
 class DemoStage(BaseStage):
-    """Leaves ``demo/`` and ``stages/demo.json``; a card without a demo leaves a note."""
+    """Writes ``demo/`` and ``stages/demo.json``; for a card without a demo, a note in the ledger."""
 
     name: ClassVar[str] = "demo"
     side: ClassVar[Side] = "launcher"
     record: ClassVar[type[DemoRecord]] = DemoRecord
 
     def run(self, ctx: RunContext) -> None:
-        """Let the workload show what was trained.
+        """Run the demo of the workload.
 
         Raises:
-            IntegrityError: the best checkpoint is not what the manifest says.
-            EnvironmentFailed: the data is not here, or the demo cannot be written.
+            IntegrityError: the best checkpoint differs from the manifest.
+            EnvironmentFailed: the data is missing, or the demo cannot be written.
         """
         if ctx.card.after_training.demo is None:
             ctx.ledger.append(NoteLeft(message=self.absence(ctx.card)))
@@ -50,7 +50,7 @@ class DemoStage(BaseStage):
         write_record(ctx.folder.record(self.name), _record(ctx, result, time.monotonic() - began))
 
     def done(self, folder: RunFolder, card: Card) -> bool:
-        """Whether its files and the copy in the workspace are there, or its workload was found to have no demo."""
+        """Whether its files and the copy in the workspace exist, or a note says that the workload has no demo."""
         if card.after_training.demo is None:
             return True
         if not folder.record(self.name).exists():
@@ -59,25 +59,25 @@ class DemoStage(BaseStage):
         return record is not None and _is_there(folder, record)
 
     def absence(self, card: Card) -> str | None:
-        """What is said where the card has no demo."""
+        """What to say about a card without a demo."""
         return "the card asks for no demo" if card.after_training.demo is None else None
 
     def checkpoints(self, card: Card) -> Sequence[str]:
-        """The best one plays."""
+        """The best checkpoint, if there is a demo."""
         return () if card.after_training.demo is None else ("best.pt",)
 
     def needs_data(self, card: Card) -> bool:
-        """It begins in the run's own data."""
+        """Whether there is a demo: it starts from the run's data."""
         return card.after_training.demo is not None
 
     def reads(self, card: Card) -> Iterable[str]:
-        """Whatever its fields may name: ``policy:PATH``, ``games.pt:3``."""
+        """Every path that its fields may name, as in ``policy:PATH`` and ``games.pt:3``."""
         demo = card.after_training.demo
         said = [] if demo is None else [value for value in demo.model_dump().values() if isinstance(value, str)]
         return sorted({part for value in said for part in value.split(":")})
 
-    def bring_home(self, ctx: RunContext) -> None:
-        """Put the copy where the card wants it."""
+    def after_remote_run(self, ctx: RunContext) -> None:
+        """Copy the first file to where the card says."""
         record = find_record(ctx.folder.record(self.name), DemoRecord)
         copy_out(ctx, [ctx.folder.root / file for file in (record.files if record else ())])
 
@@ -116,7 +116,7 @@ def _is_there(folder: RunFolder, record: DemoRecord) -> bool:
 
 
 def copy_out(ctx: RunContext, files: Sequence[Path]) -> str | None:
-    """Put the demo's first file where the card wants a copy."""
+    """Copy the demo's first file to where the card says; the path of the copy, None without one."""
     demo = ctx.card.after_training.demo
     if demo is None or demo.output is None or not files:
         return None

@@ -21,17 +21,17 @@ from cardrunner.stages.verified import copy_verified, manifest_entry
 
 @dataclass(frozen=True)
 class DownloadStage(BaseStage):
-    """Leaves ``stages/download.json``; a card without a download leaves a note."""
+    """Writes ``stages/download.json``; for a card without a download, a note in the ledger."""
 
     name: ClassVar[str] = "download"
     side: ClassVar[Side] = "launcher"
     record: ClassVar[type[DownloadRecord]] = DownloadRecord
 
     def run(self, ctx: RunContext) -> None:
-        """Copy what the card names.
+        """Copy the checkpoint that the card names.
 
         Raises:
-            IntegrityError: the checkpoint is not what the manifest says.
+            IntegrityError: the checkpoint differs from the manifest.
             EnvironmentFailed: the copy cannot be written.
             UsageError: the target leaves the workspace.
         """
@@ -42,13 +42,13 @@ class DownloadStage(BaseStage):
         fetch(ctx, checkpoint=f"{wanted.checkpoint}.pt", to=wanted.to)
 
     def done(self, folder: RunFolder, card: Card) -> bool:
-        """Whether the copy that the card names is there with the bytes that were copied."""
+        """Whether the copy that the card names exists and is unchanged."""
         wanted = card.after_training.download
         if wanted is None:
             return True
         record = readable_record(folder.record(self.name), DownloadRecord)
         if record is None or (record.checkpoint, record.to) != (f"{wanted.checkpoint}.pt", wanted.to):
-            return False  # the newest download was another one, asked for by hand
+            return False  # the newest download was another one, made by command
         try:
             target = launched_workspace(folder).inside(record.to, field="after_training.download.to")
         except UsageError:
@@ -56,11 +56,11 @@ class DownloadStage(BaseStage):
         return is_whole(target, record.sha256)
 
     def absence(self, card: Card) -> str | None:
-        """What is said where the card has no download."""
+        """What to say about a card without a download."""
         return "the card asks for no download" if card.after_training.download is None else None
 
     def checkpoints(self, card: Card) -> Sequence[str]:
-        """The one that the card names."""
+        """The checkpoint that the card names."""
         wanted = card.after_training.download
         return () if wanted is None else (f"{wanted.checkpoint}.pt",)
 

@@ -1,4 +1,4 @@
-"""load: open the data and hold what is found against the card, row by row; anything that disagrees closes the run."""
+"""load: open the data and compare it with the card, row by row; a row that disagrees ends the run."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from cardrunner.units import format_bytes, rounding_of
 
 @dataclass(frozen=True)
 class LoadStage(BaseStage):
-    """Leaves ``stages/load.json``, also when it fails."""
+    """Writes ``stages/load.json``, even if it fails."""
 
     name: ClassVar[str] = "load"
     side: ClassVar[Side] = "worker"
@@ -38,13 +38,13 @@ class LoadStage(BaseStage):
         """Open and compare.
 
         Raises:
-            EnvironmentFailed: a file is nowhere or cannot be read.
+            EnvironmentFailed: a file is missing or cannot be read.
             IntegrityError: a row of the expected-against-actual table disagrees; names every such row.
         """
         began = time.monotonic()
         facts = (*promise_facts(ctx), *file_facts(ctx, data_files(ctx)))
         data: Data | None = None
-        if not failures(facts):  # bytes that are not the promised ones are not even parsed
+        if not failures(facts):  # only bytes that match the card are parsed
             data, facts = _open(ctx, facts)
         record = _record(data, facts, time.monotonic() - began)
         write_record(ctx.folder.record(self.name), record)
@@ -55,18 +55,16 @@ class LoadStage(BaseStage):
             if not fact.ok and fact.severity == "warning":
                 ctx.ledger.append(WarningGiven(attempt=ctx.attempt, message=_sentence(fact)))
         if failed := failures(facts):
-            raise IntegrityError(
-                "what was found is not what the card says: " + "; ".join(_sentence(fact) for fact in failed)
-            )
+            raise IntegrityError("the run does not match the card: " + "; ".join(_sentence(fact) for fact in failed))
 
     def done(self, folder: RunFolder, card: Card) -> bool:  # noqa: ARG002
-        """Whether the data was held against the card and agrees."""
+        """Whether the data was compared with the card and agrees."""
         record = readable_record(folder.record(self.name), LoadRecord)
         return record is not None and all(fact.ok or fact.severity == "warning" for fact in record.facts)
 
 
 def file_facts(ctx: RunContext, files: Sequence[Path]) -> Iterator[Fact]:
-    """What can be said of the files without parsing them: sizes, and sha256 where the card pins one."""
+    """Facts that need no parsing: sizes, and the sha256 of files that the card pins."""
     data = ctx.card.data
     sizes = [_size(path) for path in files]
     if data.size is not None and files:
@@ -85,12 +83,12 @@ def example_facts(ctx: RunContext, data: Data) -> Iterator[Fact]:
 
 
 def failures(facts: Sequence[Fact]) -> list[Fact]:
-    """The rows that close the run."""
+    """The rows that end the run."""
     return [fact for fact in facts if not fact.ok and fact.severity == "error"]
 
 
 def identity_digest(identity: Mapping[str, Any]) -> str:
-    """The sha256 of what the data says it is, as JSON with sorted keys: the same data has the same digest anywhere."""
+    """The sha256 of the data's identity, as JSON with sorted keys: the same data has the same digest anywhere."""
     return hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()
 
 
@@ -133,7 +131,7 @@ def _pin(entry: DataFile, single: str | None) -> str | None:
 
 
 def _digest(ctx: RunContext, path: Path, size: int) -> str:
-    """Computed once; afterwards remembered beside the file, or in the run's folder."""
+    """The sha256 of a file, kept beside it or in the run folder once it is computed."""
     with StoppableProgress(ctx.progress, ctx.stop).task(f"sha256 of {path.name}", size, unit="B") as task:
         return MemoPlace(path, ctx.folder.scratch).sha256(task.advance, note=ctx.progress.note)
 
@@ -162,7 +160,7 @@ STAGE = LoadStage()
 
 
 def promise_facts(ctx: RunContext) -> Iterator[Fact]:
-    """Rows for the expected-against-actual table; the environment is the one this attempt recorded."""
+    """The row about the pinned commit, from the environment that this attempt recorded."""
     if ctx.card.code is not None:
         yield _commit_fact(ctx.card.code.commit, _environment(ctx))
 

@@ -1,4 +1,4 @@
-"""Several processes that train one model: torchrun starts them, this process waits, and says how it ended."""
+"""Several processes that train one model: torchrun starts them; this process waits and reports how they ended."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from cardrunner.runs.events import WarningGiven
 from cardrunner.runs.files import explained
 from cardrunner.runs.jsonl import append_line, read_lines
 from cardrunner.runs.outcome import silent_end
-from cardrunner.runs.records import Record, Split
+from cardrunner.runs.records import BatchSplit, Record
 from cardrunner.stages.run_data import open_run_data
 from cardrunner.training.group import PATIENCE, GroupOutOfMemory, is_lost, joined
 from cardrunner.training.judging import judge_out_of_memory
@@ -38,15 +38,15 @@ RANK: Final = "cardrunner.launching.rank"
 TORCHRUN: Final = "cardrunner.training.torchrun"
 _POLL_SECONDS = 0.1
 _LEAVING_SECONDS = 40.0
-"""torchrun gives processes 30 s between asking and killing."""
+"""torchrun gives processes 30 s between SIGTERM and SIGKILL."""
 
 
 def checked_processes(card: Card) -> int:
-    """How many processes train, once it is clear that they can.
+    """How many processes train, after checking that this machine can run them.
 
     Raises:
         UsageError: the card asks for processes and GPUs that do not fit together.
-        EnvironmentFailed: there are not so many GPUs here.
+        EnvironmentFailed: there are too few GPUs here.
     """
     training, gpus = card.training, card.infra.gpus
     visible = 0 if training.device == "cpu" else torch.cuda.device_count()
@@ -61,7 +61,7 @@ def checked_processes(card: Card) -> int:
 
 
 def train(ctx: RunContext) -> None:
-    """Train in this process, or in as many as the card asks for; see `Session.run` for how it can end."""
+    """Train in this process, or in as many as the card asks for; see `Session.run` for what it raises."""
     if (processes := checked_processes(ctx.card)) > 1:
         train_in_processes(ctx, processes)
         return
@@ -69,39 +69,39 @@ def train(ctx: RunContext) -> None:
         Session(ctx, open_run_data(ctx), found).run()
 
 
-def train_as_one_of(ctx: RunContext, *, rank: int, world: int, splits: Sequence[Split]) -> None:
+def train_as_one_of(ctx: RunContext, *, rank: int, world: int, splits: Sequence[BatchSplit]) -> None:
     """One process's part of `train_in_processes`."""
     with joined(rank=rank, world=world, gpu=ctx.card.infra.gpus > 1) as group, numerics(ctx.card.training) as found:
         Session(ctx, open_run_data(ctx), found, group=group, splits=splits).run()
 
 
 def train_in_processes(ctx: RunContext, processes: int) -> None:
-    """Train in so many processes. Those that run out of memory are started again, with split batches.
+    """Train in several processes. After running out of memory they are started again with split batches.
 
     Raises:
-        EnvironmentFailed: torchrun cannot be used here, or a process died.
-        CardrunnerError: whatever ended the training; see `Session.run`.
+        EnvironmentFailed: torch has no torch.distributed, or a process died.
+        CardrunnerError: what ended the training; see `Session.run`.
     """
     if not torch.distributed.is_available():
         raise EnvironmentFailed("this torch was built without torch.distributed, which several processes need")
-    splits: list[Split] = []
+    splits: list[BatchSplit] = []
     while (error := _attempt(ctx, processes, splits)) is not None:
         if not isinstance(error, GroupOutOfMemory):
             raise error
         splits.append(_split(ctx, error))
 
 
-def _split(ctx: RunContext, error: GroupOutOfMemory) -> Split:
-    """What a rule of the card says about a step that did not fit, else smaller pieces."""
+def _split(ctx: RunContext, error: GroupOutOfMemory) -> BatchSplit:
+    """Apply the card's rule to a step that ran out of memory; without a rule, halve the pieces."""
     if (ending := judge_out_of_memory(ctx, error)) is not None:
         raise ending
-    split = halved(Split(step=error.step, pieces=error.pieces), ctx.card.training, str(error))
+    split = halved(BatchSplit(step=error.step, pieces=error.pieces), ctx.card.training, str(error))
     message = f"{split_sentence(split)}; the processes go on from the newest checkpoint"
     ctx.ledger.append(WarningGiven(attempt=ctx.attempt, message=message))
     return split
 
 
-def _attempt(ctx: RunContext, processes: int, splits: Sequence[Split]) -> Exception | None:
+def _attempt(ctx: RunContext, processes: int, splits: Sequence[BatchSplit]) -> Exception | None:
     """Start the processes and wait for their end; None when the training is done."""
     endings = ctx.folder.process_endings
     with explained(endings, "write"):
@@ -114,7 +114,7 @@ def _attempt(ctx: RunContext, processes: int, splits: Sequence[Split]) -> Except
     return outcome(lines, processes=processes, run=ctx.folder.name)
 
 
-def _started(ctx: RunContext, processes: int, splits: Sequence[Split]) -> subprocess.Popen[bytes]:
+def _started(ctx: RunContext, processes: int, splits: Sequence[BatchSplit]) -> subprocess.Popen[bytes]:
     told = json.dumps([split.model_dump() for split in splits])
     command = [
         *(sys.executable, "-m", TORCHRUN, str(ctx.folder.process_endings)),
@@ -124,8 +124,8 @@ def _started(ctx: RunContext, processes: int, splits: Sequence[Split]) -> subpro
     with explained(ctx.folder.root, "start torchrun for"):
         return subprocess.Popen(
             command,
-            stdin=subprocess.PIPE,  # the processes' lifeline: requests go in, and its end is theirs
-            start_new_session=True,  # Ctrl-C is for this process, which passes it on
+            stdin=subprocess.PIPE,  # for requests; the processes end when it closes
+            start_new_session=True,  # this process receives Ctrl-C and passes it on
             env={**child_environment(), **_threads(ctx.card, processes)},
         )
 
@@ -137,7 +137,7 @@ def _threads(card: Card, processes: int) -> dict[str, str]:
 
 
 def _waited(ctx: RunContext, process: subprocess.Popen[bytes]) -> int:
-    """Pass on a request to end, once; the exit code."""
+    """Wait for the processes, passing on one request to end; the exit code."""
     told = False
     with process, contextlib.ExitStack() as leaving:
         leaving.callback(_end, process)
@@ -151,7 +151,7 @@ def _waited(ctx: RunContext, process: subprocess.Popen[bytes]) -> int:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Cut the lifeline; torchrun ends when its processes do."""
+    """Close the pipe, which ends the processes and with them torchrun."""
     if process.stdin is not None:
         process.stdin.close()
     try:
@@ -163,56 +163,56 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 AGREED = (
     errors.RunStopped, errors.RunPaused, errors.RestartWanted, errors.Interrupted, errors.Terminated,
 )  # fmt: skip
-"""What all processes raise together; anything else leaves some of them waiting for the others."""
+"""Exceptions that all processes raise together; any other leaves some of them waiting for the rest."""
 _SIGTERM = 15
 
 
-class Ending(Record):
-    """A line of a process: that it began, what it raised, or that it died."""
+class ProcessEnd(Record):
+    """One line about a process: its start, what it raised, or its death."""
 
     rank: int
     pid: int | None = None
-    """Of one that only began."""
+    """Set on the line about its start."""
     at: float = Field(default_factory=time.time)
     kind: str | None = None
-    """The exception's class; None when it ended well."""
+    """The exception's class; None on success."""
     message: str = ""
     facts: dict[str, Any] = Field(default_factory=dict)
     lost: bool = False
-    """It only says that another process is gone."""
+    """Whether the exception only reports the loss of another process."""
     died: int | None = None
-    """torchrun's word: the exit code, or minus the signal."""
+    """The exit code, or minus the signal, as torchrun reports it."""
 
 
 def record_beginning(path: Path, rank: int) -> None:
-    """Say which process this is."""
-    append_line(path, Ending(rank=rank, pid=os.getpid()).model_dump(), durable=False)
+    """Append the line about this process's start."""
+    append_line(path, ProcessEnd(rank=rank, pid=os.getpid()).model_dump(), durable=False)
 
 
 def record_ending(path: Path, rank: int, error: BaseException | None) -> None:
-    """Leave this process's line."""
+    """Append the line about this process's end."""
     kind = None if error is None else type(error).__name__
     facts = {name: value for name, value in vars(error).items() if name in _FACTS} if error is not None else {}
-    ending = Ending(rank=rank, kind=kind, message=str(error or ""), facts=facts, lost=is_lost(error))
+    ending = ProcessEnd(rank=rank, kind=kind, message=str(error or ""), facts=facts, lost=is_lost(error))
     append_line(path, ending.model_dump(), durable=False)
 
 
-def read_endings(path: Path) -> list[Ending]:
-    """Every line."""
+def read_endings(path: Path) -> list[ProcessEnd]:
+    """Every readable line, oldest first."""
     found = []
     for line in read_lines(path):
         try:
-            found.append(Ending.model_validate(line))
+            found.append(ProcessEnd.model_validate(line))
         except ValidationError:
             continue
     return found
 
 
-def outcome(endings: Iterable[Ending], *, processes: int, run: str) -> Exception | None:
-    """What the endings mean together; None when the training is done.
+def outcome(endings: Iterable[ProcessEnd], *, processes: int, run: str) -> Exception | None:
+    """The error that explains the ends of all processes; None if the training is done.
 
-    The leader's word counts when all agreed. Otherwise a process broke, and that the others lost it explains nothing:
-    the one that memory failed, else the first to raise something of its own, else one that died without a word.
+    If rank 0 reports an end that all share, that is it. Otherwise a process broke, and the others only lost it. In
+    this order: the first that ran out of memory, that raised its own error, that died without recording an end.
     """
     lines = sorted((ending for ending in endings if ending.pid is None), key=lambda ending: ending.at)
     raised = [ending for ending in lines if ending.died is None]
@@ -236,7 +236,7 @@ _KINDS: dict[str, type[CardrunnerError]] = {
 }
 
 
-def _exception(ending: Ending, processes: int) -> Exception | None:
+def _exception(ending: ProcessEnd, processes: int) -> Exception | None:
     match ending.kind:
         case None:
             return None
@@ -249,15 +249,15 @@ def _exception(ending: Ending, processes: int) -> Exception | None:
     kind = _KINDS.get(ending.kind)
     if kind is None:
         return RuntimeError(f"{_who(ending, processes)}: {ending.kind}: {ending.message}")
-    found = Exception.__new__(kind)  # past constructors that want more than the sentence
+    found = Exception.__new__(kind)  # without the constructor, which may need more than the sentence
     found.args = (ending.message,)
     return found
 
 
-def _death(ending: Ending, processes: int, run: str, *, late: bool) -> str:
+def _death(ending: ProcessEnd, processes: int, run: str, *, late: bool) -> str:
     how = f"did not answer for {format_duration(PATIENCE.total_seconds())}" if late else silent_end(ending.died or 0)
     return f"{_who(ending, processes)} {how}; `cardrunner resume {run}` goes on from the newest checkpoint"
 
 
-def _who(ending: Ending, processes: int) -> str:
+def _who(ending: ProcessEnd, processes: int) -> str:
     return f"process {ending.rank + 1} of {processes}"

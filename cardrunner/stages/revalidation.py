@@ -1,4 +1,4 @@
-"""A checkpoint in a fresh model, validated as it was in training: the torch half of the checkpoint stage."""
+"""Validates a checkpoint in a fresh model as training did: the torch half of the checkpoint stage."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def revalidate(ctx: RunContext, file: str) -> tuple[str, dict[str, float]]:
         the sha256 of the weights, and the example-weighted validation metrics.
 
     Raises:
-        IntegrityError: it is not what the manifest says, or holds another model than the card describes.
+        IntegrityError: it differs from the manifest, or holds another model than the card describes.
     """
     content = load_checkpoint(verified_checkpoint(ctx, file))
     with numerics(ctx.card.training) as found:
@@ -42,7 +42,7 @@ def _fresh_model(ctx: RunContext, content: Mapping[str, Any], found: Numerics) -
     model = ctx.workload.build_model(ctx.card)
     weights = content.get("model_state_dict")
     if not isinstance(weights, Mapping):
-        raise IntegrityError(f"{ctx.folder.best} has no model_state_dict; it is not a checkpoint of this tool")
+        raise IntegrityError(f"{ctx.folder.best} has no model_state_dict; it is not a checkpoint of cardrunner")
     if (wrong := difference(weights, model.state_dict())) is not None:
         raise IntegrityError(f"{ctx.folder.best} holds another model than the card describes: {wrong}")
     model.load_state_dict(dict(weights))

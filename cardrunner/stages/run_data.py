@@ -1,4 +1,4 @@
-"""Finding and opening the data of a run; every stage that needs data opens it through here."""
+"""Finds and opens the data of a run, for every stage that needs it."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from cardrunner.runs.interrupts import StoppableProgress
 
 
 def data_files(ctx: RunContext) -> tuple[Path, ...]:
-    """Where the card's data files are; none for data that a generator makes.
+    """The paths of the card's data files; empty for synthetic data.
 
     Raises:
-        EnvironmentFailed: one is nowhere.
+        EnvironmentFailed: one cannot be found.
     """
     data = ctx.card.data
     return () if data.is_synthetic else tuple(ctx.workspace.find_data(entry.path) for entry in data.source)
 
 
 def open_run_data(ctx: RunContext) -> Data:
-    """Open the run's data through its workload; reading long files ends when somebody asks the run to end.
+    """Open the run's data through its workload; a request to stop ends the reading of long files.
 
     Raises:
-        EnvironmentFailed: a file is nowhere or cannot be read.
-        IntegrityError: it is not what the workload can read.
+        EnvironmentFailed: a file is missing or cannot be read.
+        IntegrityError: the workload cannot read its content.
     """
     with explained(ctx.folder.scratch, "write"):
         ctx.folder.scratch.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""train: the model is trained and validated, epoch by epoch, from wherever the newest checkpoint left off."""
+"""train: train and validate the model, epoch by epoch, from the newest checkpoint."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from cardrunner.stages.base import BaseStage
 
 @dataclass(frozen=True)
 class TrainStage(BaseStage):
-    """Leaves history, checkpoints, ``best.pt``, ``latest.pt`` and ``stages/train.json``."""
+    """Writes history, checkpoints, ``best.pt``, ``latest.pt`` and ``stages/train.json``."""
 
     name: ClassVar[str] = "train"
     side: ClassVar[Side] = "worker"
     record: ClassVar[type[TrainRecord]] = TrainRecord
 
     def run(self, ctx: RunContext) -> None:
-        """Train; see `Session.run` for how it can end.
+        """Train the model; see `Session.run` for the ways it can end.
 
         Raises:
-            UsageError: the card asks for something that this data or workload has not.
+            UsageError: the card asks for something that this data or workload lacks.
             EnvironmentFailed: a file, the device, memory or the disk failed, or a process died.
-            IntegrityError: data or checkpoints are not what they should be.
+            IntegrityError: data or checkpoints differ from what was recorded.
         """
-        from cardrunner.stages.processes import train  # it imports torch, which a results card does without
+        from cardrunner.stages.processes import train  # imports torch, which a results card must not need
 
         train(ctx)
 
     def done(self, folder: RunFolder, card: Card) -> bool:  # noqa: ARG002
-        """Whether all epochs are trained and the files of the manifest have their sizes, where the run lives here."""
+        """Whether all epochs are trained and, for a local run, the files of the manifest have their sizes."""
         record = readable_record(folder.record(self.name), TrainRecord)
         manifest = readable_record(folder.manifest, Manifest)
         if record is None or manifest is None or record.epochs_done < record.epochs_planned:

@@ -1,4 +1,4 @@
-"""Checkpoint files that are what the manifest says, or an error."""
+"""Reads and copies checkpoints that match the manifest."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def manifest_entry(folder: RunFolder, file: str) -> ManifestEntry:
 
 
 def verified_checkpoint(ctx: RunContext, file: str) -> Path:
-    """The path of a checkpoint whose bytes are what the manifest says.
+    """The path of a checkpoint, after comparing its bytes with the manifest.
 
     Raises:
-        IntegrityError: it has no row there, or other bytes.
+        IntegrityError: the manifest has no such row, or the bytes differ.
         EnvironmentFailed: it cannot be read.
     """
     entry = manifest_entry(ctx.folder, file)
@@ -43,10 +43,10 @@ def verified_checkpoint(ctx: RunContext, file: str) -> Path:
 
 
 def copy_verified(source: Path, entry: ManifestEntry, target: Path, progress: Progress) -> None:
-    """Copy a checkpoint; the target is only there when its bytes are what the manifest says.
+    """Copy a checkpoint. The target appears only if the bytes match the manifest.
 
     Raises:
-        IntegrityError: the bytes are others; the target is as it was.
+        IntegrityError: the bytes differ; the target is unchanged.
         EnvironmentFailed: the disk is full, read-only or failing.
     """
     part = target.with_name(f".{target.name}.part")
@@ -63,7 +63,7 @@ def copy_verified(source: Path, entry: ManifestEntry, target: Path, progress: Pr
 
 
 def _copy(source: Path, part: Path, progress: Progress, total: int) -> str:
-    """Copy, and give the sha256 of what was written."""
+    """Copy a file; the sha256 of the bytes written."""
     with source.open("rb") as incoming, part.open("wb") as out, progress.task(source.name, total, unit="B") as task:
         return sha256_of(copy_blocks(read_blocks(incoming), out), task.advance)
 

@@ -1,1 +1,1 @@
-"""Who is told how a run goes: people at a terminal, and trackers in processes of their own."""
+"""Shows the progress of a run: to people at a terminal, and to trackers in their own processes."""

@@ -1,4 +1,4 @@
-"""Watching a run from outside: what its folder records, shown as it appears."""
+"""Follows a run from its folder, and shows events and rows as they appear."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.history import HistoryRow
 from cardrunner.runs.jsonl import Tail
 from cardrunner.runs.ledger import LedgerTail
-from cardrunner.tracking.run_view import RuleHistory
+from cardrunner.tracking.run_view import RunView
 
-_LOOK_SECONDS = 0.5
+_POLL_SECONDS = 0.5
 
 
 def follow(
@@ -34,34 +34,34 @@ def follow(
     *,
     since: int | None = None,
     sync: Callable[[], object] = lambda: None,
-    seen_enough: Callable[[], bool] = lambda: False,
+    enough: Callable[[], bool] = lambda: False,
 ) -> None:
     """Show a run until it ends.
 
     Args:
         loaded: its card.
         folder: the run.
-        running: whether more is to come.
+        running: whether the run goes on.
         progress: where to show it.
-        since: the byte of the ledger to begin at; the newest submission when absent.
-        sync: brings the folder up to date; may raise EnvironmentFailed, which is told once.
-        seen_enough: leave earlier.
+        since: the byte of the ledger to begin at; by default that of the newest submission.
+        sync: updates the folder; may raise EnvironmentFailed, which is shown once.
+        enough: whether to return earlier.
     """
     screen = _Screen(loaded, folder, progress, since)
     board = progress.board() if isinstance(progress, ShowsRuns) else contextlib.nullcontext(None)
     with board as shown:
         going = True
         while going:
-            going = running() and not seen_enough()  # asked before the last look, so that nothing is missed
+            going = running() and not enough()  # asked before the last refresh, which then misses nothing
             screen.sync(sync)
-            screen.look(shown)
+            screen.refresh(shown)
             if going:
-                time.sleep(_LOOK_SECONDS)
+                time.sleep(_POLL_SECONDS)
 
 
 @contextlib.contextmanager
 def following(loaded: LoadedCard, folder: RunFolder, progress: Progress, *, since: int) -> Iterator[None]:
-    """Show a run from beside while it goes on in this thread."""
+    """Show a run from another thread while it runs in this one."""
     over = threading.Event()
     thread = threading.Thread(
         target=follow,
@@ -81,38 +81,38 @@ def following(loaded: LoadedCard, folder: RunFolder, progress: Progress, *, sinc
 class _Screen:
     def __init__(self, loaded: LoadedCard, folder: RunFolder, progress: Progress, since: int | None) -> None:
         self.progress, self.epochs = progress, loaded.card.training.epochs
-        self.watched = RuleHistory(loaded, folder)
+        self.view = RunView(loaded, folder)
         self.ledger, self.history = LedgerTail(folder.ledger, since or 0), Tail(folder.history)
         self.skipping = since is None
         self.shown: set[int] = set()
-        self.complained = False
+        self.warned = False
 
-    def look(self, board: Board | None) -> None:
-        """Show what is new."""
+    def refresh(self, board: Board | None) -> None:
+        """Show new events and rows."""
         events = list(self.ledger.events())
         if self.skipping:
             events = _since_submitted(events)
         self.skipping = False
-        # whatever the clock did, events keep their order, and rows theirs
+        # merged by time; events and rows keep their own order even if the clock jumps
         told = ((event.at, partial(self._event, event)) for event in events)
         measured = ((row.clock.at, partial(self._row, row)) for row in self._rows())
         for _, show in heapq.merge(told, measured, key=itemgetter(0)):
             show()
         if board is not None:
-            self.watched.pace()
-            board.show(self.watched.snapshot)
+            self.view.read_pace()
+            board.show(self.view.snapshot)
 
     def sync(self, sync: Callable[[], object]) -> None:
         try:
             sync()
-            self.complained = False
+            self.warned = False
         except EnvironmentFailed as error:
-            if not self.complained:
-                self.progress.note(f"shown as it was last heard of: {error}")
-            self.complained = True
+            if not self.warned:
+                self.progress.note(f"shown as of the last update: {error}")
+            self.warned = True
 
     def _event(self, event: Event) -> None:
-        text = self.watched.note(event)
+        text = self.view.note(event)
         if isinstance(event, StageStarted):
             self.progress.stage(event.stage)
         elif text is not None:
@@ -129,10 +129,10 @@ class _Screen:
                 return
             self.shown.add(row.step)
             self.progress.note(row.headline(self.epochs))
-        self.watched.take(row)
+        self.view.add(row)
 
 
 def _since_submitted(events: list[Event]) -> list[Event]:
-    """What belongs to the submission that is being watched, not to earlier attempts."""
+    """The events after the newest submission."""
     last = max((number for number, event in enumerate(events) if isinstance(event, Submitted)), default=-1)
     return events[last + 1 :]

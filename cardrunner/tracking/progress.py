@@ -1,4 +1,4 @@
-"""What people see while something takes long: bars on a terminal, plain lines in a pipe, nothing with --quiet."""
+"""Shows long work: bars on a terminal, plain lines in a pipe, nothing with --quiet."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, TextIO
 
-from cardrunner.contracts import Board, Progress, Snapshot, Task
+from cardrunner.contracts import Board, Progress, RunSnapshot, Task
 from cardrunner.redaction import hide
 
 if TYPE_CHECKING:
@@ -34,16 +34,16 @@ class NullProgress:
         self._lines = lines
 
     def stage(self, name: str) -> None:
-        """Say which stage began."""
+        """Write a line about the stage that began."""
         self.note(f"stage {name}")
 
     @contextmanager
     def task(self, label: str, total: int | None = None, *, unit: str = "") -> Iterator[Task]:  # noqa: ARG002
-        """No bar."""
+        """A task without a bar."""
         yield _NullTask()
 
     def note(self, text: str) -> None:
-        """One line, when there is somewhere for it to go; a reader that left stops nothing."""
+        """Write one line, if there is a stream. A closed stream is ignored."""
         if self._lines is not None:
             with contextlib.suppress(OSError, ValueError):
                 self._lines.write(f"{hide(text)}\n")
@@ -51,17 +51,17 @@ class NullProgress:
 
     @contextmanager
     def board(self) -> Iterator[Board]:
-        """A line now and then, so that a log of hours shows that the run lives."""
+        """A line per minute, so that a long log shows that the run is alive."""
         yield _LineBoard(self.note) if self._lines is not None else _NullBoard()
 
 
 class _NullBoard:
-    def show(self, snapshot: Callable[[], Snapshot]) -> None:
+    def show(self, snapshot: Callable[[], RunSnapshot]) -> None:
         pass
 
 
 class _LineBoard:
-    """One line a minute while it trains.
+    """One line per minute while the run trains.
 
     Args:
         note: writes it.
@@ -70,7 +70,7 @@ class _LineBoard:
     def __init__(self, note: Callable[[str], None]) -> None:
         self._note, self._due = note, time.monotonic() + _LINE_SECONDS
 
-    def show(self, snapshot: Callable[[], Snapshot]) -> None:
+    def show(self, snapshot: Callable[[], RunSnapshot]) -> None:
         if time.monotonic() < self._due or not ((seen := snapshot()).step or seen.warning):
             return
         self._due = time.monotonic() + _LINE_SECONDS
@@ -95,23 +95,23 @@ class RichProgress:
         self._console = console
 
     def stage(self, name: str) -> None:
-        """A headline."""
+        """Print the stage as a headline."""
         self._console.print(f"[bold]{name}[/bold]", highlight=False)
 
     @contextmanager
     def task(self, label: str, total: int | None = None, *, unit: str = "") -> Iterator[Task]:
-        """A bar with speed, time left and what the work has to say."""
+        """A bar with speed, time left and the work's own information."""
         with _bars(self._console) as bars:
             yield _RichTask(bars, bars.add_task(_plain(label), total=total, info="", unit=unit))
 
     def note(self, text: str) -> None:
-        """One line that stays; what wants people's eyes in colour."""
+        """Print a line that stays; warnings and verdicts in colour."""
         style = next((style for word, style in _STYLES.items() if text.startswith(word)), None)
         self._console.print(_plain(hide(text)), style=style, highlight=False, soft_wrap=True)
 
     @contextmanager
     def board(self) -> Iterator[Board]:
-        """A few lines at the bottom that change, gone when the run has ended."""
+        """Lines at the bottom that are redrawn, and removed when the run ends."""
         from cardrunner.tracking.screen import RichBoard
 
         with RichBoard(self._console) as shown:
@@ -129,7 +129,7 @@ class _RichTask:
 
 
 def make_progress(quiet: bool) -> Progress:
-    """Whatever suits stderr and the arguments."""
+    """The progress display that suits stderr and the arguments."""
     if quiet:
         return NullProgress()
     if not sys.stderr.isatty():
@@ -144,7 +144,7 @@ _SHOWN: ContextVar[Progress | None] = ContextVar("shown", default=None)
 
 @contextmanager
 def showing(progress: Progress) -> Iterator[None]:
-    """Let work inside show itself on `progress`, also a worker that runs in this process."""
+    """Make `progress` the display of the work in this block, including an inline worker."""
     token = _SHOWN.set(progress)
     try:
         yield
@@ -153,7 +153,7 @@ def showing(progress: Progress) -> Iterator[None]:
 
 
 def shown() -> Progress:
-    """The progress that was chosen for this process; lines on stderr when none was."""
+    """The progress display of this process; by default lines on stderr."""
     return _SHOWN.get() or NullProgress(sys.stderr)
 
 
@@ -183,7 +183,7 @@ def _bars(console: Console) -> AbstractContextManager[RichBars]:
 
 
 def _plain(text: str) -> str:
-    """Card text may hold square brackets that mean nothing to us."""
+    """Escape square brackets of card text, which rich would read as markup."""
     from rich.markup import escape
 
     return escape(text)

@@ -1,4 +1,4 @@
-"""What people want to see of a run while it goes: derived from its ledger, its history and its pulse."""
+"""The state of a run as people watch it, derived from its ledger, history and heartbeat."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pathlib import Path
 from cardrunner.card.estimate import cost_of
 from cardrunner.card.load import LoadedCard
 from cardrunner.clock import utc_seconds
-from cardrunner.contracts import Snapshot
+from cardrunner.contracts import RunSnapshot
 from cardrunner.errors import IntegrityError
-from cardrunner.kill_rules import Observation, RuleHistory as JudgedRows
+from cardrunner.kill_rules import Observation, RuleHistory
 from cardrunner.kill_rules.quantities import QUANTITIES, number_text
 from cardrunner.runs.event_model import Audience, Event
 from cardrunner.runs.events import AttemptEnded, AttemptStarted, Leaving, RuleFired, StageStarted, TrackerSaid
@@ -26,15 +26,15 @@ from cardrunner.runs.rule_rows import RuleRows, baselines_of, verdict_line
 from cardrunner.runs.status import metered_seconds
 
 _WINDOW_SECONDS = 60.0
-"""Over how long the pace is measured."""
+"""The window over which the pace is measured."""
 _PACE_SECONDS = 1.0
-"""The pulse beats no faster."""
+"""The interval of heartbeats."""
 _MOST_THRESHOLDS = 2
 
 
 @dataclass
-class RuleHistory:
-    """A run as far as it was followed.
+class RunView:
+    """What is known of a run from the events, rows and heartbeats so far.
 
     Args:
         loaded: its card.
@@ -49,23 +49,23 @@ class RuleHistory:
     _began: float | None = None
     _before: float = 0.0
     _spent: float | None = None
-    """Seconds of all attempts, once this one has ended."""
+    """Seconds of all attempts, set once this one has ended."""
     _leaves: bool = False
     _sign: float | None = None
-    """When training was last heard of, while it trains."""
+    """The last sign of life of training, in seconds since 1970."""
     _examples: int | None = None
     _pulse: HeartbeatRecord | None = None
-    _looked: float = 0.0
+    _read_at: float = 0.0
     _pace: deque[tuple[float, int]] = field(default_factory=deque)
     _seen: dict[int, Observation] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         metrics = self.loaded.spec.metrics
         self._rows = RuleRows(metrics)
-        self._judged = JudgedRows(baselines=baselines_of(self.loaded.card, metrics))
+        self._judged = RuleHistory(baselines=baselines_of(self.loaded.card, metrics))
 
     def note(self, event: Event) -> str | None:
-        """Take an event in; what people are told of it."""
+        """Add an event; the text that people are shown about it, if any."""
         match event:
             case AttemptStarted():
                 self.attempt, self._began = event.attempt, utc_seconds(event.at)
@@ -85,14 +85,14 @@ class RuleHistory:
     def _sentence(self, event: Event) -> str | None:
         if isinstance(event, RuleFired):
             return verdict_line(event, self.loaded.card.kill_thresholds)
-        text = event.told(Audience.SCREEN)
+        text = event.text_for(Audience.SCREEN)
         if text is None:
             return None
         shown = _from_here(text) if isinstance(event, TrackerSaid) else text
         return f"warning: {shown}" if event.warns else shown
 
-    def take(self, row: HistoryRow) -> None:
-        """Take a metric row in."""
+    def add(self, row: HistoryRow) -> None:
+        """Add a row of the history."""
         self.row = row
         self._heard(row.clock.attempt, row.clock.at)
         self._judged.add(self._rows.row(row))
@@ -100,13 +100,13 @@ class RuleHistory:
             if (seen := rule.observe_newest(self._judged)) is not None:
                 self._seen[number] = seen
 
-    def pace(self) -> None:
-        """Look where training is; to be called every now and then."""
+    def read_pace(self) -> None:
+        """Read the heartbeat, at most once a second, to measure the pace."""
         now = time.time()
-        if now - self._looked < _PACE_SECONDS:
+        if now - self._read_at < _PACE_SECONDS:
             return
-        self._looked, self._pulse = now, read_heartbeat(self.folder.heartbeat)
-        if self._leaves:  # what it does now says nothing about its pace
+        self._read_at, self._pulse = now, read_heartbeat(self.folder.heartbeat)
+        if self._leaves:  # saving is not part of the pace
             return
         if self._pulse is not None and self._pulse.attempt == self.attempt:
             self._heard(self._pulse.attempt, self._pulse.at)
@@ -114,14 +114,14 @@ class RuleHistory:
         while len(self._pace) > 2 and self._pace[1][0] < now - _WINDOW_SECONDS:
             self._pace.popleft()
 
-    def snapshot(self) -> Snapshot:
-        """What to show now."""
+    def snapshot(self) -> RunSnapshot:
+        """The values to show now."""
         now = time.time()
         examples, epoch, step = self._position(self._pulse)
         total = self._total()
         seconds = self._seconds(now)
         left = None if self._leaves else self._left(examples, total)
-        return Snapshot(
+        return RunSnapshot(
             run=self.folder.name,
             stage=self.stage or "starting",
             attempt=self.attempt,
@@ -141,7 +141,7 @@ class RuleHistory:
         )
 
     def _seconds(self, now: float) -> float | None:
-        """Of all attempts so far."""
+        """Seconds of all attempts so far."""
         if self._spent is not None or self._began is None:
             return self._spent
         return self._before + now - self._began
@@ -184,7 +184,7 @@ class RuleHistory:
 
 
 def _share(seen: Observation) -> float:
-    """How much of the way to the limit is left; nothing where the value is no number."""
+    """The share of the way to the limit that is left; -inf for NaN."""
     if math.isnan(seen.room):
         return -math.inf
     whole = seen.idle[1] if seen.idle else abs(seen.limit or 1.0)
@@ -201,5 +201,5 @@ def _distance(seen: Observation) -> str:
 
 
 def _from_here(text: str) -> str:
-    """With paths below the current folder as one would type them."""
+    """The text with paths below the current folder made relative."""
     return text.replace(f"{Path.cwd()}/", "")

@@ -1,4 +1,4 @@
-"""A run on a terminal: a bar and a few lines that change, below the lines that stay."""
+"""A run on a terminal: a bar and a few lines, redrawn below the lines that stay."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from cardrunner.contracts import Snapshot
+from cardrunner.contracts import RunSnapshot
 from cardrunner.units import format_dollars, format_duration
 
 
-def described(snapshot: Snapshot) -> str:
-    """A run in a line; what nobody knows is left out."""
+def described(snapshot: RunSnapshot) -> str:
+    """A run as one line, without the unknown values."""
     speed, left = snapshot.examples_per_second, snapshot.seconds_left
     share = f" ({snapshot.examples / snapshot.total:.0%})" if snapshot.total else ""
     parts = (
@@ -31,8 +31,8 @@ def described(snapshot: Snapshot) -> str:
     return ", ".join(filter(None, parts))
 
 
-def money(snapshot: Snapshot) -> str:
-    """``$0.12 so far, $0.45 projected of $7.50``; empty where it costs nothing."""
+def money(snapshot: RunSnapshot) -> str:
+    """``$0.12 so far, $0.45 projected of $7.50``; empty for a run that costs nothing."""
     if not snapshot.spent and snapshot.budget is None:
         return ""
     parts = [f"{format_dollars(snapshot.spent or 0.0)} so far"]
@@ -56,8 +56,8 @@ class RichBoard:
         self._due = 0.0
         self._live = Live(console=console, transient=True, auto_refresh=False)
 
-    def show(self, snapshot: Callable[[], Snapshot]) -> None:
-        """Draw it, if it is time again."""
+    def show(self, snapshot: Callable[[], RunSnapshot]) -> None:
+        """Redraw, if a second has passed."""
         if time.monotonic() >= self._due:
             self._due = time.monotonic() + _DRAW_SECONDS
             self._live.update(drawn(snapshot()), refresh=True)
@@ -70,14 +70,14 @@ class RichBoard:
         self._live.__exit__(None, None, None)
 
 
-def drawn(snapshot: Snapshot) -> Group:
-    """The lines: where it is, how it goes, what it costs, what could end it."""
+def drawn(snapshot: RunSnapshot) -> Group:
+    """The lines: position, pace, metrics, cost, and the nearest kill thresholds."""
     lines: list[Table | Text] = [_bar(snapshot)]
     lines += [_line(label, text) for label, text in _rows(snapshot) if text]
     return Group(*lines)
 
 
-def _bar(snapshot: Snapshot) -> Table:
+def _bar(snapshot: RunSnapshot) -> Table:
     grid = Table.grid(padding=(0, 1))
     total, left = snapshot.total, snapshot.seconds_left
     share = f"{snapshot.examples / total:4.0%}" if total and snapshot.step else ""
@@ -92,7 +92,7 @@ def _bar(snapshot: Snapshot) -> Table:
     return grid
 
 
-def _rows(snapshot: Snapshot) -> tuple[tuple[str, str], ...]:
+def _rows(snapshot: RunSnapshot) -> tuple[tuple[str, str], ...]:
     speed = snapshot.examples_per_second
     pace = f"step {snapshot.step:,}" if snapshot.step else ""
     if pace and speed:

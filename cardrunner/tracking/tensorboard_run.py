@@ -40,14 +40,14 @@ class TensorboardTracker:
         return Tracked(facts.run, str(folder), "offline")
 
     def log(self, row: HistoryRow) -> None:
-        """A scalar for each number, at the row's step and time."""
+        """Write a scalar for each number, at the row's step and time."""
         self._step = row.step
         when = utc_seconds(row.clock.at)
         for name, value in values_of(row).items():
             self._writer.add_scalar(name, value, row.step, walltime=when)
 
     def alert(self, title: str, text: str) -> None:
-        """A text beside the curves."""
+        """Write the alert as a text entry."""
         self._text("alerts", f"{title}\n{text}")
 
     def close(self, summary: Mapping[str, Any]) -> None:

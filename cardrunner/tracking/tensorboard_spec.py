@@ -1,4 +1,4 @@
-"""tensorboard: what a card says of TensorBoard files. `cardrunner.tracking.tensorboard_run` writes them."""
+"""tensorboard: the settings of TensorBoard files, which `cardrunner.tracking.tensorboard_run` writes."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ class TensorboardSpec(TrackerSpec):
 
     @property
     def purpose(self) -> str:
-        """What its package is needed for."""
+        """What the package is needed for, as a verb phrase."""
         return "write TensorBoard files"
 
     def rows(self, settings: Any) -> Iterable[tuple[str, str]]:
-        """Where they are."""
+        """The row of the review page."""
         del settings
         yield self.title, "event files in the run folder"
 
     def place(self, settings: Any) -> str:
-        """Where they are."""
+        """Where the run can be watched, as a phrase."""
         del settings
         return "in TensorBoard files of the run folder"
 

@@ -1,4 +1,4 @@
-"""The worker's side of trackers: starts a process for each, and does not wait for them longer than it must."""
+"""The worker's side of trackers: starts a process for each, and waits for them a few seconds at the end."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ from cardrunner.runs.files import explained
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.ledger import Ledger
 
-STATION: Final = "cardrunner.launching.tracker_process"
+TRACKER_PROCESS: Final = "cardrunner.launching.tracker_process"
 PATIENCE_SECONDS: Final = 2.5
 """How long a worker waits for its trackers to close, all of them together."""
 _NICENESS: Final = 5
 LINGER_SECONDS: Final = 30.0
-"""How long a tracker may go on sending once the run has ended, while nobody waits for it."""
+"""How long a tracker may go on sending after the worker has stopped waiting for it."""
 
 
 @dataclass
 class Memory:
-    """What a tracker needs to know in the next attempt: where the run is, and what it was told already."""
+    """What a tracker process needs from earlier attempts: where the run is, and which rows were sent."""
 
     tracked: Tracked | None = None
     sent: int = -1
-    """The step of the last row."""
+    """The step of the last row sent."""
     validation: bool = False
-    """That row was the validation."""
+    """Whether that row was a validation."""
 
     @property
     def sent_mark(self) -> tuple[int, bool]:
-        """Rows up to here were told: a step's training row comes before its validation."""
+        """The last row sent, in the order of the history: a step's training row comes before its validation."""
         return self.sent, self.validation
 
 
 def read_memory(path: Path) -> Memory:
-    """What earlier attempts left; nothing where there was none."""
+    """The memory of earlier attempts; an empty one if there is none."""
     try:
         found = json.loads(path.read_bytes())
         tracked = found.pop("tracked")
@@ -57,14 +57,14 @@ def read_memory(path: Path) -> Memory:
 
 
 def write_memory(path: Path, memory: Memory) -> None:
-    """Whole or not at all; not waited for, since a row told twice is one point."""
+    """Write the memory atomically, without a flush: a row that is sent twice is still one point."""
     staging = path.with_suffix(".new")
     with contextlib.suppress(OSError):
         staging.write_text(json.dumps(asdict(memory)))
         staging.replace(path)
 
 
-class Stations:
+class TrackerProcesses:
     """The tracker processes of one attempt.
 
     Args:
@@ -78,20 +78,20 @@ class Stations:
         self._closing = threading.Event()
 
     def start(self, names: Iterable[str]) -> None:
-        """Start a process for each; one that cannot be started is told as a tracker that fails."""
+        """Start a process for each. One that cannot be started is recorded as a failed tracker."""
         for name in names:
             try:
                 process = self._started(name)
             except EnvironmentFailed as error:
-                self._say(name, "failed", str(error))
+                self._report(name, "failed", str(error))
                 continue
             with contextlib.suppress(OSError):
-                os.setpriority(os.PRIO_PROCESS, process.pid, _NICENESS)  # from its first import on: training goes first
+                os.setpriority(os.PRIO_PROCESS, process.pid, _NICENESS)  # from its first import on
             self._running[name] = process
             threading.Thread(target=self._watch, args=(name, process), daemon=True).start()
 
     def close(self) -> None:
-        """Let them finish, for a few seconds together; then they go on alone for a while at most."""
+        """Wait up to `PATIENCE_SECONDS` for all of them; after that they have `LINGER_SECONDS` to finish alone."""
         self._closing.set()
         until = time.monotonic() + PATIENCE_SECONDS
         for process in self._running.values():
@@ -109,14 +109,14 @@ class Stations:
         self.close()
 
     def _watch(self, name: str, process: subprocess.Popen[bytes]) -> None:
-        """Tell when a process ends before it should."""
+        """Record it if a process dies early."""
         while process.poll() is None:
             if self._closing.wait(0.5):
                 return
         if process.poll() and not self._closing.is_set():
-            self._say(name, "lost", f"its process ended with {process.poll()}; a resume goes on with it")
+            self._report(name, "lost", f"its process ended with {process.poll()}; a resume goes on with it")
 
-    def _say(self, name: str, state: TrackerWord, message: str) -> None:
+    def _report(self, name: str, state: TrackerWord, message: str) -> None:
         with contextlib.suppress(EnvironmentFailed):
             said = TrackerSaid(attempt=self.attempt, name=name, state=state, message=message)
             Ledger(self.folder.ledger).append(said)
@@ -127,11 +127,11 @@ class Stations:
             path.parent.mkdir(exist_ok=True)
             with path.open("ab") as log:
                 return subprocess.Popen(
-                    [sys.executable, "-m", STATION, name, str(self.folder.root), str(self.attempt)],
-                    stdin=subprocess.PIPE,  # its lifeline
+                    [sys.executable, "-m", TRACKER_PROCESS, name, str(self.folder.root), str(self.attempt)],
+                    stdin=subprocess.PIPE,  # closes with the worker
                     stdout=log,
                     stderr=log,
-                    start_new_session=True,  # Ctrl-C is for the worker
+                    start_new_session=True,  # only the worker receives Ctrl-C
                     env=_environment(),
                 )
 

@@ -1,4 +1,4 @@
-"""What of a history row goes to a tracker, and under which names."""
+"""The values of a history row for a tracker, and their names."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from cardrunner.runs.history import HistoryRow
 def values_of(row: HistoryRow) -> dict[str, float]:
     """Names and numbers of a row; its step is the x axis.
 
-    Training metrics over the steps since the row before have their own names, those over a whole epoch ``epoch/`` in
-    front, validation metrics ``val_`` as everywhere.
+    Training metrics over the steps since the previous row keep their names, those over a whole epoch begin with
+    ``epoch/``, and validation metrics with ``val_``.
     """
     if row.kind == "train":
         found = {**row.metrics, "learning_rate": row.learning_rate, "epoch": float(row.epoch)}

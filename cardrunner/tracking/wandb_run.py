@@ -1,8 +1,8 @@
 """wandb: the run as a Weights & Biases run; the only module that imports wandb.
 
-Online with a key and a server that answers, offline otherwise: then the run stands in ``wandb/`` of the run folder
-until somebody syncs it. It is given the effective card and figures, nothing of git, of the command line or of the
-environment.
+Online with a key and a server that answers, offline otherwise: then the run is in ``wandb/`` of the run folder until it
+is synced. wandb is given the effective card and the figures, and its collection of git, command line and environment is
+switched off.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ _INIT_SECONDS: Final = 15.0
 
 @dataclass
 class WandbTracker:
-    """Tracks one attempt; attempts of a run share its id."""
+    """Tracks one attempt. The attempts of a run share one id."""
 
     _run: Any = None
 
     def open(self, facts: TrackedRun) -> Tracked:
-        """Begin or go on with the run.
+        """Begin or resume the wandb run.
 
         Raises:
             EnvironmentFailed: wandb is switched off by WANDB_MODE or WANDB_DISABLED, or cannot even write files.
@@ -59,15 +59,15 @@ class WandbTracker:
             raise EnvironmentFailed(f"{type(error).__name__}: {error}") from None
 
     def log(self, row: HistoryRow) -> None:
-        """A row at its step; rows of one step are one point."""
+        """Log a row at its step; rows of one step become one point."""
         self._run.log(values_of(row), step=row.step)
 
     def alert(self, title: str, text: str) -> None:
-        """A wandb alert, which reaches people as they set it up there; offline ones when they are synced."""
+        """Send a wandb alert. An offline run sends it when it is synced."""
         self._run.alert(title, text, level="ERROR", wait_duration=0)
 
     def close(self, summary: Mapping[str, Any]) -> None:
-        """Write the summary and end this attempt's part."""
+        """Write the summary and finish the wandb run of this attempt."""
         self._run.summary.update(dict(summary))
         self._run.finish(exit_code=int(summary.get("exit_code") or 0))
 
@@ -112,7 +112,7 @@ def _settings() -> wandb.Settings:
 
 
 def _why_offline() -> str | None:
-    """Why nothing can be sent now; None when it can."""
+    """Why the run is offline; None if it can be online."""
     if os.environ.get("WANDB_MODE") in ("offline", "dryrun"):
         return "WANDB_MODE says offline"
     server = os.environ.get("WANDB_BASE_URL") or _SERVER
@@ -130,7 +130,7 @@ def _key_in_netrc(server: str) -> bool:
 
 
 def _answers(server: str) -> bool:
-    """Whether anything answers there; whatever it says."""
+    """Whether a server answers there, with any status."""
     try:
         with urllib.request.urlopen(server, timeout=_ANSWER_SECONDS):
             return True

@@ -1,4 +1,4 @@
-"""wandb: what a card says of a Weights & Biases run. Free of wandb, which `cardrunner.tracking.wandb_run` imports."""
+"""wandb: the settings of a Weights & Biases run. Only `cardrunner.tracking.wandb_run` imports wandb."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class WandbTracking(Section):
     """A Weights & Biases project."""
 
     entity: Line | None = None
-    """The team; the default one of whoever launches where nothing is stated."""
+    """The team; by default that of the account that launches."""
     project: Line
     """The project."""
     tags: tuple[Line, ...] = ()
@@ -35,17 +35,17 @@ class WandbSpec(TrackerSpec):
     later = False
 
     def rows(self, settings: Any) -> Iterable[tuple[str, str]]:
-        """The project and the labels."""
+        """The row of the review page: project and labels."""
         yield self.title, settings.path + (f", tags: {', '.join(settings.tags)}" if settings.tags else "")
 
     def place(self, settings: Any) -> str:
-        """The project."""
+        """Where the run can be watched, as a phrase."""
         return f"by Weights & Biases in {settings.path}"
 
     def unchecked(self, settings: Any) -> Iterable[tuple[str, str]]:
-        """Whether the server takes the run."""
+        """What a plan cannot check: whether the server accepts the run."""
         del settings
-        yield "whether Weights & Biases takes the run", "a plan opens no connection"
+        yield "whether Weights & Biases accepts the run", "a plan opens no connection"
 
 
 SPEC = WandbSpec()

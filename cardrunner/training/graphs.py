@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.amp import GradScaler
 from torch.optim import Optimizer
 
-from cardrunner.contracts import Batch, Outcome
+from cardrunner.contracts import Batch, BatchScore
 from cardrunner.errors import EnvironmentFailed
 
 _WARM_UPS = 3  # what is set up at first use (workspaces, algorithms, the optimizer's state) must exist before recording
@@ -40,7 +40,7 @@ class GraphedStep:
 
     def __init__(
         self,
-        take: Callable[[Batch], Outcome],
+        take: Callable[[Batch], BatchScore],
         *,
         model: nn.Module,
         optimizer: Optimizer,
@@ -57,7 +57,7 @@ class GraphedStep:
             self._warm_up(take, device)
             self._record(take)
 
-    def __call__(self, batch: Batch) -> Outcome:
+    def __call__(self, batch: Batch) -> BatchScore:
         """One step; the outcome is overwritten by the next."""
         for own, given in zip(self._inputs, batch, strict=True):
             own.copy_(given, non_blocking=True)
@@ -69,7 +69,7 @@ class GraphedStep:
         self._graph.replay()
         return self._outcome
 
-    def _warm_up(self, take: Callable[[Batch], Outcome], device: torch.device) -> None:
+    def _warm_up(self, take: Callable[[Batch], BatchScore], device: torch.device) -> None:
         beside = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         beside.wait_stream(torch.cuda.current_stream(device))
         with torch.cuda.stream(beside):
@@ -77,12 +77,12 @@ class GraphedStep:
                 take(self._inputs)
         torch.cuda.current_stream(device).wait_stream(beside)
 
-    def _record(self, take: Callable[[Batch], Outcome]) -> None:
+    def _record(self, take: Callable[[Batch], BatchScore]) -> None:
         self._graph = torch.cuda.CUDAGraph()
         # thread-local: the feed's threads keep allocating page-locked memory meanwhile
         with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
             outcome = take(self._inputs)
-        self._outcome = Outcome(outcome.loss.detach(), outcome.numerators, outcome.denominators)
+        self._outcome = BatchScore(outcome.loss.detach(), outcome.numerators, outcome.denominators)
 
     @contextmanager
     def _own_rates(self) -> Iterator[None]:

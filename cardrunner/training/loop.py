@@ -19,7 +19,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from cardrunner.card.schema.training import TrainingSection
-from cardrunner.contracts import Batch, Objective, Outcome
+from cardrunner.contracts import Batch, BatchScore, Objective
 from cardrunner.training.feed import Feed
 from cardrunner.training.graphs import GraphedStep, compiled, shape_of
 from cardrunner.training.group import ProcessGroup
@@ -46,7 +46,7 @@ class Scored(nn.Module):
         super().__init__()
         self.model, self.objective = model, objective
 
-    def forward(self, batch: Batch) -> Outcome:
+    def forward(self, batch: Batch) -> BatchScore:
         """Predict and score."""
         return self.objective.score(self.objective.predict(self.model, batch), batch)
 
@@ -98,7 +98,7 @@ class Trainer:
     def __post_init__(self) -> None:
         self.scaler = self.numerics.scaler()
         self.scored = self.group.wrapped(Scored(self.model, self.objective))
-        self._score: Callable[[Batch], Outcome] = compiled(self.scored) if self.training.compile else self.scored
+        self._score: Callable[[Batch], BatchScore] = compiled(self.scored) if self.training.compile else self.scored
         self.epoch_meter = Meter(self.objective.names, device=self.numerics.device, group=self.group)
         self.window_meter = Meter(self.objective.names, device=self.numerics.device, group=self.group)
         self.parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
@@ -164,7 +164,7 @@ class Trainer:
         if self.training.schedule_unit == "step":
             self.schedule.step()
 
-    def _outcomes(self, batches: Sequence[Batch]) -> list[list[Outcome]]:
+    def _outcomes(self, batches: Sequence[Batch]) -> list[list[BatchScore]]:
         """Take the step, in smaller pieces if it does not fit into memory; one list of outcomes per batch."""
         total = self._total(batches)
         while True:
@@ -201,7 +201,7 @@ class Trainer:
             return sum(len(batch[0]) for batch in batches)
         return (self._reached(len(batches)) - self.cursor.position) / self.group.world
 
-    def _batch_gradients(self, batch: Batch, total: float, *, last: bool) -> list[Outcome]:
+    def _batch_gradients(self, batch: Batch, total: float, *, last: bool) -> list[BatchScore]:
         """Gradients of the mean over all examples of the step."""
         if not len(batch[0]):
             return self._take_part()
@@ -211,13 +211,13 @@ class Trainer:
             for piece in pieces
         ]
 
-    def _piece_gradients(self, piece: Batch, *, share: float = 1.0, last: bool = True) -> Outcome:
+    def _piece_gradients(self, piece: Batch, *, share: float = 1.0, last: bool = True) -> BatchScore:
         with self._synced(last), self.numerics.autocast():
             outcome = self._score(piece)
         self._backward(outcome.loss if share == 1 else outcome.loss * share)
         return outcome
 
-    def _whole_step(self, batch: Batch) -> Outcome:
+    def _whole_step(self, batch: Batch) -> BatchScore:
         outcome = self._piece_gradients(batch)
         self._update()
         return outcome
@@ -246,7 +246,7 @@ class Trainer:
             self._whole_step, model=self.model, optimizer=self.optimizer, scaler=self.scaler, batch=batch
         )
 
-    def _take_part(self) -> list[Outcome]:
+    def _take_part(self) -> list[BatchScore]:
         """Join the gradient sum without a batch of its own: an example with weight 0 sums the others' gradients."""
         (example,) = self.feed.batches([torch.zeros(1, dtype=torch.int64)])
         with self.numerics.autocast():

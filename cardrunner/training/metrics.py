@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cardrunner.contracts import Outcome
+from cardrunner.contracts import BatchScore
 from cardrunner.training.group import ProcessGroup
 
 _WINDOW = 64
@@ -87,7 +87,7 @@ class Meter:
         return self._sums + torch.cat((rows.sum(0), torch.stack((values.sum(0), counted.double().sum(0)))))
 
 
-def row_of(pieces: Sequence[Outcome]) -> Tensor:
+def row_of(pieces: Sequence[BatchScore]) -> Tensor:
     """The outcome of one batch, given as one piece or as the pieces it was split into: float (2, M), a copy."""
     return torch.stack((_total([p.numerators for p in pieces]), _total([p.denominators for p in pieces])))
 

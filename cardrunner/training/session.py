@@ -22,7 +22,7 @@ from cardrunner.kill_rules import Row
 from cardrunner.runs.context import RunContext
 from cardrunner.runs.events import AttemptStarted, Leaving, WarningGiven
 from cardrunner.runs.history import HistoryRow
-from cardrunner.runs.records import Split, TrainRecord, write_record
+from cardrunner.runs.records import BatchSplit, TrainRecord, write_record
 from cardrunner.runs.status import metered_seconds
 from cardrunner.training.assembly import make_trainer, origin_of, steps_per_epoch, trained_examples
 from cardrunner.training.budget import RunLimits, Spending
@@ -64,7 +64,7 @@ class Session:
         numerics: Numerics,
         *,
         group: ProcessGroup | None = None,
-        splits: Sequence[Split] = (),
+        splits: Sequence[BatchSplit] = (),
     ) -> None:
         self.ctx, self.data, self.numerics, self.training = ctx, data, numerics, ctx.card.training
         self.group, self.splits = group or ProcessGroup(), splits
@@ -248,7 +248,7 @@ class Session:
     def on_out_of_memory(self, error: BaseException) -> None:
         """Restart if a rule says so; otherwise let the batch be split."""
         cursor, reason = self.trainer.cursor, str(error).split("\n")[0]
-        failed = Split(step=cursor.step + 1, pieces=cursor.pieces)
+        failed = BatchSplit(step=cursor.step + 1, pieces=cursor.pieces)
         progress, seconds = cursor.epoch - 1 + cursor.position / self.trainer.examples, cursor.train_seconds
         if self.group.world > 1:
             where = {"epoch": cursor.epoch, "step": failed.step, "pieces": failed.pieces}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from cardrunner.card.schema.training import TrainingSection
 from cardrunner.errors import EnvironmentFailed
-from cardrunner.runs.records import Split
+from cardrunner.runs.records import BatchSplit
 
 
-def halved(failed: Split, training: TrainingSection, reason: str) -> Split:
+def halved(failed: BatchSplit, training: TrainingSection, reason: str) -> BatchSplit:
     """Twice the pieces.
 
     Args:
@@ -23,10 +23,10 @@ def halved(failed: Split, training: TrainingSection, reason: str) -> Split:
             f"step {failed.step}: not even one example fits into memory ({reason}); "
             "take a larger machine or a smaller model"
         )
-    return Split(step=failed.step, pieces=min(2 * failed.pieces, training.batch_size))
+    return BatchSplit(step=failed.step, pieces=min(2 * failed.pieces, training.batch_size))
 
 
-def split_sentence(split: Split) -> str:
+def split_sentence(split: BatchSplit) -> str:
     """The sentence for people."""
     return (
         f"out of memory at step {split.step}: from there on a batch goes through the model in {split.pieces} pieces; "

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from cardrunner.errors import IntegrityError
-from cardrunner.runs.records import BestRecord, Split
+from cardrunner.runs.records import BatchSplit, BestRecord
 from cardrunner.training import weights
 from cardrunner.training.loop import Cursor, Trainer
 from cardrunner.training.numerics import random_state, restore_random_state
@@ -66,7 +66,7 @@ class Findings:
     baselines: dict[str, dict[str, float]] = field(default_factory=dict)
     """Trivial baseline -> validation metric -> value."""
     notes: list[str] = field(default_factory=list)
-    splits: list[Split] = field(default_factory=list)
+    splits: list[BatchSplit] = field(default_factory=list)
     """Steps that did not fit into memory."""
     best_of: dict[str, BestRecord] = field(default_factory=dict)
     """The best row by metric of ``training.keep_best``."""
@@ -88,7 +88,7 @@ class Findings:
         """The inverse of `to_dict`."""
         own = {
             "best": BestRecord.model_validate(values["best"]) if values["best"] else None,
-            "splits": [Split.model_validate(split) for split in values["splits"]],
+            "splits": [BatchSplit.model_validate(split) for split in values["splits"]],
             "best_of": {name: BestRecord.model_validate(best) for name, best in values["best_of"].items()},
         }
         return cls(**{**values, **own})

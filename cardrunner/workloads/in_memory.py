@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from cardrunner.card.schema.card import Card
-from cardrunner.contracts import Batch, BatchDataset, Fact, Outcome
+from cardrunner.contracts import Batch, BatchDataset, BatchScore, Fact
 from cardrunner.errors import PluginFailed
 from cardrunner.specs import WorkloadSpec
 
@@ -126,8 +126,8 @@ class MeanObjective:
         """One forward pass."""
         return self._predict(model, batch)
 
-    def score(self, outputs: Any, batch: Batch) -> Outcome:
-        """See `cardrunner.contracts.Outcome`.
+    def score(self, outputs: Any, batch: Batch) -> BatchScore:
+        """See `cardrunner.contracts.BatchScore`.
 
         Raises:
             PluginFailed: the loss is not a scalar, or a metric is missing or lacks a value for each example.
@@ -143,7 +143,7 @@ class MeanObjective:
                 values, counted = self._of_examples(name, scores, examples)
                 numerators.append(values.sum() if counted is None else (values * counted).sum())
                 denominators.append(count if counted is None else counted.sum())
-        return Outcome(loss, torch.stack(numerators), torch.stack(denominators))
+        return BatchScore(loss, torch.stack(numerators), torch.stack(denominators))
 
     def _of_examples(self, name: str, scores: Mapping[str, Score], examples: int) -> tuple[Tensor, Tensor | None]:
         """Values (B,) of a metric, and the mask (B,) of those that count, as float."""

@@ -188,7 +188,7 @@ def test_leaving_does_not_affect_the_run(
     time.sleep(1.5)
     watcher.send_signal(signal.SIGINT)
     code, _, err = finish(watcher)
-    assert (code, "left; run toy-run goes on" in err) == (130, True)
+    assert (code, "run toy-run goes on" in err) == (130, True)
     assert status(tmp_path, capsys)["state"] == "running"
     assert main(["stop", "toy-run", "--runs", str(tmp_path / "runs")]) == 0
 

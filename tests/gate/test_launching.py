@@ -15,7 +15,7 @@ from cardrunner import errors, main as command, registry
 from cardrunner.card.load import load_card
 from cardrunner.clock import timestamp
 from cardrunner.launching import launch as launching
-from cardrunner.launching.finish import Ending
+from cardrunner.launching.finish import RunEnd
 from cardrunner.launching.launch import LaunchOptions, admit, launch, prepare, resume
 from cardrunner.launching.worker import check_launched
 from cardrunner.runs.folder import RunFolder
@@ -29,11 +29,11 @@ ALL_DONE = {"done": True, "by": "ada", "at": "2026-02-27T09:00:00Z"}
 FAILS_ONCE = {"training.toy.raise_at": 3}
 
 
-def run(card: Path, **options: object) -> Ending:
+def run(card: Path, **options: object) -> RunEnd:
     return launch(card, LaunchOptions(**options), progress=NullProgress())  # type: ignore[arg-type]
 
 
-def go_on(folder: RunFolder) -> Ending:
+def go_on(folder: RunFolder) -> RunEnd:
     return resume(folder, acknowledge=None, progress=NullProgress())
 
 
@@ -273,7 +273,7 @@ def test_a_launch_record_without_a_time_is_told(make_card: MakeCard) -> None:
     folder = run(make_card(FAILS_ONCE)).folder
     record = read_record(folder.launch, LaunchRecord)
     write_record(folder.launch, record.model_copy(update={"created": "yesterday"}))
-    with pytest.raises(errors.IntegrityError, match=r"launch\.json: created: 'yesterday' is no time"):
+    with pytest.raises(errors.IntegrityError, match=r"launch\.json: created: 'yesterday' is not a time"):
         check_launched(folder)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cardrunner import errors
-from cardrunner.launching.finish import Ending, finish_run
+from cardrunner.launching.finish import RunEnd, finish_run
 from cardrunner.launching.launch import LaunchOptions, launch, resume
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.history import History
@@ -29,11 +29,11 @@ MakeCard = Callable[..., Path]
 STOP = {"metric": "val_loss", "above": 0.001, "action": "stop"}
 
 
-def run(card: Path, **options: object) -> Ending:
+def run(card: Path, **options: object) -> RunEnd:
     return launch(card, LaunchOptions(**options), progress=NullProgress())  # type: ignore[arg-type]
 
 
-def go_on(folder: RunFolder, *, acknowledge: str | None = None) -> Ending:
+def go_on(folder: RunFolder, *, acknowledge: str | None = None) -> RunEnd:
     return resume(folder, acknowledge=acknowledge, progress=NullProgress())
 
 

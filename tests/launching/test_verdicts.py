@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cardrunner import errors
-from cardrunner.launching.finish import Ending
+from cardrunner.launching.finish import RunEnd
 from cardrunner.launching.launch import LaunchOptions, launch, resume
 from cardrunner.runs.ledger import Ledger
 from cardrunner.tracking.progress import NullProgress
@@ -19,15 +19,15 @@ from tests.ledger_lines import recorded
 MakeCard = Callable[..., Path]
 
 
-def run(card: Path) -> Ending:
+def run(card: Path) -> RunEnd:
     return launch(card, LaunchOptions(), progress=NullProgress())
 
 
-def go_on(ending: Ending, **options: Any) -> Ending:
+def go_on(ending: RunEnd, **options: Any) -> RunEnd:
     return resume(ending.folder, progress=NullProgress(), acknowledge=options.get("acknowledge"))
 
 
-def page(ending: Ending) -> str:
+def page(ending: RunEnd) -> str:
     """The results card without the escapes of its markdown."""
     return re.sub(r"\\(.)", r"\1", ending.folder.results.read_text())
 

@@ -24,8 +24,8 @@ from cardrunner.contracts import (
     Chart,
     Direction,
     Exhibit,
+    ExhibitRow,
     MetricSpec,
-    Reading,
     Series,
     TrivialBaseline,
     WorkloadSpec,
@@ -555,7 +555,7 @@ def finished_with(tmp_path: Path) -> Callable[[str], RunFolder]:
             title=text,
             sentences=(text, text),
             columns=(text,),
-            readings=(Reading(name=text, values=(1.0,), unit=text, meaning=text),),
+            readings=(ExhibitRow(name=text, values=(1.0,), unit=text, meaning=text),),
             charts=(
                 Chart(title=text, unit=text, kind="bars", places=(text,), series=(Series(name=text, values=(1.0,)),)),
             ),

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from cardrunner import registry
-from cardrunner.contracts import Chart, Exhibit, Reading, Series, WorkloadSpec
+from cardrunner.contracts import Chart, Exhibit, ExhibitRow, Series, WorkloadSpec
 from cardrunner.report import render_report
 from cardrunner.report.plots import draw_charts
 from cardrunner.runs.folder import RunFolder
@@ -32,8 +32,8 @@ SPEEDS = Exhibit(
     sentences=("It is 3 | 4 as fast.", "Measured on *one* road."),
     columns=("ours", "theirs"),
     readings=(
-        Reading(name="speed", unit="km/h", values=(41.23456, None), meaning="over ground"),
-        Reading(name="stops", values=(0.125, float("nan")), percent=True),
+        ExhibitRow(name="speed", unit="km/h", values=(41.23456, None), meaning="over ground"),
+        ExhibitRow(name="stops", values=(0.125, float("nan")), percent=True),
     ),
     charts=(chart(), chart("bars", 4, name="stops"), chart("bars", 12, name="lying")),
 )

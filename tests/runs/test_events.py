@@ -92,7 +92,7 @@ def test_a_sentence_is_one_line_of_plain_text_or_nothing(kind: type[Event]) -> N
     @settings(max_examples=25, deadline=None)
     @given(events(kind))
     def check(event: Event) -> None:
-        told = [event.told(audience) for audience in (Audience.SCREEN, Audience.RESULTS)]
+        told = [event.text_for(audience) for audience in (Audience.SCREEN, Audience.RESULTS)]
         known = (None, event.sentence(), getattr(event, "headline", None))
         assert all(text in known for text in told)
         if kind.audience is Audience.NONE:
@@ -195,11 +195,13 @@ def test_a_ledger_is_followed_event_by_event(tmp_path: Path) -> None:
 
 def test_what_went_wrong_with_a_tracker_is_told_to_all_and_where_it_is_to_watchers() -> None:
     on = TrackerSaid(attempt=1, name="wandb", state="on", mode="offline", id="a-1", where="wandb/", message="no key")
-    assert on.told(Audience.SCREEN) == "wandb: offline (no key), id a-1, wandb/"
-    assert on.told(Audience.RESULTS) is None
+    assert on.text_for(Audience.SCREEN) == "wandb: offline (no key), id a-1, wandb/"
+    assert on.text_for(Audience.RESULTS) is None
     lost = TrackerSaid(attempt=1, name="wandb", state="lost", message="its process ended with 1")
     for audience in (Audience.SCREEN, Audience.RESULTS):
-        assert lost.told(audience) == ("wandb stopped tracking: its process ended with 1; history.jsonl has everything")
+        assert lost.text_for(audience) == (
+            "wandb stopped tracking: its process ended with 1; history.jsonl has everything"
+        )
 
 
 def test_a_verdict_that_had_nothing_left_to_stop_says_so() -> None:
@@ -213,11 +215,11 @@ def test_a_verdict_that_had_nothing_left_to_stop_says_so() -> None:
 
 def test_a_screen_begins_with_the_action_which_it_colours() -> None:
     fired = RuleFired(attempt=1, rule=0, action="stop", step=8, condition="val_loss > 2", message="val_loss is 3")
-    assert fired.told(Audience.SCREEN) == "stop: val_loss > 2: val_loss is 3"
-    assert fired.told(Audience.RESULTS) == "val_loss > 2: val_loss is 3 → stop"
+    assert fired.text_for(Audience.SCREEN) == "stop: val_loss > 2: val_loss is 3"
+    assert fired.text_for(Audience.RESULTS) == "val_loss > 2: val_loss is 3 → stop"
     over = ProjectedOverrun(attempt=1, action="warn", limit="budget", step=8, message="it is projected to cost $9")
-    assert over.told(Audience.SCREEN) == "warn: it is projected to cost $9"
-    assert over.told(Audience.RESULTS) == "at step 8 it is projected to cost $9 → warn"
+    assert over.text_for(Audience.SCREEN) == "warn: it is projected to cost $9"
+    assert over.text_for(Audience.RESULTS) == "at step 8 it is projected to cost $9 → warn"
 
 
 def test_a_restart_names_its_new_values() -> None:

@@ -108,7 +108,7 @@ def test_every_row_that_disagrees_is_named_at_once(load: Callable[..., LoadRecor
     with pytest.raises(IntegrityError) as caught:
         load({"train_examples": 91, "val_examples": 11}, Opener([wrong]))
     assert str(caught.value) == (
-        "what was found is not what the card says: train examples is 90, expected 91; "
+        "the run does not match the card: train examples is 90, expected 91; "
         "validation examples is 10, expected 11; rows is 4, expected 5 (the file is cut short)"
     )
     assert (tmp_path / "runs" / "toy-run" / "stages" / "load.json").exists()

@@ -13,7 +13,7 @@ import torch
 
 from cardrunner.errors import EnvironmentFailed, RestartWanted, RunStopped, UsageError
 from cardrunner.executors.local import start_time
-from cardrunner.stages.processes import Ending, checked_processes, outcome, read_endings
+from cardrunner.stages.processes import ProcessEnd, checked_processes, outcome, read_endings
 from cardrunner.training.group import GroupOutOfMemory
 from tests.ledger_lines import record
 
@@ -142,8 +142,8 @@ def test_a_verdict_at_a_log_point_pauses_all_processes_and_once_acknowledged_the
 # ------------------------------------------------------------ why a run of several processes ended
 
 
-def ending(rank: int, kind: str | None = None, message: str = "", **fields: Any) -> Ending:
-    return Ending(rank=rank, at=fields.pop("at", 0.0), kind=kind, message=message, **fields)
+def ending(rank: int, kind: str | None = None, message: str = "", **fields: Any) -> ProcessEnd:
+    return ProcessEnd(rank=rank, at=fields.pop("at", 0.0), kind=kind, message=message, **fields)
 
 
 def test_the_leaders_word_counts_when_all_agreed() -> None:

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from cardrunner.clock import utc_now, utc_seconds, utc_text
-from cardrunner.contracts import Snapshot
+from cardrunner.contracts import RunSnapshot
 from cardrunner.runs.event_model import Event
 from cardrunner.runs.events import (
     AttemptEnded,
@@ -31,7 +31,7 @@ from cardrunner.runs.history import Clock, HistoryRow
 from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.records import LoadRecord, write_record
 from cardrunner.tracking.progress import NullProgress, RichProgress
-from cardrunner.tracking.run_view import RuleHistory
+from cardrunner.tracking.run_view import RunView
 from cardrunner.tracking.screen import described, drawn
 
 CHANGES = {
@@ -60,11 +60,11 @@ def pulse(folder: RunFolder, step: int, attempt: int = 1) -> None:
 
 
 @pytest.fixture
-def run(toy_run: Callable[..., Any], toy_card: Callable[..., Any]) -> RuleHistory:
+def run(toy_run: Callable[..., Any], toy_card: Callable[..., Any]) -> RunView:
     folder = toy_run(CHANGES).folder
     facts = {"mode": "m", "train_examples": 256, "val_examples": 64, "seconds": 1.0, "identity": {}, "facts": ()}
     write_record(folder.record("load"), LoadRecord.model_validate(facts))
-    return RuleHistory(toy_card(CHANGES), folder)
+    return RunView(toy_card(CHANGES), folder)
 
 
 @pytest.fixture
@@ -74,22 +74,22 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-def begin(run: RuleHistory) -> None:
+def begin(run: RunView) -> None:
     take(run, AttemptStarted(attempt=1, executor="local"))
     run.note(StageStarted(attempt=1, stage="train"))
 
 
-def take(run: RuleHistory, event: Event) -> None:
+def take(run: RunView, event: Event) -> None:
     """Into its ledger, and from there."""
     Ledger(run.folder.ledger).append(event)
     run.note(Ledger(run.folder.ledger).events()[-1])
 
 
-def test_time_and_money_are_projected_at_the_pace_of_the_last_minute(run: RuleHistory, clock: list[float]) -> None:
+def test_time_and_money_are_projected_at_the_pace_of_the_last_minute(run: RunView, clock: list[float]) -> None:
     begin(run)
     for step in (2, 4, 6):
         pulse(run.folder, step)
-        run.pace()
+        run.read_pace()
         seen = run.snapshot()
         clock[0] += 10.0
     assert (seen.stage, seen.step, seen.examples, seen.total) == ("train", 6, 192, 768)
@@ -100,15 +100,15 @@ def test_time_and_money_are_projected_at_the_pace_of_the_last_minute(run: RuleHi
     assert seen.budget == 5
 
 
-def test_while_a_run_saves_and_after_its_end_the_last_figures_stay(run: RuleHistory, clock: list[float]) -> None:
+def test_while_a_run_saves_and_after_its_end_the_last_figures_stay(run: RunView, clock: list[float]) -> None:
     begin(run)
     for step in (2, 4):
         pulse(run.folder, step)
-        run.pace()
+        run.read_pace()
         clock[0] += 10.0
     assert run.note(Leaving(attempt=1, reason="interrupted")) == "it saves and ends"
     for _ in range(30):
-        run.pace()
+        run.read_pace()
         clock[0] += 1.0
     seen = run.snapshot()
     assert (seen.stage, seen.seconds_left, seen.projected) == ("saving", None, None)
@@ -120,35 +120,35 @@ def test_while_a_run_saves_and_after_its_end_the_last_figures_stay(run: RuleHist
     assert run.snapshot().examples_per_second == pytest.approx(6.4)
 
 
-def test_silence_of_minutes_is_a_warning_until_a_step_comes(run: RuleHistory, clock: list[float]) -> None:
+def test_silence_of_minutes_is_a_warning_until_a_step_comes(run: RunView, clock: list[float]) -> None:
     begin(run)
     run.note(StageStarted(at=utc_text(clock[0]), attempt=1, stage="train"))
     pulse(run.folder, 2)
     clock[0] += 350.0
-    run.pace()
+    run.read_pace()
     said = "no step for 5 min; if it hangs, `cardrunner stop toy-run --force` ends it at once"
     assert run.snapshot().warning == said
     assert f"warning: {said}" in described(run.snapshot())
     clock[0] -= 340.0
     pulse(run.folder, 3)
     clock[0] += 2.0
-    run.pace()
+    run.read_pace()
     assert run.snapshot().warning is None
 
 
-def test_the_pulse_of_an_earlier_attempt_is_not_this_ones(run: RuleHistory, clock: list[float]) -> None:
+def test_the_pulse_of_an_earlier_attempt_is_not_this_ones(run: RunView, clock: list[float]) -> None:
     begin(run)
     pulse(run.folder, 9, attempt=7)
-    run.pace()
+    run.read_pace()
     assert (run.snapshot().step, run.snapshot().examples_per_second) == (0, None)
-    run.take(row(3))
+    run.add(row(3))
     assert (run.snapshot().step, run.snapshot().examples) == (3, 96)
 
 
-def test_the_thresholds_nearest_to_firing_come_first(run: RuleHistory, clock: list[float]) -> None:
+def test_the_thresholds_nearest_to_firing_come_first(run: RunView, clock: list[float]) -> None:
     begin(run)
     assert run.snapshot().thresholds == ()
-    run.take(row(8, "validation", **{"val_loss/total": 0.5}))
+    run.add(row(8, "validation", **{"val_loss/total": 0.5}))
     assert [text.split(":")[0] for text in run.snapshot().thresholds] == ["val_loss > 0.6", "val_loss > 2"]
     assert run.snapshot().thresholds[0] == "val_loss > 0.6: at 0.5, room 0.1"
 
@@ -195,11 +195,11 @@ def test_the_thresholds_nearest_to_firing_come_first(run: RuleHistory, clock: li
         (CheckpointSaved(attempt=1, file="checkpoints/s.pt", step=8), None),
     ],
 )
-def test_events_are_told_in_a_line(run: RuleHistory, event: Event, text: str | None) -> None:
+def test_events_are_told_in_a_line(run: RunView, event: Event, text: str | None) -> None:
     assert run.note(event) == text
 
 
-SNAPSHOT = Snapshot(
+SNAPSHOT = RunSnapshot(
     run="toy-run",
     stage="train",
     attempt=1,

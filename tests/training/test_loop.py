@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from cardrunner.card.schema.training import Selection, TrainingSection
-from cardrunner.contracts import Batch, Outcome
+from cardrunner.contracts import Batch, BatchScore
 from cardrunner.training.feed import Feed
 from cardrunner.training.loop import Scored, Trainer, is_out_of_memory, pieces_of
 from cardrunner.training.numerics import Numerics
@@ -41,10 +41,10 @@ class Squared:
     def predict(self, model: nn.Module, batch: Batch) -> Any:
         return model(batch[0])
 
-    def score(self, outputs: Any, batch: Batch) -> Outcome:
+    def score(self, outputs: Any, batch: Batch) -> BatchScore:
         loss = (outputs - batch[1]).square().mean()
         count = torch.tensor([float(len(batch[0]))])
-        return Outcome(loss, loss.detach()[None] * count, count)
+        return BatchScore(loss, loss.detach()[None] * count, count)
 
 
 def refuse(error: BaseException) -> None:

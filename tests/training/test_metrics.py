@@ -9,17 +9,17 @@ import torch
 from hypothesis import given, settings, strategies as st
 from torch import Tensor
 
-from cardrunner.contracts import Outcome
+from cardrunner.contracts import BatchScore
 from cardrunner.training.metrics import Meter, row_of
 
 CPU = torch.device("cpu")
 NAMES = ("loss", "hits")
 
 
-def outcome(values: Tensor, counted: Tensor) -> Outcome:
+def outcome(values: Tensor, counted: Tensor) -> BatchScore:
     """The loss is the mean of the values; the second metric counts only some examples."""
     numerators = torch.stack((values.sum(), (values * counted).sum()))
-    return Outcome(values.mean(), numerators, torch.stack((torch.tensor(float(len(values))), counted.sum())))
+    return BatchScore(values.mean(), numerators, torch.stack((torch.tensor(float(len(values))), counted.sum())))
 
 
 def meter_over(values: Tensor, counted: Tensor, batch_size: int) -> Meter:

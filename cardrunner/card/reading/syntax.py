@@ -25,14 +25,14 @@ _UNCLOSED = "the {open} opened on line {begun} is not closed here; close it, or 
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
+class _SyntaxRow:
     pattern: str
     sentence: str
     at_context: bool = False
 
 
-def _row(pattern: str, sentence: str, *, at_context: bool = False) -> _Row:
-    return _Row(pattern, sentence, at_context)
+def _row(pattern: str, sentence: str, *, at_context: bool = False) -> _SyntaxRow:
+    return _SyntaxRow(pattern, sentence, at_context)
 
 
 # matched in order against "context: problem"

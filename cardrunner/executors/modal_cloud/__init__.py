@@ -4,12 +4,12 @@
 
     here                                          there
     executor    preflight, app, spawn             functions   what Modal calls: preflight, train
-    job         the call, from any shell          attempt     one container: take up, watch, leave
-    mirror      the run folder, brought here      publishing  the run folder, put on the volume and committed
+    job         the call, from any shell          attempt     one container: restore, watch, publish
+    volumes     the run folder, copied here       publishing  the run folder, copied to the volume and committed
 
-An `Order` travels from here to there, as plain JSON. The worker is the one of every executor. It writes a folder on the
-container's own disk, since a volume knows no locks and no links, and what is committed while it changes is anything.
-`publishing` copies it to the volume in an order in which nothing vouches for what is not there, and commits.
+An `Order` travels from here to there, as plain JSON. The worker is that of every executor. It writes a folder on the
+container's own disk, because a volume has no locks and no links, and a commit during a write has undefined content.
+`publishing` copies it to the volume, files before the records that name them, and commits.
 """
 
 from __future__ import annotations

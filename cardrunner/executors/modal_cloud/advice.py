@@ -1,4 +1,4 @@
-"""What people can do about an error of Modal's SDK: one line each."""
+"""Turns errors of Modal's SDK into one sentence with the next step."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cardrunner.errors import CardrunnerError, EnvironmentFailed, IntegrityError
 TOKEN = "run `modal token new`, or set MODAL_TOKEN_ID and MODAL_TOKEN_SECRET"
 _ADVICE: tuple[tuple[type[BaseException], str], ...] = (
     (exception.AuthError, TOKEN),
-    (exception.PermissionDeniedError, "the token may not do that; ask whoever manages the Modal workspace"),
+    (exception.PermissionDeniedError, "the token is not allowed to do that; ask a manager of the Modal workspace"),
     (exception.ResourceExhaustedError, "a limit of the Modal workspace is reached; look at its usage and limits page"),
     (exception.OutputExpiredError, "Modal has forgotten the result; the volume still has the run"),
     (exception.FunctionTimeoutError, "raise infra.timeout, or resume the run"),
@@ -33,7 +33,7 @@ REFUSALS = (
     exception.InvalidError,
     exception.NotFoundError,
 )
-"""Errors after which nothing was started; after any other one cannot know."""
+"""Errors that mean that nothing was started. After any other error, a call may have been started."""
 
 
 _KINDS: dict[int, type[CardrunnerError]] = {
@@ -42,14 +42,14 @@ _KINDS: dict[int, type[CardrunnerError]] = {
 
 
 def check_answer(answer: Mapping[str, Any], where: str) -> None:
-    """Raise what a function says went wrong in its container.
+    """Raise the error that a function reports from its container.
 
     Args:
-        answer: what it returned: ``exit_code``, absent or 0 where all is well, and ``reason``.
-        where: told with the reason.
+        answer: what it returned: ``exit_code``, absent or 0 for success, and ``reason``.
+        where: added to the reason.
 
     Raises:
-        CardrunnerError: the one with that exit code.
+        CardrunnerError: of the class with that exit code.
     """
     if code := answer.get("exit_code"):
         raise _KINDS.get(code, EnvironmentFailed)(f"{answer['reason']} ({where})")
@@ -80,6 +80,6 @@ def sentence(doing: str, error: BaseException) -> str:
 
 
 def words(error: BaseException) -> str:
-    """The first line of an error, or its name where it says nothing."""
+    """The first line of an error's message, or its class name if the message is empty."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0].rstrip(".") if lines else type(error).__name__

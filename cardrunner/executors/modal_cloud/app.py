@@ -24,7 +24,7 @@ from cardrunner.executors.modal_cloud.spec import ModalInfra, infra_of
 from cardrunner.workspace import VOLUME_VARIABLE
 
 PINS = {"torch": "2.13.0"}
-"""For a machine without the package, where no version can be copied."""
+"""Versions to install when the package is not installed here, and there is no version to copy."""
 _HOME = "/root"
 """Where Modal's containers look for code."""
 _DISTRIBUTION = "cardrunner"
@@ -36,7 +36,7 @@ _COMPILED = ("**/__pycache__", "**/*.pyc")
 
 @dataclass(frozen=True)
 class Requirement:
-    """One line of what the package declares."""
+    """One requirement that the package declares."""
 
     name: str
     range: str
@@ -44,7 +44,7 @@ class Requirement:
 
     @property
     def pinned(self) -> str:
-        """As it is installed here, without a local suffix such as ``+cpu``; else as declared."""
+        """The version installed here, without a local suffix such as ``+cpu``; else as declared."""
         try:
             return f"{self.name}=={version(self.name).partition('+')[0]}"
         except PackageNotFoundError:
@@ -52,10 +52,10 @@ class Requirement:
 
 
 def requirements(infra: ModalInfra) -> tuple[str, ...]:
-    """What the image installs with pip: everything declared that runs there, by name, then the card's own.
+    """What the image installs with pip: the declared requirements that containers need, by name, then the card's own.
 
     Raises:
-        EnvironmentFailed: this package is not installed here, so that nobody knows what it needs.
+        EnvironmentFailed: this package is not installed here, so its requirements are unknown.
     """
     without = _NOT_THERE if infra.tracking.settings_of("wandb") else _NOT_THERE | {"wandb"}
     own = {each.name: each for each in declared() if each.extra not in without and each.name != _DISTRIBUTION}
@@ -63,7 +63,7 @@ def requirements(infra: ModalInfra) -> tuple[str, ...]:
 
 
 def declared() -> Iterator[Requirement]:
-    """What this package declares, extras too."""
+    """The requirements that this package declares, including extras."""
     try:
         lines: Sequence[str] = distribution(_DISTRIBUTION).requires or ()
     except PackageNotFoundError:
@@ -79,7 +79,7 @@ def declared() -> Iterator[Requirement]:
 
 @contextmanager
 def image_of(infra: ModalInfra) -> Iterator[modal.Image]:
-    """The image of a card's containers; files that belong to it are there until the block is left.
+    """The image of a card's containers; its files exist until the block ends.
 
     Raises:
         EnvironmentFailed: see `requirements`.
@@ -100,7 +100,7 @@ def image_of(infra: ModalInfra) -> Iterator[modal.Image]:
 
 
 def _metadata() -> str:
-    """What this package declares, as it is installed here: as a wheel, or from its folder."""
+    """The metadata of this package, installed as a wheel or from its folder."""
     found = distribution(_DISTRIBUTION)
     return found.read_text("METADATA") or found.read_text("PKG-INFO") or ""
 
@@ -119,7 +119,7 @@ _PREFLIGHT_MIB = 4096
 
 @dataclass(frozen=True)
 class Built:
-    """What a submission is made with."""
+    """The app and the functions of one submission."""
 
     app: modal.App
     train: Any
@@ -128,7 +128,7 @@ class Built:
 
 @contextmanager
 def built(card: Card, run: str, submission: str) -> Iterator[Built]:
-    """The app of one submission; nothing is sent anywhere yet.
+    """Build the app of one submission, without sending anything.
 
     Raises:
         EnvironmentFailed: see `image_of`.
@@ -160,7 +160,7 @@ def built(card: Card, run: str, submission: str) -> Iterator[Built]:
             )(train),
             preflight=app.function(
                 name=preflight.__name__,
-                memory=max(_PREFLIGHT_MIB, memory_of(infra) or 0),  # it opens the same data
+                memory=max(_PREFLIGHT_MIB, memory_of(infra) or 0),  # it opens the same data as training
                 timeout=_PREFLIGHT_SECONDS,
                 **common,
             )(preflight),
@@ -168,12 +168,12 @@ def built(card: Card, run: str, submission: str) -> Iterator[Built]:
 
 
 def check_recorded(function: Any, card: Card) -> None:
-    """Hold what the server recorded of the training function against the card, before it is called.
+    """Check the server's record of the training function against the card, before it is called.
 
     Raises:
-        EnvironmentFailed: a limit is another than the one that was signed.
+        EnvironmentFailed: a limit differs from the signed one.
     """
-    if isinstance(getattr(type(function), "info", None), property):  # an older SDK's, which only knows what was asked
+    if isinstance(getattr(type(function), "info", None), property):  # an older SDK, which only repeats the request
         return
     infra, found = infra_of(card), function.info()
     asked: dict[str, object] = {
@@ -189,12 +189,12 @@ def check_recorded(function: Any, card: Card) -> None:
     for name, there, value in different:
         raise EnvironmentFailed(
             f"Modal recorded {name} {there} for the training function, the card says {value}; nothing was started: "
-            "see whether the workspace has limits of its own"
+            "check the limits of the Modal workspace"
         )
 
 
 def _is_same_gpu(found: Sequence[tuple[str, int]], infra: ModalInfra) -> bool:
-    """Whether that is the card's GPU; Modal may spell it out, as A100-40GB for A100."""
+    """Whether the recorded GPU is the card's. Modal may record A100 as A100-40GB."""
     if len(found) != 1 or found[0][1] != infra.gpus:
         return False
     there, asked = found[0][0].rstrip("!+"), infra.gpu.rstrip("!+")
@@ -202,7 +202,7 @@ def _is_same_gpu(found: Sequence[tuple[str, int]], infra: ModalInfra) -> bool:
 
 
 def app_name(run: str) -> str:
-    """How the app of a run is called on Modal's pages."""
+    """The name of a run's app on Modal's pages."""
     return f"cardrunner-{run}"
 
 
@@ -212,5 +212,5 @@ def gpu_of(infra: ModalInfra) -> str:
 
 
 def memory_of(infra: ModalInfra) -> int | None:
-    """MiB of memory to ask for."""
+    """MiB of memory to request; None for Modal's default."""
     return None if infra.memory is None else math.ceil(infra.memory / MIB)

@@ -1,4 +1,4 @@
-"""What Modal calls in its containers to encode an archive: list it, encode a part of it, join the parts."""
+"""The functions that encode an archive in Modal's containers: list it, encode a part of it, join the parts."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from cardrunner.runs.records import Record
 from cardrunner.workspace import VOLUME_VARIABLE
 
 CORES = 2
-"""Of a container that encodes a part; Python counts those of the whole machine."""
+"""Of a container that encodes a part. Python would report the cores of the whole machine."""
 _TOOL: Final = "encode-parts"
 
 
 class ArchiveOrder(Record):
-    """What is to become of which recordings; see `cardrunner.contracts.Archive`."""
+    """Which recordings to encode, and how; see `cardrunner.contracts.Archive`."""
 
     volume: str
     places: tuple[str, ...]
@@ -51,7 +51,7 @@ class ArchiveOrder(Record):
         return self.target.with_name(f"{self.target.name}.parts")
 
     def part(self, number: int, kind: str) -> Path:
-        """A file of a part: ``list``, what is in it; ``pt``, its data; ``json``, what became of it."""
+        """A file of a part: ``list``, its recordings; ``pt``, its data; ``json``, its report."""
         return self.parts / f"{number:05d}.{kind}"
 
 
@@ -62,7 +62,7 @@ def list_archive(submitted: dict[str, Any]) -> dict[str, Any]:
         submitted: an `ArchiveOrder`, as JSON.
 
     Returns:
-        ``files`` and ``parts``, how many there are; or ``exit_code`` and ``reason``.
+        ``files`` and ``parts``, the counts; or ``exit_code`` and ``reason``.
     """
     order = ArchiveOrder.model_validate(submitted)
     try:
@@ -78,14 +78,14 @@ def list_archive(submitted: dict[str, Any]) -> dict[str, Any]:
 
 
 def encode_part(number: int, submitted: dict[str, Any]) -> dict[str, Any]:
-    """Encode one part, unless that was done.
+    """Encode one part, unless it is encoded already.
 
     Args:
-        number: which one.
+        number: of the part.
         submitted: an `ArchiveOrder`, as JSON.
 
     Returns:
-        what became of it; see `cardrunner.contracts.PartwiseEncoder`.
+        its report; see `cardrunner.contracts.PartwiseEncoder`.
     """
     order = ArchiveOrder.model_validate(submitted)
     listed = order.part(number, "list").read_bytes()
@@ -103,9 +103,9 @@ def encode_part(number: int, submitted: dict[str, Any]) -> dict[str, Any]:
         if size:
             _copy(made, data)
         else:
-            data.unlink(missing_ok=True)  # of another cut of the archive
+            data.unlink(missing_ok=True)  # left by another partition of the archive
     done = {**told, "key": key, "bytes": size}
-    write_text(report, json.dumps(done) + "\n")  # last: it vouches for the data
+    write_text(report, json.dumps(done) + "\n")  # last, because it says that the data is complete
     _commit(order)
     return done
 
@@ -114,7 +114,7 @@ def join_parts(count: int, submitted: dict[str, Any]) -> dict[str, Any]:
     """Join every part and remove them.
 
     Args:
-        count: how many there are.
+        count: the number of parts.
         submitted: an `ArchiveOrder`, as JSON.
 
     Returns:
@@ -141,7 +141,7 @@ def _encoder() -> PartwiseEncoder:
 
 
 def _silence() -> Progress:
-    """Nobody watches a container; by name, since what shows things stands beside the executors."""
+    """No progress display in a container. Imported by name, because executors may not import the tracking package."""
     silence: Progress = importlib.import_module("cardrunner.tracking.progress").NullProgress()
     return silence
 

@@ -1,4 +1,4 @@
-"""An archive of recordings on a volume, encoded by many containers at once; what is done is not done again."""
+"""Encodes an archive of recordings on a volume in many containers at once. Finished parts are kept."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ from cardrunner.executors.modal_cloud.archive_functions import (
 )
 from cardrunner.executors.modal_cloud.preflight import find_volume, reach
 from cardrunner.executors.modal_cloud.spec import infra_of
-from cardrunner.executors.modal_cloud.volumes import Shelf
+from cardrunner.executors.modal_cloud.volumes import VolumeFolder
 from cardrunner.units import format_bytes
 
 MOST_CONTAINERS = 50
-"""At a time; all of them commit to one volume."""
+"""At a time. All of them commit to one volume."""
 _PART_MIB, _JOIN_MIB = 4096, 16384
 _SECONDS = 24 * 3600
 _SHOWN = 3
 _MIB = 2**20
 USUAL_DISK_MIB, LARGEST_DISK_MIB = 512 * 1024, 3 * 1024 * 1024
-"""The disk of any container, and the largest that one can ask for, by Modal's documentation."""
+"""The default disk of a container and the largest that can be requested, from Modal's documentation."""
 
 
 def encode_archive(card: Card, archive: Archive, *, progress: Progress) -> tuple[str, ...]:
     """Encode an archive on the card's volume to one file there.
 
-    A part that was encoded before, by a call that was interrupted, is not encoded again.
+    Parts that an interrupted call has encoded are reused.
 
     Returns:
-        lines about it: what was skipped and why, and what there is now.
+        lines for people: the skipped recordings with reasons, then the result.
 
     Raises:
         UsageError: the file exists.
@@ -53,7 +53,7 @@ def encode_archive(card: Card, archive: Archive, *, progress: Progress) -> tuple
     reach()
     volume = find_volume(infra.volume)
     with advised(f"look at {archive.output} on the volume"):
-        if Shelf(volume, "").has(archive.output.strip("/")):
+        if VolumeFolder(volume, "").has(archive.output.strip("/")):
             raise UsageError(f"{archive.output} is on the volume {infra.volume} already; give another name after -o")
     order = ArchiveOrder(volume=infra.volume, **vars(archive)).model_dump(mode="json")
     with advised("encode on Modal"), _encoding(card) as (listing, part):
@@ -70,12 +70,12 @@ def encode_archive(card: Card, archive: Archive, *, progress: Progress) -> tuple
 
 
 def disk_to_join(size: int, output: str) -> int | None:
-    """MiB of disk that a container needs to join parts of so many bytes; None where any container has as much.
+    """MiB of disk that a container needs to join parts of `size` bytes; None if the default disk is enough.
 
-    The joined file and what it is made from lie beside each other for a moment.
+    The parts and the joined file are on it at the same time.
 
     Raises:
-        EnvironmentFailed: no container has so much.
+        EnvironmentFailed: it exceeds the largest disk.
     """
     needed = math.ceil(2.1 * size / _MIB)
     if needed > LARGEST_DISK_MIB:
@@ -89,7 +89,7 @@ def disk_to_join(size: int, output: str) -> int | None:
 
 @contextmanager
 def _encoding(card: Card) -> Iterator[tuple[Any, Any]]:
-    """The functions that list an archive and encode a part, in an app that ends with this side."""
+    """The functions that list an archive and encode a part, in an app that ends with this process."""
     with _app(card) as (app, common):
         listing = app.function(name=list_archive.__name__, memory=_PART_MIB, **common)(list_archive)
         part = app.function(
@@ -97,7 +97,7 @@ def _encoding(card: Card) -> Iterator[tuple[Any, Any]]:
             memory=_PART_MIB,
             retries=2,
             max_containers=MOST_CONTAINERS,
-            single_use_containers=True,  # each has to see what is committed now
+            single_use_containers=True,  # a new container sees the latest commit
             **common,
         )(encode_part)
         with app.run():
@@ -106,7 +106,7 @@ def _encoding(card: Card) -> Iterator[tuple[Any, Any]]:
 
 @contextmanager
 def _joining(card: Card, disk: int | None) -> Iterator[Any]:
-    """The function that joins parts; an app of its own, since how much disk it needs is known only now."""
+    """The function that joins parts, in its own app, because its disk size depends on the encoded parts."""
     with _app(card) as (app, common):
         join = app.function(name=join_parts.__name__, memory=_JOIN_MIB, ephemeral_disk=disk, **common)(join_parts)
         with app.run():
@@ -130,10 +130,10 @@ def _app(card: Card) -> Iterator[tuple[modal.App, dict[str, Any]]]:
 
 
 def _encoded(part: Any, count: int, order: Mapping[str, Any], progress: Progress) -> list[Mapping[str, Any]]:
-    """What became of every part.
+    """Encode every part; their reports.
 
     Raises:
-        EnvironmentFailed: some failed, also when they were tried again; the others are kept.
+        EnvironmentFailed: some parts failed in every try; the others are kept.
     """
     reports: list[Mapping[str, Any]] = []
     failed: list[str] = []

@@ -1,10 +1,10 @@
-"""One container's part of a run: take it up from the volume, let the worker work, publish, and leave in good order.
+"""One container's part of a run: restore it from the volume, run the worker, publish, and end cleanly.
 
-A container ends in one of four ways. The worker ended with a verdict: that is returned, since anything raised would be
-run again. The worker reached its timeout, or died: that is raised, and Modal starts the next attempt while the card's
-retries last. Modal wants the machine back, or somebody cancelled the call: the worker is asked to save, what it saved
-is committed, and the interruption goes on its way. Or the machine is gone, and the next attempt finds what was
-committed.
+A container ends in one of four ways. The worker ended with a result: it is returned, because Modal retries whatever is
+raised. The worker reached its timeout, or died: that is raised, and Modal starts the next attempt while the card's
+retries last. Modal preempts the machine, or the call was cancelled: the worker is asked to save, its state is
+committed, and the interruption is raised again. Or the machine is lost, and the next attempt starts from the last
+commit.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from cardrunner.executors.modal_cloud.orders import (
     write_files,
 )
 from cardrunner.executors.modal_cloud.publishing import Publisher
-from cardrunner.executors.modal_cloud.signals import Hearing, deaf
+from cardrunner.executors.modal_cloud.signals import SignalListener, ignored_signals
 from cardrunner.runs.attempts import BEGAN_VARIABLE
 from cardrunner.runs.environment import child_environment
 from cardrunner.runs.events import AttemptEnded, AttemptStarted, Committed, ContainerStarted, LastHeard, WarningGiven
@@ -40,19 +40,19 @@ from cardrunner.runs.outcome import silent_end
 from cardrunner.runs.records import Record, State
 
 GRACE_SECONDS = 25.0
-"""How long a worker may take to save once it is asked; Modal gives a container 30 s between one signal and the next."""
-_LOOK_SECONDS = 0.1
+"""How long a worker may take to save when asked. Modal gives a container 30 s between its signals."""
+_POLL_SECONDS = 0.1
 _TAKEN_SECONDS = 1.0
 _BRISK_SECONDS, _CALM_SECONDS = 1.0, 15.0
 _BRISK_FOR = 120.0
-"""At the beginning people want to see that it trains; later a commit every quarter of a minute will do."""
+"""How long commits are frequent, so that people see early that the run trains."""
 _ASK_SECONDS = 2.0
 _FRESH_SECONDS = 90.0
-"""How long ago a container may have been heard of that still counts as at work; it is heard of every quarter minute."""
+"""The age of a heartbeat up to which a container counts as alive; heartbeats are published every 15 s."""
 _BUG = CardrunnerError.exit_code
 
 
-class Outcome(Record):
+class ContainerEnd(Record):
     """What a container returns."""
 
     state: State
@@ -61,22 +61,22 @@ class Outcome(Record):
 
 
 class AttemptOver(Exception):
-    """Ends an attempt that Modal shall follow up with the next one."""
+    """Raised to make Modal start the next attempt."""
 
 
 @dataclass
-class Attempt:
+class ContainerAttempt:
     """One container's part of a run.
 
     Args:
-        order: what was submitted.
+        order: the submission.
         volume: where the card's volume is mounted.
         scratch: a folder on the container's own disk.
         commit: commits the volume.
-        stop_asked: whether `cardrunner stop` has left its request on the volume, which this container's mount of it
-            does not show.
-        interruptions: what the platform raises in the main thread when it wants the container to leave.
-        note: what the ledger shall know of this container.
+        stop_asked: whether `cardrunner stop` has left its request on the volume. The container's mount does not show
+            it.
+        interruptions: what the platform raises in the main thread to end the container.
+        note: fields of the event `ContainerStarted`.
     """
 
     order: Order
@@ -87,7 +87,7 @@ class Attempt:
     interruptions: tuple[type[BaseException], ...]
     note: dict[str, Any]
     began: float = field(default_factory=lambda: time.time() - _TAKEN_SECONDS)
-    """The timeout and the money count from when the container took the call, a moment ago."""
+    """When the container took the call, in seconds since 1970. Timeout and cost count from then."""
 
     def __post_init__(self) -> None:
         self.place = RunFolder(self.volume / self.order.path.lstrip("/"))
@@ -100,28 +100,28 @@ class Attempt:
         self._shown = 0
         self._manifest_seen: tuple[int, int] | None = None
 
-    def run(self) -> Outcome:
-        """Do one attempt, or what an attempt can see at once.
+    def run(self) -> ContainerEnd:
+        """Run one attempt.
 
         Raises:
-            AttemptOver: Modal shall start the next attempt.
-            BaseException: an interruption, once everything is saved.
+            AttemptOver: Modal should start the next attempt.
+            BaseException: an interruption, after everything is saved.
         """
         try:
-            self._take_up()
+            self._restore()
             self._publish()
             return self._ended(self._work_through())
-        except CardrunnerError as error:  # that the volume is full, say, which another container would find too
-            return Outcome(state="failed", exit_code=error.exit_code, reason=str(error))
+        except CardrunnerError as error:  # such as a full volume, which another container would meet too
+            return ContainerEnd(state="failed", exit_code=error.exit_code, reason=str(error))
 
     # ---------------------------------------------------------------- beginning
 
-    def _take_up(self) -> None:
-        """The run as it is committed, else as it was submitted.
+    def _restore(self) -> None:
+        """Restore the run as committed; for a new run, as submitted.
 
         Raises:
             NameTaken: another run of that name is on the volume, or another container is at work on this one.
-            IntegrityError: a file of the launch is not what was launched.
+            IntegrityError: a file of the launch was changed.
         """
         if self.place.launch.exists():
             check_same(self.place, self.order.files, where=self.order.path)
@@ -135,7 +135,7 @@ class Attempt:
         self._record_loss()
 
     def _refuse_two(self) -> None:
-        """Two containers on one folder would overwrite each other: no lock of a volume keeps them apart."""
+        """Refuse to share the folder with a live container. Volumes have no locks, so heartbeats have to serve."""
         last, body = Ledger(self.place.ledger).last(ContainerStarted), read_lease(self.place)
         known = (self.order.submission, self.order.follows)
         if last is None or last.submission in known or body is None or body.released:
@@ -143,12 +143,12 @@ class Attempt:
         with contextlib.suppress(ValueError):
             if time.time() - utc_seconds(body.heartbeat) < _FRESH_SECONDS:
                 raise NameTaken(
-                    f"another container is at work on {self.order.run} (call {last.call}, last heard of at "
+                    f"another container is at work on {self.order.run} (call {last.call}, last heartbeat "
                     f"{body.heartbeat}); watch it with `cardrunner attach {self.order.run}`"
                 )
 
     def _record_loss(self) -> None:
-        """Keep what an attempt took that was lost with its container: it was last heard of through its lease."""
+        """Record the last heartbeat of an attempt that was lost with its container, so that its time counts."""
         last = self.ledger.last(AttemptStarted, AttemptEnded)
         body = read_lease(self.place)
         if isinstance(last, AttemptStarted) and body is not None:
@@ -157,23 +157,23 @@ class Attempt:
     # ---------------------------------------------------------------- at work
 
     def _work_through(self) -> int:
-        """Run the worker to its end; its exit code, minus the signal where one ended it.
+        """Run the worker to its end; its exit code, or minus the signal that ended it.
 
         Raises:
-            EnvironmentFailed: the volume takes no more, and going on would only cost money.
+            EnvironmentFailed: the volume cannot be written, so that going on would only cost money.
         """
         worker = self._start()
         try:
-            with Hearing() as hearing:
+            with SignalListener() as signals:
                 while worker.poll() is None:
-                    self._look()
-                    hearing.check()
-                    time.sleep(_LOOK_SECONDS)
+                    self._poll()
+                    signals.check()
+                    time.sleep(_POLL_SECONDS)
         except self.interruptions as interruption:
-            with deaf():
-                self.ledger.append(WarningGiven(attempt=self.ledger.attempts(), message=_words(interruption)))
-                _send_away(worker)
-                self._leave()
+            with ignored_signals():
+                self.ledger.append(WarningGiven(attempt=self.ledger.attempts(), message=_warning(interruption)))
+                _end_worker(worker)
+                self._save()
             raise
         finally:
             worker.kill()
@@ -191,11 +191,11 @@ class Attempt:
                 env={**child_environment(), BEGAN_VARIABLE: str(self.began)},
             )
 
-    def _look(self) -> None:
-        """Whatever is due: show what the worker printed, pass on a request to stop, publish.
+    def _poll(self) -> None:
+        """Do what is due: show the worker's output, pass on a request to stop, publish.
 
         Raises:
-            EnvironmentFailed: the volume takes no more.
+            EnvironmentFailed: the volume cannot be written.
         """
         self._show()
         now = time.monotonic()
@@ -208,7 +208,7 @@ class Attempt:
             self._publish()
 
     def _show(self) -> None:
-        """Print what the worker printed, so that it stands in Modal's own log too."""
+        """Print the worker's new output, so that Modal's own log has it too."""
         with self.work.log.open("rb") as log:
             log.seek(self._shown)
             data = log.read()
@@ -217,7 +217,7 @@ class Attempt:
         sys.stdout.flush()
 
     def _publish(self) -> None:
-        """Publish what changed, if anything did, and record which step is durable now."""
+        """Publish changes, if there are any, and record which step is durable now."""
         stamps = self.publisher.records()
         self._manifest_seen = self._manifest_stamp()
         self._published_at = time.monotonic()
@@ -243,28 +243,28 @@ class Attempt:
 
     # ---------------------------------------------------------------- the end
 
-    def _ended(self, code: int) -> Outcome:
-        """What becomes of a worker that ended by itself.
+    def _ended(self, code: int) -> ContainerEnd:
+        """The end of a container whose worker ended by itself.
 
         Raises:
-            AttemptOver: Modal shall start the next attempt.
+            AttemptOver: Modal should start the next attempt.
         """
         self._show()
-        end = self._own_word() or self._record_end(code)
-        with deaf():  # we are leaving anyway
+        end = self._recorded_end() or self._record_end(code)
+        with ignored_signals():  # the container ends anyway
             self._publish()
-            self._publish()  # which step is durable was recorded by the one before
-        outcome = Outcome(state=end.state, exit_code=end.exit_code, reason=end.reason)
+            self._publish()  # the event that the first call recorded
+        outcome = ContainerEnd(state=end.state, exit_code=end.exit_code, reason=end.reason)
         if self.order.retries and self._is_worth_another(outcome, code):
             raise AttemptOver(f"attempt {end.attempt}: {outcome.state}: {outcome.reason}; step {self._step} is durable")
         return outcome
 
-    def _own_word(self) -> AttemptEnded | None:
+    def _recorded_end(self) -> AttemptEnded | None:
         last = self.ledger.last(AttemptStarted, AttemptEnded)
         return last if isinstance(last, AttemptEnded) else None
 
     def _record_end(self, code: int) -> AttemptEnded:
-        """Record the end of a worker that could not do so itself."""
+        """Record the end of a worker that died before recording it."""
         last = self.ledger.last(AttemptStarted)
         number = last.attempt if last else self.ledger.attempts() + 1
         state: State = "interrupted" if code < 0 else "failed"
@@ -278,22 +278,22 @@ class Attempt:
         self.ledger.append(end)
         return end
 
-    def _is_worth_another(self, outcome: Outcome, code: int) -> bool:
-        """Whether the next attempt could do better: time was up, or something broke for the first time like this."""
+    def _is_worth_another(self, outcome: ContainerEnd, code: int) -> bool:
+        """Whether to make another attempt: after a timeout, an interruption, or the first error of its kind."""
         if outcome.state in ("timed_out", "interrupted") or code < 0:
             return True
         reasons = [event.reason for event in self.ledger.events(AttemptEnded)]
         return outcome.exit_code == _BUG and reasons.count(outcome.reason) < 2
 
-    def _leave(self) -> None:
-        """Save what can be saved before the container goes."""
+    def _save(self) -> None:
+        """Publish the last state before the container ends."""
         self._show()
-        with contextlib.suppress(CardrunnerError):  # the next attempt goes on from what was committed before
+        with contextlib.suppress(CardrunnerError):  # the next attempt starts from the previous commit
             self._publish()
 
 
-def _send_away(worker: subprocess.Popen[bytes]) -> None:
-    """Ask a worker to save and end; end it when it does not."""
+def _end_worker(worker: subprocess.Popen[bytes]) -> None:
+    """Ask a worker to save and end; kill it after `GRACE_SECONDS`."""
     with contextlib.suppress(ProcessLookupError):
         worker.send_signal(signal.SIGTERM)
     try:
@@ -303,7 +303,7 @@ def _send_away(worker: subprocess.Popen[bytes]) -> None:
         worker.wait()
 
 
-def _words(interruption: BaseException) -> str:
+def _warning(interruption: BaseException) -> str:
     if isinstance(interruption, KeyboardInterrupt):
         return "Modal takes the machine back: saving; the run goes on in another container"
-    return "Modal ends this container, since its time is up or the call was cancelled: saving"
+    return "Modal ends this container, because its time is up or the call was cancelled: saving"

@@ -1,4 +1,4 @@
-"""modal: a run is submitted as one detached call, which Modal works on without this machine."""
+"""modal: a run is submitted as one detached call, which goes on without this machine."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from cardrunner.executors.modal_cloud.orders import Order, order_of
 from cardrunner.executors.modal_cloud.preflight import find_volume, preflight, reach, unreachable_reason
 from cardrunner.executors.modal_cloud.spec import infra_of, storage_of
 from cardrunner.executors.modal_cloud.uploads import upload
-from cardrunner.executors.modal_cloud.volumes import Mirror, Shelf, inside
+from cardrunner.executors.modal_cloud.volumes import Mirror, VolumeFolder, inside
 from cardrunner.runs.events import ContainerStarted, parse
 from cardrunner.runs.files import explained, sha256_file, write_bytes
 from cardrunner.runs.folder import RunFolder
@@ -48,24 +48,24 @@ class ModalExecutor:
     survives_client: ClassVar[bool] = True
     finishes_unattended: ClassVar[bool] = False
     start_seconds: ClassVar[float] = 24 * 3600.0
-    """Waiting for a GPU may take long; whether more is to be expected is known from Modal itself."""
+    """Waiting for a GPU may take long. Whether the call is alive is asked of Modal itself."""
 
     def unreachable_reason(self) -> str | None:
-        """Why Modal cannot be asked: there is no token here; None when it can be tried."""
+        """Why Modal cannot be asked, such as a missing token; None if it can."""
         return unreachable_reason()
 
     def preflight(self, card: Card, run: str) -> Iterator[Fact]:
-        """See `cardrunner.executors.modal_cloud.preflight.preflight`."""
+        """Check everything that Modal can tell without a container; see `preflight.preflight`."""
         yield from preflight(card, run)
 
     def submit(self, folder: RunFolder) -> Job:
-        """Start the run on Modal, after it has shown there that it can begin.
+        """Start the run on Modal, after a preflight in a container without a GPU.
 
-        The launch record is written before anything is started, and again after each step.
+        The record of the remote run is written first, and updated after each step.
 
         Raises:
             EnvironmentFailed: Modal refused, or cannot be reached.
-            IntegrityError: the data is not what the card says, or the run on the volume is not what was launched.
+            IntegrityError: the data is not what the card says, or the run on the volume differs from the launch.
             NameTaken: another run of that name is on the volume.
         """
         card = importlib.import_module(WORKER).launched_card(folder)
@@ -86,7 +86,7 @@ class ModalExecutor:
             raise
         return ModalJob(folder)
 
-    def attach(self, folder: RunFolder, job_id: str = "") -> Job:  # noqa: ARG002 - the folder knows
+    def attach(self, folder: RunFolder, job_id: str = "") -> Job:  # noqa: ARG002 - the folder has the id
         """The newest submission of a run.
 
         Raises:
@@ -97,11 +97,11 @@ class ModalExecutor:
         return _job(folder.root)
 
     def fetch(self, folder: RunFolder, file: str, *, progress: Progress) -> Path:
-        """Bring a checkpoint here, as the trainer's manifest says it is, unless it is here.
+        """Download a checkpoint and verify it against the manifest, unless it is here already.
 
         Raises:
             IntegrityError: the manifest has no such file.
-            EnvironmentFailed: it cannot be had, or never comes whole.
+            EnvironmentFailed: it cannot be downloaded completely.
         """
         manifest = find_record(folder.manifest, Manifest) or Manifest()
         entry = next((entry for entry in manifest.entries if entry.file == file), None)
@@ -110,9 +110,9 @@ class ModalExecutor:
             raise IntegrityError(f"run {folder.name} has no checkpoint {file}; it has: {known}")
         target = inside(folder.root, entry.source)
         if not (target.is_file() and sha256_file(target) == entry.sha256):
-            shelf = _job(folder.root).shelf
+            volume_folder = _job(folder.root).volume_folder
             with progress.task(f"{file} from Modal", entry.bytes, unit="B") as task, advised(f"download {file}"):
-                shelf.download(
+                volume_folder.download(
                     entry.source, target, size=entry.bytes, sha256=entry.sha256, advance=lambda n: task.advance(n)
                 )
         return target
@@ -120,51 +120,51 @@ class ModalExecutor:
     def run_remotely(
         self, folder: RunFolder, card: Card, stage: str, files: dict[str, Path], *, progress: Progress
     ) -> None:
-        """See `cardrunner.executors.modal_cloud.later_stages.run_remotely`."""
+        """Run a launcher stage in a container; see `later_stages.run_remotely`."""
         run_remotely(folder, card, stage, files, progress=progress)
 
     def upload(self, file: Path, *, volume: str, path: str, sha256: str | None, force: bool, progress: Progress) -> str:
-        """See `cardrunner.executors.modal_cloud.uploads.upload`."""
+        """Upload a file to a volume; see `uploads.upload`."""
         return upload(file, volume=volume, path=path, sha256=sha256, force=force, progress=progress)
 
     def encode(self, card: Card, archive: Archive, *, progress: Progress) -> tuple[str, ...]:
-        """See `cardrunner.executors.modal_cloud.archives.encode_archive`."""
+        """Encode an archive on the card's volume; see `archives.encode_archive`."""
         return encode_archive(card, archive, progress=progress)
 
     def has_run(self, volume: str, path: str) -> bool:
-        """Whether a folder on a volume is that of a run.
+        """Whether a folder on a volume is a run folder.
 
         Raises:
             EnvironmentFailed: Modal cannot be reached, or there is no such volume.
         """
         reach()
         with advised(f"look for the run in {path} on the volume {volume}"):
-            return Shelf(find_volume(volume), path).has(RunFolder(Path()).launch.name)
+            return VolumeFolder(find_volume(volume), path).has(RunFolder(Path()).launch.name)
 
     def adopt(self, runs: Path, run: str, *, volume: str, path: str) -> RunFolder:
-        """Make the folder of a run that was launched from another machine.
+        """Make the local folder of a run that another machine launched.
 
         Args:
-            runs: where it will stand.
+            runs: the folder to make it in.
             run: its name.
             volume: where the run lives.
             path: its folder there.
 
         Raises:
-            EnvironmentFailed: Modal cannot be reached, or the disk here refuses.
+            EnvironmentFailed: Modal cannot be reached, or the local disk cannot be written.
         """
         with advised(f"bring the run {run} here"):
-            return _adopted(RunFolder.of(runs, run), Shelf(modal.Volume.from_name(volume), path))
+            return _adopted(RunFolder.of(runs, run), VolumeFolder(modal.Volume.from_name(volume), path))
 
 
 @lru_cache(maxsize=64)
 def _job(root: Path) -> ModalJob:
-    """One for each folder, which remembers when it looked at Modal last: commands ask in short loops."""
+    """One job per folder, which limits how often Modal is asked: commands poll in short loops."""
     return ModalJob(RunFolder(root))
 
 
 class _Unknown(EnvironmentFailed):
-    """The call may have been made or not."""
+    """The call may or may not have been made."""
 
 
 def _submit(folder: RunFolder, card: Card, record: RemoteRun, *, follows: str | None) -> None:
@@ -176,20 +176,20 @@ def _submit(folder: RunFolder, card: Card, record: RemoteRun, *, follows: str | 
         check_recorded(made.train, card)
         order = order_of(folder, record, app=app, retries=infra_of(card).retries, follows=follows)
         _rehearse(made, order)
-        Shelf(modal.Volume.from_name(record.volume), record.path).remove(folder.stop_request.name)
+        VolumeFolder(modal.Volume.from_name(record.volume), record.path).remove(folder.stop_request.name)
         update_record(folder, call=_spawn(made, order))
         called = True
-    if not called:  # the SDK ends a block that Ctrl-C interrupts as if nothing had happened
+    if not called:  # the SDK swallows a Ctrl-C in this block
         raise KeyboardInterrupt
 
 
 def _shown() -> AbstractContextManager[object]:
-    """On a terminal, what Modal has to say: the image being built takes minutes the first time."""
+    """Show Modal's output on a terminal: building the image takes minutes the first time."""
     return modal.enable_output() if sys.stdout.isatty() else nullcontext()
 
 
 def _rehearse(made: Built, order: Order) -> None:
-    """Let a container without a GPU find out whether an attempt could begin."""
+    """Check in a container without a GPU that an attempt can begin."""
     found: dict[str, Any] = made.preflight.remote(order.model_dump(mode="json"))
     check_answer(found, "found on Modal, before any GPU")
 
@@ -210,19 +210,19 @@ def _ending(error: BaseException) -> str | None:
     return None if isinstance(error, _Unknown) else f"never started: {str(error) or type(error).__name__}"
 
 
-def _adopted(folder: RunFolder, shelf: Shelf) -> RunFolder:
-    """The run's folder here, whole or not at all; a record of it that lay alone in its place gives way."""
+def _adopted(folder: RunFolder, volume_folder: VolumeFolder) -> RunFolder:
+    """Copy the run's folder here, atomically. It replaces a folder that has only the records of the launch."""
     with explained(folder.root.parent, "write"):
         folder.root.parent.mkdir(parents=True, exist_ok=True)
         above = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.root.parent))
         try:
             staging = RunFolder(above / folder.name)
-            for name in shelf.files():
+            for name in volume_folder.files():
                 if staging.is_frozen(inside(staging.root, name)):
-                    data = shelf.read(name) or b""
+                    data = volume_folder.read(name) or b""
                     write_bytes(staging.root / name, data)
-            write_record(staging.remote_run, _record_of(shelf, Workspace.around(folder.root.parent)))
-            Mirror(staging, shelf).pull()
+            write_record(staging.remote_run, _record_of(volume_folder, Workspace.around(folder.root.parent)))
+            Mirror(staging, volume_folder).pull()
             if folder.root.exists() and set(folder.root.iterdir()) <= {folder.remote_run, folder.launch}:
                 shutil.rmtree(folder.root)
             staging.root.rename(folder.root)
@@ -231,16 +231,16 @@ def _adopted(folder: RunFolder, shelf: Shelf) -> RunFolder:
     return folder
 
 
-def _record_of(shelf: Shelf, workspace: Workspace) -> RemoteRun:
-    """What the containers say of themselves in the ledger there."""
-    events = map(parse, (shelf.read(RunFolder(Path()).ledger.name) or b"").split(b"\n"))
+def _record_of(volume_folder: VolumeFolder, workspace: Workspace) -> RemoteRun:
+    """The record of a remote run, from the events of its containers."""
+    events = map(parse, (volume_folder.read(RunFolder(Path()).ledger.name) or b"").split(b"\n"))
     said = [event for event in events if isinstance(event, ContainerStarted)]
     last = said[-1] if said else ContainerStarted()
     return RemoteRun(
         executor=NAME,
         submission=last.submission,
-        volume=str(shelf.volume.name),
-        path=shelf.path,
+        volume=str(volume_folder.volume.name),
+        path=volume_folder.path,
         workspace=str(workspace.root),
         app=last.app,
         call=last.call,

@@ -1,4 +1,4 @@
-"""What Modal calls in its containers. Plain functions of this package, imported there by name."""
+"""The functions that Modal calls in its containers. It imports them by name."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from modal.exception import InputCancellation
 
 from cardrunner.errors import CardrunnerError
 from cardrunner.executors import WORKER
-from cardrunner.executors.modal_cloud.attempt import Attempt
+from cardrunner.executors.modal_cloud.attempt import ContainerAttempt
 from cardrunner.executors.modal_cloud.orders import Order, check_same, write_files
 from cardrunner.executors.modal_cloud.publishing import DELAYS, Publisher, commit_patiently
-from cardrunner.executors.modal_cloud.volumes import Shelf
+from cardrunner.executors.modal_cloud.volumes import VolumeFolder
 from cardrunner.runs.files import write_text
 from cardrunner.runs.folder import RunFolder
 from cardrunner.workspace import VOLUME_VARIABLE, WORKSPACE_VARIABLE
@@ -28,24 +28,24 @@ _FINISH: Final = "cardrunner.launching.finish"
 
 
 def train(submitted: dict[str, Any]) -> dict[str, Any]:
-    """One attempt of a run.
+    """Run one attempt.
 
     Args:
         submitted: an `Order`, as JSON.
 
     Returns:
-        an `Outcome`, as JSON.
+        a `ContainerEnd`, as JSON.
     """
     order = Order.model_validate(submitted)
     volume = modal.Volume.from_name(order.volume)
-    shelf = Shelf(volume, order.path)
+    volume_folder = VolumeFolder(volume, order.path)
     with _scratch() as scratch:
-        attempt = Attempt(
+        attempt = ContainerAttempt(
             order=order,
             volume=_mount(),
             scratch=scratch,
             commit=volume.commit,
-            stop_asked=lambda: shelf.has(RunFolder(scratch).stop_request.name),
+            stop_asked=lambda: volume_folder.has(RunFolder(scratch).stop_request.name),
             interruptions=(KeyboardInterrupt, InputCancellation),
             note={"call": modal.current_function_call_id(), "container": os.environ.get("MODAL_TASK_ID")},
         )
@@ -53,13 +53,13 @@ def train(submitted: dict[str, Any]) -> dict[str, Any]:
 
 
 def preflight(submitted: dict[str, Any]) -> dict[str, Any]:
-    """Whether an attempt could begin: imports, the data against the card, and a commit. No GPU is needed for that.
+    """Check, without a GPU, that an attempt can begin: the imports, the data against the card, and a commit.
 
     Args:
         submitted: an `Order`, as JSON.
 
     Returns:
-        ``exit_code``, 0 when it could; ``reason`` where not; ``rows``, what was found.
+        ``exit_code``, 0 if it can; ``reason``, if not; ``rows``, the facts that were found.
     """
     order = Order.model_validate(submitted)
     try:
@@ -70,14 +70,14 @@ def preflight(submitted: dict[str, Any]) -> dict[str, Any]:
 
 
 def later_stage(submitted: dict[str, Any], stage: str) -> dict[str, Any]:
-    """A stage after the training, on the run as it is committed; what it leaves is committed too.
+    """Run a launcher stage on the committed run, and commit its files.
 
     Args:
         submitted: an `Order`, as JSON.
         stage: its name.
 
     Returns:
-        ``exit_code``, 0 when it is done; ``reason`` where not.
+        ``exit_code``, 0 on success; ``reason``, if it failed.
     """
     order = Order.model_validate(submitted)
     place = RunFolder(_mount() / order.path.lstrip("/"))
@@ -105,7 +105,7 @@ def _rehearse(order: Order, work: RunFolder) -> list[str]:
 
 
 def _commit_something(order: Order, place: RunFolder) -> None:
-    """A volume that is full or read-only is better known before a GPU is paid for."""
+    """Commit a small file, so that a full or read-only volume is found before a GPU is paid for."""
     probe = place.root.with_name(f".{order.run}.{order.submission}.probe")
     write_text(probe, "it can be written\n")
     commit_patiently(modal.Volume.from_name(order.volume).commit, DELAYS[:3])

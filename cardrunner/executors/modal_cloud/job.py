@@ -1,4 +1,4 @@
-"""A call on Modal as a job: known by its run folder, from any shell and any machine."""
+"""A call on Modal as a job, found from its run folder by any shell and any machine."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from cardrunner.clock import utc_now
 from cardrunner.errors import EnvironmentFailed
 from cardrunner.executors.modal_cloud import NAME
 from cardrunner.executors.modal_cloud.advice import advised, words
-from cardrunner.executors.modal_cloud.attempt import Outcome
-from cardrunner.executors.modal_cloud.volumes import Mirror, Shelf
+from cardrunner.executors.modal_cloud.attempt import ContainerEnd
+from cardrunner.executors.modal_cloud.volumes import Mirror, VolumeFolder
 from cardrunner.runs.event_model import Event
 from cardrunner.runs.events import AttemptEnded, AttemptStarted, ContainerStarted, JobStarted, Submitted
 from cardrunner.runs.files import is_locked, locked
@@ -29,11 +29,11 @@ from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.records import RemoteRun, read_record, write_record
 
 _FIRST_PACE, _SLOWEST_PACE = 0.3, 5.0
-"""Seconds between looks at Modal: often at first, when people wait for news, and after each piece of it."""
+"""Seconds between requests to Modal: short at first and after news, then growing."""
 _CLI_SECONDS = 60
 _LOG_LINES = 200
-Ending = tuple[str, int | None]
-"""The platform's words, and the exit code where a container came to the point of returning one."""
+CallEnd = tuple[str, int | None]
+"""A sentence about the end, and the exit code if a container returned one."""
 
 
 @dataclass
@@ -41,30 +41,30 @@ class ModalJob:
     """The newest submission of a run.
 
     Args:
-        folder: the run folder here, which has an ``elsewhere.json``.
+        folder: the local run folder, with its ``elsewhere.json``.
     """
 
     folder: RunFolder
 
     def __post_init__(self) -> None:
         record = self.record
-        self.shelf = Shelf(modal.Volume.from_name(record.volume), record.path)
-        self._mirror = Mirror(self.folder, self.shelf)
+        self.volume_folder = VolumeFolder(modal.Volume.from_name(record.volume), record.path)
+        self._mirror = Mirror(self.folder, self.volume_folder)
         self._pace, self._looked = _FIRST_PACE, -_SLOWEST_PACE
 
     @property
     def record(self) -> RemoteRun:
-        """What is known of it here."""
+        """The record of the remote run."""
         return read_record(self.folder.remote_run, RemoteRun)
 
     @property
     def id(self) -> str:
-        """``modal:APP:CALL``; the call is empty while it is not known."""
+        """``modal:APP:CALL``; the call is empty while it is unknown."""
         record = self.record
         return f"{NAME}:{record.app or ''}:{record.call or ''}"
 
     def sync(self) -> None:
-        """Bring the run's records here and ask how the call stands, unless that was done just now.
+        """Download the run's records and ask Modal about the call, unless that was done just now.
 
         Raises:
             EnvironmentFailed: Modal cannot be reached now.
@@ -79,16 +79,16 @@ class ModalJob:
         self._looked = time.monotonic()
 
     def _is_complete(self) -> bool:
-        """Whether nothing can change any more, so that nobody needs to be asked."""
+        """Whether the run is over and its records are here, so that there is nothing to ask."""
         last = Ledger(self.folder.ledger).last(Submitted, AttemptStarted, AttemptEnded)
         return not self.record.live and isinstance(last, AttemptEnded) and last.state == "completed"
 
     def running(self) -> bool:
-        """Whether something is still to be expected, as of the last look."""
+        """Whether the call was alive at the last `sync`."""
         return self.record.live
 
     def wait(self) -> int:
-        """Wait for the end; the exit code that the last container returned, or the one of a lost worker."""
+        """Wait for the end; the exit code of the last container, or that of a lost worker."""
         while self.running():
             self.sync()
             time.sleep(_FIRST_PACE)
@@ -96,24 +96,24 @@ class ModalJob:
         return EnvironmentFailed.exit_code if code is None else code
 
     def stop(self, signal_number: int = signal.SIGTERM) -> None:
-        """Ask the worker to save and end; with SIGKILL end its container, which saves nothing.
+        """Ask the worker to save and end; with SIGKILL, end its container without saving.
 
         Raises:
             EnvironmentFailed: Modal cannot be reached.
         """
         with advised(f"stop the run {self.folder.name} on Modal"):
             if signal_number != signal.SIGKILL:
-                self.shelf.write(self.folder.stop_request.name, b"{}\n")
+                self.volume_folder.write(self.folder.stop_request.name, b"{}\n")
             elif (call := self.record.call) is not None:
                 modal.FunctionCall.from_id(call).cancel(terminate_containers=True)
             elif (app := self.record.app) is not None:
                 _modal_command("app", "stop", app, "--yes")
         self._pace, self._looked = _FIRST_PACE, -_SLOWEST_PACE
 
-    # ---------------------------------------------------------------- looking
+    # ---------------------------------------------------------------- updates
 
     def _update(self) -> None:
-        """The call first: when it is over, everything that it left is there to be brought."""
+        """Ask about the call first: once it is over, the records on the volume are complete."""
         ending = self._ending()
         self._mirror.pull()
         call = self.record.call
@@ -126,9 +126,9 @@ class ModalJob:
         update_record(self.folder, live=ending is None, ending=words, exit_code=code, seen=utc_now())
 
     def _find_call(self) -> None:
-        """The newest call, as containers say it of themselves in the ledger.
+        """Find the newest call in the containers' events.
 
-        Whoever made the call may not have lived to write its id down; or another machine has resumed the run since.
+        The client may have died before it recorded the call, or another machine may have resumed the run.
         """
         record = self.record
         said = Ledger(self.folder.ledger).events(ContainerStarted, JobStarted)
@@ -140,21 +140,21 @@ class ModalJob:
             known = {"submission": newest.submission, "app": newest.app, "call": newest.call}
             update_record(self.folder, **known, live=True, ending=None, exit_code=None)
 
-    def _ending(self) -> Ending | None:
-        """How the call ended; None while more is to be expected."""
+    def _ending(self) -> CallEnd | None:
+        """How the call ended; None while it is alive."""
         record = self.record
         if record.call is not None:
             return _ending_of(record.call)
         if is_locked(self.folder.submitting):
             return None
         if record.app is None:
-            return "whoever launched it ended before anything was started", None
+            return "the client that launched it ended before anything was started", None
         if _app_lives(record.app):
             return None
-        return "whoever launched it ended before it was started, or Modal stopped it", None
+        return "the client that launched it ended before it was started, or Modal stopped it", None
 
     def _keep_platform_log(self) -> None:
-        """What Modal printed for a container that never came to the point of writing a log of its own."""
+        """Keep Modal's log of a container that ended before it wrote its own."""
         call = self.record.call
         if call is None or self.folder.log.exists():
             return
@@ -164,7 +164,7 @@ class ModalJob:
 
 
 def _is_of(event: Event, record: RemoteRun) -> bool:
-    """Whether an event tells of the submission that is known here."""
+    """Whether an event belongs to the recorded submission."""
     match event:
         case JobStarted():
             return record.call is not None and event.id.endswith(f":{record.call}")
@@ -174,13 +174,13 @@ def _is_of(event: Event, record: RemoteRun) -> bool:
 
 
 def update_record(folder: RunFolder, **changes: Any) -> None:
-    """Change what is known of a remote run; commands in other shells may do so at the same time."""
+    """Change the record of a remote run, under a lock that other shells honour."""
     with locked(folder.mirror_lock):
         write_record(folder.remote_run, read_record(folder.remote_run, RemoteRun).model_copy(update=changes))
 
 
-def _ending_of(call: str) -> Ending | None:
-    """How a call ended; None when it has not."""
+def _ending_of(call: str) -> CallEnd | None:
+    """How a call ended; None while it has not."""
     try:
         result: Any = modal.FunctionCall.from_id(call).get(timeout=0)
     except exception.FunctionTimeoutError:
@@ -195,24 +195,24 @@ def _ending_of(call: str) -> Ending | None:
         return f"cancelled, or its container was lost: {words(error)}", None
     except (exception.Error, ConnectionError):
         raise
-    except Exception as error:  # whatever the last attempt raised
+    except Exception as error:  # the last attempt may have raised anything
         return f"no attempts are left: {words(error)}", None
     try:
-        outcome = Outcome.model_validate(result)
+        outcome = ContainerEnd.model_validate(result)
     except ValidationError:
-        return "it returned something that is not ours", None
+        return "it returned something that is not a result of cardrunner", None
     return outcome.reason or outcome.state, outcome.exit_code
 
 
 def _app_lives(app: str) -> bool:
-    """Whether an app may still hold work; the SDK has no public call that tells."""
+    """Whether an app may be running; the SDK has no public call for that."""
     rows: list[dict[str, object]] = json.loads(_modal_command("app", "list", "--json") or "[]")
     row: dict[str, object] = next((row for row in rows if app in row.values()), {})
     return any("detached" in str(value).lower() or "initializing" in str(value).lower() for value in row.values())
 
 
 def _modal_command(*words: str) -> str:
-    """What Modal's own command prints.
+    """The output of Modal's own command.
 
     Raises:
         EnvironmentFailed: it failed.
@@ -227,5 +227,5 @@ def _modal_command(*words: str) -> str:
         ) from None
     if done.returncode:
         told = (done.stderr or done.stdout).strip().splitlines()
-        raise EnvironmentFailed(f"`modal {' '.join(words)}` failed: {told[-1] if told else 'it said nothing'}")
+        raise EnvironmentFailed(f"`modal {' '.join(words)}` failed: {told[-1] if told else 'it printed nothing'}")
     return done.stdout

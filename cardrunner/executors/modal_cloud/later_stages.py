@@ -1,4 +1,4 @@
-"""A stage of this side that needs what only the volume has, as a demo on the data does: run there, and brought."""
+"""Runs a launcher stage on Modal, such as a demo that needs the data on the volume, and downloads its files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cardrunner.executors.modal_cloud.functions import later_stage
 from cardrunner.executors.modal_cloud.job import ModalJob
 from cardrunner.executors.modal_cloud.orders import order_of
 from cardrunner.executors.modal_cloud.spec import infra_of
-from cardrunner.executors.modal_cloud.volumes import Mirror, Shelf, inside
+from cardrunner.executors.modal_cloud.volumes import Mirror, VolumeFolder, inside
 from cardrunner.runs.files import write_bytes
 from cardrunner.runs.folder import RunFolder
 
@@ -27,28 +27,28 @@ _CORES = 4.0
 
 
 def run_remotely(folder: RunFolder, card: Card, stage: str, files: dict[str, Path], *, progress: Progress) -> None:
-    """Run a stage in a container without a GPU, on the run as it is on the volume.
+    """Run a stage in a container without a GPU, on the committed run.
 
     Args:
         folder: the run.
         card: its card.
         stage: the stage.
-        files: what the stage reads from the workspace, by its path there.
+        files: the files that the stage reads from the workspace, by their paths there.
         progress: where to show it.
 
     Raises:
-        CardrunnerError: what the stage raised, or Modal could not be reached.
+        CardrunnerError: the stage failed, or Modal cannot be reached.
     """
     job = ModalJob(folder)
-    progress.note(f"the data is on the volume: the {stage} is made there, without a GPU")
+    progress.note(f"the data is on the volume: the stage {stage} runs there, without a GPU")
     with advised(f"run the stage {stage} on Modal"), _running(card, folder.name) as function:
-        _send(job.shelf, files)
+        _send(job.volume_folder, files)
         order = order_of(folder, job.record, app=job.record.app or "")
         answer: dict[str, Any] = function.remote(order.model_dump(mode="json"), stage)
     check_answer(answer, "on Modal")
-    with advised(f"bring what the stage {stage} made"):
-        Mirror(folder, job.shelf).pull()
-        _bring(job.shelf, folder, stage, progress)
+    with advised(f"download what the stage {stage} made"):
+        Mirror(folder, job.volume_folder).pull()
+        _download(job.volume_folder, folder, stage, progress)
 
 
 @contextmanager
@@ -70,19 +70,19 @@ def _running(card: Card, run: str) -> Iterator[Any]:
             yield function
 
 
-def _send(shelf: Shelf, files: dict[str, Path]) -> None:
+def _send(volume_folder: VolumeFolder, files: dict[str, Path]) -> None:
     if not files:
         return
-    with shelf.volume.batch_upload(force=True) as batch:
+    with volume_folder.volume.batch_upload(force=True) as batch:
         for name, path in files.items():
-            batch.put_file(path, f"{shelf.path}/{RunFolder(Path()).borrowed.name}/{name}")
+            batch.put_file(path, f"{volume_folder.path}/{RunFolder(Path()).borrowed.name}/{name}")
 
 
-def _bring(shelf: Shelf, folder: RunFolder, stage: str, progress: Progress) -> None:
-    """What the stage left in its folder."""
-    made = [name for name in shelf.files() if name.startswith(f"{folder.made(stage).name}/")]
+def _download(volume_folder: VolumeFolder, folder: RunFolder, stage: str, progress: Progress) -> None:
+    """Download the files that the stage made."""
+    made = [name for name in volume_folder.files() if name.startswith(f"{folder.made(stage).name}/")]
     with progress.task("files from Modal", len(made), unit="files") as task:
         for name in made:
-            data = shelf.read(name) or b""
+            data = volume_folder.read(name) or b""
             write_bytes(inside(folder.root, name), data)
             task.advance()

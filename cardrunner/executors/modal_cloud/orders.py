@@ -1,4 +1,4 @@
-"""What travels to a container: the run as it was launched, as plain JSON that Modal keeps and nobody edits."""
+"""What travels to a container: the run as it was launched, as plain JSON, which Modal keeps unchanged."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cardrunner.runs.records import LaunchRecord, Record, RemoteRun
 
 
 class Order(Record):
-    """One submission of a run. The same one is given to every attempt that Modal makes of it."""
+    """One submission of a run, given to each of its attempts on Modal."""
 
     run: str
     volume: str
@@ -22,20 +22,20 @@ class Order(Record):
     submission: str
     app: str
     files: dict[str, str]
-    """Everything that the launch wrote, by its path in the run folder."""
+    """The content of each file that the launch wrote, by its path in the run folder."""
     events: tuple[str, ...]
-    """The ledger's lines as they are known here."""
+    """The lines of the local ledger."""
     follows: str | None = None
     """The submission before this one, which is known to be over."""
     retries: int
-    """How often Modal starts an attempt again that says it failed."""
+    """How often Modal starts another attempt after one that raised."""
 
 
 def order_of(folder: RunFolder, record: RemoteRun, *, app: str, retries: int = 0, follows: str | None = None) -> Order:
-    """The run in a folder, as it is submitted; see `Order`.
+    """The order that submits the run in a folder.
 
     Raises:
-        IntegrityError: a file of the launch is not text any more.
+        IntegrityError: a file of the launch is no longer text.
         EnvironmentFailed: one cannot be read.
     """
     return Order(
@@ -55,23 +55,23 @@ def frozen_texts(folder: RunFolder) -> dict[str, str]:
     """The files of the launch, by their path in the folder.
 
     Raises:
-        IntegrityError: one is not text any more.
+        IntegrityError: one is no longer text.
         EnvironmentFailed: one cannot be read.
     """
     return {path.relative_to(folder.root).as_posix(): _text(path) for path in folder.frozen}
 
 
 def check_same(folder: RunFolder, files: Mapping[str, str], *, where: str) -> None:
-    """Hold a run folder against what was launched, byte for byte.
+    """Compare a run folder with the launch, byte for byte.
 
     Args:
-        folder: what is found.
-        files: what was launched.
-        where: how people call the folder.
+        folder: the folder to check.
+        files: the files of the launch.
+        where: the name of the folder in messages.
 
     Raises:
         NameTaken: it is another run of that name.
-        IntegrityError: it is this run, and somebody changed, added or removed a file of the launch.
+        IntegrityError: it is this run, and a file of the launch was changed, added or removed.
     """
     found = frozen_texts(folder)
     name = folder.launch.name
@@ -82,13 +82,13 @@ def check_same(folder: RunFolder, files: Mapping[str, str], *, where: str) -> No
     for path in sorted(found.keys() | files.keys()):
         if found.get(path) != files.get(path):
             raise IntegrityError(
-                f"{where}/{path} is not what was launched, it was {_change(path, found, files)}; "
-                "put the launched one back"
+                f"{where}/{path} differs from what was launched: it was {_change(path, found, files)}; "
+                "restore the launched one"
             )
 
 
 def write_files(folder: RunFolder, files: Mapping[str, str]) -> None:
-    """Write the files of a launch; the launch record, without which a folder is no run, comes last.
+    """Write the files of a launch. The launch record, which makes a folder a run, comes last.
 
     Raises:
         IntegrityError: a path leaves the folder.
@@ -108,7 +108,7 @@ def _text(path: Path) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError:
-        raise IntegrityError(f"{path} is not UTF-8 text any more; put the launched file back") from None
+        raise IntegrityError(f"{path} is no longer UTF-8 text; restore the launched file") from None
 
 
 def _launched(text: str | None) -> str:

@@ -1,4 +1,4 @@
-"""Whether Modal would take a run: everything that can be asked without a container, cheapest first."""
+"""The preflight of a run on Modal: everything that can be checked without a container, cheapest first."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from cardrunner.contracts import Fact
 from cardrunner.errors import EnvironmentFailed, IntegrityError, NameTaken
 from cardrunner.executors.modal_cloud.advice import TOKEN, advised, words
 from cardrunner.executors.modal_cloud.spec import ModalInfra, infra_of, storage_of
-from cardrunner.executors.modal_cloud.volumes import Shelf
+from cardrunner.executors.modal_cloud.volumes import VolumeFolder
 from cardrunner.runs.folder import RunFolder
 from cardrunner.text import did_you_mean
 from cardrunner.units import format_bytes, format_hourly_rate, rounding_of
 
 CONNECT_SECONDS = 5.0
-"""How long to wait for a connection to Modal's server; the SDK alone would try for a minute."""
+"""How long to wait for a connection to Modal's server; the SDK by itself tries for a minute."""
 HELLO_SECONDS = 30.0
-"""How long a server that takes the connection may be mute; the SDK alone would try for many minutes."""
+"""How long to wait for an answer on that connection; the SDK by itself tries for many minutes."""
 WANDB_KEY = "WANDB_API_KEY"
 
 
 def preflight(card: Card, run: str) -> Iterator[Fact]:
-    """What was asked and found, step by step; stops at the first thing that would stop a launch.
+    """Check step by step, and stop at the first fault that would stop a launch.
 
     Args:
         card: the card.
@@ -48,22 +48,22 @@ def preflight(card: Card, run: str) -> Iterator[Fact]:
     volume = find_volume(infra.volume)
     yield Fact(name=f"volume {infra.volume}", expected="there", actual="there", ok=True)
     yield from data_facts(card, volume)
-    check_free(Shelf(volume, storage_of(infra).folder_of(run)), run, infra.volume)
+    check_free(VolumeFolder(volume, storage_of(infra).folder_of(run)), run, infra.volume)
     yield from secret_facts(infra)
     yield from rate_facts(infra)
 
 
 def unreachable_reason() -> str | None:
-    """Why Modal cannot even be asked from here; no connection is opened."""
+    """Why Modal cannot be asked, found without opening a connection; None if it can."""
     for names in (("token_id", "token_secret"), ("oauth_refresh_token", "oauth_client_id")):
-        with contextlib.suppress(KeyError):  # an SDK that does not know the setting
+        with contextlib.suppress(KeyError):  # older SDKs lack the setting
             if all(config.get(name) for name in names):
                 return None
     return f"there is no Modal token here; {TOKEN}"
 
 
 def reach() -> Fact:
-    """Modal answers, and knows the token.
+    """Check that Modal answers and accepts the token.
 
     Raises:
         EnvironmentFailed: it does not.
@@ -71,16 +71,16 @@ def reach() -> Fact:
     if (why := unreachable_reason()) is not None:
         raise EnvironmentFailed(why)
     server = urlparse(str(config.get("server_url")))
-    knock(server.hostname or "", server.port or (443 if server.scheme == "https" else 80))
-    _greet(server.netloc)
+    check_connection(server.hostname or "", server.port or (443 if server.scheme == "https" else 80))
+    _check_token(server.netloc)
     return Fact(name="Modal", expected="answers", actual=f"answers at {server.hostname}", ok=True)
 
 
-def knock(host: str, port: int) -> None:
-    """Whether somebody answers there at all.
+def check_connection(host: str, port: int) -> None:
+    """Check that a server accepts connections.
 
     Raises:
-        EnvironmentFailed: nobody does within `CONNECT_SECONDS`.
+        EnvironmentFailed: there was no connection within `CONNECT_SECONDS`.
     """
     try:
         socket.create_connection((host, port), timeout=CONNECT_SECONDS).close()
@@ -91,19 +91,19 @@ def knock(host: str, port: int) -> None:
         ) from None
 
 
-def _greet(server: str) -> None:
-    """Hold the token against the server, which may turn out to be none.
+def _check_token(server: str) -> None:
+    """Check that the server speaks Modal's protocol and accepts the token.
 
     Raises:
-        EnvironmentFailed: it refuses the token, or never says a word.
+        EnvironmentFailed: it refuses the token, or does not answer.
     """
-    with advised("use Modal"), ThreadPoolExecutor(1) as apart:  # whoever calls may have an event loop of its own
+    with advised("use Modal"), ThreadPoolExecutor(1) as apart:  # the caller may have its own event loop
         try:
             apart.submit(asyncio.run, _hello(modal.Client.from_env())).result()
         except TimeoutError:
             raise EnvironmentFailed(
-                f"Modal took the connection to {server} and said nothing for {HELLO_SECONDS:g} s; look at proxies "
-                "between here and there, and at status.modal.com"
+                f"Modal took the connection to {server} and did not answer for {HELLO_SECONDS:g} s; look at proxies "
+                "in between, and at status.modal.com"
             ) from None
 
 
@@ -112,10 +112,10 @@ async def _hello(client: modal.Client) -> None:
 
 
 def find_volume(name: str) -> modal.Volume:
-    """A volume that exists; it is never made, since that would hide a slip in its name.
+    """Look up a volume. It is never created, because that would hide a typo in its name.
 
     Raises:
-        EnvironmentFailed: there is none of this name.
+        EnvironmentFailed: there is no volume of this name.
     """
     volume = modal.Volume.from_name(name)
     with advised(f"open the volume {name}"):
@@ -143,7 +143,7 @@ def data_facts(card: Card, volume: modal.Volume) -> Iterator[Fact]:
     """
     if card.data.is_synthetic:
         return
-    root, total = Shelf(volume, ""), 0
+    root, total = VolumeFolder(volume, ""), 0
     for entry in card.data.source:
         with advised(f"look at {entry.path} on the volume"):
             size = root.size(entry.path.strip("/"))
@@ -164,21 +164,21 @@ def _size_fact(name: str, expected: int | None, found: int) -> Fact:
     return Fact(name=name, expected=None if expected is None else format_bytes(expected), actual=actual, ok=True)
 
 
-def check_free(shelf: Shelf, run: str, volume: str) -> None:
-    """Whether a run's folder may be made on the volume.
+def check_free(volume_folder: VolumeFolder, run: str, volume: str) -> None:
+    """Check that a run's folder can be made on the volume.
 
     Raises:
         NameTaken: something is there.
     """
-    with advised(f"look at {shelf.path} on the volume"):
-        files = shelf.files()
+    with advised(f"look at {volume_folder.path} on the volume"):
+        files = volume_folder.files()
     if RunFolder(Path()).launch.name in files:
         raise NameTaken(
-            f"the volume {volume} has a run {run} already, in {shelf.path}; watch it with `cardrunner attach {run}`, "
-            "or give the card a new name and have it signed"
+            f"the volume {volume} has a run {run} already, in {volume_folder.path}; "
+            f"watch it with `cardrunner attach {run}`, or give the card a new name and have it signed"
         )
     if files:
-        raise NameTaken(f"{shelf.path} on the volume {volume} holds something that is no run; move it away")
+        raise NameTaken(f"{volume_folder.path} on the volume {volume} holds something else than a run; move it away")
 
 
 def secret_facts(infra: ModalInfra) -> Iterator[Fact]:
@@ -211,11 +211,11 @@ def _with_key(infra: ModalInfra) -> Fact:
 
 
 def rate_facts(infra: ModalInfra) -> Iterator[Fact]:
-    """What Modal asks for the GPU now, where it says so; a difference is a warning."""
+    """The current price of the GPU, if Modal states it; a difference is a warning."""
     try:
         rates = dict(modal.Workspace.from_context().billing.rates())
     except (exception.Error, AttributeError, ConnectionError):
-        return  # worth knowing, but no reason to stop
+        return  # a missing price does not stop a launch
     wanted = infra.gpu.lower().replace("-", "_").rstrip("!+")
     found = next((float(rate) for name, rate in rates.items() if name.lower().replace("-", "_").endswith(wanted)), None)
     if found is None or infra.price is None:

@@ -1,8 +1,8 @@
-"""The run folder on the volume: copied there while the worker goes on writing its own, then committed.
+"""Publishes the run folder: copies it to the volume while the worker writes its own copy, then commits.
 
-The copy is consistent at every moment, also where a container is lost in the middle of it: checkpoints first, then
-whatever the run has recorded up to then, then the manifest, which was read before all of them. So it never speaks of a
-file that is not there, and the history is never behind the states that saw it.
+The copy is consistent at any moment, even if the container is lost in the middle: checkpoints first, then the records,
+then the manifest, which was read before both. So the manifest only names files that are there, and the history includes
+every row up to the saved states.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.records import STATE, Manifest, ManifestEntry, find_record
 
 DELAYS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
-"""Seconds between the tries of a commit. The SDK tries again by itself where the connection was the trouble."""
-_LOOKS = 5
+"""Seconds between the tries of a commit. The SDK retries connection errors by itself."""
+_READS = 5
 _BLOCK = 4 << 20
 Stamp = tuple[int, int]
 
 
 @dataclass
 class Published:
-    """What a publication put on the volume."""
+    """The result of a publication."""
 
     step: int | None
-    """The newest full state from which training can go on there."""
+    """The newest step whose full training state is on the volume."""
     tries: int
-    """How often it was committed until it worked."""
+    """The number of commits it took."""
     seconds: float
 
 
@@ -46,7 +46,7 @@ class Publisher:
     Args:
         work: the folder that the worker writes.
         place: the run's folder on the mounted volume.
-        commit: makes what stands on the volume durable; raises whatever the SDK raises.
+        commit: makes the files on the volume durable; may raise any exception of the SDK.
         delays: seconds before each further try.
     """
 
@@ -57,7 +57,7 @@ class Publisher:
     _copied: dict[str, Stamp | str] = field(default_factory=dict)
 
     def restore(self) -> None:
-        """Bring the run from the volume to the disk where the worker writes.
+        """Copy the run from the volume to the disk where the worker writes.
 
         Raises:
             EnvironmentFailed: the disk is full or failing.
@@ -73,7 +73,7 @@ class Publisher:
         """Copy what changed, and commit.
 
         Raises:
-            EnvironmentFailed: the volume takes no more, or cannot be committed.
+            EnvironmentFailed: the volume cannot be written or committed.
         """
         began = time.monotonic()
         manifest = self._copy_checkpoints()
@@ -86,8 +86,8 @@ class Publisher:
         return Published(max(steps, default=None), tries, time.monotonic() - began)
 
     def _copy_checkpoints(self) -> Manifest | None:
-        """Every file that the manifest names, as it was when it was read; again when the worker was faster."""
-        for look in range(_LOOKS):
+        """Copy every file of the manifest. If the worker removes one meanwhile, start again with the new manifest."""
+        for attempt in range(_READS):
             manifest = find_record(self.work.manifest, Manifest)
             if manifest is None:
                 return None
@@ -95,8 +95,8 @@ class Publisher:
             try:
                 for entry in manifest.entries:
                     self._copy_checkpoint(entry)
-            except FileNotFoundError:  # a newer state pushed it out
-                if look == _LOOKS - 1:
+            except FileNotFoundError:  # a newer checkpoint replaced it
+                if attempt == _READS - 1:
                     raise
                 continue
             return manifest
@@ -115,11 +115,11 @@ class Publisher:
             try:
                 self._copy(self.work.root / name, self.place.root / name)
             except FileNotFoundError:
-                continue  # it was a worker's passing thought
+                continue  # the worker has removed it
             self._copied[name] = stamp
 
     def records(self) -> dict[str, Stamp]:
-        """Everything in the folder but checkpoints and files that are still being written; size and time of each."""
+        """Size and time of each file, except checkpoints and files that are being written."""
         found: dict[str, Stamp] = {}
         for folder, folders, names in os.walk(self.work.root):
             folders[:] = [name for name in folders if not name.startswith(".")]
@@ -138,7 +138,7 @@ class Publisher:
             _replace(target, stream)
 
     def _remove_unlisted(self, manifest: Manifest | None) -> None:
-        """What newer checkpoints pushed out; gone for good with the next commit."""
+        """Remove checkpoints that newer ones replaced; the next commit makes that durable."""
         if manifest is None:
             return
         listed = {self.place.root / name for entry in manifest.entries for name in (entry.source, entry.file)}
@@ -149,7 +149,7 @@ class Publisher:
 
 
 def _replace(target: Path, stream: BinaryIO) -> None:
-    """Replace a file whole. It is not flushed to a disk: only the commit that follows makes it last."""
+    """Replace a file atomically. It is not flushed: the commit that follows makes it durable."""
     part = target.with_name(f".{target.name}.part")
     with explained(target, "write"):
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -159,19 +159,19 @@ def _replace(target: Path, stream: BinaryIO) -> None:
 
 
 def commit_patiently(commit: Callable[[], object], delays: Sequence[float] = DELAYS) -> int:
-    """Commit, again and again with growing patience.
+    """Commit, with retries after growing delays.
 
     Returns:
-        how many tries it took.
+        the number of tries.
 
     Raises:
-        EnvironmentFailed: it never worked.
+        EnvironmentFailed: every try failed.
     """
     tries = 1
     while True:
         try:
             commit()
-        except Exception as error:  # the SDK has a dozen kinds, and none of them may cost the run
+        except Exception as error:  # the SDK raises a dozen classes, and each deserves a retry
             if tries > len(delays):
                 raise EnvironmentFailed(
                     f"the volume could not be committed in {tries} tries: {type(error).__name__}: {error}; "

@@ -1,6 +1,6 @@
 """Signals in a container: SIGINT when Modal takes the machine back, SIGUSR1 when the input is cancelled.
 
-Modal's handlers raise, wherever the main thread is.
+Modal's handlers raise in the main thread, at any point.
 """
 
 from __future__ import annotations
@@ -14,28 +14,28 @@ from typing import Self
 NUMBERS = (signal.SIGINT, signal.SIGUSR1)
 
 
-class Hearing:
-    """Remembers what the handlers raise while the block lasts.
+class SignalListener:
+    """Keeps what the handlers raise inside the block.
 
-    What is raised inside a blocking call of the SDK is lost when the call's answer comes at the same moment: the SDK
-    cancels what it waits for, finds that it is done, and returns it. Commits are such calls.
+    An exception raised inside a blocking call of the SDK, such as a commit, is lost if the answer arrives at the same
+    moment: the SDK cancels its task, finds it done, and returns the result.
     """
 
     def __init__(self) -> None:
-        self._heard: BaseException | None = None
+        self._raised: BaseException | None = None
         self._before: dict[int, object] = {}
 
     def check(self) -> None:
-        """Raise what was heard, if anything was."""
-        if self._heard is not None:
-            raise self._heard
+        """Raise what a handler raised, if it was lost."""
+        if self._raised is not None:
+            raise self._raised
 
     def __enter__(self) -> Self:
         for number in NUMBERS:
             before = signal.getsignal(number)
             if callable(before):
                 self._before[number] = before
-                signal.signal(number, self._hear)
+                signal.signal(number, self._handle)
         return self
 
     def __exit__(
@@ -44,19 +44,19 @@ class Hearing:
         for number, before in self._before.items():
             signal.signal(number, before)  # type: ignore[arg-type]
 
-    def _hear(self, number: int, frame: FrameType | None) -> None:
+    def _handle(self, number: int, frame: FrameType | None) -> None:
         before = self._before[number]
         assert callable(before)
         try:
             before(number, frame)
         except BaseException as interruption:
-            self._heard = interruption
+            self._raised = interruption
             raise
 
 
 @contextmanager
-def deaf() -> Iterator[None]:
-    """Hear no further signal: the first one said everything, and the last one nobody can refuse."""
+def ignored_signals() -> Iterator[None]:
+    """Ignore signals inside the block: the container is ending already."""
     before = {number: signal.signal(number, signal.SIG_IGN) for number in NUMBERS}
     try:
         yield

@@ -1,4 +1,4 @@
-"""The half of the platform modal that needs no SDK: its section of a card, its checks, what people are told."""
+"""The part of the platform modal that needs no SDK: its section of a card, its checks, its rows for reviewers."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,9 +17,9 @@ from cardrunner.text import nearest
 from cardrunner.units import format_hourly_rate
 
 MOST_GPUS = 8
-"""In one container."""
+"""Of one container."""
 PRICE_TOLERANCE = 0.05
-"""How far the card's price may be from the table's before people are told."""
+"""The relative difference between the card's price and the table's above which there is a warning."""
 
 
 def _attempt(seconds: float) -> float:
@@ -57,7 +57,7 @@ class ModalInfra(InfraBase):
 
 
 def infra_of(card: Card) -> ModalInfra:
-    """The card's part about Modal.
+    """The card's section about Modal.
 
     Raises:
         EnvironmentFailed: the card is for another platform.
@@ -73,7 +73,7 @@ def storage_of(infra: ModalInfra) -> Storage:
 
 
 class ModalPlatform:
-    """See `cardrunner.specs.PlatformSpec`."""
+    """Modal, as a `cardrunner.specs.PlatformSpec`."""
 
     name: str = NAME
     infra: type[InfraBase] = ModalInfra
@@ -81,11 +81,11 @@ class ModalPlatform:
     resumes_after_timeout: bool = True
 
     def executor_of(self, infra: ModalInfra) -> str:  # noqa: ARG002
-        """There is one."""
+        """The only executor, modal."""
         return NAME
 
     def detaches(self, infra: ModalInfra) -> bool:
-        """The card says so."""
+        """As the card says under ``infra.detach``."""
         return infra.detach
 
     def storage(self, infra: ModalInfra) -> Storage:
@@ -93,22 +93,22 @@ class ModalPlatform:
         return storage_of(infra)
 
     def prices(self) -> Mapping[str, Price]:
-        """The table that ships."""
+        """The price table of the package."""
         return read_prices()
 
     def check(self, card: Card) -> Iterator[Remark]:
-        """What Modal would refuse only after the image is built, and a price that is not the table's."""
+        """What Modal would refuse only after building the image, and a price that differs from the table."""
         infra = infra_of(card)
         yield from _machine(infra)
         yield from _price(infra)
         yield from _data_on_the_volume(card, infra)
 
     def title(self, infra: ModalInfra) -> str:
-        """Where, and whether a client stays with it."""
+        """The row Platform of the review page: Modal, detached or attached."""
         return f"Modal ({'detached' if infra.detach else 'attached'})"
 
     def rows(self, infra: ModalInfra) -> Sequence[tuple[str, str]]:
-        """The volume, and what the image and its environment hold."""
+        """The volume, and the secrets and packages of the image."""
         named = {"Secrets": infra.secrets, "Packages": infra.packages, "System packages": infra.system_packages}
         image = [(label, ", ".join(values)) for label, values in named.items() if values]
         return [("Volume", infra.volume), ("Checkpoints", infra.checkpoints), *image]
@@ -117,7 +117,10 @@ class ModalPlatform:
         """What only Modal knows: the volume, the secrets, its prices, and whether there is a GPU."""
         infra = infra_of(card)
         yield from _unasked(infra, offline) if offline is not None else _asked(infra)
-        yield Assumption(f"whether {infra.gpu} is free, and how long the run waits for it", "nobody can say before")
+        yield Assumption(
+            f"whether {infra.gpu} is free, and how long the run waits for it",
+            "only the launch shows it",
+        )
         if infra.packages or infra.system_packages:
             yield Assumption("whether the image can be built with the card's packages", "it is built at the launch")
 
@@ -126,7 +129,7 @@ SPEC: PlatformSpec = ModalPlatform()
 
 
 def _machine(infra: ModalInfra) -> Iterator[Remark]:
-    """All GPUs of a run are in one container, and of a kind that Modal offers."""
+    """Check the GPUs: all in one container, and of a kind that Modal offers."""
     if infra.gpus > MOST_GPUS:
         message = (
             f"is {infra.gpus}, and one Modal container has at most {MOST_GPUS} GPUs; a run trains on one machine: "
@@ -148,7 +151,7 @@ def _unknown(gpu: str, offered: tuple[str, ...]) -> str:
 
 
 def _price(infra: ModalInfra) -> Iterator[Remark]:
-    """A price per GPU and hour that is not the one of the table."""
+    """Check the price per GPU and hour against the table."""
     listed = read_prices().get(infra.gpu)
     if infra.price is None or listed is None or listed.usd is None:
         return
@@ -159,7 +162,7 @@ def _price(infra: ModalInfra) -> Iterator[Remark]:
 
 
 def _data_on_the_volume(card: Card, infra: ModalInfra) -> Iterator[Remark]:
-    """Data files are named from the root of the volume, where they stand in any container."""
+    """Check that data files have paths from the root of the volume."""
     files = () if card.data.is_synthetic else card.data.source
     for number, file in enumerate(files):
         if not file.path.startswith("/") or ".." in file.path.split("/"):
@@ -170,7 +173,7 @@ def _data_on_the_volume(card: Card, infra: ModalInfra) -> Iterator[Remark]:
 
 def _unasked(infra: ModalInfra, offline: str) -> Iterator[Assumption]:
     yield Assumption(f"whether the volume {infra.volume} exists and {infra.checkpoints} can be written", offline)
-    yield Assumption("whether Modal still asks these prices", f"{offline}; the table that ships is dated")
+    yield Assumption("whether Modal still asks these prices", f"{offline}; the table of the package may be out of date")
     if infra.secrets:
         yield Assumption(f"whether the secrets {', '.join(infra.secrets)} exist", offline)
 

@@ -1,4 +1,4 @@
-"""Folders on a volume, as one sees them from outside a container: listed, read and written through the API."""
+"""Folders on a volume, accessed from outside a container through Modal's API."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.ledger import Ledger, whole_lines
 
 TRIES = 3
-"""How often a file is read until it is what it should be."""
+"""How often a file is downloaded until its digest is right."""
 
 
 class Stamp(NamedTuple):
@@ -29,17 +29,17 @@ class Stamp(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Shelf:
+class VolumeFolder:
     """A folder on a volume.
 
-    Whatever the SDK raises leaves from here as it is; see `cardrunner.executors.modal_cloud.advice`.
+    Exceptions of the SDK propagate; see `cardrunner.executors.modal_cloud.advice`.
     """
 
     volume: modal.Volume
     path: str
 
     def files(self) -> Mapping[str, Stamp]:
-        """Every file below it, by its path from here; none when there is no such folder."""
+        """Every file below it, by relative path; empty if the folder does not exist."""
         try:
             entries = self.volume.listdir(self.path, recursive=True)
         except NotFoundError:
@@ -52,7 +52,7 @@ class Shelf:
         }
 
     def size(self, name: str) -> int | None:
-        """Bytes of a file; None when it is not there."""
+        """Bytes of a file; None if it does not exist."""
         try:
             entries = self.volume.listdir(f"{self.path}/{name}")
         except NotFoundError:
@@ -60,40 +60,40 @@ class Shelf:
         return next((entry.size for entry in entries if entry.type.name == "FILE"), None)
 
     def has(self, name: str) -> bool:
-        """Whether a file is there."""
+        """Whether a file exists."""
         return self.size(name) is not None
 
     def read(self, name: str) -> bytes | None:
-        """A small file; None when it is not there."""
+        """The content of a small file; None if it does not exist."""
         try:
             return b"".join(self.volume.read_file(f"{self.path}/{name}"))
         except FileNotFoundError:
             return None
 
     def write(self, name: str, data: bytes) -> None:
-        """Put a small file there, in place of what there is."""
+        """Write a small file, replacing an existing one."""
         with self.volume.batch_upload(force=True) as batch:
             batch.put_file(io.BytesIO(data), f"{self.path}/{name}")
 
     def remove(self, name: str) -> None:
-        """Remove a file; harmless when it is gone."""
+        """Remove a file if it exists."""
         try:
             self.volume.remove_file(f"{self.path}/{name}")
         except FileNotFoundError:
             return
 
     def download(self, name: str, target: Path, *, size: int, sha256: str, advance: Callable[[int], object]) -> None:
-        """Bring a file here. The target is only there when its bytes are the right ones.
+        """Download a file. The target appears only once its bytes are verified.
 
         Args:
             name: the file.
-            target: where it goes; until it is whole and right it is called ``.NAME.part``.
-            size: its bytes.
-            sha256: theirs.
-            advance: told of bytes as they come; of negative ones where it has to begin again.
+            target: the local path; until it is verified the file is called ``.NAME.part``.
+            size: the expected bytes.
+            sha256: the expected digest.
+            advance: called with the bytes of each block; with a negative number before another try.
 
         Raises:
-            EnvironmentFailed: it never came whole, or the disk here refuses.
+            EnvironmentFailed: no try gave the right bytes, or the local disk cannot be written.
         """
         part = target.with_name(f".{target.name}.part")
         found = "nothing"
@@ -129,35 +129,35 @@ class Shelf:
 
 _KINDS = {".json", ".jsonl", ".log"}
 _LARGEST = 64 << 20
-"""Bytes; a record that is larger is left where it is."""
+"""Bytes; larger records stay on the volume."""
 _CLOCK_TICK = 2
-"""Seconds within which a file may change twice and be listed alike."""
+"""Seconds within which two changes of a file may have the same time."""
 
 
 @dataclass
 class Mirror:
-    """One run, there and here."""
+    """Keeps the local folder of a run up to date with the one on the volume."""
 
     folder: RunFolder
-    shelf: Shelf
+    volume_folder: VolumeFolder
     _seen: dict[str, Stamp] = field(default_factory=dict)
 
     def pull(self) -> bool:
-        """Bring everything that changed since the last pull.
+        """Download the records that changed since the last pull.
 
         Returns:
-            whether there is anything there.
+            whether the folder on the volume has any file.
 
         Raises:
-            EnvironmentFailed: the disk here refuses.
+            EnvironmentFailed: the local disk cannot be written.
         """
-        files = self.shelf.files()
+        files = self.volume_folder.files()
         now = max((stamp.mtime for stamp in files.values()), default=0)
         with locked(self.folder.mirror_lock):
             for name, stamp in files.items():
                 settled = stamp.mtime < now - _CLOCK_TICK
                 if self._is_record(name, stamp) and not (settled and self._seen.get(name) == stamp):
-                    self._bring(name)
+                    self._download(name)
                     self._seen[name] = stamp
         return bool(files)
 
@@ -168,10 +168,10 @@ class Mirror:
         local = name in (self.folder.stop_request.name, self.folder.remote_run.name)
         return path.suffix in _KINDS and not (parts_hidden or frozen or local) and stamp.size <= _LARGEST
 
-    def _bring(self, name: str) -> None:
-        data = self.shelf.read(name)
+    def _download(self, name: str) -> None:
+        data = self.volume_folder.read(name)
         if data is None:
-            return  # it was pushed out since it was listed
+            return  # it was removed after the listing
         target = inside(self.folder.root, name)
         if target == self.folder.ledger:
             Ledger(target).add_missing(whole_lines(data))
@@ -180,10 +180,10 @@ class Mirror:
 
 
 def inside(root: Path, name: str) -> Path:
-    """The place of a file in a folder.
+    """The path of a file inside a folder.
 
     Raises:
-        IntegrityError: the name leads out of it.
+        IntegrityError: the path is outside of it.
     """
     target = root / name
     if not target.resolve().is_relative_to(root.resolve()):

@@ -20,7 +20,7 @@ from tests.ledger_lines import record, recorded
 CONTAINER = """
 import contextlib, json, signal, sys
 from pathlib import Path
-from cardrunner.executors.modal_cloud.attempt import Attempt, AttemptOver
+from cardrunner.executors.modal_cloud.attempt import ContainerAttempt, AttemptOver
 from cardrunner.executors.modal_cloud.orders import Order
 
 order, volume, scratch = json.loads(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])
@@ -36,7 +36,7 @@ def commit():
         with contextlib.suppress(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
 
-attempt = Attempt(
+attempt = ContainerAttempt(
     order=Order.model_validate(order), volume=volume, scratch=scratch, commit=commit, stop_asked=lambda: False,
     interruptions=(KeyboardInterrupt,), note={"call": "fc-1"},
 )
@@ -70,8 +70,8 @@ class Place:
         """Start a container.
 
         Args:
-            full_after: so many commits work.
-            swallowing: the commit during which Modal wants the machine back, and nobody hears of it.
+            full_after: the number of commits that work.
+            swallowing: the commit that swallows the SIGINT by which Modal takes the machine back.
             changes: of the order.
         """
         self.containers += 1
@@ -188,7 +188,7 @@ def test_two_containers_are_not_at_work_on_one_run(submitted: Callable[..., Plac
     )
     answer = place.attempt()
     assert answer["returned"]["exit_code"] == 6
-    assert "another container is at work on toy-run (call fc-2, last heard of at" in answer["returned"]["reason"]
+    assert "another container is at work on toy-run (call fc-2, last heartbeat" in answer["returned"]["reason"]
     assert place.attempt(follows="somebody-else")["returned"]["state"] == "completed"  # it is known to be over
 
 

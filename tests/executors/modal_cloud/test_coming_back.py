@@ -114,7 +114,7 @@ def test_whoever_watches_may_go_and_a_run_that_does_not_listen_is_ended_by_force
     client.send_signal(signal.SIGINT)
     code, _, err = client.finish()
     assert code == 130, err
-    assert f"left; run {card.stem} goes on: watch it with `cardrunner attach {card.stem}`" in err
+    assert f"run {card.stem} goes on: watch it with `cardrunner attach {card.stem}`" in err
     call = cloud.call(card.stem)
     assert not call.is_over
     code, _, err = cloud.type("stop", card.stem, "--wait", "0.5", "--force")

@@ -34,21 +34,25 @@ def test_the_files_of_a_launch_come_back_byte_for_byte(launched: RunFolder, tmp_
 
 
 HARMS: dict[str, tuple[Callable[[RunFolder], object], type[CardrunnerError], str]] = {
-    "changed": (lambda run: run.approvals.write_text("[]"), IntegrityError, "approvals.json is not what was launched"),
+    "changed": (
+        lambda run: run.approvals.write_text("[]"),
+        IntegrityError,
+        "approvals.json differs from what was launched",
+    ),
     "removed": (
         lambda run: run.approvals.unlink(),
         IntegrityError,
-        "approvals.json is not what was launched, it was rem",
+        "approvals.json differs from what was launched: it was rem",
     ),
     "added": (
         lambda run: run.checks.write_text("{}"),
         IntegrityError,
-        "checks.json is not what was launched, it was add",
+        "checks.json differs from what was launched: it was add",
     ),
     "not text": (
         lambda run: run.card_yaml.write_bytes(b"\xff"),
         IntegrityError,
-        "card.yaml is not UTF-8 text any more",
+        "card.yaml is no longer UTF-8 text",
     ),
     "another run": (lambda run: run.launch.write_text("{}"), NameTaken, "/runs/x holds another run; move it away"),
 }

@@ -70,7 +70,7 @@ def test_a_server_that_takes_no_connection_is_given_up_within_seconds(monkeypatc
         with pytest.raises(
             EnvironmentFailed, match=r"Modal does not answer at 127\.0\.0\.1:\d+ \(timed out\); look at"
         ):
-            preflight.knock(*address)
+            preflight.check_connection(*address)
 
 
 IMPATIENT = """
@@ -90,7 +90,7 @@ def test_a_server_that_is_mute_is_given_up_too(cloud: Cloud) -> None:
         launch = cloud.zygote.code(IMPATIENT, "launch", cloud.card(), cwd=cloud.root, environment=environment)
         code, _, err = launch.finish()
     assert code == 7
-    assert f"Modal took the connection to {address} and said nothing for 0.3 s; look at proxies" in err
+    assert f"Modal took the connection to {address} and did not answer for 0.3 s; look at proxies" in err
 
 
 def test_a_slip_in_the_volume_is_not_hidden_by_making_it(cloud: Cloud) -> None:
@@ -175,7 +175,7 @@ def test_a_name_that_is_taken_on_the_volume(cloud: Cloud) -> None:
     code, _, err = cloud.type("launch", card)
     assert (code, err.strip()) == (
         6,
-        f"/checkpoints/{card.stem} on the volume {cloud.volume.name} holds something that is no run; move it away",
+        f"/checkpoints/{card.stem} on the volume {cloud.volume.name} holds something else than a run; move it away",
     )
     (folder / "launch.json").write_text("{}")
     code, _, err = cloud.type("launch", card)
@@ -193,5 +193,5 @@ def test_approvals_that_were_changed_on_the_volume_end_the_run(cloud: Cloud) -> 
     assert call.attempts == ["lost", "success"]
     code, _, err = cloud.type("attach", card.stem)
     assert code == 4
-    assert f"/checkpoints/{card.stem}/approvals.json is not what was launched, it was changed" in err
+    assert f"/checkpoints/{card.stem}/approvals.json differs from what was launched: it was changed" in err
     assert cloud.events(card.stem, "attempt_started")[-1]["attempt"] == 1

@@ -5,12 +5,12 @@ import signal
 
 import pytest
 
-from cardrunner.executors.modal_cloud.signals import NUMBERS, Hearing, deaf
+from cardrunner.executors.modal_cloud.signals import NUMBERS, SignalListener, ignored_signals
 
 
 def test_what_a_library_swallowed_is_raised_all_the_same() -> None:
     before = [signal.getsignal(number) for number in NUMBERS]
-    with Hearing() as hearing:
+    with SignalListener() as hearing:
         hearing.check()
         with contextlib.suppress(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
@@ -20,7 +20,7 @@ def test_what_a_library_swallowed_is_raised_all_the_same() -> None:
 
 
 def test_whoever_leaves_hears_nothing_more() -> None:
-    with Hearing() as hearing, deaf():
+    with SignalListener() as hearing, ignored_signals():
         for number in NUMBERS:
             signal.raise_signal(number)
         hearing.check()

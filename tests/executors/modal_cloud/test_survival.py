@@ -34,7 +34,7 @@ def test_whatever_happens_to_its_container_in_any_epoch_changes_nothing(cloud: C
     told = [event["message"].split(":")[0] for event in cloud.events(card.stem, "warning")]
     assert told == [
         "Modal takes the machine back",
-        "Modal ends this container, since its time is up or the call was cancelled",
+        "Modal ends this container, because its time is up or the call was cancelled",
         "Modal takes the machine back",
     ]
 
@@ -78,7 +78,7 @@ def test_a_run_whose_retries_are_used_up_is_resumed_from_where_it_was(cloud: Clo
     cloud.plane.wait(lambda: call.is_over)
     assert call.attempts == ["timeout"]
     (warning,) = cloud.events(card.stem, "warning")
-    assert warning["message"].startswith("Modal ends this container, since its time is up")
+    assert warning["message"].startswith("Modal ends this container, because its time is up")
     code, _, err = cloud.type("attach", card.stem)
     assert code == 143, err
     assert "cardrunner resume" in err

@@ -26,7 +26,7 @@ def test_a_policy_is_trained_far_away_as_it_is_here(cloud: Cloud) -> None:
         cloud.plane.start_containers()
     code, out, err = cloud.type("attach", card.stem)
     assert code == 0, err
-    assert "the data is on the volume: the demo is made there, without a GPU" in launched + err
+    assert "the data is on the volume: the stage demo runs there, without a GPU" in launched + err
     assert Path(out.strip()).read_text().startswith(f"# Results: {card.stem}")
     assert (cloud.root / "downloads" / "quickstart" / "best.pt").exists()
     made = cloud.root / "demos" / "quickstart.json"

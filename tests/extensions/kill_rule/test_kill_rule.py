@@ -67,7 +67,7 @@ LEVELS = """if True:
     from cardrunner.report.curves import figures
     from cardrunner.report.recorded import read_run
     from cardrunner.runs.folder import RunFolder
-    run = read_run(RunFolder.of(Path(sys.argv[1]), "toy-run"), registry.workload_spec)
+    run = read_run(RunFolder.of(Path(sys.argv[1]), "toy-run"), registry.workload_spec, registry.stages_of)
     levels = [level for figure in figures(run) for panel in figure.panels for level in panel.levels]
     print([level.value for level in levels if level.kind == "limit"] == [run.moments[-1].seen[0].limit])
 """

@@ -14,6 +14,7 @@ from cardrunner import plugins, registry
 from cardrunner.contracts import DemoResult, Stage
 from cardrunner.launching.finish import finish_run
 from cardrunner.launching.pipeline import run_stage
+from cardrunner.runs.events import AttemptEnded
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.frozen import load_frozen
 from cardrunner.tracking.progress import NullProgress
@@ -53,7 +54,7 @@ def made(toy_run: Callable[..., Any]) -> tuple[RunFolder, dict[str, list[Path]]]
         run_stage(ctx, stage.name)
         new = files_below(workspace) - before
         found[stage.name] = [path for path in new if path == run.folder.record(stage.name) or path in named_in(new)]
-    ctx.ledger.append("attempt_ended", attempt=1, state="completed", exit_code=0, seconds=1.0)
+    ctx.ledger.append(AttemptEnded(attempt=1, state="completed", exit_code=0, seconds=1.0))
     finish_run(run.folder, progress=NullProgress())
     return run.folder, found
 

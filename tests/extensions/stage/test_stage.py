@@ -113,9 +113,9 @@ def test_one_that_raises_is_named_and_the_results_card_says_so(
     [
         ("import tarfile", "import no_such_module", "install the package that has the module no_such_module"),
         ("class Archive(BaseStage)", "class Archive", "lacks after (cardrunner.stages.base.BaseStage has it)"),
-        ('name = "archive"', 'name = "packer"', "the name has to be that of the entry point"),
-        ('side = "launcher"', 'side = "moon"', 'and the side "worker" or "launcher"'),
-        ('after = "load"', 'after = "demo"', "no stage of its side; there are load, train, checkpoint"),
+        ('name = "archive"', 'name = "packer"', "is called 'packer'; give both the same name"),
+        ('side = "launcher"', 'side = "moon"', 'has the side \'moon\'; write "worker" or "launcher"'),
+        ('after = "load"', 'after = "demo"', "which is not a stage of its side; there are load, train, checkpoint"),
     ],
 )
 def test_one_that_cannot_be_used_is_named_before_anything_is_trained(

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from cardrunner.errors import CardrunnerError
-from cardrunner.launching.finish import Ending
+from cardrunner.launching.finish import RunEnd
 from cardrunner.launching.launch import LaunchOptions, launch, resume
 from cardrunner.main import main
 from cardrunner.runs.folder import RunFolder
@@ -75,7 +75,7 @@ def files(tmp_path: Path, make_game: Callable[[int, int], Game]) -> Callable[...
     return write
 
 
-def run(folder: Path, name: str, **data: object) -> Ending:
+def run(folder: Path, name: str, **data: object) -> RunEnd:
     """Launch the card with another name and other fields of its data."""
     card = copy.deepcopy(CARD)
     card["data"].update(data)
@@ -85,7 +85,7 @@ def run(folder: Path, name: str, **data: object) -> Ending:
     return launch(path, LaunchOptions(), progress=NullProgress())
 
 
-def weights(ending: Ending) -> str | None:
+def weights(ending: RunEnd) -> str | None:
     return read_record(ending.folder.record("train"), TrainRecord).weights_sha256
 
 
@@ -185,7 +185,7 @@ def test_a_run_goes_on_only_with_the_shuffle_it_began_with(files: Callable[..., 
 # ------------------------------------------------------------ bad data
 
 
-def problem(ending: Ending) -> str:
+def problem(ending: RunEnd) -> str:
     last = recorded(Ledger(ending.folder.ledger), "attempt_ended")[-1]
     assert last is not None
     return str(last["reason"])

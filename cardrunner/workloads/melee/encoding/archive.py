@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, Final
 
 _DTYPES: Final = {
-    f"{name}Storage": dtype
+    f"{name}TensorStorage": dtype
     for name, dtype in {
         "Float": ("float32", 4), "Double": ("float64", 8), "Half": ("float16", 2), "BFloat16": ("bfloat16", 2),
         "Long": ("int64", 8), "Int": ("int32", 4), "Short": ("int16", 2), "Char": ("int8", 1), "Byte": ("uint8", 1),
@@ -33,7 +33,7 @@ class ForeignObject(pickle.UnpicklingError):
 
 
 @dataclass(frozen=True)
-class Storage:
+class TensorStorage:
     """A run of numbers in the file."""
 
     dtype: str
@@ -55,7 +55,7 @@ class StoredTensor:
     """
 
     kind: str
-    storage: Storage | None = None
+    storage: TensorStorage | None = None
     offset: int = 0
     """Elements of the storage before the first of the tensor."""
     shape: tuple[int, ...] = ()
@@ -153,14 +153,14 @@ class _Reader(pickle.Unpickler):
             return str
         raise ForeignObject(f"{module}.{name}")
 
-    def persistent_load(self, identity: Any) -> Storage:
+    def persistent_load(self, identity: Any) -> TensorStorage:
         """A storage; `identity` is ("storage", kind, key, device, elements)."""
         _, kind, key, _, _ = identity
         position, size = self._place(key)
-        return Storage(kind.dtype, kind.itemsize, position, size)
+        return TensorStorage(kind.dtype, kind.itemsize, position, size)
 
 
 def _tensor(storage: object, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: object) -> StoredTensor:
-    if not isinstance(storage, Storage) or any(type(number) is not int for number in (offset, *shape, *strides)):
+    if not isinstance(storage, TensorStorage) or any(type(number) is not int for number in (offset, *shape, *strides)):
         raise ValueError("a tensor without a shape")
     return StoredTensor("Tensor", storage, offset, tuple(shape), tuple(strides))

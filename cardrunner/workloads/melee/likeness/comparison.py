@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cardrunner.contracts import Chart, Exhibit, Reading, Series
+from cardrunner.contracts import Chart, Exhibit, ExhibitRow, Series
 from cardrunner.workloads.melee.encoding.layout import BUTTONS
 from cardrunner.workloads.melee.game.names import action_words
 from cardrunner.workloads.melee.likeness.measures import (
@@ -71,17 +71,17 @@ def _too_little(samples: Samples) -> str:
 # ---------------------------------------------------------------- the table
 
 
-def _apart(distribution: Distribution, columns: Mapping[str, Play]) -> Reading:
+def _apart(distribution: Distribution, columns: Mapping[str, Play]) -> ExhibitRow:
     """The distance of each play from the first; None for the first itself, and where there is nothing to count."""
     first, *others = (distribution.of(play) for play in columns.values())
     values = [jensen_shannon(first, other) if first.any() and other.any() else None for other in others]
     what = "Jensen-Shannon divergence from the first column, 0 is the same and 1 nothing in common"
     meaning = f"{distribution.meaning}; {what}"
-    return Reading(name=f"{distribution.name} apart", unit="bits", values=(None, *values), meaning=meaning)
+    return ExhibitRow(name=f"{distribution.name} apart", unit="bits", values=(None, *values), meaning=meaning)
 
 
-def _single(measure: Measure, columns: Mapping[str, Play]) -> Reading:
-    return Reading(
+def _single(measure: Measure, columns: Mapping[str, Play]) -> ExhibitRow:
+    return ExhibitRow(
         name=measure.name,
         unit=measure.unit,
         percent=measure.percent,
@@ -93,7 +93,7 @@ def _single(measure: Measure, columns: Mapping[str, Play]) -> Reading:
 # ---------------------------------------------------------------- the sentences
 
 
-def _answer(actions: Reading, samples: Samples) -> str:
+def _answer(actions: ExhibitRow, samples: Samples) -> str:
     _, halves, agents, chance = actions.values
     people = samples.people
     assert halves is not None  # every frame has an action
@@ -116,7 +116,7 @@ def _answer(actions: Reading, samples: Samples) -> str:
     return f"{figures}: the agents are {way:.0%} of the way from {people} to random inputs."
 
 
-def _nearer(readings: Sequence[Reading], samples: Samples) -> str:
+def _nearer(readings: Sequence[ExhibitRow], samples: Samples) -> str:
     """On how many measures the agents are nearer to the recorded players than random inputs are."""
     nearer = {reading.name: result for reading in readings if (result := _is_nearer(reading)) is not None}
     others = [name for name, result in nearer.items() if not result]
@@ -125,7 +125,7 @@ def _nearer(readings: Sequence[Reading], samples: Samples) -> str:
     return f"On {share} single measures the agents are nearer to the {samples.people} than random inputs are{rest}."
 
 
-def _is_nearer(reading: Reading) -> bool | None:
+def _is_nearer(reading: ExhibitRow) -> bool | None:
     """Whether the agents' value is nearer to the mean of both halves; None if one of the four is missing."""
     half, other, agents, chance = reading.values
     if half is None or other is None or agents is None or chance is None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cardrunner.card.schema.training import TrainingSection
-from cardrunner.contracts import Batch, Outcome
+from cardrunner.contracts import Batch, BatchScore
 from cardrunner.workloads.melee.encoding.layout import ANALOG, STICKS, controller_slice
 from cardrunner.workloads.melee.policy.metric_names import METRICS
 from cardrunner.workloads.melee.policy.mlp import Controls
@@ -41,7 +41,7 @@ class PolicyObjective:
         predicted: Controls = model(batch[0], batch[1])
         return predicted
 
-    def score(self, outputs: Any, batch: Batch) -> Outcome:
+    def score(self, outputs: Any, batch: Batch) -> BatchScore:
         """Score predicted `Controls` against a `FrameBatch`; metrics in the order of `names`."""
         float_ctx, _, target = batch
         analog, buttons = target[:, : len(ANALOG)], target[:, len(ANALOG) :]
@@ -57,7 +57,7 @@ class PolicyObjective:
                 errors.detach().abs(), (logits > 0) == (buttons > 0.5), buttons, changed
             )
             sizes = means.new_full((len(means),), float(len(target)))
-        return Outcome(loss, torch.cat([means, numerators]), torch.cat([sizes, denominators]))
+        return BatchScore(loss, torch.cat([means, numerators]), torch.cat([sizes, denominators]))
 
 
 def _metrics(errors: Tensor, right: Tensor, buttons: Tensor, changed: Tensor) -> tuple[Tensor, Tensor]:

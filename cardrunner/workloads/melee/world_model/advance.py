@@ -29,7 +29,7 @@ _ACTION: Final = int_index("action")
 _AGE: Final = int_index("state_age")
 
 
-class FrameLimits(NamedTuple):
+class ColumnBounds(NamedTuple):
     """Lowest and highest value of each float column by stage: float32 (stages, 56) each."""
 
     low: Tensor
@@ -37,11 +37,11 @@ class FrameLimits(NamedTuple):
 
 
 @lru_cache(maxsize=8)
-def frame_limits(encoding: EncodingConfig, device: torch.device) -> FrameLimits:
+def column_bounds(encoding: EncodingConfig, device: torch.device) -> ColumnBounds:
     """The limits of every stage id, on a device."""
     bounds = [float_limits(stage_geometry(stage), encoding) for stage in range(encoding.stage_vocab)]
     low, high = (torch.from_numpy(np.stack(side)).to(device) for side in zip(*bounds, strict=True))
-    return FrameLimits(low, high)
+    return ColumnBounds(low, high)
 
 
 def advance(
@@ -68,7 +68,7 @@ def advance(
     )
     made = torch.cat(parts, -1).flatten(1)
     made = torch.where(made.isfinite(), made, floats)
-    limits, stage = frame_limits(encoding, floats.device), ints[:, STAGE_COLUMN]
+    limits, stage = column_bounds(encoding, floats.device), ints[:, STAGE_COLUMN]
     made = torch.minimum(torch.maximum(made, limits.low[stage]), limits.high[stage])
     return made, _next_ints(ints, prediction, encoding)
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cardrunner.card.schema.training import TrainingSection
-from cardrunner.contracts import Batch, Outcome
+from cardrunner.contracts import Batch, BatchScore
 from cardrunner.workloads.melee.encoding.scheme import EncodingConfig
 from cardrunner.workloads.melee.world_model.columns import (
     BINARIES,
@@ -55,7 +55,7 @@ class WorldModelObjective:
         own = WorldBatch(*batch)
         return self.foreseer.train(model, own) if model.training else self.foreseer.validate(model, own)
 
-    def score(self, outputs: Any, batch: Batch) -> Outcome:
+    def score(self, outputs: Any, batch: Batch) -> BatchScore:
         """Score a `Foresight` against a `WorldBatch`; metrics in the order of `names`."""
         now = self.foreseer.before + self.foreseer.context_len
         floats, ints, _, _, _ = batch
@@ -67,7 +67,7 @@ class WorldModelObjective:
             losses = torch.stack([loss, *terms.values()]).detach() * examples
             numerators, denominators = _metrics(outputs, target, self.foreseer.encoding)
             sizes = losses.new_full((len(losses),), examples)
-        return Outcome(loss, torch.cat([losses, numerators]), torch.cat([sizes, denominators]))
+        return BatchScore(loss, torch.cat([losses, numerators]), torch.cat([sizes, denominators]))
 
 
 class _Target:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from cardrunner.contracts import Outcome
+from cardrunner.contracts import BatchScore
 from cardrunner.workloads.melee.encoding.windows import FrameBatch
 from cardrunner.workloads.melee.policy.metric_names import METRICS
 from cardrunner.workloads.melee.policy.mlp import Controls, PolicyMLP, PolicySizes
@@ -33,7 +33,7 @@ def example_controls(seed: int = 1) -> Controls:
     return Controls(torch.rand(B, 5, generator=chance), torch.randn(B, 8, generator=chance))
 
 
-def values(outcome: Outcome) -> dict[str, float]:
+def values(outcome: BatchScore) -> dict[str, float]:
     ratios = (outcome.numerators / outcome.denominators).tolist()
     return dict(zip(PolicyObjective.names, ratios, strict=True))
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from cardrunner.contracts import Outcome
+from cardrunner.contracts import BatchScore
 from cardrunner.workloads.melee.encoding.encoded_data import open_data
 from cardrunner.workloads.melee.encoding.frame_dataset import FrameDataset
 from cardrunner.workloads.melee.encoding.scheme import EncodingConfig
@@ -45,14 +45,14 @@ def model() -> Mamba2:
     return Mamba2(sizes).eval()
 
 
-def scored(model: Mamba2, batch: WorldBatch, **weights: float) -> tuple[Foresight, Outcome]:
+def scored(model: Mamba2, batch: WorldBatch, **weights: float) -> tuple[Foresight, BatchScore]:
     objective = WorldModelObjective(FORESEER, weights)
     with torch.no_grad():
         outputs = objective.predict(model, batch)
         return outputs, objective.score(outputs, batch)
 
 
-def values(outcome: Outcome) -> dict[str, float]:
+def values(outcome: BatchScore) -> dict[str, float]:
     return dict(zip(WorldModelObjective.names, (outcome.numerators / outcome.denominators).tolist(), strict=True))
 
 

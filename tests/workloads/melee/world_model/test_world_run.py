@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from cardrunner.launching.finish import Ending
+from cardrunner.launching.finish import RunEnd
 from cardrunner.launching.launch import LaunchOptions, launch, resume
 from cardrunner.plan import plan_card
 from cardrunner.runs.history import History
@@ -87,21 +87,21 @@ def written(place: Path, name: str, **data: object) -> Path:
     return path
 
 
-def run(place: Path, name: str, **data: object) -> Ending:
+def run(place: Path, name: str, **data: object) -> RunEnd:
     return launch(written(place, name, **data), LaunchOptions(), progress=NullProgress())
 
 
 @pytest.fixture(scope="module")
-def whole(place: Path) -> Ending:
+def whole(place: Path) -> RunEnd:
     """A run that nothing disturbed."""
     return run(place, "whole")
 
 
-def weights(ending: Ending) -> str | None:
+def weights(ending: RunEnd) -> str | None:
     return read_record(ending.folder.record("train"), TrainRecord).weights_sha256
 
 
-def test_a_run_leaves_a_world_model_that_existing_tools_read_and_a_demo_in_it(whole: Ending) -> None:
+def test_a_run_leaves_a_world_model_that_existing_tools_read_and_a_demo_in_it(whole: RunEnd) -> None:
     ending = whole
     assert ending.exit_code == 0
     content = torch.load(ending.folder.best, weights_only=True)
@@ -129,7 +129,7 @@ def test_a_plan_says_whose_data_is_not_known(place: Path) -> None:
     assert "the checkpoint of the policy of p0 does not record its data" in match.sentence
 
 
-def test_both_ways_to_shuffle_validate_what_they_reload_alike(place: Path, whole: Ending) -> None:
+def test_both_ways_to_shuffle_validate_what_they_reload_alike(place: Path, whole: RunEnd) -> None:
     for ending in (whole, run(place, "block", shuffle="block")):
         assert ending.exit_code == 0
         record = read_record(ending.folder.record("checkpoint"), CheckpointRecord)
@@ -138,7 +138,7 @@ def test_both_ways_to_shuffle_validate_what_they_reload_alike(place: Path, whole
 
 
 def test_a_run_that_was_interrupted_ends_with_the_same_bits(
-    place: Path, whole: Ending, monkeypatch: pytest.MonkeyPatch
+    place: Path, whole: RunEnd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mark = WorldModelData.on_batch
 

@@ -18,12 +18,12 @@ from cardrunner import registry
 from cardrunner.card.trackers import TRACKERS, find_tracker
 from cardrunner.contracts import Tracked, TrackedRun
 from cardrunner.errors import EnvironmentFailed
-from cardrunner.launching.tracker_process import Station
+from cardrunner.launching.tracker_process import TrackerProcess
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.history import Clock, History, HistoryRow
 from cardrunner.runs.ledger import Ledger
-from cardrunner.tracking import tracker_processes as stations
-from cardrunner.tracking.tracker_processes import Stations, read_memory
+from cardrunner.tracking import tracker_processes
+from cardrunner.tracking.tracker_processes import TrackerProcesses, read_memory
 from tests.ledger_lines import record, recorded
 
 TRACKING = {"infra.tracking": {"wandb": {"project": "p"}}}
@@ -69,7 +69,7 @@ def row(step: int, kind: str = "train") -> HistoryRow:
 
 @dataclass
 class Attempt:
-    """An attempt of a run, and the worker's end of the station's lifeline."""
+    """An attempt of a run, and the worker's end of the tracker process's lifeline."""
 
     folder: RunFolder
     number: int = 1
@@ -86,12 +86,12 @@ class Attempt:
     def let_go(self) -> None:
         os.close(self.other_end)
 
-    def station(self, tracker: Remembering) -> Station:
+    def process(self, tracker: Remembering) -> TrackerProcess:
         memory = read_memory(self.folder.tracker_state("wandb"))
         self.folder.tracking.mkdir(exist_ok=True)
-        return Station("wandb", self.folder, self.number, tracker, memory, lifeline=self.lifeline)
+        return TrackerProcess("wandb", self.folder, self.number, tracker, memory, lifeline=self.lifeline)
 
-    def told(self) -> list[dict[str, Any]]:
+    def events(self) -> list[dict[str, Any]]:
         return recorded(self.ledger, "tracker")
 
 
@@ -105,7 +105,7 @@ def attempt(toy_run: Callable[..., Any]) -> Iterator[Attempt]:
 def test_every_row_is_told_once_while_the_run_goes_on_and_after_a_resume(attempt: Attempt) -> None:
     tracker = Remembering()
     attempt.history.append(row(1))
-    thread = threading.Thread(target=attempt.station(tracker).run)
+    thread = threading.Thread(target=attempt.process(tracker).run)
     thread.start()
     for step in (2, 3):
         attempt.history.append(row(step))
@@ -113,7 +113,7 @@ def test_every_row_is_told_once_while_the_run_goes_on_and_after_a_resume(attempt
     attempt.end(reason=None)
     thread.join()
     assert tracker.rows == [("train", 1), ("train", 2), ("train", 3), ("validation", 3)]
-    assert [event["state"] for event in attempt.told()] == ["on", "ended"]
+    assert [event["state"] for event in attempt.events()] == ["on", "ended"]
     assert tracker.summary["state"] == "completed"
     assert (tracker.facts[0].settings.project, tracker.facts[0].config["run"]) == ("p", "toy-run")
     assert tracker.facts[0].config["card"]["training"]["epochs"] == 3
@@ -124,7 +124,7 @@ def test_every_row_is_told_once_while_the_run_goes_on_and_after_a_resume(attempt
     again.history.append(row(4, "validation"))
     again.end(reason=None)
     later = Remembering()
-    again.station(later).run()
+    again.process(later).run()
     os.close(again.lifeline)
     assert later.facts[0].previous == Tracked("an-id", "nowhere", "offline")
     assert later.rows == [("train", 4), ("validation", 4)]
@@ -132,18 +132,18 @@ def test_every_row_is_told_once_while_the_run_goes_on_and_after_a_resume(attempt
 
 def test_a_tracker_that_cannot_open_says_why(attempt: Attempt) -> None:
     attempt.end(reason=None)
-    attempt.station(Remembering(fails_at="open")).run()
-    (told,) = attempt.told()
-    assert (told["state"], told["message"]) == ("failed", "it is switched off")
+    attempt.process(Remembering(fails_at="open")).run()
+    (event,) = attempt.events()
+    assert (event["state"], event["message"]) == ("failed", "it is switched off")
 
 
 def test_a_tracker_that_breaks_on_the_way_says_how_far_it_came(attempt: Attempt) -> None:
     for step in (1, 2):
         attempt.history.append(row(step))
     attempt.end(reason=None)
-    attempt.station(Remembering(fails_at="log")).run()
-    assert attempt.told()[-1]["state"] == "failed"
-    assert attempt.told()[-1]["message"] == "ConnectionError: the line is cut; it was told up to step 1"
+    attempt.process(Remembering(fails_at="log")).run()
+    assert attempt.events()[-1]["state"] == "failed"
+    assert attempt.events()[-1]["message"] == "ConnectionError: the line is cut; it has the rows up to step 1"
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_what_wants_peoples_eyes_is_an_alert(attempt: Attempt, state: str, kille
         attempt.folder.stop_request.write_text("{}")  # somebody asked for it
     attempt.end(state, reason="because")
     tracker = Remembering()
-    attempt.station(tracker).run()
+    attempt.process(tracker).run()
     assert tracker.alerts == ([] if title is None else [(title, "because")])
 
 
@@ -171,33 +171,33 @@ def test_a_worker_that_died_without_a_word_closes_its_trackers(attempt: Attempt)
     attempt.history.append(row(1))
     attempt.let_go()
     tracker = Remembering()
-    attempt.station(tracker).run()
+    attempt.process(tracker).run()
     assert tracker.rows == [("train", 1)]
     assert (tracker.summary["state"], tracker.summary["exit_code"]) == ("interrupted", 7)
 
 
 def test_a_tracker_that_cannot_even_be_imported_is_told_by_its_process(attempt: Attempt) -> None:
-    running = Stations(attempt.folder, 1)
+    running = TrackerProcesses(attempt.folder, 1)
     running.start(["nothing"])
     limit = time.monotonic() + 60
-    while not attempt.told():
+    while not attempt.events():
         assert time.monotonic() < limit
         time.sleep(0.05)
     running.close()
     attempt.let_go()
-    assert "unknown tracker 'nothing'" in attempt.told()[0]["message"]
+    assert "unknown tracker 'nothing'" in attempt.events()[0]["message"]
 
 
 @pytest.fixture
 def sleepers(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Instead of stations: processes that never end."""
+    """Instead of tracker processes: processes that never end."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def start(self: Stations, name: str) -> subprocess.Popen[bytes]:
+    def start(self: TrackerProcesses, name: str) -> subprocess.Popen[bytes]:
         started.append(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], stdin=subprocess.PIPE))
         return started[-1]
 
-    monkeypatch.setattr(Stations, "_started", start)
+    monkeypatch.setattr(TrackerProcesses, "_started", start)
     yield started
     for process in started:
         process.kill()
@@ -205,25 +205,25 @@ def sleepers(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[subprocess.Popen[
 
 
 def test_a_tracker_process_that_dies_is_told(attempt: Attempt, sleepers: list[subprocess.Popen[bytes]]) -> None:
-    running = Stations(attempt.folder, 1)
+    running = TrackerProcesses(attempt.folder, 1)
     running.start(["wandb"])
     sleepers[0].kill()
     limit = time.monotonic() + 30
-    while not attempt.told():
+    while not attempt.events():
         assert time.monotonic() < limit
         time.sleep(0.05)
     running.close()
     attempt.let_go()
-    assert attempt.told()[0]["state"] == "lost"
-    assert "its process ended with -9" in attempt.told()[0]["message"]
+    assert attempt.events()[0]["state"] == "lost"
+    assert "its process ended with -9" in attempt.events()[0]["message"]
 
 
 def test_a_worker_does_not_wait_long_for_trackers_that_never_end(
     attempt: Attempt, sleepers: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert stations.PATIENCE_SECONDS < 5
-    monkeypatch.setattr(stations, "PATIENCE_SECONDS", 0.2)
-    running = Stations(attempt.folder, 1)
+    assert tracker_processes.PATIENCE_SECONDS < 5
+    monkeypatch.setattr(tracker_processes, "PATIENCE_SECONDS", 0.2)
+    running = TrackerProcesses(attempt.folder, 1)
     running.start(["wandb", "tensorboard"])
     running.close()
     attempt.let_go()
