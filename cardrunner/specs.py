@@ -285,7 +285,7 @@ class MetricNames:
         return {**values, **names}
 
 
-class Later:
+class AddedField:
     """Marks a field that was added to `card: 1` after cards had been signed.
 
     Such a field counts as signed content only if it differs from its default, so that older cards keep their digest
@@ -293,4 +293,4 @@ class Later:
     """
 
 
-LATER = Later()
+ADDED = AddedField()

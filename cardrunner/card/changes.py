@@ -1,4 +1,4 @@
-"""A card with other values, by path: what a restart changes."""
+"""A card with changed values, by path: what a restart trains with."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _LIKE = {"training": "batch_size", "infra": "timeout"}
 
 
 def changed_card(value: Mapping[str, Any], model: type[Card], changes: Mapping[str, Any]) -> Card:
-    """The card with some fields replaced. Stated sums are not checked again: they are about the card as signed.
+    """The card with some fields replaced. Stated sums are not checked again: they describe the card as signed.
 
     Args:
-        value: a checked card as read (`Document.value()`).
+        value: a valid card as read (`Document.value()`).
         model: its card model.
         changes: values by path as a card writes them, such as ``{"training.batch_size": 512}``.
 
     Raises:
-        UsageError: a path is not a field that may change, or the result is no card.
+        UsageError: a path is not a field that may change, or the result is not a valid card.
     """
     changed = dict(value)
     for path, new in changes.items():
@@ -41,12 +41,12 @@ def changed_card(value: Mapping[str, Any], model: type[Card], changes: Mapping[s
 
 
 def changes_few(card: Card) -> bool:
-    """Whether the rules together change so few fields that each changed card can be checked whole, in bounded time."""
+    """Whether the rules together change few enough fields to check each changed card as a whole in bounded time."""
     return sum(len(rule.set or ()) for rule in card.kill_thresholds) <= MAX_CHANGES
 
 
 def check_restarts(card: Card, value: Mapping[str, Any]) -> Iterator[Remark]:
-    """A restart says what to change, and each changed value is one that the card may have."""
+    """Every restart states its changes, and each changed value is valid."""
     few = changes_few(card)
     for index, rule in enumerate(card.kill_thresholds):
         loc: Location = ("kill_thresholds", index)
@@ -72,8 +72,8 @@ def check_restarts(card: Card, value: Mapping[str, Any]) -> Iterator[Remark]:
 
 
 def _check_change(value: Mapping[str, Any], model: type[Card], path: str, new: Any) -> None:
-    """Validate only the section that changes, which no rule of the whole card is about; for a few, making a validator
-    of a section takes longer than using the card's."""
+    """Validate only the section that changes, as no check of the whole card involves it; for few changes, the card's
+    validator is faster than building one for the section."""
     section, *_ = steps = tuple(path.split("."))
     changed = _with(value, steps, new, path)
     try:
@@ -84,7 +84,7 @@ def _check_change(value: Mapping[str, Any], model: type[Card], path: str, new: A
 
 @lru_cache(maxsize=256)
 def section_validator(model: type[Card], section: str) -> TypeAdapter[Any]:
-    """Validates one field of a card model on its own."""
+    """A validator of one field of a card model."""
     return TypeAdapter(model.model_fields[section].rebuild_annotation())
 
 
@@ -100,13 +100,13 @@ def _with(section: Mapping[str, Any], path: tuple[str, ...], new: Any, whole: st
         return {**section, key: new}
     inner = section.get(key, {})
     if not isinstance(inner, Mapping):
-        raise UsageError("is not a field of the card: nothing stands below that")
+        raise UsageError("is not a field of the card: that value has no fields")
     return {**section, key: _with(inner, tuple(rest), new, whole)}
 
 
 def _why(error: ValidationError, model: type[Card], *section: str) -> str:
-    """The first finding, which is about the changed value; with its place where it is elsewhere."""
-    from cardrunner.card.explain import known_keys, sentence  # only faults need it
+    """The first finding about the changed value, with its place if that is another one."""
+    from cardrunner.card.explain import known_keys, sentence  # needed only for faults
 
     detail = error.errors(include_url=False)[0]
     detail["loc"] = (*section, *detail["loc"])

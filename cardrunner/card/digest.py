@@ -1,8 +1,8 @@
 """What a signature covers, and its digest.
 
-The digest is taken over what the card says, not over how it is written: the effective card with its defaults, as
-canonical JSON (RFC 8785). Left out are only signatures, check marks and their evidence, and fields that the format got
-later (`cardrunner.card.schema.base.Later`) where they have their default.
+The digest covers the content of the card, whatever its layout: the effective card with its defaults, as canonical JSON
+(RFC 8785). Left out are signatures, check marks and their evidence, and fields that were added to the format after
+cards were signed (`cardrunner.specs.AddedField`) while they have their default.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import rfc8785
 from pydantic import BaseModel
 
 from cardrunner.card.reading.document import Loc, format_path, printable
-from cardrunner.card.schema.base import LATER
+from cardrunner.card.schema.base import ADDED
 from cardrunner.card.schema.card import Card
 
 DOMAIN = b"cardrunner card 1\0"
-"""Keeps this digest apart from that of any other JSON."""
+"""Distinguishes this digest from that of any other JSON."""
 _UNSIGNED: Any = {
     "checklist": {"__all__": {"done", "by", "at", "evidence"}},
     "sign_off": {"reviewers": {"__all__": {"signed"}}},
@@ -30,7 +30,7 @@ _ABSENT = object()
 
 @dataclass(frozen=True)
 class Change:
-    """One value that differs between two signed contents; None where it is not there."""
+    """One value that differs between two signed contents; None on the side where it is absent."""
 
     path: str
     before: object
@@ -48,7 +48,7 @@ class Change:
 def signed_content(card: Card) -> dict[str, Any]:
     """Everything a reviewer agrees to, as JSON: the card with its defaults, without signatures and check marks."""
     content = card.model_dump(mode="json", by_alias=True, exclude=_UNSIGNED)
-    _leave_out_later(card, content)
+    _leave_out_added(card, content)
     return content
 
 
@@ -56,16 +56,16 @@ def card_digest(card: Card) -> str:
     """The sha256 that a sign-off signs, as 64 hexadecimal digits.
 
     Raises:
-        rfc8785.CanonicalizationError: it holds what JSON cannot hold exactly; the schema lets no such number pass.
+        rfc8785.CanonicalizationError: it holds a number that JSON cannot represent exactly, which the schema rejects.
     """
     return content_digest(signed_content(card))
 
 
 def content_digest(content: Mapping[str, Any]) -> str:
-    """The digest of a signed content that was kept as JSON.
+    """The digest of signed content that was stored as JSON.
 
     Raises:
-        rfc8785.CanonicalizationError: it holds what JSON cannot hold exactly, such as NaN.
+        rfc8785.CanonicalizationError: it holds a value that JSON cannot represent exactly, such as NaN.
     """
     return hashlib.sha256(DOMAIN + rfc8785.dumps(dict(content))).hexdigest()
 
@@ -75,22 +75,22 @@ def content_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> tupl
     return tuple(_changes((), before, after))
 
 
-def _leave_out_later(value: object, content: Any) -> None:
-    """Remove later fields with their default from the JSON of a value."""
+def _leave_out_added(value: object, content: Any) -> None:
+    """Remove added fields that have their default from the JSON of a value."""
     if isinstance(value, tuple):
         for item, part in zip(value, content, strict=True):
-            _leave_out_later(item, part)
+            _leave_out_added(item, part)
     if isinstance(value, Mapping):
         for key, item in value.items():
-            _leave_out_later(item, content[key])
+            _leave_out_added(item, content[key])
     if not isinstance(value, BaseModel):
         return
     for name, field in type(value).model_fields.items():
         key, item = field.alias or name, getattr(value, name)
-        if LATER in field.metadata and item == field.default:
+        if ADDED in field.metadata and item == field.default:
             del content[key]
-        elif key in content:  # or it is not signed
-            _leave_out_later(item, content[key])
+        elif key in content:  # or a field that is not signed
+            _leave_out_added(item, content[key])
 
 
 def _changes(loc: Loc, before: Any, after: Any) -> Iterator[Change]:
@@ -117,7 +117,7 @@ def _item(values: Sequence[Any], index: int) -> Any:
 
 
 def _same(before: object, after: object) -> bool:
-    """Equal as JSON: 1 and 1.0 are, 1 and true are not."""
+    """Whether two values are equal as JSON: 1 and 1.0 are equal, 1 and true are not."""
     return isinstance(before, bool) == isinstance(after, bool) and before == after
 
 

@@ -1,7 +1,7 @@
 """Text as markdown that shows exactly that text, on one line.
 
-What is escaped is what means something in GitHub's markdown at that place, and no more, so that a page also reads well
-as plain text.
+Only characters with a meaning in GitHub's markdown at their place are escaped, so that a page also reads well as plain
+text.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ _EDGE_UNDERSCORE = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
 _CLOSING_TILDE = re.compile(r"(?<=\S)~|~(?![0-9])")
 _BLOCK_START = re.compile(r"[#+\-=:>]|\d{1,9}(?=[.)](?:\s|$))")
 _HEADING_END = re.compile(r"(?<=\s)#+$")
-_JOINERS = "\u200c\u200d"  # several scripts need them
+_JOINERS = "\u200c\u200d"  # several scripts use these
 _UNSEEN = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
 
 
 class Markdown(str):
-    """Text that is markdown already; `escape` leaves it alone."""
+    """Text that is markdown already; `escape` returns it unchanged."""
 
     __slots__ = ()
 
@@ -28,7 +28,7 @@ class Markdown(str):
 def escape(value: object) -> str:
     """One value for any inline place of a page, a table cell included.
 
-    Runs of white space, line breaks too, become one space; characters that cannot be seen or that turn the direction of
+    Runs of white space, line breaks too, become one space; invisible characters and those that change the direction of
     the text become a replacement mark.
     """
     if isinstance(value, Markdown):
@@ -43,7 +43,7 @@ def escape(value: object) -> str:
 
 
 def code(value: object) -> Markdown:
-    """A value as a code span; escaped text instead where a code span could not hold it."""
+    """A value as a code span, or as escaped text if a code span cannot hold it."""
     text = as_one_line(value)
     return Markdown(f"`{text}`" if text and not re.search(r"[`|\\]", text) else escape(text))
 
@@ -54,7 +54,7 @@ def paragraphs(text: str) -> list[str]:
 
 
 def as_one_line(value: object) -> str:
-    """A value's text with single spaces, and nothing in it that cannot be seen."""
+    """A value's text with single spaces and without invisible characters."""
     return " ".join("".join(map(_visible, str(value))).split())
 
 

@@ -20,14 +20,14 @@ class Estimate(NamedTuple):
     """The calibration: 1 is the optimistic estimate."""
     epoch: float
     training: float
-    """All epochs."""
+    """Training time of all epochs."""
     load: float
     total: float
-    """Loading and training."""
+    """Loading and training together."""
     cost: float | None
-    """None where the card names no price."""
+    """None if the card states no price."""
     covered: bool
-    """One attempt ends before the timeout; true where there is none."""
+    """Whether one attempt ends before the timeout; true without a timeout."""
 
     @property
     def label(self) -> str:
@@ -45,19 +45,19 @@ def estimate(card: Card) -> tuple[Estimate, ...]:
 
 
 def cost_of(card: Card, seconds: float) -> float | None:
-    """What so long on the card's GPUs costs; None where the card names no price."""
+    """The cost of a duration on the card's GPUs; None if the card states no price."""
     price = card.infra.price
     return None if price is None else cost_of_seconds(seconds, hourly=price, count=card.infra.gpus)
 
 
 def batches_per_epoch(card: Card, spec: WorkloadSpec) -> int | None:
-    """Batches of one process in an epoch; None where the number of training examples cannot be known yet."""
+    """Batches of one process in an epoch; None if the number of training examples is not known yet."""
     examples = training_examples(card, spec)
     return None if examples is None else batches_of(examples, card.training, processes=processes_of(card))
 
 
 def training_examples(card: Card, spec: WorkloadSpec) -> int | None:
-    """Training examples as stated, else as the workload derives them."""
+    """Training examples, as stated or else as the workload derives them."""
     if card.data.train_examples is not None:
         return card.data.train_examples
     derived = spec.examples(card)
@@ -70,13 +70,13 @@ def processes_of(card: Card) -> int:
 
 
 def batches_of(examples: int, training: TrainingSection, *, processes: int = 1) -> int:
-    """Batches of one process in an epoch of so many examples."""
+    """Batches of one process per epoch, from the number of training examples."""
     together = training.batch_size * processes
     return examples // together if training.drop_last else math.ceil(examples / together)
 
 
 def interval(every: Every, *, epoch: float, batches: int | None) -> float | None:
-    """How many seconds lie between two events of an interval.
+    """Seconds between two events of an interval.
 
     Args:
         epoch: the duration of an epoch in seconds.

@@ -1,6 +1,6 @@
-"""pydantic's findings as faults: where in the file, and one plain sentence each.
+"""Turn pydantic's findings into faults: a place in the file and one plain sentence each.
 
-No sentence repeats what was written into a field: it could be a secret that went into the wrong one.
+No sentence repeats the content of a field, which could be a misplaced secret.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from cardrunner.text import listed, nearest
 Detail = Mapping[str, Any]
 MAX_LISTED = 14
 MAX_DETAILS = 400
-"""Findings that are looked at: finding their places and guessing at typos takes time, and nobody reads more."""
+"""The number of findings that are explained; locating them and guessing at typos takes time."""
 
 _WANTS = {
     "string_type": "text",
@@ -85,7 +85,7 @@ def sentence(found: Sequence[Detail], *, keys: Sequence[str] = ()) -> str:
 
     Args:
         found: the findings; several when none of several alternatives fits.
-        keys: the keys that are known where an unknown one stands.
+        keys: the keys that are known at the place of an unknown one.
     """
     wants = list(dict.fromkeys(want for detail in found if (want := _want(detail))))
     if wants:
@@ -96,12 +96,12 @@ def sentence(found: Sequence[Detail], *, keys: Sequence[str] = ()) -> str:
     if first["type"] == "literal_error":
         return _not_a_choice(first["input"], _choices(first["ctx"]["expected"]))
     make = _SENTENCES.get(first["type"])
-    return make(first.get("ctx", {})) if make else "is not what belongs here; `cardrunner schema` shows what does"
+    return make(first.get("ctx", {})) if make else "is not valid here; `cardrunner schema` shows what is"
 
 
 def _fault(loc: Loc, found: Sequence[Detail], document: Document, model: type[BaseModel]) -> Fault:
     kind = found[0]["type"]
-    place = loc[:-1] if kind == "missing" else loc  # what is missing is missing from its section
+    place = loc[:-1] if kind == "missing" else loc  # a missing key is reported at its section
     mark = document.mark(place, key=kind in ("missing", "extra_forbidden"))
     if kind != "extra_forbidden":
         return document.fault(mark, loc, sentence(found))
@@ -111,7 +111,7 @@ def _fault(loc: Loc, found: Sequence[Detail], document: Document, model: type[Ba
 
 
 def _absent_rule(loc: Loc, keys: Sequence[str]) -> str | None:
-    """What is said of a key that a kill rule of another package may have had; None of any other."""
+    """The sentence for a key that a missing plug-in kill rule may have had; None for other keys."""
     key = str(loc[-1])
     if loc[0] == "kill_thresholds" and len(loc) == 3 and is_absent(key) and not nearest(key, keys, cutoff=0.7):
         return "no kill rule of cardrunner has this key, and no installed package provides it"
@@ -119,7 +119,7 @@ def _absent_rule(loc: Loc, keys: Sequence[str]) -> str | None:
 
 
 def _place(detail: Detail, document: Document) -> Loc:
-    """Where the card says it: pydantic's path without the names of union members, plus what a `FieldError` adds."""
+    """The place in the card: pydantic's path without the names of union members, plus the place in a `FieldError`."""
     node, kept = document.root, list[str | int]()
     for step in detail["loc"]:
         inner = child(node, step)
@@ -133,7 +133,7 @@ def _place(detail: Detail, document: Document) -> Loc:
 
 
 def _without_echoes(details: Sequence[Any]) -> list[Detail]:
-    """Leave out that a list is too short because its entries have faults of their own."""
+    """Leave out findings that a list is too short because its entries are faulty."""
 
     def echo(detail: Detail) -> bool:
         loc = detail["loc"]
@@ -153,7 +153,7 @@ def _unknown_key(key: str, keys: Sequence[str]) -> str:
         return f'unknown key; did you mean "{near}"?'
     if 0 < len(keys) <= MAX_LISTED:
         return f"unknown key; there {'is' if len(keys) == 1 else 'are'} {listed(keys, 'and')}"
-    return "unknown key; `cardrunner schema` lists the ones there are"
+    return "unknown key; `cardrunner schema` lists the known ones"
 
 
 def _not_a_choice(value: object, choices: Sequence[str]) -> str:
@@ -171,12 +171,12 @@ def _kind(value: object) -> str:
 
 
 def known_keys(model: type[BaseModel], loc: Loc, *, written: object = None) -> tuple[str, ...]:
-    """The keys that may stand in the section at a place, aliases as people write them.
+    """The keys allowed in the section at a place, as written in cards (aliases).
 
     Args:
         model: the card.
         loc: the place of the section.
-        written: what stands there; a kill rule's keys depend on it.
+        written: the value at that place; a kill rule's keys depend on it.
     """
     here: list[tuple[type[BaseModel], str | None]] = [(model, None)]
     for step in loc:
@@ -204,7 +204,7 @@ def _below(section: type[BaseModel], key: str) -> Iterator[tuple[type[BaseModel]
 
 
 def _sections(annotation: Any, tag: str | None = None) -> Iterator[tuple[type[BaseModel], str | None]]:
-    """The sections an annotation can hold, each with its name in a union."""
+    """The sections that an annotation allows, each with its name in a union."""
     if annotation is Rule:
         yield from ((found, None) for found in rule_classes())
         return

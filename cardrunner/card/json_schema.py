@@ -1,4 +1,4 @@
-"""The JSON Schema of a card as people write it, so that editors complete and check while typing."""
+"""The JSON Schema of card files, for completion and checks in editors."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _EXTENDING = "-extending"
 def card_json_schema(specs: Sequence[WorkloadSpec]) -> Schema:
     """One schema for the cards of several workloads; a card's `workload` chooses its sections.
 
-    A card that extends another may leave out, at any depth, what it inherits.
+    A card that extends another may leave out inherited fields at any depth.
     """
     definitions = _definitions(specs)
     names = [spec.name for spec in specs]
@@ -46,7 +46,7 @@ def card_json_schema(specs: Sequence[WorkloadSpec]) -> Schema:
 
 
 def schema_text(specs: Sequence[WorkloadSpec]) -> str:
-    """The schema as a file."""
+    """The schema as the text of a file."""
     return json.dumps(card_json_schema(specs), indent=1, ensure_ascii=False) + "\n"
 
 
@@ -65,7 +65,7 @@ def _reference(name: str) -> Schema:
 
 
 def _definitions(specs: Sequence[WorkloadSpec]) -> dict[str, Schema]:
-    """A card per workload, under the workload's name, and the sections that cards share."""
+    """The definitions: a card per workload, under the workload's name, and the shared sections."""
     examples = FieldExamples.of((spec, card_model(spec)) for spec in specs)
     owners: dict[str, type[BaseModel]] = {}
     found: dict[str, Schema] = {}
@@ -82,13 +82,13 @@ def _definitions(specs: Sequence[WorkloadSpec]) -> dict[str, Schema]:
         found |= {
             new: _with_texts(inner[old], sections[old], inner, examples)
             for old, new in names.items()
-            if old in inner  # a section may state its own schema for people's short ways of writing
+            if old in inner  # a section may state a schema of its own for short forms
         }
     return _with_assembled(found)
 
 
 def _renamed(schema: Any, names: Mapping[str, str]) -> Any:
-    """The same schema with other names for its sections, also where it refers to them."""
+    """The schema with its sections renamed, including references to them."""
     if isinstance(schema, list):
         return [_renamed(item, names) for item in schema]
     if not isinstance(schema, dict):
@@ -113,7 +113,7 @@ def _with_texts(
 
 
 def _with_assembled(definitions: dict[str, Schema]) -> dict[str, Schema]:
-    """Sections without an example of their own get one from their fields."""
+    """Add examples to sections without one, made from their fields."""
     for definition in definitions.values():
         for shown in definition["properties"].values():
             if "examples" not in shown and "$ref" in shown:
@@ -134,7 +134,7 @@ def _all_sections(model: type[BaseModel], seen: set[type[BaseModel]]) -> Iterato
 
 
 def _extending(definitions: Mapping[str, Schema], names: Sequence[str]) -> dict[str, Schema]:
-    """The same sections with nothing required; lists, and what is never inherited, stay whole."""
+    """The sections with all keys optional, except in lists and in what is never inherited."""
     found: dict[str, Schema] = {}
     left = list(names)
     while left:

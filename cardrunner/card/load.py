@@ -1,6 +1,6 @@
-"""Card files as checked cards: read, validate, do the sums, digest.
+"""Card files to checked cards: read, validate, check the numbers, compute the digest.
 
-A file is read once; what was checked is what `LoadedCard` holds, and `LoadedCard.data` are the bytes that run.
+A file is read once: `LoadedCard` holds what was checked, and `LoadedCard.data` are the bytes that run.
 """
 
 from __future__ import annotations
@@ -26,15 +26,16 @@ from cardrunner.kill_rules.table import is_absent
 from cardrunner.specs import Remark, WorkloadSpec
 
 SpecResolver = Callable[[str], WorkloadSpec]
-"""The name of a workload to its torch-free half; raises UsageError: an unknown name; PluginFailed: a broken plug-in."""
+"""From the name of a workload to its torch-free half; raises UsageError for an unknown name, PluginFailed for a broken
+plug-in."""
 
 
 @dataclass(frozen=True)
 class LoadedCard:
-    """A card without faults, the bytes it was read from, and what was odd about it.
+    """A card without faults, the bytes it was read from, and its warnings.
 
     Args:
-        document: the card's own file, which is the one that signatures and ticks are written to.
+        document: the card's own file, to which signatures and ticks are written.
         card: the effective card.
         digest: of the effective card.
         bases: the cards that it extends, nearest first.
@@ -60,7 +61,7 @@ class LoadedCard:
 
     @property
     def files(self) -> tuple[tuple[str, bytes], ...]:
-        """Every file that it comes from, by name: its own first."""
+        """Every file that it was read from, by name, its own first."""
         return (str(self.path), self.data), *((base.file, base.data) for base in self.bases)
 
     def value(self) -> dict[str, object]:
@@ -72,7 +73,7 @@ class LoadedCard:
         return Chain(self.document, self.bases).effective.value()
 
     def changed(self, changes: Mapping[str, Any]) -> Card:
-        """The card as a restart changes it; see `cardrunner.card.changes.changed_card`."""
+        """The card with the changes of a restart; see `cardrunner.card.changes.changed_card`."""
         return changed_card(self.value(), type(self.card), changes)
 
 
@@ -80,7 +81,7 @@ def load_card(path: Path, resolve: SpecResolver) -> LoadedCard:
     """Read a card file and the ones it extends.
 
     Raises:
-        CardError: it has faults, or cannot be read; carries every fault.
+        CardError: it has faults or cannot be read; the error carries every fault.
     """
     return _loaded(_examine(read_bytes(path), str(path), path, resolve))
 
@@ -88,22 +89,22 @@ def load_card(path: Path, resolve: SpecResolver) -> LoadedCard:
 def load_card_bytes(
     data: bytes, *, file: str, resolve: SpecResolver, sources: Sequence[bytes] = (), admitted: bool = False
 ) -> LoadedCard:
-    """Read a card from bytes that are at hand already, such as the frozen ones of a run folder.
+    """Read a card from bytes, such as those frozen in a run folder.
 
     Args:
-        file: the name that faults carry.
+        file: the file name in faults.
         sources: the cards that it extends, nearest first; see `LoadedCard.sources`.
-        admitted: it was launched before, so that an error which a check finds now is one that its launch did not look
-            for; it is kept among the warnings. What cannot be read, or the schema does not allow, stays a fault.
+        admitted: whether it was launched before. An error of a check is then a warning, because the check is newer than
+            the launch. Syntax errors and violations of the schema stay faults.
 
     Raises:
-        CardError: it has faults; carries every one of them.
+        CardError: it has faults; the error carries every one of them.
     """
     return _loaded(_examine(data, file, sources, resolve, admitted=admitted))
 
 
 def absent_rules(data: bytes, sources: Sequence[bytes] = ()) -> tuple[str, ...]:
-    """The keys of a card's kill rules that neither cardrunner nor an installed package knows.
+    """The keys of a card's kill rules that neither cardrunner nor an installed package provides.
 
     Args:
         data: the card.
@@ -119,7 +120,7 @@ def absent_rules(data: bytes, sources: Sequence[bytes] = ()) -> tuple[str, ...]:
 
 
 def examine_card(path: Path, resolve: SpecResolver) -> tuple[Fault, ...]:
-    """Every fault and warning of a card file, in the order of the file; raises for no content."""
+    """Every fault and warning of a card file, in the order of the file; never raises for the content."""
     try:
         return _examine(read_bytes(path), str(path), path, resolve).faults
     except CardError as error:
@@ -139,7 +140,7 @@ def card_model(spec: WorkloadSpec) -> type[Card]:
 
 @lru_cache(maxsize=1)
 def _model_of_any() -> type[Card]:
-    """`Card` for a workload nobody declares: its own fields are unknown, so they are let pass."""
+    """`Card` for an unknown workload, whose own fields are accepted unchecked."""
     sections: tuple[type[Section], ...] = (DataSection, ModelSection, TrainingSection)
     return _model_of(
         *(create_model("Open", __base__=section, __cls_kwargs__={"extra": "ignore"}) for section in sections)
@@ -165,14 +166,14 @@ def _loaded(found: _Examined) -> LoadedCard:
 
 
 def _effective(own: Document, sources: Path | Sequence[bytes]) -> tuple[Document, tuple[Document, ...], list[Fault]]:
-    """The whole card, the ones it extends and what is wrong about that.
+    """The effective card, the cards that it extends, and the faults of extending.
 
     Args:
-        sources: the card's path, to read what it extends from its workspace, or the bytes of that.
+        sources: the card's path, to read the cards it extends from its workspace, or their bytes.
     """
     if own.root.entry("extends") is None:
         return own, (), []
-    from cardrunner.card.reading.extends import from_bytes, from_workspace, read_chain  # most cards extend none
+    from cardrunner.card.reading.extends import from_bytes, from_workspace, read_chain  # most cards extend no other
 
     chain = read_chain(own, from_workspace(sources) if isinstance(sources, Path) else from_bytes(sources))
     return chain.effective, chain.bases, list(chain.faults())
@@ -194,7 +195,7 @@ def _examine(
         faulty: frozenset[str] = frozenset()
         remarks += check_restarts(card, value)
     except ValidationError as error:
-        from cardrunner.card.explain import explain  # most cards have no fault
+        from cardrunner.card.explain import explain  # most cards have no faults
 
         faults += (fault for fault in explain(error, document, model) if fault.path not in told)
         part, faulty = _clean_part(value, model, error)
@@ -210,7 +211,7 @@ def _examine(
 
 
 def _first(faults: Sequence[Fault]) -> tuple[Fault, ...]:
-    """As many as people read; errors first where there are more, so that no warning hides one."""
+    """At most `MAX_FAULTS` of them; if there are more, errors come first."""
     if len(faults) <= MAX_FAULTS:
         return tuple(faults)
     kept = sorted(faults, key=lambda fault: fault.severity != "error")[:MAX_FAULTS]
@@ -233,7 +234,7 @@ def _spec_of(value: Mapping[str, object], resolve: SpecResolver) -> tuple[Worklo
 
 
 def _clean_part(value: Mapping[str, Any], model: type[Card], error: ValidationError) -> tuple[Card, frozenset[str]]:
-    """The sections that have no fault, so that their sums can be checked too; the faulty ones are not there."""
+    """The card without its faulty sections, so that the numbers of the others can be checked too."""
     faulty = {str(detail["loc"][0]) for detail in error.errors(include_url=False, include_input=False) if detail["loc"]}
     faulty |= {name for name, field in model.model_fields.items() if field.is_required() and name not in value}
     clean = {

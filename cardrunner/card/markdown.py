@@ -1,7 +1,7 @@
 """The review page: a card as markdown.
 
-Card text is only ever a value inside the package's own template, and every value goes through `escape`, which leaves
-its characters readable and takes their meaning: no text of a card can become a table row, a heading or a ticked box.
+Card text enters the template only as values, and every value goes through `escape`, which keeps it readable and removes
+its markdown meaning: no text of a card can become a table row, a heading or a ticked box.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ def render_card(loaded: LoadedCard) -> str:
 
 @lru_cache(maxsize=1)
 def _environment() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined  # only rendering needs it
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # needed only for rendering
 
     environment = Environment(
         loader=PackageLoader("cardrunner.card"),
         undefined=StrictUndefined,
-        finalize=escape,  # for every value; HTML escaping would leave pipes, links and boxes as they are
+        finalize=escape,  # for every value; HTML escaping would not cover pipes, links and boxes
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,

@@ -1,6 +1,6 @@
-"""What Modal asks for an hour: the dated table `prices.csv` that ships, one row a resource.
+"""Modal's prices per hour: the dated table `prices.csv` that ships, one row per resource.
 
-The table is also the list of GPU names that Modal takes; a resource whose price nobody here knows has an empty `usd`.
+The table is also the list of GPU names that Modal accepts; a resource of unknown price has an empty `usd`.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ _GPU_UNIT = "GPU hour"
 
 @dataclass(frozen=True, kw_only=True)
 class Price:
-    """One resource. `usd` is for one `unit`; None where the price is not known."""
+    """One resource. `usd` is for one `unit`; None if the price is unknown."""
 
     resource: str
     unit: str
     usd: float | None
     as_of: str
-    """The month it was read, such as 2026-05; empty where there is no price."""
+    """The month it was read, such as 2026-05; empty without a price."""
     source: str
 
     @property
     def is_gpu(self) -> bool:
-        """True for a GPU, whose `resource` is the name that Modal takes."""
+        """True for a GPU, whose `resource` is the name that Modal accepts."""
         return self.unit == _GPU_UNIT
 
 
@@ -46,7 +46,7 @@ def read_prices(table: Path = TABLE) -> Mapping[str, Price]:
     Args:
         table: a CSV file with the columns resource, unit, usd, as_of, source.
     """
-    import csv  # only cards for Modal look at prices
+    import csv  # only cards for Modal need prices
 
     with table.open(encoding="utf-8", newline="") as stream:
         rows = [_price(row) for row in csv.DictReader(stream)]
@@ -78,9 +78,9 @@ class Billed(NamedTuple):
     amount: float
     unit: str
     usd: float
-    """For one unit."""
+    """US dollars for one unit."""
     as_of: str | None
-    """The month of the table's price; None for the card's own."""
+    """The month in which the table's price was read; None for the card's own price."""
 
 
 class Hour(NamedTuple):
@@ -88,22 +88,22 @@ class Hour(NamedTuple):
 
     lines: tuple[Billed, ...]
     gpu_priced: bool
-    """False: an hour without the GPU would look cheaper than it is."""
+    """Whether the price of the GPU is known; without it the sum would be too low."""
     not_included: tuple[str, ...]
-    """What is billed too and has no known price or amount."""
+    """Resources that are billed as well, with an unknown price or amount."""
 
     @property
     def usd(self) -> float | None:
-        """All lines together; None where nobody knows the price of the GPU."""
+        """The sum of all lines; None if the price of the GPU is unknown."""
         return sum(line.amount * line.usd for line in self.lines) if self.gpu_priced else None
 
 
 def hour_of(infra: InfraBase, table: Mapping[str, Price] | None = None) -> Hour:
-    """The bill of an hour. A machine of one's own costs what the card says, or nothing.
+    """The bill of an hour. Your own machine costs what the card says, or nothing.
 
     Args:
         infra: the machine that the card asks for.
-        table: prices by resource; the platform's when absent.
+        table: prices by resource; the platform's by default.
     """
     table = platform_of(infra).prices() if table is None else table
     gpu, besides = tuple(_gpu(infra, table)), tuple(_besides(infra, table))
@@ -112,7 +112,7 @@ def hour_of(infra: InfraBase, table: Mapping[str, Price] | None = None) -> Hour:
 
 
 def dearest_hour(infra: InfraBase) -> float | None:
-    """Dollars an hour for rules that a card must not talk itself out of: no price below the table's counts."""
+    """Dollars per hour for sign-off rules: at least the table's price, so that a low stated price cannot evade them."""
     hour = hour_of(infra)
     listed = platform_of(infra).prices().get(infra.gpu or "")
     if hour.usd is None or infra.price is None or listed is None or listed.usd is None:
@@ -139,9 +139,9 @@ def _besides(infra: InfraBase, table: Mapping[str, Price]) -> Iterator[Billed]:
 def _not_included(infra: InfraBase, table: Mapping[str, Price], lines: set[str]) -> Iterator[str]:
     for name in _asked_for(infra):
         if name in table and name not in lines:
-            yield f"{name} ({'price not known' if table[name].usd is None else 'the card does not say how much'})"
+            yield f"{name} ({'price not known' if table[name].usd is None else 'the card states no amount'})"
 
 
 def _asked_for(infra: InfraBase) -> dict[str, float | None]:
-    """What is billed beside the GPU, in the table's units."""
+    """Resources billed in addition to the GPU, in the table's units."""
     return {CPU: infra.cpu, MEMORY: None if infra.memory is None else infra.memory / GIB}

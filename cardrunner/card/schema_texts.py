@@ -1,4 +1,4 @@
-"""What editors show beside a field: its description, which names the unit, and examples."""
+"""The texts that editors show beside a field: its description, which names the unit, and examples."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class FieldExamples:
 
     @classmethod
     def of(cls, workloads: Iterable[tuple[WorkloadSpec, type[BaseModel]]]) -> FieldExamples:
-        """Those that every workload has, then those of each workload's own starter."""
+        """Examples of every workload, then those of each workload's own starter."""
         examples = cls()
         common = read_document(EXAMPLES.read_bytes(), file=EXAMPLES.name).value()
         common["kill_thresholds"] = tuple(dict(found.example) for found in rule_classes())
@@ -46,7 +46,7 @@ class FieldExamples:
         return examples
 
     def at(self, section: type[BaseModel], key: str) -> Sequence[Any]:
-        """The values that were found for a field."""
+        """The example values of a field."""
         return next((self.found[owner, key] for owner in section.__mro__ if (owner, key) in self.found), [])
 
     def _walk(self, value: Any, sections: Sequence[type[BaseModel]]) -> None:
@@ -59,7 +59,7 @@ class FieldExamples:
             sections = [rule_class(value)]
         holder = max(sections, key=lambda section: _fit(value, section), default=None)
         if holder is None or not _fit(value, holder):
-            for item in value.values():  # names that people choose, with a section each
+            for item in value.values():  # freely chosen names, each with a section
                 self._walk(item, sections)
             return
         names = {inner.alias or name: name for name, inner in holder.model_fields.items()}
@@ -75,14 +75,14 @@ def described(shown: Schema, sections: Mapping[str, Schema], text: str | None, e
     """A field's schema with a description and examples.
 
     Args:
-        shown: the schema as the types give it.
+        shown: the schema generated from the types.
         sections: the schemas that it may refer to.
-        text: what stands below the field in the source.
+        text: the docstring of the field in the source.
         examples: values of real cards.
     """
     kept = {key: value for key, value in shown.items() if key != "title"}
     if "default" in shown and not _as_written(shown["default"], shown):
-        del kept["default"]  # such as the bytes of a size that is written with its unit
+        del kept["default"]  # such as the bytes of a size that cards write with a unit
     unit = next(_unit_texts(shown), None)
     whole = text or next(_section_texts(shown, sections), None)
     words = [part for part in (whole, unit) if part]
@@ -95,21 +95,21 @@ def described(shown: Schema, sections: Mapping[str, Schema], text: str | None, e
 
 
 def _as_written(value: Any, shown: Schema) -> bool:
-    """Whether a default is what one would write, and not what it is read as."""
+    """Whether a default has the form written in cards, rather than the parsed one."""
     parts = [shown, *shown.get("anyOf", ()), *shown.get("oneOf", ())]
     texts_only = all(part.get("type", "string") in ("string", "null") for part in parts[1:] or parts)
     return not (texts_only and isinstance(value, int | float) and "$ref" not in shown)
 
 
 def _smallest(shown: Schema) -> Iterator[int]:
-    """A whole number that may stand there."""
+    """The smallest positive whole number that is valid."""
     for part in (shown, *shown.get("anyOf", ())):
         if part.get("type") == "integer":
             yield max(part.get("minimum", 1), 1)
 
 
 def _unit_texts(shown: Schema) -> Iterator[str]:
-    """What the value's type says about its unit."""
+    """The descriptions that the value's type gives, such as its unit."""
     if "description" in shown:
         yield shown["description"]
     for part in (*shown.get("anyOf", ()), *shown.get("oneOf", ())):
@@ -121,7 +121,7 @@ def _unit_texts(shown: Schema) -> Iterator[str]:
 
 
 def _section_texts(shown: Schema, sections: Mapping[str, Schema]) -> Iterator[str]:
-    """What the section that stands there says about itself."""
+    """The descriptions of the sections that are valid there."""
     if "$ref" in shown:
         text = sections[shown["$ref"].rpartition("/")[2]].get("description", "")
         yield text.partition("\n\n")[0].replace("\n", " ")
@@ -144,14 +144,14 @@ def _own_examples(shown: Schema) -> Iterator[Any]:
 
 
 def _fit(value: Mapping[str, Any], section: type[BaseModel]) -> int:
-    """How many keys of a value a section knows; 0 where it does not know half of them."""
+    """The number of keys of a value that a section knows; 0 if it knows fewer than half of them."""
     keys = {inner.alias or name for name, inner in section.model_fields.items()}
     known = len(keys & value.keys())
     return known if 2 * known > len(value) else 0
 
 
 def _owners(section: type[BaseModel], name: str) -> Iterator[type[BaseModel]]:
-    """The classes that declare a field, so that their heirs share the example."""
+    """The classes that declare a field, so that subclasses share the example."""
     return (owner for owner in section.__mro__ if name in vars(owner).get("__annotations__", {}))
 
 
@@ -163,7 +163,7 @@ def _as_json(value: object) -> Any:
 
 @lru_cache(maxsize=256)
 def field_texts(section: type[BaseModel]) -> dict[str, str]:
-    """What stands below each field in the source. Read here and not by pydantic, which would do it at every start."""
+    """The docstrings of fields, read from the source. pydantic could read them too, but would do so at every start."""
     found: dict[str, str] = {}
     for owner in reversed(section.__mro__):
         if issubclass(owner, BaseModel) and owner is not BaseModel and owner.__module__ != "pydantic.main":
@@ -176,7 +176,7 @@ def field_texts(section: type[BaseModel]) -> dict[str, str]:
 def _texts_of(owner: type) -> dict[str, str]:
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(owner)))
-    except (OSError, TypeError, SyntaxError):  # a class that was put together at run time has no source
+    except (OSError, TypeError, SyntaxError):  # a class created at run time has no source
         return {}
     body = next(node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)).body
     return {

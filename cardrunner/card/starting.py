@@ -1,4 +1,4 @@
-"""The text of a new card: from a workload's starter, or from another card without what people said about that one."""
+"""The text of a new card: from a workload's starter, or from another card without its signatures and ticks."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from cardrunner.card.reading.edit import Edit, Removal, edit_document
 from cardrunner.card.reading.reader import read_document
 
 STARTER_NAME = "my-run"
-"""What every starter calls its run."""
+"""The name of the run in every starter."""
 SCHEMA_FILE = "card.schema.json"
 MODELINE = f"# yaml-language-server: $schema={SCHEMA_FILE}"
-"""Tells editors which schema completes and checks the card."""
+"""Points editors to the schema of the card."""
 _MARKS = ("by", "at", "evidence")
 
 
@@ -30,10 +30,10 @@ def from_card(loaded: LoadedCard, name: str, *, today: datetime.date, target: Pa
     """Another card under a new name, unsigned, unticked, built on the run it is copied from.
 
     Args:
-        target: where the copy will stand; what it extends is found from there.
+        target: where the copy will be; the path of what it extends is relative to that.
 
     Raises:
-        UsageError: its layout cannot be edited in place.
+        UsageError: its layout does not allow editing in place.
     """
     document = loaded.document
     edits = [
@@ -75,7 +75,7 @@ def _mappings(document: Document, *loc: str) -> Iterator[tuple[int, Mapping]]:
 
 
 def _own_paths(loaded: LoadedCard, name: str) -> Iterator[Edit]:
-    """Copies that people take home go where the new name says, not over those of the old one."""
+    """Rename the output files after the new run, so that they do not overwrite those of the old one."""
     after, old = loaded.card.after_training, loaded.card.name
     paths = {
         ("download", "to"): after.download and after.download.to,
@@ -88,7 +88,7 @@ def _own_paths(loaded: LoadedCard, name: str) -> Iterator[Edit]:
 
 def _from_there(loaded: LoadedCard, target: Path) -> Iterator[Edit]:
     if loaded.card.extends is not None:
-        base = Path(os.path.abspath(loaded.path)).parent / loaded.card.extends  # noqa: PTH100 - links stay links
+        base = Path(os.path.abspath(loaded.path)).parent / loaded.card.extends  # noqa: PTH100 - symbolic links stay unresolved
         yield Edit(("extends",), Path(os.path.relpath(base, target.absolute().parent)).as_posix())
 
 
@@ -96,7 +96,7 @@ def _lineage(loaded: LoadedCard) -> Iterator[Edit]:
     built_on = [loaded.card.name]
     if isinstance(loaded.document.find(("lineage",)), Mapping):
         yield Edit(("lineage", "built_on"), built_on)
-    elif loaded.card.lineage is not None:  # inherited; what is not written here stays
+    elif loaded.card.lineage is not None:  # inherited, so left unchanged
         yield Edit(("lineage",), {"built_on": built_on})
     else:
         yield Edit(("lineage",), {"type": "hyperparameter", "built_on": built_on})

@@ -1,6 +1,6 @@
-"""The trackers that a card can ask for, and what each says about itself without the library it sends to.
+"""The trackers that a card can ask for, and their descriptions, which need no tracking library.
 
-The table holds strings that are resolved on use, since a tracker's room lies below this one. Another package adds a
+The table holds strings that are resolved on use, because trackers import this module. Another package adds a
 tracker by an entry point in the group ``cardrunner.trackers``, which names a `TrackerSpec` of its own.
 """
 
@@ -16,7 +16,7 @@ from typing import Annotated, Any
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, create_model
 from pydantic_core import CoreSchema, core_schema
 
-from cardrunner.card.schema.base import LATER, Described, Section
+from cardrunner.card.schema.base import ADDED, Described, Section
 from cardrunner.card.values import leaves, worded
 from cardrunner.errors import PluginFailed
 from cardrunner.kill_rules.table import named_schema
@@ -31,7 +31,7 @@ TRACKERS: dict[str, str] = {
 
 
 class TrackerSpec:
-    """What a tracker says about itself, without its library; a `cardrunner.contracts.Tracker` does the work.
+    """Describes a tracker without importing its library; a `cardrunner.contracts.Tracker` does the work.
 
     ::
 
@@ -49,43 +49,43 @@ class TrackerSpec:
     """
 
     title: str
-    """What people call it."""
+    """Its name in texts."""
     tracker: str
-    """``module:class`` of what tracks; imported in the tracker's own process."""
+    """``module:class`` of the tracker; imported in the tracker's own process."""
     settings: type[Section] | type[bool]
-    """What stands below ``infra.tracking.NAME``: a section, or true and false where there is nothing to choose."""
+    """The type of ``infra.tracking.NAME``: a section, or bool if there are no settings."""
     needs: tuple[str, ...] = ()
     """Modules that the tracker imports."""
     description: str | None = None
-    """What editors show; where nothing is stated, what the section says about itself."""
+    """The description that editors show; by default the docstring of the section."""
     later: bool = True
-    """A card that does not ask for it has the digest that it had before the tracker existed."""
+    """Whether cards that do not ask for it keep the digest from before the tracker existed."""
 
     @property
     def purpose(self) -> str:
-        """What its packages are needed for, as a verb phrase."""
+        """The purpose of its packages, as a verb phrase."""
         return f"track runs with {self.title}"
 
     def rows(self, settings: Any) -> Iterable[tuple[str, str]]:
-        """Rows of the review page: every setting."""
+        """Its rows on the review page: one per setting."""
         stated = [f"{leaf.path} {worded(leaf.value)}" for leaf in leaves(settings) if leaf.path]
         yield self.title, ", ".join(stated) or "yes"
 
     def place(self, settings: Any) -> str:
-        """Where it keeps the run, as the rest of a sentence that begins with "tracked"."""
+        """Where it keeps the run, phrased to follow the word "tracked"."""
         del settings
         return f"by {self.title}"
 
     def unchecked(self, settings: Any) -> Iterable[tuple[str, str]]:
-        """What can only be told after the launch, each with why."""
+        """What can be checked only after the launch, each with the reason."""
         del settings
         return ()
 
 
 _NEEDED = {
-    "title": "what people call it",
-    "tracker": "where the class is that tracks",
-    "settings": "what stands below infra.tracking",
+    "title": "its name in texts",
+    "tracker": "the place of the class that tracks",
+    "settings": "the type of its settings below infra.tracking",
     "needs": "the modules it imports",
     "rows": "its rows of the review page",
     "place": "where it keeps the run",
@@ -95,12 +95,12 @@ _NEEDED = {
 
 @dataclass(frozen=True)
 class FoundTracker:
-    """A tracker by its name."""
+    """A tracker with its name and its package."""
 
     name: str
     spec: TrackerSpec
     plugin: Plugin | None
-    """The package it comes from; None for one of cardrunner."""
+    """The package it comes from; None for a built-in tracker."""
 
 
 @dataclass(frozen=True)
@@ -114,25 +114,25 @@ class AskedTracker:
         """Rows of the review page.
 
         Raises:
-            PluginFailed: a tracker of another package cannot word them.
+            PluginFailed: a plug-in tracker raises.
         """
-        with self._blamed("cannot word its rows of the review page"):
+        with self._blamed("cannot give its rows of the review page"):
             return tuple(self.found.spec.rows(self.settings))
 
     def sentence(self) -> str:
-        """Where it keeps the run, as the rest of a sentence that begins with "tracked".
+        """Where it keeps the run, phrased to follow the word "tracked".
 
         Raises:
-            PluginFailed: a tracker of another package cannot say it.
+            PluginFailed: a plug-in tracker raises.
         """
         with self._blamed("cannot say where it keeps the run"):
             return self.found.spec.place(self.settings)
 
     def unchecked(self) -> tuple[tuple[str, str], ...]:
-        """What can only be told after the launch, each with why.
+        """What can be checked only after the launch, each with the reason.
 
         Raises:
-            PluginFailed: a tracker of another package cannot say it.
+            PluginFailed: a plug-in tracker raises.
         """
         with self._blamed("cannot say what is left unchecked"):
             return tuple(self.found.spec.unchecked(self.settings))
@@ -143,10 +143,10 @@ class AskedTracker:
 
 @cache
 def find_tracker(name: str) -> FoundTracker | None:
-    """The tracker of a name; None where no package has one.
+    """The tracker of a name; None if no package provides it.
 
     Raises:
-        PluginFailed: it comes from another package, and cannot be imported or lacks something.
+        PluginFailed: a plug-in tracker cannot be imported or lacks an attribute.
     """
     if name in TRACKERS:
         module, _, attribute = TRACKERS[name].partition(":")
@@ -164,40 +164,42 @@ def find_tracker(name: str) -> FoundTracker | None:
 
 
 def tracker_names() -> tuple[str, ...]:
-    """Every tracker that is installed, those of other packages too."""
+    """The names of all installed trackers, including plug-ins."""
     return (*TRACKERS, *(plugin.name for plugin in plugins(KIND)))
 
 
 class Tracking(Section):
-    """Trackers beside the run's own history."""
+    """Trackers in addition to the run's own history."""
 
     @property
     def asked(self) -> tuple[AskedTracker, ...]:
-        """The trackers that are asked for."""
+        """The trackers that the card asks for."""
         found = ((find_tracker(name), self.settings_of(name)) for name in type(self).model_fields)
         return tuple(AskedTracker(tracker, settings) for tracker, settings in found if tracker and settings)
 
     @property
     def wanted(self) -> tuple[str, ...]:
-        """Their names."""
+        """The names of the trackers that the card asks for."""
         return tuple(name for name in type(self).model_fields if self.settings_of(name))
 
     def settings_of(self, name: str) -> Any:
-        """What the card says below a tracker's name; None or False where it does not ask for that one."""
+        """The settings of a tracker; None or False if the card does not ask for it."""
         return getattr(self, name, None)
 
 
 class Trackers:
     """Marks the field of a card that holds `Tracking`; tells pydantic how it is read.
 
-    A section has a field for every tracker of cardrunner, and one for each tracker of another package that it names.
+    The section has a field for every built-in tracker, and one for each plug-in tracker that the card names.
     """
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(_read)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return handler(core_schema.definitions_schema(named_schema(_of_all()), []))  # by reference: described once
+        return handler(
+            core_schema.definitions_schema(named_schema(_of_all()), [])
+        )  # by reference, so that it is defined once
 
     @staticmethod
     def members() -> Iterator[tuple[type[Section], None]]:
@@ -206,16 +208,16 @@ class Trackers:
 
 
 def untracked() -> Tracking:
-    """The section of a card that asks for no tracker."""
+    """The section of a card without trackers."""
     return tracking_section().model_construct()
 
 
 @cache
 def tracking_section(*others: str) -> type[Tracking]:
-    """The section that can ask for the trackers of cardrunner and for those of other packages.
+    """The section with a field for each built-in tracker and for some plug-in trackers.
 
     Args:
-        others: the names of those of other packages.
+        others: the names of the plug-in trackers.
     """
     found = filter(None, map(find_tracker, (*TRACKERS, *others)))
     fields: dict[str, Any] = {tracker.name: _field(tracker.spec) for tracker in found}
@@ -226,7 +228,7 @@ def _field(spec: TrackerSpec) -> tuple[Any, Any]:
     is_switch = spec.settings is bool
     kind: Any = bool if is_switch else spec.settings | None
     kind = Annotated[kind, Described(spec.description)] if spec.description else kind
-    return (Annotated[kind, LATER] if spec.later else kind), (False if is_switch else None)
+    return (Annotated[kind, ADDED] if spec.later else kind), (False if is_switch else None)
 
 
 def _read(value: Any) -> Tracking:
@@ -242,7 +244,7 @@ def _of_all() -> type[Tracking]:
 
 
 def _can_be_had(plugin: Plugin) -> bool:
-    """A tracker that fails is named when a card asks for it; other cards go on without it."""
+    """Whether a tracker can be loaded. One that fails is reported when a card asks for it and ignored otherwise."""
     try:
         return find_tracker(plugin.name) is not None
     except PluginFailed:

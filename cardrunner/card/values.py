@@ -1,4 +1,4 @@
-"""Every value of a card or a section, with its path, and how people write it."""
+"""Every value of a card or a section, with its path, in card notation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _WORDS = {None: "not set", True: "true", False: "false"}
 
 @dataclass(frozen=True, kw_only=True)
 class Leaf:
-    """One value of a card. `stated` is False where a default stands."""
+    """One value of a card. `stated` is False for a default."""
 
     path: str
     value: Any
@@ -27,7 +27,7 @@ def leaves(value: object, path: str = "", *, stated: bool = True) -> Iterator[Le
 
     Args:
         value: a section, a mapping, a list or a plain value of a card.
-        path: where it stands.
+        path: its place in the card.
         stated: whether the card writes it.
     """
     inner = list(_inside(value))
@@ -39,7 +39,7 @@ def leaves(value: object, path: str = "", *, stated: bool = True) -> Iterator[Le
 
 
 def worded(value: object) -> str:
-    """A value as people write it in a card: ``100 steps``, ``true``, ``0.001``, ``1024``."""
+    """A value in card notation: ``100 steps``, ``true``, ``0.001``, ``1024``."""
     if value is None or isinstance(value, bool):
         return _WORDS[value]
     if isinstance(value, Every):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from cardrunner.card.estimate import estimate
 from cardrunner.card.prices import dearest_hour
 from cardrunner.card.schema.card import Card
-from cardrunner.card.schema.sign_off import Reviewer, Rule
+from cardrunner.card.schema.sign_off import ApprovalRule, Reviewer
 from cardrunner.gate.case import Case, reviewer_label
 from cardrunner.gate.checklist import open_conditions
 from cardrunner.gate.findings import Approval, Finding
@@ -86,7 +86,9 @@ def predicted_cost(card: Card) -> float | None:
     return 0.0 if platform_of(card.infra).free and card.infra.gpu is None else None
 
 
-def _of_rules(where: str, rules: Sequence[Rule], roles: Mapping[str, tuple[str, ...]], case: Case) -> Iterator[Demand]:
+def _of_rules(
+    where: str, rules: Sequence[ApprovalRule], roles: Mapping[str, tuple[str, ...]], case: Case
+) -> Iterator[Demand]:
     for number, rule in enumerate(rules):
         because = _applies(rule, case.card)
         if because is not None:
@@ -94,19 +96,19 @@ def _of_rules(where: str, rules: Sequence[Rule], roles: Mapping[str, tuple[str, 
             yield Demand(where=f"{where}[{number}]", need=rule.need, people=people, whose=_whose(rule), because=because)
 
 
-def _counts(rule: Rule, name: str, roles: tuple[str, ...]) -> bool:
+def _counts(rule: ApprovalRule, name: str, roles: tuple[str, ...]) -> bool:
     if rule.of:
         return name in rule.of
     return rule.role is None or rule.role in roles
 
 
-def _whose(rule: Rule) -> str:
+def _whose(rule: ApprovalRule) -> str:
     if rule.of:
         return f"of {listed(rule.of, 'or')}"
     return f"of role {rule.role}" if rule.role else "of different people"
 
 
-def _applies(rule: Rule, card: Card) -> str | None:
+def _applies(rule: ApprovalRule, card: Card) -> str | None:
     """Why a rule applies to a card, empty when it always does; None when it does not."""
     if rule.over is not None:
         cost = predicted_cost(card)

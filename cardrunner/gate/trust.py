@@ -13,7 +13,7 @@ from cardrunner.card.explain import explain
 from cardrunner.card.reading.document import Fault
 from cardrunner.card.reading.reader import read_document
 from cardrunner.card.schema.base import FieldError, Identifier, Seconds, Section
-from cardrunner.card.schema.sign_off import Identifiers, Rule
+from cardrunner.card.schema.sign_off import ApprovalRule, Identifiers
 from cardrunner.errors import CardError
 from cardrunner.gate.ssh.allowed_signers import FILE_NAME as SIGNERS_FILE, AllowedSigners, read_allowed_signers
 from cardrunner.gate.ssh.revoked_keys import FILE_NAME as REVOKED_FILE, RevokedKeys
@@ -35,7 +35,7 @@ class FloorSignOff(Section):
     """How long an approval is valid at most."""
     roles: dict[Identifier, Identifiers] = Field(default_factory=dict)
     """Role to people. The workspace's rules use these roles, never the card's."""
-    rules: tuple[Rule, ...] = ()
+    rules: tuple[ApprovalRule, ...] = ()
     """Approvals that every card needs besides its own."""
 
     @model_validator(mode="after")

@@ -1,10 +1,10 @@
 """Should the run go on? One file per rule; `cardrunner.kill_rules.table` is the table of them.
 
-Rules are pure functions over the history (`Watched`): what fires, fires again where the same rows are given again.
+Rules are pure functions over the history (`RuleHistory`): the same rows always give the same verdicts.
 """
 
 from cardrunner.kill_rules.base import Action, Observation, Rule, Verdict
-from cardrunner.kill_rules.history import Baselines, Row, View, Watched
+from cardrunner.kill_rules.history import Baselines, Row, RuleHistory, View
 from cardrunner.kill_rules.judge import Moment, judge, judge_all, judge_event
 from cardrunner.kill_rules.quantities import QUANTITIES
 from cardrunner.kill_rules.table import KillRule
@@ -18,9 +18,9 @@ __all__ = [
     "Observation",
     "Row",
     "Rule",
+    "RuleHistory",
     "Verdict",
     "View",
-    "Watched",
     "judge",
     "judge_all",
     "judge_event",

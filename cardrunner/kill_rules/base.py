@@ -1,8 +1,8 @@
 """What every kill rule shares: its scope, its action, what it sees at a row and the verdict it gives.
 
-A rule fires at the row where its condition comes true. While it stays true the rule is silent: nobody is warned of the
-same thing at every log point, and a run that people let go on after a verdict goes on. Once the condition was false in
-between, it may fire again. Only `restart` fires as long as the condition holds, since it asks whether it has helped.
+A rule fires at the row where its condition becomes true, and stays silent while it remains true: one warning is enough,
+and a run that people let continue after a verdict continues. Once the condition has been false in between, the rule may
+fire again. Only `restart` fires as long as the condition holds, because it checks whether the restart has helped.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetPydanticS
 from pydantic_core import core_schema
 
 from cardrunner import units
-from cardrunner.kill_rules.history import Row, View, Watched, passed, reached
-from cardrunner.specs import LATER, Direction, Remark
+from cardrunner.kill_rules.history import Row, RuleHistory, View, passed, reached
+from cardrunner.specs import ADDED, Direction, Remark
 from cardrunner.units import Every
 
 Action = Literal["warn", "investigate", "stop", "restart"]
@@ -27,7 +27,7 @@ Side = Literal["above", "below"]
 
 
 def _epochs(value: Any) -> Any:
-    """Read ``2 epochs`` as 2; anything else is refused by the unit's own sentence."""
+    """Read ``2 epochs`` as 2; raises ValueError with the unit's own message for anything else."""
     if isinstance(value, bool) or not isinstance(value, str):
         raise ValueError("write a number of epochs, such as 1 epoch or 2 epochs")
     every = units.parse_every(value)
@@ -42,7 +42,7 @@ def _number(value: Any) -> Any:
     if value.endswith("%"):
         return units.parse_percent(value)
     if value.startswith("$") or _is_duration(value):
-        raise ValueError("is no value of a metric; times are for epoch_time and wall_time, dollars for cost")
+        raise ValueError("is not a value of a metric; times are for epoch_time and wall_time, dollars for cost")
     return value
 
 
@@ -53,7 +53,7 @@ def _is_duration(value: str) -> bool:
 
 
 def _span_value(span: Every) -> int | dict[str, object]:
-    """As the signed content has it. Whole epochs are a bare number, as they were when there was nothing else."""
+    """A span as the signed content stores it: whole epochs as a bare number, which was once the only form."""
     if span.unit == "epoch" and span.value.is_integer():
         return int(span.value)
     return {"value": span.value, "unit": span.unit}
@@ -81,7 +81,7 @@ Span = Annotated[
         {
             "type": "string",
             "pattern": units.EVERY_PATTERN,
-            "description": "So many steps, epochs or a duration (of training); 0.5 epochs is half of one.",
+            "description": "A number of steps or epochs, or a duration (of training); 0.5 epochs is half an epoch.",
             "examples": ["1 epoch", "500 steps", "10 min"],
         }
     ),
@@ -89,7 +89,7 @@ Span = Annotated[
 
 
 class Bound(NamedTuple):
-    """A limit of a metric that does not depend on the history: every value beyond it fires."""
+    """A fixed limit of a metric: every value beyond it fires."""
 
     metric: str
     side: Side
@@ -97,7 +97,7 @@ class Bound(NamedTuple):
 
     @property
     def over(self) -> bool:
-        """Whether larger values fire."""
+        """Whether the rule fires on larger values."""
         return self.side == "above"
 
     def fires_on(self, value: float) -> bool:
@@ -108,12 +108,12 @@ class Bound(NamedTuple):
 class Rule(BaseModel):
     """A kill threshold of a card.
 
-    Its scope is counted in epochs (also parts of one), in steps, or in time: that spent in training steps of all
-    attempts, so that neither loading nor an interruption brings a rule nearer.
+    Its scope is counted in epochs (fractions included), in steps, or in the time that training steps took in all
+    attempts; loading and interruptions do not count.
 
-    A kind of rule is a subclass with the fields that a card writes. It states `example` and `condition`, and `look`
-    or `on_event`; everything else has a default here. What cards, pages and reports need to know about a rule they ask
-    these methods.
+    A kind of rule is a subclass with the fields that a card writes. It states `example` and `condition`, and `observe`
+    or `on_event`; everything else has a default here. Cards, pages and reports ask these methods for everything about a
+    rule.
     """
 
     model_config = ConfigDict(
@@ -124,67 +124,67 @@ class Rule(BaseModel):
     watches_quantities: ClassVar[bool] = False
     """Whether its metric may be a quantity of the run, such as ``cost``."""
     by_epoch: ClassVar[bool] = False
-    """Whether it looks at validations alone, also where its metric is one of training."""
+    """Whether it judges validations only, even if its metric is a training metric."""
 
     action: Action
     """What happens when it fires: warn, investigate (save, stop paying, ask), stop, or restart with `set`."""
     why: str | None = None
-    """The reason reviewers agreed on."""
+    """The reason that reviewers agreed on."""
     set: dict[str, Any] | None = None
     """For `restart`: the card fields to change, by path, such as training.batch_size: 512."""
-    after: Annotated[Span | None, LATER] = None
-    """Look only once so much has been trained: what came earlier is no part of what the rule sees."""
-    not_before: Annotated[Span | None, LATER] = None
-    """See everything, but do not fire before so much has been trained."""
-    within: Annotated[Span | None, LATER] = None
-    """Look only until so much has been trained."""
+    after: Annotated[Span | None, ADDED] = None
+    """Start here: the rule ignores everything trained before."""
+    not_before: Annotated[Span | None, ADDED] = None
+    """Fire only from here on; earlier rows still count for the comparison."""
+    within: Annotated[Span | None, ADDED] = None
+    """Stop here: the rule ignores everything trained after."""
 
     @property
     def watches(self) -> str | None:
-        """The metric that it looks at; None where it looks at none."""
+        """The metric that it judges; None for a rule about events."""
         return getattr(self, "metric", None)
 
     @property
     def key(self) -> str:
-        """The key that a remark about the whole condition points at."""
+        """The key that faults of the whole condition point at."""
         return "action"
 
     @property
     def needs_before(self) -> int:
-        """How many rows that it looks at must lie before one at which it can fire."""
+        """The number of judged rows that must precede the first row at which it can fire."""
         return 0
 
     @property
     def moot_when_trained(self) -> bool:
-        """Whether a stop or a restart is pointless once the last epoch is trained, since the rule is about going on."""
+        """Whether stopping or restarting is pointless after the last epoch, as for rules about the pace of training."""
         return False
 
     @property
     def bound(self) -> Bound | None:
-        """Its limit, where that does not depend on the history."""
+        """Its limit if that is fixed; None if it depends on the history."""
         return None
 
     def baselines(self) -> Iterator[tuple[str, str]]:
-        """The baseline runs that it names, each with the key that names it."""
+        """The baseline runs that it names, by the key that names them."""
         yield from ()
 
     def stated_values(self) -> Mapping[str, float]:
-        """The values of its metric that it states, each by its key; they are held against the metric's range."""
+        """The values of its metric that it states, by key; each must be in the metric's range."""
         return {} if self.bound is None else {self.bound.side: self.bound.limit}
 
     def stated_differences(self) -> Mapping[str, float]:
-        """The differences between two values of its metric that it states, each by its key."""
+        """The differences between two values of its metric that it states, by key."""
         return {}
 
     def check_direction(self, better: Direction) -> Iterator[Remark]:  # noqa: ARG002
-        """What is wrong about it where its metric is better in this direction; places are keys of the rule."""
+        """Faults of the rule, given which direction is better for its metric; places are keys of the rule."""
         yield from ()
 
     def check_baselines(self, reached: Mapping[str, float | None]) -> Iterator[Remark]:  # noqa: ARG002
-        """What is wrong about it beside the earlier runs of the card; places are keys of the rule.
+        """Faults of the rule, given the earlier runs of the card; places are keys of the rule.
 
         Args:
-            reached: every baseline run, and its value of the metric where the rule names the run and it states one.
+            reached: every baseline run, with its value of the metric if the rule names the run and the run states one.
         """
         yield from ()
 
@@ -192,24 +192,24 @@ class Rule(BaseModel):
         """The condition without its scope.
 
         Args:
-            limit: the limit as people wrote it, to be shown so where the condition has one.
+            limit: the limit as the card writes it, if the condition has one.
         """
         raise NotImplementedError
 
-    def rows(self, watched: Watched) -> Sequence[Row]:
-        """The rows at which it has something to look at, oldest first: wherever its metric was measured."""
+    def rows(self, watched: RuleHistory) -> Sequence[Row]:
+        """The rows that it judges, oldest first: those at which its metric was measured."""
         return () if self.watches is None else watched.measured(self.watches)
 
     def on_event(self, event: str, at: Row) -> Verdict | None:  # noqa: ARG002
         """Judge an event of the training loop."""
         return None
 
-    def look(self, view: View) -> Observation | None:  # noqa: ARG002
-        """What it sees at a row in its scope, whatever its action; None where there is nothing to compare with yet."""
+    def observe(self, view: View) -> Observation | None:  # noqa: ARG002
+        """What it sees at a row in its scope; None if there is nothing to compare with yet."""
         return None
 
     def plot_levels(self, seen: Sequence[Observation]) -> Sequence[float]:  # noqa: ARG002
-        """Values of its metric at which a plot of the metric has a horizontal line.
+        """Values at which a plot of its metric gets a horizontal line.
 
         Args:
             seen: what it saw in the run, oldest first.
@@ -217,10 +217,10 @@ class Rule(BaseModel):
         return () if self.bound is None else (self.bound.limit,)
 
     def page_row(self, limit: str = "") -> tuple[str, str]:
-        """Its condition and its action on the page that reviewers read.
+        """Its condition and its action, as the review page shows them.
 
         Args:
-            limit: the limit as people wrote it.
+            limit: the limit as the card writes it.
         """
         changes = ", ".join(f"{path} = {value}" for path, value in (self.set or {}).items())
         action = self.action.capitalize() + (f" with {changes}" if changes else "")
@@ -231,7 +231,7 @@ class Rule(BaseModel):
         return self.condition() + self.scope()
 
     def scope(self) -> str:
-        """Its scope in words, to follow the condition: `` after epoch 1, within 3 epochs``; nothing without one."""
+        """Its scope in words, to follow the condition: `` after epoch 1, within 3 epochs``; empty without a scope."""
         return "".join(
             f"{words} {_span_text(span) if words == ' after' else units.format_every(span)}"
             for words, span in ((" after", self.after), (", not before", self.not_before), (", within", self.within))
@@ -239,25 +239,25 @@ class Rule(BaseModel):
         )
 
     def in_scope(self, row: Row) -> bool:
-        """Whether it looks at a row at all."""
+        """Whether a row is in its scope."""
         begun = self.after is None or reached(row, self.after)
         return begun and not (self.within is not None and passed(row, self.within))
 
-    def observe(self, watched: Watched) -> Observation | None:
-        """What it sees at the newest row, whether it fires or not; None where it does not look."""
+    def observe_newest(self, watched: RuleHistory) -> Observation | None:
+        """What it sees at the newest row, whether it fires or not; None if it does not judge that row."""
         rows = self.rows(watched)
         return self._at(watched, rows, -1) if rows and rows[-1] is watched.newest else None
 
-    def verdict(self, watched: Watched) -> Verdict | None:
-        """Judge the newest row; None means go on."""
-        seen = self.observe(watched)
+    def verdict(self, watched: RuleHistory) -> Verdict | None:
+        """Judge the newest row; None if the rule does not fire."""
+        seen = self.observe_newest(watched)
         if seen is None or not seen.fires:
             return None
         before = None if self.action == "restart" else self._at(watched, self.rows(watched), -2)
         return None if before is not None and before.fires else self.fired(seen)
 
     def fired(self, seen: Observation) -> Verdict:
-        """What an observation comes to."""
+        """The verdict on an observation that fires."""
         return Verdict(
             rule=-1,
             action=self.action,
@@ -270,11 +270,11 @@ class Rule(BaseModel):
             message=seen.message,
         )
 
-    def _at(self, watched: Watched, rows: Sequence[Row], back: int) -> Observation | None:
+    def _at(self, watched: RuleHistory, rows: Sequence[Row], back: int) -> Observation | None:
         if len(rows) < -back or not self.in_scope(row := rows[back]):
             return None
         first = 0 if self.after is None else bisect_left(rows, x=True, key=partial(_reached, self.after))
-        seen = self.look(View(watched, rows, first, len(rows) + back))
+        seen = self.observe(View(watched, rows, first, len(rows) + back))
         early = self.not_before is not None and not reached(row, self.not_before)
         return seen._replace(fires=False) if seen is not None and early else seen
 
@@ -283,11 +283,12 @@ class Observation(NamedTuple):
     """What a rule saw at a row: the value of a metric against a limit.
 
     Attributes:
-        limit: None where there is none, as for a value that has to be finite.
-        room: how far the value may still move before the rule fires; of one that counts validations, how many are left.
+        limit: None for a rule without a limit, such as one on finite values.
+        room: how far the value may still move before the rule fires; for a rule that counts validations,
+            how many are left.
         fires: whether the condition holds, and the rule may fire here.
         message: what was seen, for people.
-        idle: validations in a row without improvement, and at how many the rule fires, where it counts those.
+        idle: for a rule that counts them: validations in a row without improvement, and the number at which it fires.
     """
 
     row: Row
@@ -301,7 +302,7 @@ class Observation(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """Why a rule fired. `value` is what was seen, `limit` what was agreed."""
+    """Why a rule fired. `value` is the measured value, `limit` the agreed one."""
 
     rule: int
     action: Action

@@ -23,11 +23,11 @@ class Equals(Rule):
     metric: str
     """A validation metric or an alias of it, judged at validations; or a training metric, judged at log points."""
     equals: Limit
-    """The suspicious value, to the bit."""
+    """The suspicious value, compared exactly."""
 
     @property
     def key(self) -> str:
-        """Its own."""
+        """``equals``."""
         return "equals"
 
     def stated_values(self) -> Mapping[str, float]:
@@ -38,7 +38,7 @@ class Equals(Rule):
         """For example ``val_accuracy is exactly 1``."""
         return f"{self.metric} is exactly {limit or f'{self.equals:g}'}"
 
-    def look(self, view: View) -> Observation:
+    def observe(self, view: View) -> Observation:
         """The value and its distance from the suspicious one."""
         value = view.row.metrics[self.metric]
         apart = abs(value - self.equals)

@@ -12,9 +12,9 @@ Event = Literal["out_of_memory", "non_finite_loss", "non_finite_weights"]
 
 
 class EventRule(Rule):
-    """Fires when the training loop reports the event, each time; rows of the history never fire it.
+    """Fires when the training loop reports the event, each time; rows of the history do not fire it.
 
-    A step that does not fit is split in two where no rule ends the run. Weights that are not finite end it in any case.
+    A step that runs out of memory is split in two unless a rule ends the run. Non-finite weights end it in any case.
     """
 
     example: ClassVar[Mapping[str, Any]] = {
@@ -25,8 +25,8 @@ class EventRule(Rule):
     }
 
     event: Event
-    """out_of_memory: a step did not fit. non_finite_loss: the mean loss of a log point or a validation is no finite
-    number. non_finite_weights: the weights are none, which is looked at when the loss is none."""
+    """out_of_memory: a step did not fit. non_finite_loss: the mean loss of a log point or a validation is not finite.
+    non_finite_weights: a weight is not finite; checked whenever the loss is not."""
 
     def condition(self, limit: str = "") -> str:  # noqa: ARG002
         """For example ``out of memory``."""

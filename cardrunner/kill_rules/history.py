@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 from cardrunner.units import Every
 
 Baselines = Mapping[str, Mapping[str, float]]
-"""Baseline run -> metric -> value, under every name of the metric that a rule may write."""
+"""Baseline run -> metric -> value, under every name of the metric that a rule may use."""
 _NOTHING: Mapping[str, float] = MappingProxyType({})
 
 
@@ -22,9 +22,9 @@ class Row(NamedTuple):
         epoch: the epoch in progress, from 1; on a validation the one that it ends.
         step: the global step.
         progress: epochs trained so far; 1.5 is the middle of the second. On a validation always its epoch.
-        seconds: of training so far, waiting for batches included, in all attempts; without validations and loading,
-            and without what was trained again. None where the history has no times.
-        metrics: what was measured at this moment, by every name that rules may write.
+        seconds: spent on training in all attempts so far, including waiting for batches, excluding validation,
+            loading and steps that were trained again. None if the history has no times.
+        metrics: what was measured at this moment, under every name that rules may use.
         epoch_means: on a validation, the training metrics over its whole epoch.
     """
 
@@ -38,17 +38,17 @@ class Row(NamedTuple):
 
     @property
     def place(self) -> str:
-        """Where that is: ``after epoch 2``, ``at step 500 in epoch 1``."""
+        """Where it is, in words: ``after epoch 2``, ``at step 500 in epoch 1``."""
         return (
             f"after epoch {self.epoch}" if self.kind == "validation" else f"at step {self.step} in epoch {self.epoch}"
         )
 
 
-class Watched:
-    """Rows that grow, and the baselines of the card; what every rule is given.
+class RuleHistory:
+    """A growing list of rows, and the baselines of the card: the input of every rule.
 
     Args:
-        rows: those that are there already, oldest first.
+        rows: the rows so far, oldest first.
         baselines: see `Baselines`.
     """
 
@@ -63,7 +63,7 @@ class Watched:
             self.add(row)
 
     def add(self, row: Row) -> None:
-        """Go on by a row. A row of the same kind and step, and what stood after it, is forgotten: it comes again."""
+        """Append a row; one with the kind and step of a row just before replaces it, and what follows it."""
         place = next((at for at, old in enumerate(self._rows[-2:][::-1], 1) if _same(old, row)), 0)
         if place:
             del self._rows[-place:]
@@ -82,15 +82,15 @@ class Watched:
         return self._measured[name]
 
     def validated(self, name: str) -> Sequence[Row]:
-        """The validations that know a metric: measured there, or as the mean of their epoch."""
+        """The validations with a value of a metric, measured there or as the mean of their epoch."""
         if name not in self._validated:
             self._validated[name] = [row for row in self._rows if _validates(row, name)]
         return self._validated[name]
 
     def best(self, name: str, first: int, at: int, *, largest: bool) -> float | None:
-        """The smallest or largest finite value of a metric in its rows from `first` to before `at`; None without one.
+        """The smallest or largest finite value of a metric in its rows from `first` to before `at`, or None.
 
-        What was found once is kept, since a history is judged again at each of its rows.
+        Results are cached, because a history is judged again at each of its rows.
         """
         found, rows = self._best.setdefault((name, first, largest), [None]), self.measured(name)
         for row in islice(rows, first + len(found) - 1, at):
@@ -101,27 +101,27 @@ class Watched:
 
 
 class View(NamedTuple):
-    """What a rule may look at: the row at `at`, and those before it from `first` on."""
+    """What a rule may use: the row at `at`, and the rows before it from `first` on."""
 
-    watched: Watched
+    watched: RuleHistory
     rows: Sequence[Row]
     first: int
     at: int
 
     @property
     def row(self) -> Row:
-        """The one to judge."""
+        """The row to judge."""
         return self.rows[self.at]
 
 
 def reached(row: Row, span: Every) -> bool:
-    """Whether so much training lies behind a row: that many epochs, steps or seconds, or more."""
+    """Whether at least a span of training (epochs, steps or seconds) is done at a row."""
     done = _progress(row, span)
     return done is not None and done >= span.value
 
 
 def passed(row: Row, span: Every) -> bool:
-    """Whether more than so much training lies behind a row, or nobody knows."""
+    """Whether more than a span of training is done at a row, or the history cannot tell."""
     done = _progress(row, span)
     return done is None or done > span.value
 

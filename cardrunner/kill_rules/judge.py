@@ -1,4 +1,4 @@
-"""Asking every rule: at the newest row, on an event, or all along a history."""
+"""Evaluate every rule: at the newest row, on an event, or along a whole history."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from cardrunner.kill_rules.base import Action, Observation, Rule, Verdict
-from cardrunner.kill_rules.history import Baselines, Row, Watched
+from cardrunner.kill_rules.history import Baselines, Row, RuleHistory
 
 _SEVERITY: dict[Action, int] = {"warn": 0, "restart": 1, "investigate": 2, "stop": 3}
 
 
-def judge(rules: Sequence[Rule], watched: Watched) -> tuple[Verdict, ...]:
-    """Every verdict on the newest row, the gravest first."""
+def judge(rules: Sequence[Rule], watched: RuleHistory) -> tuple[Verdict, ...]:
+    """Every verdict on the newest row, the most severe action first."""
     return _gravest_first(rule.verdict(watched) for rule in rules)
 
 
 def judge_event(rules: Sequence[Rule], event: str, at: Row) -> tuple[Verdict, ...]:
-    """Every verdict on an event of the training loop, the gravest first.
+    """Every verdict on an event of the training loop, the most severe action first.
 
     Args:
-        rules: of any kind; only those about events are asked.
+        rules: rules of any kind; only those about events can fire.
         event: see `cardrunner.kill_rules.event.Event`.
         at: the moment; its kind is event.
     """
@@ -37,10 +37,10 @@ class Moment(NamedTuple):
 
 def judge_all(rules: Sequence[Rule], rows: Iterable[Row], *, baselines: Baselines | None = None) -> Iterator[Moment]:
     """Judge a whole history, row by row."""
-    watched = Watched(baselines=baselines)
+    watched = RuleHistory(baselines=baselines)
     for row in rows:
         watched.add(row)
-        yield Moment(row, tuple(rule.observe(watched) for rule in rules), judge(rules, watched))
+        yield Moment(row, tuple(rule.observe_newest(watched) for rule in rules), judge(rules, watched))
 
 
 def _gravest_first(found: Iterable[Verdict | None]) -> tuple[Verdict, ...]:

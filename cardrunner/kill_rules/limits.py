@@ -1,4 +1,4 @@
-"""What rules with ``above`` or ``below`` share: one of the two, and a value against a limit."""
+"""What rules with ``above`` or ``below`` share: exactly one of the two keys, and a value compared with a limit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cardrunner.specs import Direction, Remark
 
 
 class Sided(Rule):
-    """A rule that has exactly one of `above` and `below`, each of its own kind. NaN is always beyond the limit."""
+    """A rule with exactly one of `above` and `below`. NaN is always beyond the limit."""
 
     watches_quantities: ClassVar[bool] = True
 
@@ -29,7 +29,7 @@ class Sided(Rule):
 
     @property
     def over(self) -> bool:
-        """Whether larger values fire."""
+        """Whether the rule fires on larger values."""
         return self._stated("above") is not None
 
     @property
@@ -43,14 +43,14 @@ class Sided(Rule):
         return self.side
 
     def check_direction(self, better: Direction) -> Iterator[Remark]:
-        """It fires on the worse side of its metric."""
+        """A fault if it fires on the better side of its metric."""
         if self.over == (better == "max"):
             way = "smaller" if better == "min" else "larger"
-            message = f"{self.metric} is better when {way}: this fires when it is good"
+            message = f"{self.metric} is better when {way}: this fires on good values"
             yield Remark(loc=(self.side,), message=message, severity="warning")
 
     def against(self, row: Row, limit: float, *, note: str = "") -> Observation:
-        """The metric at a row, against a limit."""
+        """The observation of the metric at a row against a limit."""
         value = row.metrics[self.metric]
         return Observation(
             row=row,
@@ -71,19 +71,19 @@ class FixedLimit(Sided):
 
     @property
     def limit(self) -> float:
-        """The stated limit, whichever side it is on."""
+        """The value of `above` or `below`."""
         return float(self._stated(self.side))
 
     @property
     def bound(self) -> Bound:
-        """The same with its metric and its side."""
+        """The limit with its metric and its side."""
         return Bound(self.metric, self.side, self.limit)
 
     def condition(self, limit: str = "") -> str:
         """For example ``val_stick_mae > 0.03``, ``epoch_time > 45 min``."""
         return f"{self.metric} {'>' if self.over else '<'} {limit or self._limit_text()}"
 
-    def look(self, view: View) -> Observation:
+    def observe(self, view: View) -> Observation:
         """The value and its distance to the limit."""
         return self.against(view.row, self.limit)
 
@@ -110,23 +110,23 @@ class MetricLimit(FixedLimit):
     below: Limit | None = None
     """Fire when the value is below this."""
     after: Span | None = None
-    """Look only once so much has been trained: what came earlier is no part of what the rule sees."""
+    """Start here: the rule ignores everything trained before."""
     baseline: str | None = None
-    """The baseline run this limit is meant against; a limit tighter than it is warned about."""
+    """The baseline run that the limit is derived from; a limit tighter than its value gives a warning."""
 
     def baselines(self) -> Iterator[tuple[str, str]]:
-        """The one that the limit is meant against."""
+        """The baseline that the limit is derived from."""
         yield from () if self.baseline is None else [("baseline", self.baseline)]
 
     def check_baselines(self, reached: Mapping[str, float | None]) -> Iterator[Remark]:
-        """The baseline that it names would pass it."""
+        """A warning if the baseline that it names would not pass."""
         value = None if self.baseline is None else reached.get(self.baseline)
         if value is not None and self.bound.fires_on(value):
             message = f"{self.limit:g} is tighter than {self.baseline}, which has {value:g}: that run would not pass"
             yield Remark(loc=(self.side,), message=message, severity="warning")
 
     def page_row(self, limit: str = "") -> tuple[str, str]:
-        """With the baseline that it is meant against."""
+        """Add the baseline that the limit is derived from."""
         condition, action = super().page_row(limit)
         return condition + (f", against {self.baseline}" if self.baseline else ""), action
 
@@ -152,7 +152,7 @@ class QuantityLimit(FixedLimit):
     }
 
     metric: Annotated[str, WithJsonSchema({"type": "string", "enum": list(QUANTITIES)})]
-    """What the run measures of itself."""
+    """A quantity that the run measures about itself."""
     above: Amount | None = None
     """Fire when the quantity is above this, such as 45 min for epoch_time or $5 for cost."""
     below: Amount | None = None
@@ -165,5 +165,5 @@ class QuantityLimit(FixedLimit):
 
     @property
     def moot_when_trained(self) -> bool:
-        """It is about the time and money that going on takes."""
+        """True: it limits the time and cost of further training."""
         return True

@@ -13,7 +13,7 @@ from cardrunner.kill_rules.history import View
 
 
 class NonFinite(Rule):
-    """Fires when the newest value of a metric is no finite number."""
+    """Fires when the newest value of a metric is not a finite number."""
 
     example: ClassVar[Mapping[str, Any]] = {
         "metric": "loss/total",
@@ -36,15 +36,15 @@ class NonFinite(Rule):
 
     @property
     def key(self) -> str:
-        """Its own."""
+        """``non_finite``."""
         return "non_finite"
 
     def condition(self, limit: str = "") -> str:  # noqa: ARG002
         """For example ``loss/total is not finite``."""
         return f"{self.metric} is not finite"
 
-    def look(self, view: View) -> Observation:
-        """The value."""
+    def observe(self, view: View) -> Observation:
+        """The value, which fires if it is not finite."""
         value = view.row.metrics[self.metric]
         bad = not math.isfinite(value)
         return Observation(

@@ -1,4 +1,4 @@
-"""What the run itself measures, of whatever workload: rules name these quantities as they name metrics."""
+"""Quantities that every run measures about itself; rules name them as they name metrics."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from cardrunner.specs import MetricNames, Range
 
 
 class Quantity(NamedTuple):
-    """A quantity of a run and how people write it."""
+    """A quantity of a run and its notation in cards."""
 
     name: str
     worse: Literal["above", "below"]
     """On which side a rule about it belongs."""
     read: Callable[[Any], float]
-    """What stands in a card as a number; raises ValueError with one helpful sentence."""
+    """Parse a value of a card into a number; raises ValueError with a one-sentence explanation."""
     show: Callable[[float], str]
     example: str
     meaning: str
     grows: bool = False
-    """It only ever grows, so that a restart cannot help."""
+    """Whether it only ever grows, so that a restart cannot help."""
     range: Range = Range(lower=0.0)
 
 
@@ -74,22 +74,22 @@ QUANTITIES = {
         ),
     )
 }  # fmt: skip
-"""By name. A metric of a workload that has one of these names cannot be watched."""
+"""The quantities by name. They hide metrics of a workload that have the same names."""
 
 
 def range_of(name: str, metrics: MetricNames) -> Range:
-    """The values that a metric or a quantity can have; any value where `name` is neither."""
+    """The values that a metric or a quantity can have; any value if `name` is neither."""
     found = metrics.spec(name) or metrics.training(name) or QUANTITIES.get(name)
     return found.range if found else Range()
 
 
 def number_text(name: str) -> Callable[[float], str]:
-    """How a value of a metric or a quantity is shown."""
+    """The function that formats values of a metric or a quantity."""
     return _safely(QUANTITIES[name].show) if name in QUANTITIES else "{:.6g}".format
 
 
 def _safely(show: Callable[[float], str]) -> Callable[[float], str]:
-    """Units know no NaN."""
+    """Format NaN and infinity as plain numbers, which units cannot."""
 
     def text(value: float) -> str:
         try:

@@ -1,4 +1,4 @@
-"""``relative_to``: a metric against the best so far, or against what an earlier run reached."""
+"""``relative_to``: a metric against the best so far, or against the value of an earlier run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _HOW = "write a factor such as 1.1x, or a difference such as 0.02"
 
 @dataclass(frozen=True)
 class Shift:
-    """How far from a reference a limit lies: a factor of it, or a difference from it."""
+    """The distance of a limit from a reference: a factor or a difference."""
 
     factor: float = 1.0
     difference: float = 0.0
@@ -46,7 +46,7 @@ def _shift(value: Any) -> Shift:
     if isinstance(value, str) and value.endswith("x"):
         return Shift(factor=units.parse_factor(value))
     if isinstance(value, str) and value.endswith("%"):
-        raise ValueError(f"a percentage could be read in two ways; {_HOW}")
+        raise ValueError(f"a percentage is ambiguous here; {_HOW}")
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise ValueError(_HOW)
     return Shift(difference=float(value))
@@ -66,7 +66,7 @@ Shifted = Annotated[
 class RelativeLimit(Sided):
     """Fires when the newest value is beyond the reference by a factor or a difference.
 
-    The best so far is the smallest earlier value for `above`, the largest for `below`; until there is one, only a NaN
+    The best so far is the smallest earlier value for `above`, the largest for `below`; until there is one, only NaN
     fires.
     """
 
@@ -86,29 +86,29 @@ class RelativeLimit(Sided):
 
     @property
     def moot_when_trained(self) -> bool:
-        """Where it is about the pace of the run."""
+        """True if it is about the pace of the run."""
         return self.metric in QUANTITIES
 
     @property
     def shift(self) -> Shift:
-        """The stated limit, whichever side it is on."""
+        """The value of `above` or `below`."""
         return self.above if self.above is not None else self.below  # type: ignore[return-value]
 
     def baselines(self) -> Iterator[tuple[str, str]]:
-        """The one that it is compared with."""
+        """The baseline that the metric is compared with, unless that is the best so far."""
         yield from () if self.relative_to == BEST else [("relative_to", self.relative_to)]
 
     @property
     def needs_before(self) -> int:
-        """The best so far needs one."""
+        """One row for the best so far, else zero."""
         return 1 if self.relative_to == BEST else 0
 
     def stated_differences(self) -> Mapping[str, float]:
-        """How far the limit lies from the reference, unless that is a factor."""
+        """The distance of the limit from the reference, unless that is a factor."""
         return {self.side: self.shift.difference} if self.shift.difference else {}
 
     def check_baselines(self, reached: Mapping[str, float | None]) -> Iterator[Remark]:
-        """A limit relative to the best so far lies on its worse side; and best is the name of no run."""
+        """Faults: a limit on the better side of the best so far, or a baseline called best."""
         if self.relative_to != BEST:
             return
         if BEST in reached:
@@ -124,10 +124,10 @@ class RelativeLimit(Sided):
         reference = "the best so far" if self.relative_to == BEST else self.relative_to
         return f"{self.metric} {'>' if self.over else '<'} {self.shift.describe(reference)}"
 
-    def look(self, view: View) -> Observation | None:
+    def observe(self, view: View) -> Observation | None:
         """The value against the reference."""
         reference = self._reference(view)
-        if reference is None:  # so that no limit can be passed, save by what is no number
+        if reference is None:  # no reference yet: only NaN fires
             return None if is_finite(view.row.metrics[self.metric]) else self.against(view.row, math.nan)
         whose = "the best before" if self.relative_to == BEST else self.relative_to
         note = f"; {whose} has {number_text(self.metric)(reference)}"

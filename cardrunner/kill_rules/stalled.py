@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from cardrunner.kill_rules.base import Epochs, Observation, Rule, is_finite
-from cardrunner.kill_rules.history import Row, View, Watched
+from cardrunner.kill_rules.history import Row, RuleHistory, View
 from cardrunner.specs import Direction, Remark
 from cardrunner.text import plural
 
@@ -28,11 +28,11 @@ class Stalled(Rule):
     metric: str
     """A validation metric or an alias of it; or a training metric, whose mean over each epoch counts."""
     min_delta: float = Field(default=0.0, ge=0)
-    """An improvement by no more than this does not count."""
+    """Smaller improvements than this, or equal ones, do not count."""
 
     @property
     def moot_when_trained(self) -> bool:
-        """It says that going on is not worth it."""
+        """True: the rule judges whether further training is worthwhile."""
         return True
 
     @property
@@ -42,15 +42,15 @@ class Stalled(Rule):
 
     @property
     def needs_before(self) -> int:
-        """N validations bring no improvement over at least one."""
+        """N: one earlier validation to compare with, and N - 1 before the row."""
         return self.patience
 
     def stated_differences(self) -> Mapping[str, float]:
-        """The improvement that does not count."""
+        """``min_delta``, where it is stated."""
         return {"min_delta": self.min_delta} if self.min_delta else {}
 
     def check_direction(self, better: Direction) -> Iterator[Remark]:
-        """It waits for its metric to become better."""
+        """A fault if the metric should move the other way."""
         if better != ("min" if self.sign == 1 else "max"):
             moves, other = ("rise", "not_increasing_for") if better == "max" else ("fall", "not_decreasing_for")
             yield Remark(loc=(self.key,), message=f"{self.metric} should {moves}; write {other}")
@@ -60,8 +60,8 @@ class Stalled(Rule):
         """N: how many validations in a row may pass without an improvement."""
         raise NotImplementedError
 
-    def rows(self, watched: Watched) -> Sequence[Row]:
-        """The validations that know the metric."""
+    def rows(self, watched: RuleHistory) -> Sequence[Row]:
+        """The validations with a value of the metric."""
         return watched.validated(self.metric)
 
     def condition(self, limit: str = "") -> str:  # noqa: ARG002
@@ -70,12 +70,12 @@ class Stalled(Rule):
         epochs = plural(self.patience, "epoch")
         return f"{self.metric} not {self.movement}{by} for {epochs}"
 
-    def look(self, view: View) -> Observation:
-        """How many of the newest validations, at most N, brought no improvement."""
+    def observe(self, view: View) -> Observation:
+        """The number of newest validations without improvement, at most N."""
         values = [self.sign * self._value(row) for row in islice(view.rows, view.first, view.at + 1)]
         idle = next((count for count in range(self.patience, 0, -1) if self._stands_still(values, count)), 0)
         value, best = self._value(view.row), self.sign * _best(values[: -self.patience])
-        before = f"the best before was {best:.6g}" if is_finite(best) else "no value before was a number"
+        before = f"the best before was {best:.6g}" if is_finite(best) else "no earlier value was finite"
         return Observation(
             row=view.row,
             metric=self.metric,
@@ -91,7 +91,7 @@ class Stalled(Rule):
         return row.metrics[self.metric] if self.metric in row.metrics else row.epoch_means[self.metric]
 
     def _stands_still(self, values: Sequence[float], count: int) -> bool:
-        """Whether the last `count` values brought nothing over those before them. Smaller is better."""
+        """Whether the last `count` values bring no improvement on those before them; smaller is better."""
         if len(values) <= count:
             return False
         best = _best(values[:-count])
@@ -116,7 +116,7 @@ class NotDecreasing(Stalled):
     }
 
     not_decreasing_for: Epochs
-    """How many validations in a row may pass without an improvement; of a metric that should fall."""
+    """How many validations in a row may pass without an improvement, for a metric that should fall."""
 
     @property
     def patience(self) -> int:
@@ -138,7 +138,7 @@ class NotIncreasing(Stalled):
     }
 
     not_increasing_for: Epochs
-    """How many validations in a row may pass without an improvement; of a metric that should rise."""
+    """How many validations in a row may pass without an improvement, for a metric that should rise."""
 
     @property
     def patience(self) -> int:

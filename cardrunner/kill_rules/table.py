@@ -1,10 +1,10 @@
-"""The table of kill rules. A rule is recognised by the key only it has, so that a card reads as a sentence:
+"""The table of kill rules. A rule is recognised by its distinctive key, so that a card reads as a sentence:
 ``{metric: val_loss, not_decreasing_for: 2 epochs, action: stop}``.
 
-A kind is imported, and its checks are built, when the first card has a rule of it: most cards use two or three, and
-whatever validates one waits for no others. Another package adds a kind by an entry point in the group
-``cardrunner.kill_rules``: its name is the key that tells the rule, its object a subclass of `Rule`. It is looked up
-when a card has a key that no rule here knows.
+A kind is imported, and its validator built, when a card first uses it: most cards use two or three kinds, and reading
+a card must stay fast. Another package adds a kind by an entry point in the group
+``cardrunner.kill_rules``: its name is the distinctive key of the rule, its object a subclass of `Rule`. It is
+looked up when a card has a key that is unknown here.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ KEYS = {
     "equals": "equals:Equals",
     "relative_to": "relative:RelativeLimit",
 }
-"""The key that tells a rule -> its class."""
+"""The distinctive key of a rule -> its class."""
 LIMITS = {"quantity": "limits:QuantityLimit", "limit": "limits:MetricLimit"}
-"""Rules without such a key, which have a limit."""
+"""Rules without a distinctive key, which have a limit."""
 SHARED_KEYS = frozenset(
     ("action", "why", "set", "after", "not_before", "within", "metric", "above", "below", "baseline", "min_delta")
 )
-"""Keys that tell no kind of rule; with those of `KEYS` all that the rules here know."""
+"""Keys that several kinds share; with those of `KEYS`, all keys of built-in rules."""
 
 
 def rule_class(written: object) -> type[Rule]:
-    """The class of a rule as a card writes it; what tells no kind is a limit.
+    """The class of a rule as a card writes it; a rule without a distinctive key is a limit.
 
     Raises:
-        PluginFailed: the rule is one of another package, and cannot be loaded.
+        PluginFailed: it is a plug-in rule that cannot be loaded.
     """
     keys = written if isinstance(written, dict) else {}
     key = next(iter(_keys_of_plugins(keys)), None)
@@ -61,7 +61,7 @@ def rule_classes() -> tuple[type[Rule], ...]:
 
 
 def rule_keys(written: object) -> tuple[str, ...]:
-    """The keys that may stand in a rule as written, and those that would make it a rule of another package."""
+    """The keys allowed in a rule as written, and those that would make it a plug-in rule."""
     return (*rule_class(written).model_fields, *sorted(_installed()))
 
 
@@ -72,11 +72,11 @@ def is_absent(key: str) -> bool:
 
 
 def read_rule(written: object) -> Rule:
-    """A rule as a card writes it, or one that was read already.
+    """Read a rule as a card writes it; a rule that was read already is returned as it is.
 
     Raises:
-        pydantic.ValidationError: it is not what its kind asks for.
-        PluginFailed: it is a rule of another package, and that cannot be loaded.
+        pydantic.ValidationError: it is not a valid rule of its kind.
+        PluginFailed: it is a plug-in rule that cannot be loaded.
     """
     return written if isinstance(written, Rule) else rule_class(written).model_validate(written)
 
@@ -88,51 +88,51 @@ def _built_in(kind: str) -> type[Rule]:
 
 
 def _keys_of_plugins(keys: Iterable[object]) -> Iterator[str]:
-    """The keys that other packages know and cardrunner does not."""
+    """The keys that only plug-in rules know."""
     unknown = [key for key in keys if isinstance(key, str) and key not in KEYS and key not in SHARED_KEYS]
     return (key for key in unknown if key in _installed())
 
 
 @cache
 def _installed() -> frozenset[str]:
-    """The names of the rules of other packages."""
+    """The names of the plug-in rules."""
     return frozenset(plugin.name for plugin in plugins(KIND))
 
 
 @cache
 def _others() -> tuple[type[Rule], ...]:
-    """The rules of other packages that can be loaded."""
+    """The plug-in rules that can be loaded."""
     found: list[type[Rule]] = []
     for plugin in plugins(KIND):
-        with suppress(PluginFailed):  # which is told where a card asks for that rule
+        with suppress(PluginFailed):  # reported when a card asks for that rule
             found.append(_class_of(plugin))
     return tuple(found)
 
 
 @cache
 def _class_of(plugin: Plugin) -> type[Rule]:
-    """What an entry point names.
+    """The class that an entry point names.
 
     Raises:
-        PluginFailed: it cannot be imported, or is no kill rule with an example.
+        PluginFailed: it cannot be imported, or is not a kill rule with an example.
     """
     found = plugin.load()
     if not (isinstance(found, type) and issubclass(found, Rule)):
-        raise PluginFailed(f"{plugin}: {plugin.target} is no subclass of cardrunner.kill_rules.Rule")
+        raise PluginFailed(f"{plugin}: {plugin.target} is not a subclass of cardrunner.kill_rules.Rule")
     plugin.check(found, {"example": "a rule of the kind as a card writes it"})
     if plugin.name not in found.model_fields:
-        raise PluginFailed(f"{plugin}: {plugin.target} has no field {plugin.name}, the key that tells it")
+        raise PluginFailed(f"{plugin}: {plugin.target} has no field {plugin.name}, its distinctive key")
     return found
 
 
 def _json_schema(_schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-    """One of the kinds, each described once under its name and referred to."""
+    """The schema of a rule: one of the kinds, by reference."""
     kinds = {found.__name__: named_schema(found) for found in rule_classes()}
     return handler(core_schema.tagged_union_schema(kinds, lambda written: rule_class(written).__name__))
 
 
 def named_schema(found: type[BaseModel]) -> CoreSchema:
-    """A class's schema under its name, so that it is described once and referred to."""
+    """A reference to the schema of a class, which is defined once under its name."""
     found.model_rebuild()
     name = f"{found.__module__}.{found.__qualname__}:{id(found)}"
     return cast("CoreSchema", {**found.__pydantic_core_schema__, "ref": name})

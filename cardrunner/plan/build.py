@@ -1,4 +1,4 @@
-"""Reading a card once and finding out everything about its launch that can be found out from here."""
+"""Build a plan: read a card once and determine everything about its launch that is known before it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ from cardrunner.workspace import Workspace
 
 @dataclass(frozen=True, kw_only=True)
 class Planned:
-    """A card that was read once, with everything that was found out about it."""
+    """A card and the plan of its launch."""
 
     loaded: LoadedCard
     workspace: Workspace
@@ -58,13 +58,13 @@ class Planned:
 def plan_card(
     path: Path, *, executor: str | None = None, run_name: str | None = None, runs: Path | None = None
 ) -> Planned:
-    """Plan a launch. Nothing of the card is executed, nothing is written, and no connection is opened.
+    """Plan a launch, without executing anything of the card, writing files or opening connections.
 
     Args:
         path: the card.
         executor: overrides the card's executor on a local platform.
         run_name: overrides the card's name.
-        runs: the past runs to learn from; those of the workspace when absent.
+        runs: the past runs to learn from; by default those of the workspace.
 
     Raises:
         CardError: the card has faults.
@@ -81,7 +81,7 @@ def plan_card(
 
 
 def executor_of(card: Card) -> str:
-    """Where the card wants to run."""
+    """The executor that the card asks for."""
     return platform_of(card.infra).executor_of(card.infra)
 
 
@@ -190,8 +190,8 @@ def unchecked(card: Card, data: Sequence[PlannedData], *, offline: str | None = 
 
     Args:
         card: the card.
-        data: its files, as far as they are here.
-        offline: why the platform was not asked; None when it was.
+        data: its files, as far as they are on this machine.
+        offline: why the platform was not asked; None if it was.
     """
     platform = platform_of(card.infra)
     storage = platform.storage(card.infra)
@@ -212,7 +212,7 @@ def _data(card: Card, data: Sequence[PlannedData], storage: Storage | None) -> I
     if card.data.is_synthetic:
         yield _because("the data", "it is generated when the run begins")
     elif storage is not None:
-        yield _because("the data files, also whether they exist", f"they are on the volume {storage.volume}")
+        yield _because("the data files, including whether they exist", f"they are on the volume {storage.volume}")
     elif any(entry.found for entry in data):
         yield _because("the content of the data files", "the load stage opens them")
 

@@ -1,4 +1,4 @@
-"""Expected against actual, as far as it can be told before the data is open."""
+"""Expected against actual, as far as it is known before the data is open."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ _CONTENT = ("sha256", "train_examples", "val_examples")
 
 
 def planned_data(card: Card, workspace: Workspace) -> Iterator[PlannedData]:
-    """The data files that a run on this machine would open; on a volume nothing is looked at."""
+    """The data files that a run on this machine would open; files on a volume are not checked."""
     if card.data.is_synthetic or platform_of(card.infra).storage(card.infra) is not None:
         return
     yield from (_planned(entry, _stated_size(card, entry), workspace) for entry in card.data.source)
 
 
 def data_mode(loaded: LoadedCard) -> str | None:
-    """How the data will be read, where the workload can tell before it is open."""
+    """How the data will be read; None if the workload can tell only once it is open."""
     return loaded.spec.data_mode(loaded.card) if isinstance(loaded.spec, ForeseesData) else None
 
 
 def data_match(loaded: LoadedCard, workspace: Workspace) -> DataMatchRecord | None:
-    """Whether the models of the demo learned from the same data, where the workload can tell before it is played."""
+    """Whether the models of the demo learned from the same data; None if only playing it can tell."""
     spec = loaded.spec
     found = spec.data_match(loaded.card, workspace.root) if isinstance(spec, ForeseesMatch) else None
     return DataMatchRecord(**found._asdict()) if found else None
 
 
 def expected_facts(loaded: LoadedCard, data: Sequence[PlannedData]) -> Iterator[PlannedFact]:
-    """What agrees already, what disagrees already, and what the load stage will hold against the files."""
+    """The facts that are known to agree or disagree, and those that the load stage will compare with the files."""
     yield from _seen_here(loaded.card, data)
     yield from (_derived(number) for number in loaded.spec.derive(loaded.card))
     yield from _left_to_load(loaded.card, data)
@@ -80,7 +80,7 @@ def _derived(number: Derived) -> PlannedFact:
 
 
 def _left_to_load(card: Card, data: Sequence[PlannedData]) -> Iterator[PlannedFact]:
-    """Everything that the card states about the content of the data, and the size of what is not here."""
+    """Everything that the card states about the content of the data, and the sizes of files that are not here."""
     if not data and not card.data.is_synthetic and card.data.size is not None:
         yield _later("data.size", format_bytes(card.data.size))
     for number, entry in enumerate(card.data.source):
@@ -95,7 +95,7 @@ def _left_to_load(card: Card, data: Sequence[PlannedData]) -> Iterator[PlannedFa
 
 
 def _content_fields(section: DataSection) -> list[str]:
-    """The fields that the card states of those that describe what is in the files."""
+    """The fields describing the content of the files that the card states."""
     known = DataSection.model_fields.keys() | {SYNTHETIC}
     own = [name for name in type(section).model_fields if name not in known]
     return [name for name in (*_CONTENT, *own) if name in section.model_fields_set]
@@ -152,7 +152,7 @@ def planned_metrics(loaded: LoadedCard) -> Iterator[PlannedMetric]:
 
 
 def also_computed(loaded: LoadedCard, used: Iterable[PlannedMetric]) -> Iterator[str]:
-    """What the workload computes and no place of the card needs."""
+    """Metrics that the workload computes and the card does not use."""
     names = {metric.name for metric in used}
     yield from (name for spec in loaded.spec.metrics if (name := f"val_{spec.name}") not in names)
 

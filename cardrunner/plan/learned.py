@@ -1,4 +1,4 @@
-"""Calibration that learns: how fast the workspace's past runs of the same kind really were."""
+"""Calibration from past runs: how fast comparable runs of the workspace were."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from cardrunner.runs.status import derive_status
 from cardrunner.text import plural
 
 MOST_RUNS = 10
-"""The newest runs that are looked at closely."""
+"""The most recent runs that are read in full."""
 _BESIDE_THE_POINT = {"notes", "reason", "parameters"}
 
 Effective = Mapping[str, Any]
@@ -31,17 +31,17 @@ Effective = Mapping[str, Any]
 
 
 def learn(loaded: LoadedCard, runs: Path, prices: Prices, *, examples: int | None) -> Learned:
-    """The estimate that past runs give.
+    """Estimate time and cost from past runs.
 
-    A run counts when it has the card's workload, GPU and batch size (and precision) and timed at least one full epoch.
-    Where the card names no GPU the machine has to be this one. If any of them had the same model, the others are left
-    out.
+    A run counts if it has the card's workload, GPU and batch size (and precision) and timed at least one full epoch.
+    Without a GPU in the card, it must have run on this machine. If any of them trained the same model, only those
+    count.
 
     Args:
         loaded: the card.
         runs: the folder of run folders.
         prices: what an hour costs.
-        examples: training examples of an epoch; None when nobody knows yet.
+        examples: training examples per epoch; None if not known yet.
     """
     card, effective = loaded.card, loaded.card.model_dump(mode="json", by_alias=True)
     found = tuple(_past_runs(runs, effective, card))
@@ -49,7 +49,7 @@ def learn(loaded: LoadedCard, runs: Path, prices: Prices, *, examples: int | Non
     if not found:
         return Learned(note=_nothing(card, runs), runs=(), estimate=None)
     if not examples:
-        note = "the number of training examples is not known yet, so their speed gives no time"
+        note = "the number of training examples is not known yet, so their speed cannot be converted to a time"
         return Learned(note=note, runs=found, estimate=None)
     epoch = examples / statistics.median(run.examples_per_second for run in found)
     optimistic, load = optimistic_epoch(card), _load_seconds(card, found)
@@ -67,7 +67,7 @@ def _past_runs(runs: Path, wanted: Effective, card: Card) -> Iterator[PastRun]:
             if (past := _past_run(folder, own, wanted, here)) is not None:
                 yield past
         except (CardrunnerError, ValueError, LookupError, TypeError, AttributeError, OSError):
-            continue  # somebody's broken folder; planning is not the place to mend it
+            continue  # a broken run folder must not stop a plan
 
 
 def _past_run(folder: RunFolder, own: Effective, wanted: Effective, here: Environment | None) -> PastRun | None:
@@ -100,7 +100,7 @@ def _past_run(folder: RunFolder, own: Effective, wanted: Effective, here: Enviro
 
 
 def _epoch_speeds(rows: Sequence[HistoryRow], resumed: set[int]) -> Iterator[float]:
-    """Examples per second of every epoch that was trained in one go, its validation included."""
+    """Examples per second of every epoch trained within one attempt, including its validation."""
     step = examples = 0
     for row in rows:
         seconds = row.clock.epoch_seconds
@@ -128,7 +128,7 @@ def _alike(own: Effective, wanted: Effective) -> bool:
 
 
 def _kind(card: Effective) -> tuple[object, ...]:
-    """What two runs have to share for one to tell about the other."""
+    """What two runs must have in common for the speed of one to predict the other."""
     infra, training = card["infra"], card["training"]
     gpu: object = infra["gpu"]
     place = (gpu, infra["gpus"]) if gpu else (infra["platform"], training["device"], training["threads"])
@@ -144,7 +144,7 @@ def _content(section: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _load_seconds(card: Card, found: Sequence[PastRun]) -> float:
-    """What loading took for the same data, else what the card measured, else what it estimates."""
+    """Seconds of loading: from past runs of the same data, else as the card measured it, else as it estimates it."""
     measured = [run.load_seconds for run in found if run.same_data and run.load_seconds is not None]
     if measured:
         return statistics.median(measured)

@@ -1,4 +1,4 @@
-"""Time and money before anybody knows: prices, what each calibration costs, what the timeout covers, the worst case."""
+"""Planned time and cost: prices, the cost of each calibration, what the timeout covers, the worst case."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class PriceLine(Record):
     amount: float
     unit: str
     usd: float
-    """For one unit."""
+    """US dollars for one unit."""
     source: Literal["card", "table"]
     as_of: str | None
-    """The month of the table's price."""
+    """The month in which the table's price was read, such as 2026-05."""
 
 
 class Prices(Record):
@@ -32,32 +32,32 @@ class Prices(Record):
 
     lines: tuple[PriceLine, ...]
     usd_per_hour: float | None
-    """All lines together; None where nobody knows a price."""
+    """The sum of all lines; None if a price is unknown."""
     table_usd: float | None
-    """What the shipped table has for one hour of the card's GPU."""
+    """The shipped table's price for one hour of the card's GPU."""
     table_as_of: str | None
     not_included: tuple[str, ...]
-    """What is billed too and has no known price."""
+    """Resources that are billed as well and have no known price."""
 
 
 class PlannedCost(Record):
     """Time and money at one calibration."""
 
     factor: float | None
-    """Of the optimistic estimate; None where that is no time at all."""
+    """Factor over the optimistic estimate; None if that estimate is zero."""
     epoch_seconds: float
     load_seconds: float
     training_seconds: float
     total_seconds: float
     examples_per_second: float | None
-    """That the epoch time takes for granted."""
+    """The speed that the epoch time implies."""
     cost_usd: float | None
-    """CPU and memory included, where their price is known."""
+    """US dollars, including CPU and memory where their price is known."""
     gpu_usd: float | None
-    """Of that what `infra.price` gives, which the card's stated costs and its budget count."""
+    """The part at `infra.price`, which is what the card's stated costs and its budget count."""
     covered_by_timeout: bool
     attempts_needed: int | None
-    """With a resume after each timeout; None: no attempt would get beyond loading the data."""
+    """Attempts, with a resume after each timeout; None if no attempt would get past loading the data."""
 
 
 class PastRun(Record):
@@ -67,9 +67,9 @@ class PastRun(Record):
     state: State
     started: str
     epochs: int
-    """Full epochs that were timed."""
+    """Number of full epochs that were timed."""
     examples_per_second: float
-    """The median over its epochs, validation included."""
+    """The median over its epochs, including validation."""
     slowest: float
     """Examples per second in its slowest epoch."""
     fastest: float
@@ -82,7 +82,7 @@ class Learned(Record):
     """What past runs say about time and cost, beside the card's own estimate."""
 
     note: str
-    """What was learned, or why nothing was."""
+    """What was learned, or why nothing could be."""
     runs: tuple[PastRun, ...]
     estimate: PlannedCost | None
 
@@ -92,30 +92,30 @@ class TimeoutCover(Record):
 
     seconds: float
     attempts: int
-    """With the platform's retries."""
+    """Number of attempts, including the platform's retries."""
     covers: str
-    """The calibrations that fit: ``1x and 3x``; empty when none does."""
+    """The calibrations that fit, such as ``1x and 3x``; empty if none fits."""
     counts: str
-    """What its clock counts."""
+    """Which work counts towards the timeout."""
     later_attempts: str
-    """Who starts the next attempt of a run that takes longer."""
+    """What starts the next attempt of a run that takes longer."""
 
 
 class WorstCase(Record):
-    """The most that can happen before something ends the run."""
+    """The longest and most expensive that a run can become before something ends it."""
 
     attempts: int
     seconds: float | None
-    """Timeout x attempts; None: nothing limits the time."""
+    """Timeout x attempts; None if nothing limits the time."""
     cost_usd: float | None
-    """For that time at `Prices.usd_per_hour`."""
+    """The cost of that time at `Prices.usd_per_hour`."""
     budget_usd: float | None
     budget_seconds: float | None
-    """When the run itself would stop to keep the budget, in time of all attempts."""
+    """Seconds of all attempts after which the run stops itself to keep the budget."""
     budget_cost_usd: float | None
-    """What that time costs with CPU and memory, which the run does not count."""
+    """The cost of that time including CPU and memory, which the run does not meter."""
     limited_by: str
-    """What comes first."""
+    """The limit that is reached first."""
 
 
 def planned_prices(card: Card, table: Mapping[str, Price] | None = None) -> Prices:
@@ -123,7 +123,7 @@ def planned_prices(card: Card, table: Mapping[str, Price] | None = None) -> Pric
 
     Args:
         card: the card.
-        table: prices by resource; the platform's when absent.
+        table: prices by resource; the platform's by default.
     """
     table = platform_of(card.infra).prices() if table is None else table
     hour, listed = hour_of(card.infra, table), table.get(card.infra.gpu or "")
@@ -140,7 +140,7 @@ def planned_costs(card: Card, prices: Prices, examples: int | None) -> Iterator[
     """One entry per calibration, in the card's order.
 
     Args:
-        examples: training examples of an epoch; None when nobody knows yet.
+        examples: training examples per epoch; None if not known yet.
     """
     for column in estimate(card):
         yield cost_at(card, prices, factor=column.factor, epoch=column.epoch, load=column.load, examples=examples)
@@ -149,7 +149,7 @@ def planned_costs(card: Card, prices: Prices, examples: int | None) -> Iterator[
 def cost_at(
     card: Card, prices: Prices, *, factor: float | None, epoch: float, load: float, examples: int | None
 ) -> PlannedCost:
-    """Time and money of a run whose epochs and loading take so many seconds."""
+    """Time and cost of a run from the seconds that an epoch and loading take."""
     training = epoch * card.training.epochs
     total, timeout, rate = load + training, card.infra.timeout, prices.usd_per_hour
     return PlannedCost(
@@ -167,13 +167,13 @@ def cost_at(
 
 
 def optimistic_epoch(card: Card) -> float:
-    """Seconds of an epoch at 1x, which the card's factors are meant against."""
+    """Seconds of an epoch at 1x, the base of the card's factors."""
     timing = card.timing
     return timing.epoch[0] if len(timing.epoch) == 1 else timing.epoch[0] / timing.calibration[0]
 
 
 def timeout_cover(card: Card, run: str) -> TimeoutCover | None:
-    """What the timeout of one attempt of a run covers; None where the card sets none."""
+    """What the timeout of one attempt covers; None if the card sets no timeout."""
     infra = card.infra
     if infra.timeout is None:
         return None
@@ -189,11 +189,13 @@ def timeout_cover(card: Card, run: str) -> TimeoutCover | None:
 
 
 def worst_case(card: Card, prices: Prices) -> WorstCase:
-    """Timeout x attempts, and what the budget ends before that."""
+    """The upper limits of time and cost: timeout x attempts, and the budget."""
     infra, budget, rate = card.infra, card.timing.budget, prices.usd_per_hour
     attempts = 1 + infra.retries
     seconds = None if infra.timeout is None else infra.timeout * attempts
-    metered = cost_of(card, 1.0)  # a second as the run itself counts it, by the price that the card states
+    metered = cost_of(
+        card, 1.0
+    )  # the price per second as the run itself meters it, from the price that the card states
     until = None if budget is None or not metered else budget / metered
     return WorstCase(
         attempts=attempts,
@@ -219,7 +221,7 @@ def _first_limit(seconds: float | None, until: float | None, retries: int) -> st
 
 
 def _attempts_needed(training: float, load: float, timeout: float | None) -> int | None:
-    """Attempts until the training is done when each loads first and goes on from the last checkpoint."""
+    """Attempts until the training is done, where each loads the data first and resumes from the last checkpoint."""
     if timeout is None or load + training <= timeout:
         return 1
     return math.ceil(training / (timeout - load)) if timeout > load else None

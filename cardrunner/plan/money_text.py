@@ -1,4 +1,4 @@
-"""Time and money of a plan for people."""
+"""The time and cost of a plan as text."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ Lines = Iterable[str]
 
 
 def block(label: str, lines: Lines) -> Iterator[str]:
-    """A label beside its lines; nothing where there are none."""
+    """A label beside its lines; empty if there are no lines."""
     for number, line in enumerate(lines):
         yield f"{label if number == 0 else '':<{LABEL}}{line}".rstrip()
 
 
 def paragraph(text: str, *, indent: int = 0, hang: int = 0) -> Iterator[str]:
-    """A text in lines that fit beside the label; words, paths and names are never broken.
+    """Wrap a text to fit beside the label, without breaking words, paths or names.
 
     Args:
-        indent: how far all lines are moved in.
-        hang: how much further the lines after the first are.
+        indent: columns by which all lines are indented.
+        hang: additional indent of the lines after the first.
     """
     yield from textwrap.wrap(
         " ".join(text.split()),
@@ -67,7 +67,7 @@ def estimates(plan: Plan) -> Iterator[str]:
 
 
 def learned(plan: Plan) -> Iterator[str]:
-    """Which runs it was learned from, and how far it is from the card's own estimate."""
+    """Which runs the estimate was learned from, and how far it is from the card's own."""
     yield from paragraph(plan.learned.note)
     column = plan.learned.estimate
     if column and column.factor is not None:
@@ -75,17 +75,19 @@ def learned(plan: Plan) -> Iterator[str]:
 
 
 def prices(plan: Plan) -> Iterator[str]:
-    """What an hour costs and who says so."""
+    """What an hour costs, with the source of each price."""
     known = plan.prices
     if not known.lines:
-        yield "this machine counts as free" if platform(plan.platform).free else "not known: no figure here has a cost"
+        yield (
+            "this machine counts as free" if platform(plan.platform).free else "not known, so no figure here has a cost"
+        )
     for line in known.lines:
         yield from paragraph(_price(line, known))
     if len(known.lines) > 1 and known.usd_per_hour is not None:
         yield from paragraph(f"together {format_dollars(known.usd_per_hour)} an hour")
         yield from _gpu_alone(plan)
     if known.not_included:
-        yield from paragraph(f"billed too, in no figure here: {', '.join(known.not_included)}")
+        yield from paragraph(f"also billed, not included here: {', '.join(known.not_included)}")
 
 
 def _gpu_alone(plan: Plan) -> Iterator[str]:
@@ -97,7 +99,7 @@ def _gpu_alone(plan: Plan) -> Iterator[str]:
 
 
 def timeout(plan: Plan) -> Iterator[str]:
-    """What it covers, and what it takes beyond that."""
+    """What the timeout covers, and how runs beyond it are continued."""
     cover = plan.timeout
     if cover is None:
         yield "none"
@@ -147,7 +149,7 @@ def _row(name: str, column: PlannedCost, plan: Plan) -> tuple[str, ...]:
 
 
 def _beyond(column: PlannedCost, cover: TimeoutCover, attempts: int) -> str:
-    """How a run beyond the timeout is split into attempts, of which so many come by themselves."""
+    """How a run beyond the timeout is split into attempts, some of which start by themselves."""
     needed = column.attempts_needed
     if needed is None:
         return "never gets beyond loading the data"

@@ -1,4 +1,4 @@
-"""Asking the platform what a launch would ask it, as far as that costs nothing."""
+"""Ask the platform what a launch would ask it, as far as that is free."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cardrunner.runs.records import FactRow
 
 
 def ask_platform(planned: Planned) -> Plan:
-    """The plan with what the platform says, where it can be asked from here: its package is there, and a token."""
+    """The plan with the platform's answers, if it can be asked from here: its package and a token are present."""
     try:
         executor = registry.executor(planned.plan.executor)
     except MissingExtra as missing:

@@ -1,6 +1,6 @@
 """The plan as JSON: what `cardrunner plan --json` prints and ``plan.json`` of a run folder keeps.
 
-Times are in seconds, sizes in bytes, money in US dollars. Keys stay; more may be added.
+Times are in seconds, sizes in bytes, money in US dollars. Existing keys never change; new ones may be added.
 """
 
 from __future__ import annotations
@@ -13,42 +13,43 @@ from cardrunner.runs.records import DataMatchRecord, FactRow, Record
 
 
 class OpenBox(Record):
-    """What keeps the gate closed; see `cardrunner.gate.Finding`."""
+    """A reason why the gate is closed; see `cardrunner.gate.Finding`."""
 
     what: str
     why: str
     command: str | None
-    """What closes it; None where no command does."""
+    """The command that resolves it; None if no command does."""
 
 
 class GateState(Record):
-    """Whether the launch would be let through."""
+    """Whether the gate would admit the launch."""
 
     open: bool
     findings: tuple[OpenBox, ...]
     signed_by: tuple[str, ...]
     approvals: tuple[dict[str, Any], ...]
-    """The verdicts that count, with time, note and conditions."""
+    """The valid verdicts, with time, note and conditions."""
 
 
 class PlannedStage(Record):
-    """A stage and the side it runs on: with the data, or with the people."""
+    """A stage and the side it runs on: with the data, or on the launching machine."""
 
     name: str
     side: Literal["worker", "launcher"]
     executor: str
-    """What runs it; ``here`` on the launcher's side."""
+    """The executor that runs it; ``here`` on the launcher's side."""
     package: str | None = None
-    """What adds it, with its version; None for a built-in stage."""
+    """The package that adds it, with its version; None for a built-in stage."""
 
 
 class Resources(Record):
-    """The machine that the card asks for; None where it asks for nothing."""
+    """The machine that the card asks for; None where it states nothing."""
 
     available: bool
-    """False: this version has no executor for the platform."""
+    """Whether this version has an executor for the platform."""
     missing: str | None
-    """A package that the workload needs and this machine lacks, in a sentence; None where all are here or elsewhere."""
+    """A sentence naming a package that the workload needs and this machine lacks; None if nothing is missing, or if the
+    run is remote."""
     gpu: str | None
     gpus: int
     cpu_cores: float | None
@@ -60,19 +61,19 @@ class Resources(Record):
 
 
 class Work(Record):
-    """How much is trained; None where the number of examples is not known before the data is open."""
+    """The amount of training; None where the number of examples is known only once the data is open."""
 
     train_examples: int | None
     val_examples: int | None
     batches_per_epoch: int | None
-    """Of one process."""
+    """Batches of one process."""
     steps_per_epoch: int | None
     steps: int | None
     """Optimizer steps of all epochs."""
 
 
 class PlannedData(Record):
-    """A data file as far as it can be seen without opening it."""
+    """A data file, as known without opening it."""
 
     path: str
     found: str | None
@@ -82,22 +83,22 @@ class PlannedData(Record):
 
 
 class PlannedFact(Record):
-    """A row of the expected-against-actual table, as far as it is known before the run."""
+    """A row of the expected-against-actual table, as known before the run."""
 
     name: str
     """A path of the card."""
     expected: str
     actual: str | None
     ok: bool | None
-    """None: only `seen_by` can tell."""
+    """None if only `seen_by` can tell."""
     seen_by: Literal["here", "the card's arithmetic", "the load stage"]
 
 
 class MetricUse(Record):
-    """A place of the card that needs a metric."""
+    """A use of a metric in the card."""
 
     where: str
-    """The card's path."""
+    """The path in the card."""
     written: str
     """The name as the card has it."""
     role: Literal["target", "kill threshold", "best checkpoint", "baseline"]
@@ -111,7 +112,7 @@ class PlannedMetric(Record):
     name: str
     """The canonical name."""
     computed: bool
-    """False: people read it off themselves."""
+    """False if people read it off themselves."""
     direction: Direction | None
     unit: str | None
     uses: tuple[MetricUse, ...]
@@ -127,7 +128,7 @@ class PlannedRule(Record):
 
 
 class Unchecked(Record):
-    """Something that cannot be seen from here."""
+    """Something that cannot be checked before the launch."""
 
     what: str
     why: str
@@ -151,17 +152,17 @@ class Setting(Record):
     text: str
     """As a card would write it."""
     stated: bool
-    """False: the card leaves it to its default."""
+    """False if the value is the default."""
 
 
 class Plan(Record):
-    """``plan.json`` and what `cardrunner plan --json` says."""
+    """The content of ``plan.json`` and of `cardrunner plan --json`."""
 
     version: Literal[1] = 1
     run: str
     run_folder: str
     name_taken: bool
-    """Something stands there already, so that a launch would refuse."""
+    """Whether the run folder exists already, so that a launch would refuse."""
     card: str
     card_digest: str
     workload: str
@@ -173,10 +174,10 @@ class Plan(Record):
     work: Work
     data: tuple[PlannedData, ...]
     data_mode: str | None
-    """How the workload says it will read the data; None: it says so in the load stage."""
+    """How the workload will read the data; None if that is known only in the load stage."""
     expected: tuple[PlannedFact, ...]
     data_match: DataMatchRecord | None = None
-    """None: no demo, or the workload cannot tell."""
+    """None if there is no demo, or the workload cannot tell."""
     prices: Prices
     estimates: tuple[PlannedCost, ...]
     learned: Learned
@@ -184,17 +185,17 @@ class Plan(Record):
     worst_case: WorstCase
     metrics: tuple[PlannedMetric, ...]
     also_computed: tuple[str, ...]
-    """What the workload computes besides, by its canonical name."""
+    """Canonical names of the other metrics that the workload computes."""
     kill_thresholds: tuple[PlannedRule, ...]
     unchecked: tuple[Unchecked, ...]
-    """What only the run itself will find out."""
+    """What only the run itself can check."""
     answers: tuple[FactRow, ...] = ()
-    """What the platform was asked without paying, cheapest first; the last one may be what would stop a launch."""
+    """Answers to the free queries to the platform, cheapest first; the last may be the one that would stop a launch."""
     warnings: tuple[Warned, ...]
     packages: dict[str, str]
     configuration: dict[str, Any]
     """The effective card."""
     settings: tuple[Setting, ...]
-    """Every value of `configuration` once more, as people write it, with who chose it."""
+    """Every value of `configuration` in card notation, with whether the card states it."""
     tracked: tuple[str, ...] = ()
-    """Where each tracker keeps the run, as the rest of a sentence that begins with "tracked"."""
+    """Where each tracker keeps the run, phrased to follow the word "tracked"."""

@@ -1,4 +1,4 @@
-"""The plan for people: plain text, 80 columns, in the order in which a reviewer asks."""
+"""The plan as plain text of 80 columns, in the order of a reviewer's questions."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _gate(plan: Plan) -> Iterator[str]:
     for number, box in enumerate(gate.findings, start=1):
         yield from paragraph(f"{number}. {box.what}: {box.why}", hang=3)
         if box.command:
-            yield f"   {box.command}"  # whole, to be copied
+            yield f"   {box.command}"  # unwrapped, so that it can be copied
 
 
 def _where(plan: Plan) -> Iterator[str]:
@@ -91,7 +91,7 @@ def _stages(plan: Plan) -> Iterator[str]:
 
 
 def _afterwards(after: Mapping[str, Any]) -> Iterator[str]:
-    """What the stages of this side leave in the workspace."""
+    """What the stages on this side write to the workspace."""
     if download := after["download"]:
         yield from paragraph(f"the {download['checkpoint']} checkpoint to {download['to']}", hang=2)
     if demo := after["demo"]:
@@ -111,7 +111,7 @@ def _data(plan: Plan) -> Iterator[str]:
         yield from paragraph(_file(entry))
     if not plan.data:
         sources = ", ".join(entry["path"] for entry in plan.configuration["data"]["source"])
-        volume, looked = plan.resources.volume, "see what was asked" if plan.answers else "not looked at"
+        volume, looked = plan.resources.volume, "see what was asked" if plan.answers else "not checked"
         yield from paragraph(f"{sources} on the volume {volume}, {looked}" if volume else f"{sources}, made here")
     yield from paragraph(f"how it is read: {plan.data_mode or 'the load stage will say'}")
 
@@ -127,18 +127,18 @@ def _file(entry: PlannedData) -> str:
 
 def _expected(plan: Plan) -> Iterator[str]:
     for fact in plan.expected:
-        if fact.ok is False and not fact.name.startswith("data.source"):  # which stands above
+        if fact.ok is False and not fact.name.startswith("data.source"):  # listed above already
             yield from paragraph(f"disagrees: {fact.name} is {fact.actual}, the card says {fact.expected}", hang=2)
     agreed = [f"{fact.name} {fact.expected}" for fact in plan.expected if fact.ok and fact.seen_by != "here"]
     later = [f"{fact.name} {_short(fact.expected)}" for fact in plan.expected if fact.ok is None]
     if agreed:
-        yield from paragraph(f"the card's own sums agree: {', '.join(agreed)}", hang=2)
+        yield from paragraph(f"the card's own arithmetic agrees: {', '.join(agreed)}", hang=2)
     if later:
         yield from paragraph(f"left to the load stage: {', '.join(later)}", hang=2)
 
 
 def _configured(plan: Plan, section: str) -> Iterator[str]:
-    """Every value of a section, those that the card leaves open apart."""
+    """Every value of a section: those that the card states, then the defaults."""
     values = {leaf.path: leaf for leaf in plan.settings if leaf.path.startswith(f"{section}.")}
     shown = {path.partition(".")[2]: leaf for path, leaf in values.items() if path.partition(".")[2] not in _NO_NUMBERS}
     stated = [f"{name} {leaf.text}" for name, leaf in shown.items() if leaf.stated]
@@ -164,11 +164,11 @@ def _metrics(plan: Plan) -> Iterator[str]:
     for metric in plan.metrics:
         yield from _metric(metric)
     if plan.also_computed:
-        yield from paragraph(f"computed too, used by nothing here: {', '.join(plan.also_computed)}", hang=2)
+        yield from paragraph(f"also computed, unused here: {', '.join(plan.also_computed)}", hang=2)
 
 
 def _metric(metric: PlannedMetric) -> Iterator[str]:
-    """A metric under its canonical name with the names that the card has for it, and each use of it."""
+    """A metric: its canonical name, its names in the card, and each use of it."""
     better = {"min": ", smaller is better", "max": ", larger is better", None: ""}[metric.direction]
     by = "" if metric.computed else ", read by people"
     aliases = dict.fromkeys(use.written for use in metric.uses if use.written != metric.name)
@@ -181,7 +181,7 @@ def _metric(metric: PlannedMetric) -> Iterator[str]:
 
 
 def _other_rules(plan: Plan) -> Iterator[str]:
-    """Kill thresholds that look at no metric."""
+    """Kill thresholds without a metric."""
     watched = {use.where for metric in plan.metrics for use in metric.uses}
     for index, rule in enumerate(plan.kill_thresholds):
         if f"kill_thresholds[{index}]" not in watched:

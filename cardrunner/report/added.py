@@ -3,9 +3,9 @@
 An entry point names an object with these attributes, such as a module::
 
     name = "Slowest epochs"                      # the heading
-    after = "Curves"                             # the section it stands after; "Events" where nothing is stated
+    after = "Curves"                             # the section it stands after; "Events" by default
 
-    def facts(run):                              # a `cardrunner.report.recorded.Recorded`; what the template shows
+    def facts(run):                              # a `cardrunner.report.recorded.RecordedRun`; what the template shows
         return sorted(...)
 
     template = "{% for epoch in facts %}..."     # jinja below the heading, or the `Path` of a file that holds it
@@ -27,35 +27,35 @@ from jinja2 import Environment
 from cardrunner.card.escaping import escape
 from cardrunner.errors import CardrunnerError, PluginFailed
 from cardrunner.plugins import Plugin, blamed, plugins
-from cardrunner.report.recorded import Recorded
+from cardrunner.report.recorded import RecordedRun
 
 KIND = "results section"
 LAST = "Events"
-"""Sections that do not say where they stand come after this one."""
+"""The section after which others stand by default."""
 _NEEDED = {
     "name": "its heading",
-    "facts": "makes of a run what the template shows",
+    "facts": "the function from a run to what the template shows",
     "template": "the text below the heading, or the path of its file",
 }
 
 
 @dataclass(frozen=True)
 class AddedSection:
-    """A section as it stands on the page."""
+    """A rendered section."""
 
     name: str
     after: str
     text: str
     failure: str | None = None
-    """Why it could not be made."""
+    """Why it could not be made; None if it was."""
 
 
-def added_sections(run: Recorded, environment: Environment, known: Collection[str]) -> Iterator[AddedSection]:
-    """Every section that another package adds; one that fails says why.
+def added_sections(run: RecordedRun, environment: Environment, known: Collection[str]) -> Iterator[AddedSection]:
+    """Render every plug-in section; one that fails shows the reason instead.
 
     Args:
         run: the run.
-        environment: renders their templates.
+        environment: renders the templates of the sections.
         known: the sections after which they may stand.
     """
     for plugin in _installed():
@@ -71,7 +71,7 @@ def _installed() -> tuple[Plugin, ...]:
     return plugins(KIND)
 
 
-def _made(plugin: Plugin, run: Recorded, environment: Environment, known: Collection[str]) -> AddedSection:
+def _made(plugin: Plugin, run: RecordedRun, environment: Environment, known: Collection[str]) -> AddedSection:
     section = plugin.load()
     plugin.check(section, _NEEDED)
     after = getattr(section, "after", LAST)
@@ -88,6 +88,6 @@ def _rendered(plugin: Plugin, template: str | Path, facts: Any, environment: Env
     inline = isinstance(template, str)
     text = str(template) if inline else Path(template).read_text(encoding="utf-8")
     file = f"{plugin.module}/template" if inline else template
-    code = environment.compile(text, plugin.name, str(file))  # under the name of a file, which errors then carry
+    code = environment.compile(text, plugin.name, str(file))  # errors name this file
     made = environment.template_class.from_code(environment, code, environment.make_globals(None))
     return made.render(facts=facts)

@@ -1,11 +1,11 @@
-"""Checkpoints, and whether the best one gives its own numbers again."""
+"""Checkpoints, and whether the best one reproduces its recorded metrics."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cardrunner.report.recorded import Recorded
+from cardrunner.report.recorded import RecordedRun
 from cardrunner.report.table import Cell, Code, Strong, Table, measured, sentence
 from cardrunner.runs.records import CheckpointRecord, ManifestEntry, TrainRecord
 from cardrunner.units import format_bytes
@@ -13,7 +13,7 @@ from cardrunner.units import format_bytes
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointFacts:
-    """The section."""
+    """What `checkpoints.md.j2` shows."""
 
     files: Table | None
     weights: tuple[tuple[Code, Code], ...]
@@ -26,8 +26,8 @@ class CheckpointFacts:
     missing_files: str
 
 
-def checkpoint_facts(run: Recorded) -> CheckpointFacts:
-    """The rows of the section."""
+def checkpoint_facts(run: RecordedRun) -> CheckpointFacts:
+    """Collect what the section "Checkpoints" shows."""
     entries = run.manifest.entries if run.manifest else ()
     record = run.checkpoint
     return CheckpointFacts(
@@ -48,8 +48,8 @@ def checkpoint_facts(run: Recorded) -> CheckpointFacts:
     )
 
 
-def agreement(run: Recorded) -> str:
-    """The re-evaluation as a sentence."""
+def agreement(run: RecordedRun) -> str:
+    """Whether the best checkpoint reproduced its recorded metrics, as a sentence."""
     record = run.checkpoint
     if record is None:
         return f"The best checkpoint was not evaluated again ({run.lacks(CheckpointRecord)})."
@@ -58,7 +58,7 @@ def agreement(run: Recorded) -> str:
     return f"The best checkpoint, reloaded into a fresh model and validated again, {found} ({limit})."
 
 
-def _file(run: Recorded, entry: ManifestEntry) -> tuple[Cell, ...]:
+def _file(run: RecordedRun, entry: ManifestEntry) -> tuple[Cell, ...]:
     select = run.names.canonical(run.card.training.select.metric)
     metrics = _canonical(run, entry.metrics)
     return (
@@ -72,17 +72,17 @@ def _file(run: Recorded, entry: ManifestEntry) -> tuple[Cell, ...]:
     )
 
 
-def _canonical(run: Recorded, metrics: Mapping[str, float]) -> dict[str, float]:
+def _canonical(run: RecordedRun, metrics: Mapping[str, float]) -> dict[str, float]:
     return {run.names.canonical(name): value for name, value in metrics.items()}
 
 
-def _again(run: Recorded, record: CheckpointRecord) -> Table:
+def _again(run: RecordedRun, record: CheckpointRecord) -> Table:
     names = list(dict.fromkeys([*record.recorded, *record.measured]))
     columns = ("Metric", "Recorded in training", "Measured again", "Difference")
     return Table(columns, "lrrr", tuple(_pair(run, record, name) for name in names))
 
 
-def _pair(run: Recorded, record: CheckpointRecord, name: str) -> tuple[Cell, ...]:
+def _pair(run: RecordedRun, record: CheckpointRecord, name: str) -> tuple[Cell, ...]:
     before, after, spec = record.recorded.get(name), record.measured.get(name), run.spec(name)
     if before is None or after is None:
         return (Code(name), measured(before, spec), measured(after, spec), Strong("one is missing"))

@@ -1,4 +1,4 @@
-"""Curves: which figures a run has, as plain data, and the table of its epochs."""
+"""The figures of a run as plain data, and the table of its epochs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Literal
 
 from cardrunner.contracts import MetricSpec
 from cardrunner.kill_rules import Rule
-from cardrunner.report.recorded import Recorded
+from cardrunner.report.recorded import RecordedRun
 from cardrunner.report.scores import comparisons
 from cardrunner.report.table import Table, measured, rate, sentence, stated, table
 from cardrunner.runs.history import HistoryRow
@@ -24,8 +24,8 @@ LevelKind = Literal["target", "limit", "trivial"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
-    """A curve; only finite points."""
+class CurveLine:
+    """A curve as (epoch, value) points, all of them finite."""
 
     kind: LineKind
     label: str
@@ -34,13 +34,13 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True)
 class Level:
-    """A horizontal line to compare with."""
+    """A horizontal reference line."""
 
     kind: LevelKind
     name: str
     value: float
     text: str
-    """The value as people read it."""
+    """The value, formatted for display."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ class Panel:
 
     title: str
     unit: str
-    lines: tuple[Line, ...]
+    lines: tuple[CurveLine, ...]
     levels: tuple[Level, ...] = ()
     percent: bool = False
     mark: tuple[float, float] | None = None
@@ -68,7 +68,7 @@ class Figure:
 
 @dataclass(frozen=True, kw_only=True)
 class CurveFacts:
-    """The section."""
+    """What `curves.md.j2` shows."""
 
     figures: tuple[Figure, ...]
     folder: str
@@ -77,8 +77,8 @@ class CurveFacts:
     missing: str
 
 
-def curve_facts(run: Recorded) -> CurveFacts:
-    """What the section shows."""
+def curve_facts(run: RecordedRun) -> CurveFacts:
+    """Collect what the section "Curves" shows."""
     return CurveFacts(
         figures=figures(run),
         folder=run.folder.results_folder.name,
@@ -88,7 +88,7 @@ def curve_facts(run: Recorded) -> CurveFacts:
     )
 
 
-def figures(run: Recorded) -> tuple[Figure, ...]:
+def figures(run: RecordedRun) -> tuple[Figure, ...]:
     """Every figure that the history has points for."""
     loss, others = _loss(run), _chosen(run)
     wanted = (
@@ -115,13 +115,13 @@ def _some(panels: Iterable[Panel]) -> tuple[Panel, ...]:
     return tuple(panel for panel in panels if any(line.points for line in panel.lines))
 
 
-def _loss(run: Recorded) -> MetricSpec:
+def _loss(run: RecordedRun) -> MetricSpec:
     metrics = run.loaded.spec.metrics
     return next((spec for spec in metrics if spec.name.startswith("loss")), metrics[0])
 
 
-def _chosen(run: Recorded) -> list[MetricSpec]:
-    """The metrics people asked about, then others that tell predictors apart, without the loss."""
+def _chosen(run: RecordedRun) -> list[MetricSpec]:
+    """The metrics named by targets and kill thresholds, then those on which predictors differ; the loss excluded."""
     asked = [target.metric for target in run.card.targets]
     asked += [rule.watches for _, rule in _levelled(run) if rule.watches]
     specs = [*(spec for name in asked if (spec := run.spec(name))), *run.loaded.spec.metrics]
@@ -130,15 +130,15 @@ def _chosen(run: Recorded) -> list[MetricSpec]:
     return list(unique.values())[:MOST_PANELS]
 
 
-def _metric_panel(run: Recorded, spec: MetricSpec, *, detailed: bool = False) -> Panel:
+def _metric_panel(run: RecordedRun, spec: MetricSpec, *, detailed: bool = False) -> Panel:
     name, best = f"val_{spec.name}", run.best_row
     value = run.value(name, best)
     lines = [
-        Line(kind="training", label="training, mean of the epoch", points=_points(run, spec.name, "validation")),
-        Line(kind="validation", label="validation, after the epoch", points=_points(run, name, "validation")),
+        CurveLine(kind="training", label="training, mean of the epoch", points=_points(run, spec.name, "validation")),
+        CurveLine(kind="validation", label="validation, after the epoch", points=_points(run, name, "validation")),
     ]
     if detailed:
-        lines.insert(0, Line(kind="detail", label="training, as it went", points=_points(run, spec.name, "train")))
+        lines.insert(0, CurveLine(kind="detail", label="training, as it went", points=_points(run, spec.name, "train")))
     return Panel(
         title=spec.name,
         unit=spec.unit,
@@ -149,7 +149,7 @@ def _metric_panel(run: Recorded, spec: MetricSpec, *, detailed: bool = False) ->
     )
 
 
-def _levels(run: Recorded, spec: MetricSpec) -> Iterable[Level]:
+def _levels(run: RecordedRun, spec: MetricSpec) -> Iterable[Level]:
     name = f"val_{spec.name}"
     for target in run.card.targets:
         if run.names.canonical(target.metric) == name:
@@ -165,32 +165,32 @@ def _levels(run: Recorded, spec: MetricSpec) -> Iterable[Level]:
         yield Level(kind="trivial", name=listed(baselines), value=value, text=measured(value, spec) or "")
 
 
-def _levelled(run: Recorded) -> Iterable[tuple[float, Rule]]:
-    """The kill thresholds that have lines among the curves of their metric, each with the value of a line."""
+def _levelled(run: RecordedRun) -> Iterable[tuple[float, Rule]]:
+    """The horizontal lines of kill thresholds: the value of each, with its rule."""
     for number, rule in enumerate(run.card.kill_thresholds):
         seen = [found for moment in run.moments if (found := moment.seen[number])]
         yield from ((value, rule) for value in rule.plot_levels(seen) if math.isfinite(value))
 
 
-def _learning_rate(run: Recorded) -> Panel:
+def _learning_rate(run: RecordedRun) -> Panel:
     points = _finite((_place(run, row), row.learning_rate) for row in run.rows)
     return Panel(
         title="learning rate",
         unit="learning rate",
-        lines=(Line(kind="plain", label="", points=points),),
+        lines=(CurveLine(kind="plain", label="", points=points),),
         from_zero=True,
     )
 
 
-def _throughput(run: Recorded) -> Panel:
+def _throughput(run: RecordedRun) -> Panel:
     points = _finite((_place(run, row), row.clock.examples_per_second) for row in run.rows if row.kind == "train")
     points = points or _finite((_place(run, row), row.clock.examples_per_second) for row in run.validation_rows)
     return Panel(
-        title="throughput", unit="examples/s", lines=(Line(kind="plain", label="", points=points),), from_zero=True
+        title="throughput", unit="examples/s", lines=(CurveLine(kind="plain", label="", points=points),), from_zero=True
     )
 
 
-def _points(run: Recorded, name: str, kind: str) -> tuple[tuple[float, float], ...]:
+def _points(run: RecordedRun, name: str, kind: str) -> tuple[tuple[float, float], ...]:
     return _finite((_place(run, row), row.metrics.get(name)) for row in run.rows if row.kind == kind)
 
 
@@ -198,8 +198,8 @@ def _finite(points: Iterable[tuple[float, float | None]]) -> tuple[tuple[float, 
     return tuple((x, y) for x, y in points if y is not None and math.isfinite(y))
 
 
-def _place(run: Recorded, row: HistoryRow) -> float:
-    """Where a row stands between epochs; a validation stands on its epoch."""
+def _place(run: RecordedRun, row: HistoryRow) -> float:
+    """A row's position on the epoch axis; a validation is at its whole epoch."""
     if row.kind == "validation":
         return float(row.epoch)
     first = run.validation_rows[0] if run.validation_rows else None
@@ -207,7 +207,7 @@ def _place(run: Recorded, row: HistoryRow) -> float:
     return row.examples / per_epoch if per_epoch else float(row.epoch)
 
 
-def _epochs(run: Recorded) -> Table:
+def _epochs(run: RecordedRun) -> Table:
     loss = _loss(run)
     before: Sequence[HistoryRow | None] = (None, *run.validation_rows)
     columns = (
@@ -235,7 +235,7 @@ def _epochs(run: Recorded) -> Table:
 
 
 def _examples_per_second(row: HistoryRow, earlier: HistoryRow | None) -> float | None:
-    """Training examples by training time of the epoch; None where an attempt began inside it."""
+    """The epoch's training examples per second of training; None if an attempt began inside the epoch."""
     seconds = row.clock.train_seconds - (earlier.clock.train_seconds if earlier else 0.0)
     examples = row.examples - (earlier.examples if earlier else 0)
     same_attempt = earlier is None or row.clock.seconds > earlier.clock.seconds

@@ -1,4 +1,4 @@
-"""What came of the run: the downloaded checkpoint and the demo."""
+"""What the run delivered: the downloaded checkpoint and the demo."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cardrunner.contracts import Stage
-from cardrunner.report.recorded import Recorded
+from cardrunner.report.recorded import RecordedRun
 from cardrunner.report.table import Cell, Code, Strong, Table, measured, sentence
 from cardrunner.runs.records import DemoRecord, DownloadRecord, Record, StageRecord
 from cardrunner.units import format_bytes, format_duration
@@ -16,7 +16,7 @@ from cardrunner.units import format_bytes, format_duration
 
 @dataclass(frozen=True, kw_only=True)
 class ExtraStage:
-    """What a stage of another package left; a table is None where it left no record, and the text says why."""
+    """What a stage from another package recorded; without a record `table` is None and the text says why."""
 
     table: Table | None
     missing: str
@@ -24,7 +24,7 @@ class ExtraStage:
 
 @dataclass(frozen=True, kw_only=True)
 class DeliveryFacts:
-    """The section; a table is None when there is nothing for it, and the text beside it says why."""
+    """What `delivery.md.j2` shows; a table without content is None, and the text beside it says why."""
 
     download: Table | None
     no_download: str
@@ -35,8 +35,8 @@ class DeliveryFacts:
     extra: tuple[ExtraStage, ...]
 
 
-def delivery_facts(run: Recorded) -> DeliveryFacts:
-    """The rows of the section."""
+def delivery_facts(run: RecordedRun) -> DeliveryFacts:
+    """Collect what the section "Download and demo" shows."""
     demo = run.card.after_training.demo
     return DeliveryFacts(
         download=_download(run),
@@ -49,8 +49,8 @@ def delivery_facts(run: Recorded) -> DeliveryFacts:
     )
 
 
-def _extra_stages(run: Recorded) -> Iterator[ExtraStage]:
-    """The stages of other packages, in the order in which they run."""
+def _extra_stages(run: RecordedRun) -> Iterator[ExtraStage]:
+    """The stages from other packages, in the order in which they run."""
     for stage in run.stages:
         if stage.name in run.card.extra_stages:
             record = run.records.get(stage.name)
@@ -60,7 +60,7 @@ def _extra_stages(run: Recorded) -> Iterator[ExtraStage]:
         yield ExtraStage(table=None, missing=sentence(f"the {name} stage is not known here: {why}"))
 
 
-def _extra_stage(run: Recorded, stage: Stage, record: Record) -> Table:
+def _extra_stage(run: RecordedRun, stage: Stage, record: Record) -> Table:
     rows: list[tuple[Cell, Cell]] = [
         (name.replace("_", " "), _figure(value)) for name, value in _flat(stage.outcome(record))
     ]
@@ -69,11 +69,11 @@ def _extra_stage(run: Recorded, stage: Stage, record: Record) -> Table:
         rows.append(("time", format_duration(record.seconds)))
     if not stage.done(run.folder, run.card):
         again = f"`cardrunner finish {run.folder.name}` makes it again" if stage.side == "launcher" else "look into it"
-        rows.append(("state", Strong(f"✗ not what it left any more; {again}")))
+        rows.append(("state", Strong(f"✗ changed or removed since; {again}")))
     return Table((f"Stage {stage.name}", ""), "ll", tuple(rows))
 
 
-def _download(run: Recorded) -> Table | None:
+def _download(run: RecordedRun) -> Table | None:
     record = run.download
     if record is None:
         return None
@@ -88,7 +88,7 @@ def _download(run: Recorded) -> Table | None:
     return Table(("Download", ""), "ll", rows)
 
 
-def _demo(run: Recorded) -> Table | None:
+def _demo(run: RecordedRun) -> Table | None:
     record = run.demo
     if record is None:
         return None
@@ -117,7 +117,7 @@ def _figure(value: object) -> str | None:
 
 @dataclass(frozen=True, kw_only=True)
 class DataMatchFacts:
-    """The section; a table is None when there is nothing for it."""
+    """What `data_match.md.j2` shows; a table without content is None."""
 
     stated: Table | None
     recorded: Table | None
@@ -125,8 +125,8 @@ class DataMatchFacts:
     missing: str
 
 
-def data_match_facts(run: Recorded) -> DataMatchFacts:
-    """The rows of the section."""
+def data_match_facts(run: RecordedRun) -> DataMatchFacts:
+    """Collect what the section "Distribution match" shows."""
     stated = tuple(
         (part.component, part.data_scale, "; ".join(part.notes) or None) for part in run.card.distribution_match
     )
@@ -139,7 +139,7 @@ def data_match_facts(run: Recorded) -> DataMatchFacts:
     )
 
 
-def _missing(run: Recorded) -> str:
+def _missing(run: RecordedRun) -> str:
     if run.card.after_training.demo is None:
-        return "The card asks for no demo, so no models meet."
+        return "The card asks for no demo, so there are no models to compare."
     return sentence(run.lacks(DemoRecord)) if run.demo is None else "The demo of this workload compares no data."

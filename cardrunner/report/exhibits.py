@@ -1,4 +1,4 @@
-"""What the demo shows: comparisons that the workload made of it, as it recorded them."""
+"""What the demo shows: the comparisons that the workload recorded."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cardrunner.contracts import Chart, Exhibit, ExhibitRow
-from cardrunner.report.recorded import Recorded
+from cardrunner.report.recorded import RecordedRun
 from cardrunner.report.table import Cell, Table, measured, sentence
 from cardrunner.runs.records import DemoRecord
 from cardrunner.units import format_percent
@@ -37,7 +37,7 @@ class ShownExhibit:
 
 @dataclass(frozen=True, kw_only=True)
 class ExhibitFacts:
-    """The section."""
+    """What `exhibits.md.j2` shows."""
 
     exhibits: tuple[ShownExhibit, ...]
     missing: str
@@ -45,8 +45,8 @@ class ExhibitFacts:
     plots_possible: bool
 
 
-def exhibit_facts(run: Recorded) -> ExhibitFacts:
-    """What the section shows."""
+def exhibit_facts(run: RecordedRun) -> ExhibitFacts:
+    """Collect what the section "What the demo shows" shows."""
     exhibits = run.demo.exhibits if run.demo else ()
     images = {sheet.file: sheet for sheet in sheets(run)}
     return ExhibitFacts(
@@ -57,8 +57,8 @@ def exhibit_facts(run: Recorded) -> ExhibitFacts:
     )
 
 
-def sheets(run: Recorded) -> tuple[Sheet, ...]:
-    """The images of all exhibits that have something to draw."""
+def sheets(run: RecordedRun) -> tuple[Sheet, ...]:
+    """The images of all exhibits that have charts."""
     exhibits = run.demo.exhibits if run.demo else ()
     found = (
         Sheet(file=_file(number), caption=exhibit.title, charts=tuple(_drawable(exhibit.charts)))
@@ -71,7 +71,7 @@ def _file(number: int) -> str:
     return f"demo-{number}.png"
 
 
-def _missing(run: Recorded) -> str:
+def _missing(run: RecordedRun) -> str:
     return "The demo made no comparison." if run.demo else sentence(run.lacks(DemoRecord))
 
 

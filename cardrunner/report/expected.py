@@ -1,10 +1,10 @@
-"""Expected against actual: what the card says of data and model, and what was found."""
+"""Expected against actual: what the card says about data and model, and what was found."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cardrunner.report.recorded import Recorded
+from cardrunner.report.recorded import RecordedRun
 from cardrunner.report.table import Cell, Strong, Table, count, sentence
 from cardrunner.runs.records import FactRow, LoadRecord, TrainRecord
 from cardrunner.units import format_duration
@@ -12,7 +12,7 @@ from cardrunner.units import format_duration
 
 @dataclass(frozen=True, kw_only=True)
 class ExpectedFacts:
-    """The section."""
+    """What `expected.md.j2` shows."""
 
     table: Table
     missing: tuple[str, ...]
@@ -20,8 +20,8 @@ class ExpectedFacts:
     seconds: str | None
 
 
-def expected_facts(run: Recorded) -> ExpectedFacts:
-    """The rows of the section."""
+def expected_facts(run: RecordedRun) -> ExpectedFacts:
+    """Collect what the section "Expected against actual" shows."""
     rows = facts_of(run)
     absent = [kind for kind in (LoadRecord, TrainRecord) if run.left(kind) is None]
     return ExpectedFacts(
@@ -32,18 +32,18 @@ def expected_facts(run: Recorded) -> ExpectedFacts:
     )
 
 
-def facts_of(run: Recorded) -> tuple[FactRow, ...]:
+def facts_of(run: RecordedRun) -> tuple[FactRow, ...]:
     """Every fact that was checked: of the data by the load stage, of the model by the train stage."""
     facts = run.load.facts if run.load else ()
     return (*facts, *_parameters(run))
 
 
-def failed_facts(run: Recorded) -> tuple[FactRow, ...]:
-    """The facts that are not what the card says."""
+def failed_facts(run: RecordedRun) -> tuple[FactRow, ...]:
+    """The facts that differ from the card."""
     return tuple(row for row in facts_of(run) if not row.ok)
 
 
-def _parameters(run: Recorded) -> list[FactRow]:
+def _parameters(run: RecordedRun) -> list[FactRow]:
     if run.train is None:
         return []
     expected, actual = run.card.model.parameters, run.train.parameters

@@ -1,4 +1,4 @@
-"""What happened on the way: warnings, verdicts, restarts, acknowledgements, failures."""
+"""What happened during the run: warnings, verdicts, restarts, acknowledgements, failures."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cardrunner.report.recorded import Recorded
+from cardrunner.report.recorded import RecordedRun
 from cardrunner.report.table import Cell, Code, Strong, Table, when
 from cardrunner.runs.attempts import TrackerState, tracker_states
 from cardrunner.runs.event_model import Audience
@@ -14,15 +14,15 @@ from cardrunner.runs.event_model import Audience
 
 @dataclass(frozen=True, kw_only=True)
 class EventFacts:
-    """The section."""
+    """What `events.md.j2` shows."""
 
     table: Table | None
     incidents: Table | None
     """What happened before the run and shaped its card."""
 
 
-def event_facts(run: Recorded) -> EventFacts:
-    """The rows of the section."""
+def event_facts(run: RecordedRun) -> EventFacts:
+    """Collect what the section "Events" shows."""
     rows = [
         (when(event.at), event.event.replace("_", " "), _optional(event.attempt), text)
         for event in run.events
@@ -40,8 +40,8 @@ def _optional(value: object) -> str | None:
 
 
 _WORDS: Mapping[str, Cell] = {
-    "on": "had not closed when this page was made",
-    "ended": "told to the end",
+    "on": "still open when this page was made",
+    "ended": "tracked to the end",
     "failed": Strong("⚠ did not track"),
     "lost": Strong("⚠ stopped on the way"),
     "cut": Strong("⚠ cut off while closing"),
@@ -50,18 +50,18 @@ _WORDS: Mapping[str, Cell] = {
 
 @dataclass(frozen=True, kw_only=True)
 class TrackingFacts:
-    """The section."""
+    """What `tracking.md.j2` shows."""
 
     table: Table
     later: tuple[Code, ...]
     """Commands that send what was kept offline."""
 
 
-def tracking_facts(run: Recorded) -> TrackingFacts:
-    """The rows of the section."""
+def tracking_facts(run: RecordedRun) -> TrackingFacts:
+    """Collect what the section "Tracking" shows."""
     told = {state.name: state for state in tracker_states(run.events)}
     rows: list[tuple[Cell, ...]] = [
-        ("history", "always", Code("history.jsonl"), f"{len(run.rows):,} rows", "what everything here is made from")
+        ("history", "always", Code("history.jsonl"), f"{len(run.rows):,} rows", "the source of this page")
     ]
     rows += [_row(name, told.get(name), run.folder.root) for name in run.card.infra.tracking.wanted]
     return TrackingFacts(
@@ -70,14 +70,14 @@ def tracking_facts(run: Recorded) -> TrackingFacts:
     )
 
 
-def untracked(run: Recorded) -> tuple[tuple[str, str], ...]:
-    """Trackers that the card asks for and that did not watch to the end, each with why."""
+def untracked(run: RecordedRun) -> tuple[tuple[str, str], ...]:
+    """Trackers of the card that did not track the run to its end, each with the reason."""
     told = {state.name: state for state in tracker_states(run.events)}
     found = []
     for name in run.card.infra.tracking.wanted:
         state = told.get(name)
         if state is None and run.attempts:
-            found.append((name, "it never said anything"))
+            found.append((name, "it never reported"))
         elif state is not None and state.trouble:
             found.append((name, str(state.message)))
     return tuple(found)
@@ -85,7 +85,7 @@ def untracked(run: Recorded) -> tuple[tuple[str, str], ...]:
 
 def _row(name: str, state: TrackerState | None, root: Path) -> tuple[Cell, ...]:
     if state is None:
-        return (name, None, None, Strong("⚠ never heard of"), None)
+        return (name, None, None, Strong("⚠ never reported"), None)
     where = Code(state.where.removeprefix(f"{root}/")) if state.where else None
     said = state.message or (f"id {state.id}" if state.id else None)
     return (name, state.mode, where, _WORDS.get(state.state, state.state), said)

@@ -10,7 +10,7 @@ from typing import Literal
 from cardrunner.report.checkpoints import agreement
 from cardrunner.report.expected import facts_of, failed_facts
 from cardrunner.report.happenings import untracked
-from cardrunner.report.recorded import Recorded
+from cardrunner.report.recorded import RecordedRun
 from cardrunner.report.surroundings import environments
 from cardrunner.report.targets import target_results
 from cardrunner.report.thresholds import unrecorded
@@ -22,145 +22,145 @@ Mark = Literal["✓", "⚠", "✗"]
 
 
 @dataclass(frozen=True)
-class Note:
-    """A remark: ✓ is fine, ⚠ wants a look, ✗ breaks the trust in the numbers."""
+class PageNote:
+    """A remark: ✓ is fine, ⚠ needs attention, ✗ means the numbers cannot be trusted."""
 
     mark: Mark
     text: str
 
 
-def notes_of(run: Recorded) -> tuple[Note, ...]:
-    """Every note, the gravest first."""
+def notes_of(run: RecordedRun) -> tuple[PageNote, ...]:
+    """Every note, the most serious first."""
     found = [note for kind in _KINDS for note in kind(run)]
     return tuple(sorted(found, key=lambda note: "✗⚠✓".index(note.mark)))
 
 
-def _sections(run: Recorded) -> Iterator[Note]:
+def _sections(run: RecordedRun) -> Iterator[PageNote]:
     for why in run.missing_sections:
-        yield Note("⚠", f"A section of this page could not be made: {why}.")
+        yield PageNote("⚠", f"A section of this page could not be made: {why}.")
 
 
-def _checkpoint(run: Recorded) -> Iterator[Note]:
+def _checkpoint(run: RecordedRun) -> Iterator[PageNote]:
     mark: Mark = "⚠" if run.checkpoint is None else "✓" if run.checkpoint.agrees else "✗"
-    yield Note(mark, agreement(run))
+    yield PageNote(mark, agreement(run))
 
 
-def _facts(run: Recorded) -> Iterator[Note]:
+def _facts(run: RecordedRun) -> Iterator[PageNote]:
     failed = failed_facts(run)
     for row in failed:
         note = f"; {row.note}" if row.note else ""
-        yield Note(
+        yield PageNote(
             "✗" if row.severity == "error" else "⚠",
             f"{row.name}: expected {row.expected or 'otherwise'}, found {row.actual}{note}.",
         )
     if run.load is None:
-        yield Note("⚠", f"Nothing is known of the data ({run.lacks(LoadRecord)}).")
+        yield PageNote("⚠", f"Nothing is known of the data ({run.lacks(LoadRecord)}).")
     elif not failed:
-        yield Note("✓", f"All {plural(len(facts_of(run)), 'fact')} of data and model are as the card has them.")
+        yield PageNote("✓", f"All {plural(len(facts_of(run)), 'fact')} of data and model are as the card has them.")
 
 
-def _digest(run: Recorded) -> Iterator[Note]:
+def _digest(run: RecordedRun) -> Iterator[PageNote]:
     launched = run.launch.card_digest if run.launch else None
     if launched is None:
-        yield Note("⚠", "The launch left no record, so nobody can say which digest was launched.")
+        yield PageNote("⚠", "The launch left no record, so the launched digest is unknown.")
     elif launched == run.loaded.digest:
-        yield Note("✓", "The card in the run folder has the digest that was launched.")
+        yield PageNote("✓", "The card in the run folder has the digest that was launched.")
     else:
-        yield Note(
-            "✗", f"The card in the run folder was changed after the launch: its digest is not {launched[:12]} any more."
+        yield PageNote(
+            "✗", f"The card in the run folder was changed after the launch: its digest is no longer {launched[:12]}."
         )
 
 
-def _card(run: Recorded) -> Iterator[Note]:
+def _card(run: RecordedRun) -> Iterator[PageNote]:
     faults = [fault for fault in run.loaded.warnings if fault.severity == "error"]
     for fault in faults:
-        yield Note("⚠", f"This version of cardrunner finds fault with the card: {fault}")
+        yield PageNote("⚠", f"This version of cardrunner finds fault with the card: {fault}")
 
 
-def _code(run: Recorded) -> Iterator[Note]:
+def _code(run: RecordedRun) -> Iterator[PageNote]:
     known = [environment for _, environment in environments(run)]
     if any(environment.git_dirty for environment in known):
-        yield Note("⚠", "The git tree had uncommitted changes: the commit alone does not give the code that ran.")
+        yield PageNote("⚠", "The git tree had uncommitted changes: the commit alone does not give the code that ran.")
     if known and any(environment.git_commit is None for environment in known):
-        yield Note("⚠", "The code was not under git, so no commit tells which code ran.")
+        yield PageNote("⚠", "The code was not under git, so no commit identifies the code that ran.")
     if len(known) > 1:
-        yield Note("⚠", f"The attempts ran in {len(known)} different environments; see Environment.")
+        yield PageNote("⚠", f"The attempts ran in {len(known)} different environments; see Environment.")
 
 
-def _attempts(run: Recorded) -> Iterator[Note]:
+def _attempts(run: RecordedRun) -> Iterator[PageNote]:
     resumed = [attempt for attempt in run.attempts if attempt.resumed_from]
     if resumed:
         places = listed(
             f"epoch {origin.epoch}, step {origin.step}" for attempt in resumed if (origin := attempt.resumed_from)
         )
-        yield Note("⚠", f"The run was resumed {plural(len(resumed), 'time')} (from {places}).")
+        yield PageNote("⚠", f"The run was resumed {plural(len(resumed), 'time')} (from {places}).")
     lost = [attempt for attempt in run.attempts if attempt.ended is None]
     if lost and not run.status.live:
         numbers = listed(str(attempt.number) for attempt in lost)
-        yield Note("⚠", f"Attempt {numbers} died without recording an end; its time is a lower bound.")
+        yield PageNote("⚠", f"Attempt {numbers} died without recording an end; its time is a lower bound.")
 
 
-def _events(run: Recorded) -> Iterator[Note]:
+def _events(run: RecordedRun) -> Iterator[PageNote]:
     for event in run.events:
         match event:
             case Restarted():
                 changes = assignments(event.changes) or "the same values"
-                yield Note("⚠", f"The run was restarted with {changes}: {event.reason}.")
+                yield PageNote("⚠", f"The run was restarted with {changes}: {event.reason}.")
             case Acknowledged():
-                yield Note("⚠", f"Somebody let the run go on in spite of a difference: {event.text}.")
+                yield PageNote("⚠", f"A reviewer acknowledged a difference and let the run go on: {event.text}.")
     told = sum(row.severity == "warning" for row in failed_facts(run))  # the load stage warns of these too
     warnings = sum(isinstance(event, WarningGiven) for event in run.events) - told
     if warnings > 0:
-        yield Note("⚠", f"{plural(warnings, 'warning')} on the way; see Events.")
+        yield PageNote("⚠", f"{plural(warnings, 'warning')} on the way; see Events.")
 
 
-def _trackers(run: Recorded) -> Iterator[Note]:
+def _trackers(run: RecordedRun) -> Iterator[PageNote]:
     for name, why in untracked(run):
-        yield Note("⚠", f"{name} did not watch the run to its end: {why}.")
+        yield PageNote("⚠", f"{name} did not watch the run to its end: {why}.")
 
 
-def _targets(run: Recorded) -> Iterator[Note]:
+def _targets(run: RecordedRun) -> Iterator[PageNote]:
     for result in target_results(run):
         if result.also_met_by:
             limit = f"{result.target.metric} {result.condition} {result.limit(run)}"
             names = listed(result.also_met_by)
-            yield Note("⚠", f"The target {limit} is also met by {names}, which learned nothing.")
+            yield PageNote("⚠", f"The target {limit} is also met by {names}, which learned nothing.")
 
 
-def _rules(run: Recorded) -> Iterator[Note]:
+def _rules(run: RecordedRun) -> Iterator[PageNote]:
     for condition in unrecorded(run):
-        yield Note(
-            "⚠", f"The recorded metrics fulfil the kill threshold {condition}, and the ledger has no verdict of it."
+        yield PageNote(
+            "⚠", f"The recorded metrics fulfil the kill threshold {condition}, but the ledger has no verdict on it."
         )
 
 
-def _numbers(run: Recorded) -> Iterator[Note]:
+def _numbers(run: RecordedRun) -> Iterator[PageNote]:
     values = [pair for row in run.validation_rows for pair in row.metrics.items()]
     absent = {metric.name for metric in run.loaded.spec.metrics if metric.validation_only}  # from an epoch's training
     broken = sorted({name for name, value in values if not math.isfinite(value)} - absent)
     if broken:
-        yield Note("✗", f"Some values of {listed(broken)} are not numbers (NaN or infinite).")
+        yield PageNote("✗", f"Some values of {listed(broken)} are not numbers (NaN or infinite).")
     if run.train and run.train.baselines == {} and run.loaded.spec.trivial_baselines:
-        yield Note("⚠", "The trivial baselines were not measured, so the metrics stand alone.")
+        yield PageNote("⚠", "The trivial baselines were not measured, so the metrics stand alone.")
 
 
-def _data_match(run: Recorded) -> Iterator[Note]:
+def _data_match(run: RecordedRun) -> Iterator[PageNote]:
     match = run.demo.data_match if run.demo else None
     if match is not None and match.agrees is not None:
-        yield Note("✓" if match.agrees else "✗", f"Distribution match: {match.sentence}.")
+        yield PageNote("✓" if match.agrees else "✗", f"Distribution match: {match.sentence}.")
 
 
-def _records(run: Recorded) -> Iterator[Note]:
+def _records(run: RecordedRun) -> Iterator[PageNote]:
     for text in run.unreadable:
-        yield Note("✗", f"A record is damaged: {text}.")
+        yield PageNote("✗", f"A record is damaged: {text}.")
     if run.train and run.train.best and run.best_row is None:
-        yield Note(
+        yield PageNote(
             "✗",
             f"The history has no validation at step {run.train.best.step}, where the best checkpoint is said to be.",
         )
 
 
-_KINDS: tuple[Callable[[Recorded], Iterator[Note]], ...] = (
+_KINDS: tuple[Callable[[RecordedRun], Iterator[PageNote]], ...] = (
     _sections,
     _records,
     _numbers,

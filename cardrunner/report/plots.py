@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cardrunner.contracts import Chart, Series
-from cardrunner.report.curves import Figure, Level, LevelKind, Line, LineKind, Panel
+from cardrunner.report.curves import CurveLine, Figure, Level, LevelKind, LineKind, Panel
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Canvas
 
 
-# Okabe and Ito's palette, which colour-blind readers can tell apart; line styles say the same again.
+# Okabe and Ito's palette, which colour-blind readers can tell apart; line styles repeat the distinction.
 _LINES: dict[LineKind, dict[str, Any]] = {
     "validation": {"color": "#0072B2", "linewidth": 2.0, "marker": "o", "markersize": 4.5, "zorder": 4},
     "training": {
@@ -70,7 +70,7 @@ _MANY_POINTS = 60
 
 
 def draw(figure: Figure) -> bytes:
-    """A figure as a PNG of 1200 pixels width; the same figure gives the same bytes."""
+    """A figure as a PNG 1200 pixels wide; the same figure gives the same bytes."""
     columns = min(2, len(figure.panels))
     rows = math.ceil(len(figure.panels) / columns)
     last = max(x for panel in figure.panels for line in panel.lines for x, _ in line.points)
@@ -84,10 +84,10 @@ def draw(figure: Figure) -> bytes:
 
 
 def picture(height: float, paint: Callable[[Canvas], None]) -> bytes:
-    """A PNG of 1200 pixels width in the page's style.
+    """A PNG 1200 pixels wide, in the page's style.
 
     Args:
-        height: inches of 150 pixels.
+        height: in inches, at 150 pixels per inch.
         paint: draws on the empty canvas.
     """
     import matplotlib
@@ -121,7 +121,7 @@ def _draw_panel(axes: Axes, panel: Panel, last: float) -> None:
     _label_axes(axes, panel)
 
 
-def _draw_line(axes: Axes, line: Line) -> None:
+def _draw_line(axes: Axes, line: CurveLine) -> None:
     style = dict(_LINES[line.kind])
     if len(line.points) > _MANY_POINTS:
         style.pop("marker", None)
@@ -132,7 +132,7 @@ def _draw_line(axes: Axes, line: Line) -> None:
 
 
 def _range(panel: Panel) -> tuple[float, float]:
-    """The vertical range: every curve, and the levels that do not squash them."""
+    """The vertical range: every curve, and the levels near enough to leave the curves readable."""
     values = [y for line in panel.lines for _, y in line.points]
     low, high = min(values), max(values)
     if panel.from_zero and low >= 0:
@@ -157,7 +157,7 @@ def _label_levels(axes: Axes, levels: tuple[Level, ...], low: float, high: float
 
 
 def _spread(places: list[float]) -> list[float]:
-    """Ascending places between 0 and 1, moved as little as keeps a line of text between neighbours."""
+    """Ascending places between 0 and 1, moved just far enough to leave a line of text between neighbours."""
     upward = list(itertools.accumulate(places, lambda before, place: max(place, before + _LABEL_GAP)))
     from_the_top = [min(upward[-1], _HIGHEST_LABEL), *upward[-2::-1]]
     return list(itertools.accumulate(from_the_top, lambda above, place: min(place, above - _LABEL_GAP)))[::-1]
@@ -176,14 +176,14 @@ def _label_axes(axes: Axes, panel: Panel) -> None:
 
 
 def legend(canvas: Canvas) -> None:
-    """One legend for all panels: what a line is, said once."""
+    """One legend for all panels, with each kind of line once."""
     found = [pair for axes in canvas.axes for pair in zip(*axes.get_legend_handles_labels(), strict=True)]
     unique = {label: handle for handle, label in found}
     if unique:
         canvas.legend(list(unique.values()), list(unique), loc="outside upper left", ncols=len(unique))
 
 
-# As in `plots`: colours that colour-blind readers can tell apart, and hatches and dashes that say the same again.
+# As in `plots`: colours that colour-blind readers can tell apart, with hatches and dashes that repeat the distinction.
 _COLORS = ("#0072B2", "#7FB8DA", "#D55E00", "#8A8A8A", "#009E73", "#5A5A5A")
 _HATCHES = ("", "//", "xx", "..", "\\\\", "++")
 _DASHES = ("-", (0, (5, 1.5)), "-.", ":", (0, (1, 1)), (0, (3, 1, 1, 1)))
@@ -195,9 +195,9 @@ _MOST_TICKS = 9
 
 
 def draw_charts(charts: Sequence[Chart]) -> bytes:
-    """Charts as one PNG of 1200 pixels width; the same charts give the same bytes.
+    """Charts as one PNG 1200 pixels wide; the same charts give the same bytes.
 
-    Bars with many or long names lie across the whole width, one below the other; everything else stands two a row.
+    Charts with many or long names become horizontal bars of full width; all others stand two to a row.
     """
     rows = _rows(charts)
     heights = [max(map(_height, row)) for row in rows]
@@ -250,7 +250,7 @@ def _bars(axes: Axes, chart: Chart) -> None:
 
 
 def _side_by_side(chart: Chart) -> Iterator[tuple[list[float], float, Series, dict[str, Any]]]:
-    """Where the bars of each series stand, how thick they are, and how they look."""
+    """For each series: the positions of its bars, their thickness, the series and its style."""
     thickness = 0.8 / len(chart.series)
     for number, series in enumerate(chart.series):
         offset = (number - (len(chart.series) - 1) / 2) * thickness

@@ -1,4 +1,4 @@
-"""Everything a run folder recorded, read once; all that facts functions see."""
+"""Everything a run folder recorded, read once: the only input of facts functions."""
 
 from __future__ import annotations
 
@@ -40,64 +40,64 @@ from cardrunner.runs.status import Status, derive_status
 
 R = TypeVar("R", bound=Record)
 StageFinder = Callable[[Sequence[str]], tuple[Stage, ...]]
-"""The stages of other packages that a card lists to all stages of the run; raises CardrunnerError for one that cannot
-be loaded."""
+"""Takes the names of the plug-in stages that a card lists and returns all stages of the run; raises CardrunnerError for
+a stage that cannot be loaded."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recorded:
-    """A run as its folder has it; None stands for a record that was never written or cannot be read."""
+class RecordedRun:
+    """A run as its folder records it; None means a record that was never written or cannot be read."""
 
     folder: RunFolder
     loaded: LoadedCard
     status: Status
     lease: LeaseBody | None
-    """Who wrote last."""
+    """The last process that wrote the folder."""
     launch: LaunchRecord | None
     approvals: tuple[Mapping[str, Any], ...]
     checks: ChecksRecord | None
-    """What the checks of the checklist said at the launch."""
+    """Results of the checklist's checks at the launch."""
     events: tuple[Event, ...]
     rows: tuple[HistoryRow, ...]
     stages: tuple[Stage, ...]
-    """All that the run goes through, in their order."""
+    """All stages of the run, in order."""
     unknown_stages: Mapping[str, str]
-    """Stages of other packages that the card lists and this machine cannot load, with why."""
+    """Plug-in stages that the card lists and this machine cannot load, each with the reason."""
     records: Mapping[str, Record]
-    """What the stages left, by their names."""
+    """The records of the stages, by stage name."""
     manifest: Manifest | None
     unreadable: tuple[str, ...]
-    """Records that are there and cannot be read, with why."""
+    """Records that exist and cannot be read, with the reason."""
     missing_sections: tuple[str, ...] = ()
-    """Why sections that other packages add could not be made."""
+    """Reasons why plug-in sections could not be made."""
 
     @property
     def load(self) -> LoadRecord | None:
-        """What the load stage left."""
+        """The record of the load stage."""
         return self.left(LoadRecord)
 
     @property
     def train(self) -> TrainRecord | None:
-        """What the train stage left."""
+        """The record of the train stage."""
         return self.left(TrainRecord)
 
     @property
     def checkpoint(self) -> CheckpointRecord | None:
-        """What the checkpoint stage left."""
+        """The record of the checkpoint stage."""
         return self.left(CheckpointRecord)
 
     @property
     def download(self) -> DownloadRecord | None:
-        """What the download left."""
+        """The record of the download stage."""
         return self.left(DownloadRecord)
 
     @property
     def demo(self) -> DemoRecord | None:
-        """What the demo left."""
+        """The record of the demo stage."""
         return self.left(DemoRecord)
 
     def left(self, kind: type[R]) -> R | None:
-        """The record of a kind that one stage leaves."""
+        """The record of this kind, or None."""
         return next((record for record in self.records.values() if isinstance(record, kind)), None)
 
     @property
@@ -112,7 +112,7 @@ class Recorded:
 
     @cached_property
     def attempts(self) -> tuple[Attempt, ...]:
-        """Every life of the worker, oldest first."""
+        """Every attempt, oldest first."""
         return read_attempts(self.events, rows=self.rows, lease=self.lease)
 
     @cached_property
@@ -127,7 +127,7 @@ class Recorded:
 
     @cached_property
     def moments(self) -> tuple[Moment, ...]:
-        """What the card's kill rules make of the history, row by row."""
+        """What the card's kill rules saw and decided, row by row."""
         baselines = baselines_of(self.card, self.loaded.spec.metrics)
         return tuple(judge_all(self.card.kill_thresholds, self.rule_rows, baselines=baselines))
 
@@ -138,7 +138,7 @@ class Recorded:
 
     @cached_property
     def best(self) -> BestRecord | None:
-        """The best checkpoint: as the train stage recorded it, else what the card's selection makes of the history."""
+        """The best checkpoint: as the train stage recorded it, else as the card selects it from the history."""
         return (self.train.best if self.train else None) or self._selected()
 
     @cached_property
@@ -152,7 +152,7 @@ class Recorded:
         return self.final_row.epoch if self.final_row else 0
 
     def spec(self, name: str) -> MetricSpec | None:
-        """The metric behind a name that people write."""
+        """The metric of a name or alias."""
         return self.names.spec(name)
 
     def value(self, name: str, row: HistoryRow | None) -> float | None:
@@ -169,11 +169,11 @@ class Recorded:
         }
 
     def lacks(self, kind: type[Record]) -> str:
-        """Why the stage that leaves this kind of record left none."""
+        """Why there is no record of this kind."""
         return self.absent(next(stage for stage in self.stages if stage.record is kind))
 
     def absent(self, of: Stage) -> str:
-        """Why a stage left no record."""
+        """Why there is no record of a stage."""
         if (left_out := of.absence(self.card)) is not None:
             return left_out
         stage = of.name
@@ -205,23 +205,23 @@ class Recorded:
         return BestRecord(metric=name, mode=select.mode, value=value, epoch=row.epoch, step=row.step)
 
 
-def read_run(folder: RunFolder, resolve: SpecResolver, stages: StageFinder) -> Recorded:
-    """Read a run folder; a record that is damaged is named and treated as missing, so that the rest is still shown.
+def read_run(folder: RunFolder, resolve: SpecResolver, stages: StageFinder) -> RecordedRun:
+    """Read a run folder; a damaged record is named and treated as missing, so that the rest is still shown.
 
     Args:
         folder: the run.
         resolve: finds the torch-free half of the card's workload.
-        stages: finds the stages of a run by those of other packages that its card lists.
+        stages: finds the stages of a run from the plug-in stages that its card lists.
 
     Raises:
         UsageError: there is no such run.
-        IntegrityError: the frozen card is missing or is not a card any more.
+        IntegrityError: the frozen card is missing or is no longer a card.
         EnvironmentFailed: one of its kill rules came from a package that is not installed.
     """
     loaded = _card(folder, resolve)
     known, unknown = _stages(loaded.card, stages)
-    reader = _Reader(folder)
-    return Recorded(
+    reader = _FolderReader(folder)
+    return RecordedRun(
         folder=folder,
         loaded=loaded,
         status=derive_status(folder),
@@ -240,7 +240,7 @@ def read_run(folder: RunFolder, resolve: SpecResolver, stages: StageFinder) -> R
 
 
 def _stages(card: Card, find: StageFinder) -> tuple[tuple[Stage, ...], dict[str, str]]:
-    """The stages of a run, and why those that cannot be loaded here are not among them."""
+    """The stages of a run, and the reason for each that cannot be loaded here."""
     unknown: dict[str, str] = {}
     for name in card.extra_stages:
         try:
@@ -264,8 +264,8 @@ def _card(folder: RunFolder, resolve: SpecResolver) -> LoadedCard:
         raise IntegrityError(f"the frozen card is not a card of this version of cardrunner:\n{error}") from None
 
 
-class _Reader:
-    """Reads records and remembers which could not be read."""
+class _FolderReader:
+    """Reads records and keeps the reason for each that could not be read."""
 
     def __init__(self, folder: RunFolder) -> None:
         self.root = folder.root

@@ -18,7 +18,7 @@ from cardrunner.redaction import hide
 from cardrunner.report.added import AddedSection, added_sections
 from cardrunner.report.curves import figures
 from cardrunner.report.exhibits import sheets
-from cardrunner.report.recorded import Recorded, StageFinder, read_run
+from cardrunner.report.recorded import RecordedRun, StageFinder, read_run
 from cardrunner.report.sections import SECTIONS
 from cardrunner.report.table import Code, Strong
 from cardrunner.runs.files import write_bytes, write_text
@@ -30,21 +30,21 @@ def render_report(
 ) -> Path:
     """Write ``results.md`` and its plots from what the run folder recorded; the same folder gives the same bytes.
 
-    Works for any run, also one that broke off: what was never recorded is said to be missing. Without matplotlib the
-    page is written without plots and says so.
+    Works for any run, including one that broke off: the page names what was never recorded. Without matplotlib the
+    page has no plots and says so.
 
     Args:
         folder: the run.
         resolve: finds the torch-free half of the card's workload.
         stages: finds the stages of the run; see `cardrunner.report.recorded.StageFinder`.
-        warn: is told of each section of another package that could not be made.
+        warn: called with the reason for each plug-in section that could not be made.
 
     Returns:
         the path of the page.
 
     Raises:
         UsageError: there is no such run.
-        IntegrityError: it has no card or no launch record any more.
+        IntegrityError: its card or its launch record is missing.
         EnvironmentFailed: the files cannot be written.
     """
     run = read_run(folder, resolve, stages)
@@ -57,12 +57,12 @@ def render_report(
     return folder.results
 
 
-def render_page(run: Recorded) -> str:
+def render_page(run: RecordedRun) -> str:
     """The page as markdown."""
     return _page(run, _added(run))
 
 
-def _page(run: Recorded, added: Sequence[AddedSection]) -> str:
+def _page(run: RecordedRun, added: Sequence[AddedSection]) -> str:
     run = replace(run, missing_sections=_failures(added))
     parts = []
     for section in SECTIONS:
@@ -72,7 +72,7 @@ def _page(run: Recorded, added: Sequence[AddedSection]) -> str:
     return re.sub(r"\n{3,}", "\n\n", "\n\n".join(part.strip() for part in parts)) + "\n"
 
 
-def _added(run: Recorded) -> tuple[AddedSection, ...]:
+def _added(run: RecordedRun) -> tuple[AddedSection, ...]:
     return tuple(added_sections(run, environment(), [section.name for section in SECTIONS]))
 
 
@@ -80,7 +80,7 @@ def _failures(added: Sequence[AddedSection]) -> tuple[str, ...]:
     return tuple(section.failure for section in added if section.failure is not None)
 
 
-def _draw(run: Recorded) -> None:
+def _draw(run: RecordedRun) -> None:
     from cardrunner.report.plots import draw, draw_charts
 
     images = {figure.file: draw(figure) for figure in figures(run)}
@@ -98,7 +98,7 @@ def environment() -> Environment:
     return Environment(
         loader=PackageLoader("cardrunner.report"),
         undefined=StrictUndefined,
-        autoescape=True,  # `finalize` escapes first and marks its result; what it did not see would still be escaped
+        autoescape=True,  # `finalize` escapes first and marks its result; what bypasses it is still escaped
         finalize=to_markdown,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -107,8 +107,8 @@ def environment() -> Environment:
 
 
 def to_markdown(value: object) -> Markup:
-    """A value as markdown on one line: None is a dash, `Code` a code span, `Strong` bold, text is only ever text."""
-    if isinstance(value, Markup):  # the output of a macro, whose own values came through here
+    """A value as markdown on one line: None is a dash, `Code` a code span, `Strong` bold, and other text is escaped."""
+    if isinstance(value, Markup):  # the output of a macro, whose values were escaped here already
         return value
     if value is None:
         return Markup(ABSENT)

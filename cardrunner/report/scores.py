@@ -1,4 +1,4 @@
-"""Metrics beside the trivial baselines: who wins."""
+"""Metrics of the model beside the trivial baselines, and which is best."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from cardrunner.contracts import MetricSpec
-from cardrunner.report.recorded import Recorded
+from cardrunner.report.recorded import RecordedRun
 from cardrunner.report.table import Cell, Code, Strong, Table, count, measured, sentence
 from cardrunner.runs.history import HistoryRow
 from cardrunner.runs.records import TrainRecord
@@ -16,14 +16,14 @@ MODEL = "model"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison:
+class MetricComparison:
     """A metric of the best checkpoint beside the trivial baselines."""
 
     spec: MetricSpec
     model: float
     trivial: dict[str, float]
     winners: tuple[str, ...]
-    """`MODEL`, or names of trivial baselines; several where they tie; none where all score the same, or NaN."""
+    """`MODEL`, or names of trivial baselines; several where they tie; empty where all score the same, or NaN."""
 
     @property
     def name(self) -> str:
@@ -38,7 +38,7 @@ class Comparison:
 
 @dataclass(frozen=True, kw_only=True)
 class MetricFacts:
-    """The section."""
+    """What `metrics.md.j2` shows."""
 
     table: Table | None
     missing: str
@@ -48,13 +48,13 @@ class MetricFacts:
     examples: str | None
     batch_size: str | None
     trivial: tuple[tuple[Code, str], ...]
-    """Each trivial baseline with what it does."""
+    """Each trivial baseline with its meaning."""
     meanings: tuple[tuple[Code, str], ...]
-    """Each metric with what it means."""
+    """Each metric with its meaning."""
 
 
-def metric_facts(run: Recorded) -> MetricFacts:
-    """The rows of the section."""
+def metric_facts(run: RecordedRun) -> MetricFacts:
+    """Collect what the section "Metrics beside trivial baselines" shows."""
     recorded = tuple(run.trivial)
     return MetricFacts(
         table=_table(run, recorded) if run.best_row and run.final_row else None,
@@ -70,29 +70,29 @@ def metric_facts(run: Recorded) -> MetricFacts:
     )
 
 
-def comparisons(run: Recorded) -> tuple[Comparison, ...]:
+def comparisons(run: RecordedRun) -> tuple[MetricComparison, ...]:
     """Every metric that was measured for the model and for a trivial baseline, in the workload's order."""
     return tuple(found for spec in run.loaded.spec.metrics if (found := _comparison(run, spec)))
 
 
-def _comparison(run: Recorded, spec: MetricSpec) -> Comparison | None:
+def _comparison(run: RecordedRun, spec: MetricSpec) -> MetricComparison | None:
     name = f"val_{spec.name}"
     model = run.value(name, run.best_row)
     trivial = {baseline: scores[name] for baseline, scores in run.trivial.items() if name in scores}
     if model is None or not trivial:
         return None
-    return Comparison(spec=spec, model=model, trivial=trivial, winners=_winners({MODEL: model, **trivial}, spec))
+    return MetricComparison(spec=spec, model=model, trivial=trivial, winners=_winners({MODEL: model, **trivial}, spec))
 
 
 def _winners(scores: dict[str, float], spec: MetricSpec) -> tuple[str, ...]:
     numbers = {name: value for name, value in scores.items() if not math.isnan(value)}
     if len(set(numbers.values())) < 2:
-        return ()  # a fact of the data, which every predictor shares, is no contest
+        return ()  # a value that all predictors share is a fact of the data
     top = (min if spec.direction == "min" else max)(numbers.values())
     return tuple(name for name, value in numbers.items() if value == top)
 
 
-def _table(run: Recorded, baselines: tuple[str, ...]) -> Table:
+def _table(run: RecordedRun, baselines: tuple[str, ...]) -> Table:
     best_head = f"Model, epoch {run.best.epoch}" if run.best else "Model"
     final_head = f"Final, epoch {run.epochs_done}"
     columns = ("Metric", "Better", best_head, "Per batch", final_head, "Final, per batch", *baselines, "Best is")
@@ -101,7 +101,9 @@ def _table(run: Recorded, baselines: tuple[str, ...]) -> Table:
     return Table(columns, f"llrrrr{'r' * len(baselines)}l", tuple(rows))
 
 
-def _row(run: Recorded, spec: MetricSpec, found: Comparison | None, baselines: tuple[str, ...]) -> tuple[Cell, ...]:
+def _row(
+    run: RecordedRun, spec: MetricSpec, found: MetricComparison | None, baselines: tuple[str, ...]
+) -> tuple[Cell, ...]:
     name = f"val_{spec.name}"
     return (
         Code(name),
@@ -123,7 +125,7 @@ def _direction(spec: MetricSpec) -> str:
     return "lower" if spec.direction == "min" else "higher"
 
 
-def _winner_cell(found: Comparison | None) -> Cell:
+def _winner_cell(found: MetricComparison | None) -> Cell:
     if found is None or not found.winners:
         return None
     text = listed(found.winners)

@@ -1,4 +1,4 @@
-"""The sections of the results card, in order. A new one is a facts function, a template and a row here."""
+"""The sections of the results card, in order. A new section is a facts function, a template and a row here."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cardrunner.report.delivery import data_match_facts, delivery_facts
 from cardrunner.report.exhibits import exhibit_facts
 from cardrunner.report.expected import expected_facts
 from cardrunner.report.happenings import event_facts, tracking_facts
-from cardrunner.report.recorded import Recorded
+from cardrunner.report.recorded import RecordedRun
 from cardrunner.report.scores import metric_facts
 from cardrunner.report.signoff import sign_off_facts
 from cardrunner.report.surroundings import environment_facts, provenance_facts
@@ -22,31 +22,31 @@ from cardrunner.report.verdict import verdict_facts
 
 
 @dataclass(frozen=True)
-class Section:
+class ResultsSection:
     """A heading, where its facts come from, and the template that shows them."""
 
     name: str
-    facts: Callable[[Recorded], object]
+    facts: Callable[[RecordedRun], object]
     template: str
 
 
-SECTIONS: tuple[Section, ...] = (
-    Section("Verdict", verdict_facts, "verdict.md.j2"),
-    Section("Targets", target_facts, "targets.md.j2"),
-    Section("Metrics beside trivial baselines", metric_facts, "metrics.md.j2"),
-    Section("Prior baselines", prior_facts, "priors.md.j2"),
-    Section("Distribution match", data_match_facts, "data_match.md.j2"),
-    Section("Kill thresholds", threshold_facts, "thresholds.md.j2"),
-    Section("Curves", curve_facts, "curves.md.j2"),
-    Section("What the demo shows", exhibit_facts, "exhibits.md.j2"),
-    Section("Time and cost", timing_facts, "timing.md.j2"),
-    Section("Expected against actual", expected_facts, "expected.md.j2"),
-    Section("For people to judge", judgement_facts, "judgement.md.j2"),
-    Section("Sign-off", sign_off_facts, "signoff.md.j2"),
-    Section("Environment", environment_facts, "environment.md.j2"),
-    Section("Checkpoints", checkpoint_facts, "checkpoints.md.j2"),
-    Section("Download and demo", delivery_facts, "delivery.md.j2"),
-    Section("Tracking", tracking_facts, "tracking.md.j2"),
-    Section("Events", event_facts, "events.md.j2"),
-    Section("How this page was made", provenance_facts, "provenance.md.j2"),
+SECTIONS: tuple[ResultsSection, ...] = (
+    ResultsSection("Verdict", verdict_facts, "verdict.md.j2"),
+    ResultsSection("Targets", target_facts, "targets.md.j2"),
+    ResultsSection("Metrics beside trivial baselines", metric_facts, "metrics.md.j2"),
+    ResultsSection("Prior baselines", prior_facts, "priors.md.j2"),
+    ResultsSection("Distribution match", data_match_facts, "data_match.md.j2"),
+    ResultsSection("Kill thresholds", threshold_facts, "thresholds.md.j2"),
+    ResultsSection("Curves", curve_facts, "curves.md.j2"),
+    ResultsSection("What the demo shows", exhibit_facts, "exhibits.md.j2"),
+    ResultsSection("Time and cost", timing_facts, "timing.md.j2"),
+    ResultsSection("Expected against actual", expected_facts, "expected.md.j2"),
+    ResultsSection("For people to judge", judgement_facts, "judgement.md.j2"),
+    ResultsSection("Sign-off", sign_off_facts, "signoff.md.j2"),
+    ResultsSection("Environment", environment_facts, "environment.md.j2"),
+    ResultsSection("Checkpoints", checkpoint_facts, "checkpoints.md.j2"),
+    ResultsSection("Download and demo", delivery_facts, "delivery.md.j2"),
+    ResultsSection("Tracking", tracking_facts, "tracking.md.j2"),
+    ResultsSection("Events", event_facts, "events.md.j2"),
+    ResultsSection("How this page was made", provenance_facts, "provenance.md.j2"),
 )

@@ -8,28 +8,28 @@ from typing import Any
 
 from cardrunner.card.schema.sign_off import ChecklistItem
 from cardrunner.gate.policies import POLICIES
-from cardrunner.report.recorded import Recorded
+from cardrunner.report.recorded import RecordedRun
 from cardrunner.report.table import Cell, Code, Strong, Table, sentence, when
 from cardrunner.runs.records import CheckRow
 
 
 @dataclass(frozen=True, kw_only=True)
 class SignOffFacts:
-    """The section."""
+    """What `signoff.md.j2` shows."""
 
     policy: str
     remark: str | None
     digest: Code
-    """Of the card in the run folder, computed again for this page."""
+    """Digest of the card in the run folder, computed again for this page."""
     unchanged: bool | None
-    """It is the digest that was launched; None when nobody recorded that."""
+    """Whether it is the digest that was launched; None if the launch left no record."""
     launched: Code | None
     approvals: Table
     checklist: Table
 
 
-def sign_off_facts(run: Recorded) -> SignOffFacts:
-    """The rows of the section."""
+def sign_off_facts(run: RecordedRun) -> SignOffFacts:
+    """Collect what the section "Sign-off" shows."""
     policy = run.card.sign_off.policy
     launched = run.launch.card_digest if run.launch else None
     return SignOffFacts(
@@ -43,7 +43,7 @@ def sign_off_facts(run: Recorded) -> SignOffFacts:
     )
 
 
-def _approvals(run: Recorded) -> Table:
+def _approvals(run: RecordedRun) -> Table:
     heads = ("Reviewer", "Verdict", "When", "Digest", "Conditions", "Note")
     rows = tuple(_approval(run, entry) for entry in run.approvals)
     keys = tuple(_text(entry.get("fingerprint")) for entry in run.approvals)
@@ -53,7 +53,7 @@ def _approvals(run: Recorded) -> Table:
     return Table((*heads, "Key"), "lllllll", with_keys)
 
 
-def _approval(run: Recorded, entry: Mapping[str, Any]) -> tuple[Cell, ...]:
+def _approval(run: RecordedRun, entry: Mapping[str, Any]) -> tuple[Cell, ...]:
     digest = entry.get("digest")
     return (
         _text(entry.get("id")),
@@ -74,11 +74,11 @@ def _conditions(entry: Mapping[str, Any]) -> Iterator[str]:
 
 def _digest_cell(signed: str | None, own: str) -> Cell:
     if signed is None:
-        return "bound to nothing"
+        return "not bound to a digest"
     return Code(signed[:12]) if signed == own else Strong(f"{signed[:12]}, not this card's")
 
 
-def _checklist(run: Recorded) -> Table:
+def _checklist(run: RecordedRun) -> Table:
     heads = ("", "Item", "Done", "By", "When", "Evidence")
     rows = [_item(number, item) for number, item in enumerate(run.card.checklist, start=1)]
     checks = {row.item: row for row in run.checks.rows} if run.checks else {}

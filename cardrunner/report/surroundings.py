@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cardrunner.report.recorded import Recorded
+from cardrunner.report.recorded import RecordedRun
 from cardrunner.report.table import Cell, Code, Strong, Table, sentence
 from cardrunner.runs.environment import own_version
 from cardrunner.runs.records import Environment, LoadRecord
@@ -17,20 +17,20 @@ from cardrunner.units import format_bytes
 
 @dataclass(frozen=True, kw_only=True)
 class EnvironmentFacts:
-    """The section."""
+    """What `environment.md.j2` shows."""
 
     table: Table | None
-    """One column an attempt; attempts in the same environment share one."""
+    """One column per attempt; attempts in the same environment share a column."""
     training: Table
     data: Table | None
     lists: tuple[tuple[str, Table], ...]
-    """Such as the files, or the rules they were made by."""
+    """Lists in the data's identity, by name: such as its files."""
     missing_load: str
     notes: tuple[str, ...]
 
 
-def environment_facts(run: Recorded) -> EnvironmentFacts:
-    """The rows of the section."""
+def environment_facts(run: RecordedRun) -> EnvironmentFacts:
+    """Collect what the section "Environment" shows."""
     return EnvironmentFacts(
         table=_environments(run),
         training=_training(run),
@@ -41,7 +41,7 @@ def environment_facts(run: Recorded) -> EnvironmentFacts:
     )
 
 
-def environments(run: Recorded) -> tuple[tuple[str, Environment], ...]:
+def environments(run: RecordedRun) -> tuple[tuple[str, Environment], ...]:
     """The different environments, each with the attempts that ran in it."""
     found: list[tuple[list[int], Environment]] = []
     for attempt in run.attempts:
@@ -55,7 +55,7 @@ def environments(run: Recorded) -> tuple[tuple[str, Environment], ...]:
     return tuple((f"Attempt {listed(map(str, numbers))}", environment) for numbers, environment in found)
 
 
-def _environments(run: Recorded) -> Table | None:
+def _environments(run: RecordedRun) -> Table | None:
     known = environments(run)
     if not known:
         return None
@@ -82,7 +82,7 @@ def _described(environment: Environment) -> dict[str, Cell]:
     return {**rows, **dict(sorted(environment.packages.items()))}
 
 
-def _training(run: Recorded) -> Table:
+def _training(run: RecordedRun) -> Table:
     training, train = run.card.training, run.train
     rows: tuple[tuple[Cell, Cell, Cell], ...] = (
         ("Seed", str(training.seed), "the card"),
@@ -99,7 +99,7 @@ def _training(run: Recorded) -> Table:
     return Table(("What", "Value", "From"), "lll", rows)
 
 
-def _batches(run: Recorded) -> Iterator[tuple[Cell, Cell, Cell]]:
+def _batches(run: RecordedRun) -> Iterator[tuple[Cell, Cell, Cell]]:
     train = run.train
     if train is None or train.batch_size is None:
         return
@@ -114,7 +114,7 @@ def _batches(run: Recorded) -> Iterator[tuple[Cell, Cell, Cell]]:
         )
 
 
-def _source(run: Recorded) -> str:
+def _source(run: RecordedRun) -> str:
     return "the train stage" if run.train else "the card; the train stage left no record"
 
 
@@ -123,7 +123,7 @@ def _optional(value: object) -> str | None:
 
 
 def _identity(identity: Mapping[str, Any]) -> Table:
-    """One row a value; a group of values, such as an encoding, stays together in one."""
+    """One row per value; a group of values, such as an encoding, is one row."""
     rows = [(name.replace("_", " "), _value(name, value)) for name, value in identity.items() if not _is_list(value)]
     return Table(("What", "Value"), "ll", tuple(rows))
 
@@ -158,7 +158,7 @@ def _value(name: str, value: object) -> Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class ProvenanceFacts:
-    """The section."""
+    """What `provenance.md.j2` shows."""
 
     command: Code
     files: tuple[Code, ...]
@@ -167,7 +167,7 @@ class ProvenanceFacts:
     version: str
 
 
-def provenance_facts(run: Recorded) -> ProvenanceFacts:
+def provenance_facts(run: RecordedRun) -> ProvenanceFacts:
     """The files of the run folder that the page was rendered from, and those that it could not use."""
     folder = run.folder
     stages = [folder.record(stage.name) for stage in run.stages]

@@ -22,7 +22,7 @@ def measured(value: float | None, spec: MetricSpec | None = None) -> str | None:
 
 
 def stated(value: float | None, spec: MetricSpec | None = None) -> str | None:
-    """A value that people wrote down: with the digits they gave it."""
+    """A value that a person wrote in the card, with its own digits."""
     if value is None or not math.isfinite(value):
         return None if value is None else _non_finite(value)
     return f"{value:.6g}" if spec is None else spec.written(value)
@@ -43,7 +43,7 @@ def count(value: int | None) -> str | None:
 
 
 def share(part: float, whole: float) -> str | None:
-    """A part of a whole as a percentage; None where there is no whole."""
+    """A part of a whole as a percentage; None if the whole is zero."""
     return format_percent(part / whole, decimals=1) if whole > 0 else None
 
 
@@ -87,9 +87,9 @@ LONGEST_TABLE = 40
 
 @dataclass(frozen=True)
 class Code:
-    """A name that readers copy: a metric, a file, a digest, a command.
+    """A name that readers may copy: a metric, a file, a digest, a command.
 
-    Set as a code span where one can hold it, else escaped like other text.
+    Shown as a code span if the text allows it, else escaped like other text.
     """
 
     text: str
@@ -97,7 +97,7 @@ class Code:
 
 @dataclass(frozen=True)
 class Strong:
-    """Text that stands out."""
+    """Text in bold."""
 
     text: str
 
@@ -108,13 +108,13 @@ Cell = str | Code | Strong | int | None
 
 @dataclass(frozen=True)
 class Table:
-    """A table.
+    """A table of the results card.
 
     Args:
         columns: the headings.
-        align: one letter a column, ``l`` or ``r``.
+        align: one letter per column, ``l`` or ``r``.
         rows: cells; each row as long as `columns`.
-        left_out: how many rows are not shown, because the table would be too long to read.
+        left_out: number of rows omitted to keep the table readable.
     """
 
     columns: tuple[str, ...]
@@ -130,14 +130,14 @@ class Table:
 
 
 def table(columns: Sequence[str], align: str, rows: Iterable[Sequence[Cell]]) -> Table:
-    """A table; of a long one the first rows and the last, evenly thinned out between."""
+    """A table; a long one is thinned out evenly to `LONGEST_TABLE` rows, with its first and last rows kept."""
     every = tuple(tuple(row) for row in rows)
     kept = thin(every, LONGEST_TABLE)
     return Table(tuple(columns), align, kept, len(every) - len(kept))
 
 
 def thin(rows: tuple[tuple[Cell, ...], ...], most: int) -> tuple[tuple[Cell, ...], ...]:
-    """At most `most` rows, evenly chosen, the first and the last always among them."""
+    """At most `most` rows, evenly spaced, always including the first and the last."""
     if len(rows) <= most:
         return rows
     return tuple(rows[round(place * (len(rows) - 1) / (most - 1))] for place in range(most))

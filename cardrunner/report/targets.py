@@ -9,7 +9,7 @@ from typing import Literal
 
 from cardrunner.card.schema.metrics import Baseline, Target
 from cardrunner.contracts import Direction
-from cardrunner.report.recorded import Recorded
+from cardrunner.report.recorded import RecordedRun
 from cardrunner.report.table import Cell, Code, Strong, Table, difference, measured, stated
 from cardrunner.runs.records import TrainRecord
 from cardrunner.text import listed
@@ -19,7 +19,7 @@ Outcome = Literal["met", "not met", "not measured", "to be judged by people"]
 
 @dataclass(frozen=True, kw_only=True)
 class TargetResult:
-    """A target and what became of it, at the best checkpoint."""
+    """A target and its outcome at the best checkpoint."""
 
     target: Target
     value: float | None
@@ -27,30 +27,30 @@ class TargetResult:
     reference: float | None
     """The value of the baseline run that the target names."""
     also_met_by: tuple[str, ...]
-    """Trivial baselines that reach the target without having learned anything."""
+    """Trivial baselines that meet the target too, although they learned nothing."""
 
     @property
     def condition(self) -> str:
-        """``<`` or ``>``, to stand before the limit."""
+        """``<`` or ``>``: the comparison that the limit states."""
         return "<" if self.target.below is not None else ">"
 
-    def limit(self, run: Recorded) -> str:
-        """The number to reach, as people wrote it."""
+    def limit(self, run: RecordedRun) -> str:
+        """The limit, as the card writes it."""
         return stated(self.target.limit, run.spec(self.target.metric)) or ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TargetFacts:
-    """The section."""
+    """What `targets.md.j2` shows."""
 
     table: Table
     source: str
     hollow: tuple[tuple[Code, str], ...]
-    """Targets that a trivial baseline reaches too, with which ones."""
+    """Targets that trivial baselines meet too, with the names of those baselines."""
 
 
-def target_facts(run: Recorded) -> TargetFacts:
-    """The rows of the section."""
+def target_facts(run: RecordedRun) -> TargetFacts:
+    """Collect what the section "Targets" shows."""
     results = target_results(run)
     return TargetFacts(
         table=Table(
@@ -65,12 +65,12 @@ def target_facts(run: Recorded) -> TargetFacts:
     )
 
 
-def target_results(run: Recorded) -> tuple[TargetResult, ...]:
+def target_results(run: RecordedRun) -> tuple[TargetResult, ...]:
     """Every target of the card, in its order."""
     return tuple(_result(run, target) for target in run.card.targets)
 
 
-def value_source(run: Recorded) -> str:
+def value_source(run: RecordedRun) -> str:
     """Which validation the values come from, as a sentence."""
     if run.best is None or run.best_row is None:
         return f"No validation was recorded, so nothing was measured: {run.lacks(TrainRecord)}."
@@ -81,7 +81,7 @@ def value_source(run: Recorded) -> str:
     return f"{values}, averaged over all validation examples{where}."
 
 
-def _result(run: Recorded, target: Target) -> TargetResult:
+def _result(run: RecordedRun, target: Target) -> TargetResult:
     value = run.value(target.metric, run.best_row)
     return TargetResult(
         target=target,
@@ -92,20 +92,20 @@ def _result(run: Recorded, target: Target) -> TargetResult:
     )
 
 
-def _outcome(run: Recorded, target: Target, value: float | None) -> Outcome:
+def _outcome(run: RecordedRun, target: Target, value: float | None) -> Outcome:
     if value is None:
         free = any(metric.name == target.metric for metric in run.card.metrics)
         return "to be judged by people" if free and run.spec(target.metric) is None else "not measured"
     return "not measured" if math.isnan(value) else "met" if target.met_by(value) else "not met"
 
 
-def _reference(run: Recorded, target: Target) -> float | None:
+def _reference(run: RecordedRun, target: Target) -> float | None:
     baseline = next((entry for entry in run.card.baselines if entry.run == target.baseline), None)
     names = {run.names.canonical(name): value for name, value in baseline.metrics.items()} if baseline else {}
     return names.get(run.names.canonical(target.metric))
 
 
-def _trivial_scores(run: Recorded, target: Target) -> Sequence[tuple[str, float]]:
+def _trivial_scores(run: RecordedRun, target: Target) -> Sequence[tuple[str, float]]:
     name = run.names.canonical(target.metric)
     return [(baseline, scores[name]) for baseline, scores in run.trivial.items() if name in scores]
 
@@ -118,7 +118,7 @@ _MARKS: dict[Outcome, Cell] = {
 }
 
 
-def _row(run: Recorded, result: TargetResult) -> tuple[Cell, ...]:
+def _row(run: RecordedRun, result: TargetResult) -> tuple[Cell, ...]:
     target, spec = result.target, run.spec(result.target.metric)
     notes = "; ".join((*((f"tier: {target.tier}",) if target.tier else ()), *target.notes))
     return (
@@ -133,7 +133,7 @@ def _row(run: Recorded, result: TargetResult) -> tuple[Cell, ...]:
     )
 
 
-def _change(result: TargetResult, direction: Direction | None, run: Recorded) -> str | None:
+def _change(result: TargetResult, direction: Direction | None, run: RecordedRun) -> str | None:
     if result.value is None or result.reference is None or math.isnan(result.value):
         return None
     text = difference(result.value, result.reference, run.spec(result.target.metric))
@@ -144,12 +144,12 @@ def _change(result: TargetResult, direction: Direction | None, run: Recorded) ->
 
 @dataclass(frozen=True, kw_only=True)
 class PriorFacts:
-    """The section."""
+    """What `priors.md.j2` shows."""
 
     table: Table | None
 
 
-def prior_facts(run: Recorded) -> PriorFacts:
+def prior_facts(run: RecordedRun) -> PriorFacts:
     """One row per earlier run and one for this run at its best checkpoint."""
     baselines = run.card.baselines
     if not baselines:
@@ -164,7 +164,7 @@ def prior_facts(run: Recorded) -> PriorFacts:
     return PriorFacts(table=Table(columns, f"l{'r' * (len(facts) + len(metrics))}l", tuple(rows)))
 
 
-def _prior_row(run: Recorded, baseline: Baseline, facts: list[str], metrics: list[str]) -> tuple[Cell, ...]:
+def _prior_row(run: RecordedRun, baseline: Baseline, facts: list[str], metrics: list[str]) -> tuple[Cell, ...]:
     values = {run.names.canonical(name): value for name, value in baseline.metrics.items()}
     known = (str(baseline.facts[name]) if name in baseline.facts else None for name in facts)
     scores = (stated(values.get(name), run.spec(name)) for name in metrics)
@@ -173,7 +173,7 @@ def _prior_row(run: Recorded, baseline: Baseline, facts: list[str], metrics: lis
 
 @dataclass(frozen=True, kw_only=True)
 class JudgementFacts:
-    """The section; tables that the card has nothing for are None."""
+    """What `judgement.md.j2` shows; a table is None if the card has no entries for it."""
 
     tiers: Table | None
     readings: Table | None
@@ -187,8 +187,8 @@ class JudgementFacts:
         return not any((self.tiers, self.readings, self.risks, self.fallbacks, self.free_metrics))
 
 
-def judgement_facts(run: Recorded) -> JudgementFacts:
-    """The rows of the section."""
+def judgement_facts(run: RecordedRun) -> JudgementFacts:
+    """Collect what the section "For people to judge" shows."""
     card, results = run.card, target_results(run)
     return JudgementFacts(
         tiers=_table(

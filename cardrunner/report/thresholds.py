@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from cardrunner.kill_rules import QUANTITIES, Observation, Rule
 from cardrunner.kill_rules.quantities import number_text
-from cardrunner.report.recorded import Recorded
+from cardrunner.report.recorded import RecordedRun
 from cardrunner.report.table import Cell, Strong, Table, measured, stated, table
 from cardrunner.runs.events import ProjectedOverrun, RuleFired, assignments
 from cardrunner.text import listed
@@ -18,20 +18,20 @@ _IDLE = "validations in a row without improvement"
 
 @dataclass(frozen=True, kw_only=True)
 class ThresholdFacts:
-    """The section."""
+    """What `thresholds.md.j2` shows."""
 
     table: Table | None
     seen: Table | None
     """What each rule saw in each epoch."""
     verdicts: tuple[str, ...]
     unrecorded: tuple[str, ...]
-    """Rules that the recorded metrics would have fired and that the ledger knows nothing of."""
+    """Conditions that the recorded metrics meet and for which the ledger has no verdict."""
     overruns: tuple[str, ...]
     """Projections beyond the budget or the timeout."""
 
 
-def threshold_facts(run: Recorded) -> ThresholdFacts:
-    """The rows of the section."""
+def threshold_facts(run: RecordedRun) -> ThresholdFacts:
+    """Collect what the section "Kill thresholds" shows."""
     rules = run.card.kill_thresholds
     overruns = tuple(event.sentence() for event in run.events if isinstance(event, ProjectedOverrun))
     if not rules:
@@ -46,19 +46,19 @@ def threshold_facts(run: Recorded) -> ThresholdFacts:
     )
 
 
-def fired_events(run: Recorded) -> list[RuleFired]:
+def fired_events(run: RecordedRun) -> list[RuleFired]:
     """The verdicts in the ledger."""
     return [event for event in run.events if isinstance(event, RuleFired)]
 
 
-def unrecorded(run: Recorded) -> tuple[str, ...]:
-    """Conditions that the recorded metrics fulfil, without a verdict in the ledger."""
+def unrecorded(run: RecordedRun) -> tuple[str, ...]:
+    """Conditions that the recorded metrics meet and for which the ledger has no verdict."""
     rules, recorded = run.card.kill_thresholds, {event.rule for event in fired_events(run)}
     due = {verdict.rule for moment in run.moments for verdict in moment.verdicts}
     return tuple(rules[number].describe() for number in sorted(due - recorded))
 
 
-def _row(run: Recorded, number: int, rule: Rule) -> tuple[Cell, ...]:
+def _row(run: RecordedRun, number: int, rule: Rule) -> tuple[Cell, ...]:
     fired = [event for event in fired_events(run) if event.rule == number]
     when = listed(_place(event.kind, event.epoch, event.step) for event in fired)
     return (
@@ -76,18 +76,18 @@ def _action(rule: Rule) -> str:
     return f"{rule.action} with {changes}" if changes else rule.action
 
 
-def _observations(run: Recorded, number: int) -> list[Observation]:
+def _observations(run: RecordedRun, number: int) -> list[Observation]:
     return [seen for moment in run.moments if (seen := moment.seen[number])]
 
 
 def _nearest(observations: Sequence[Observation]) -> Observation:
-    """The one with the least room to the limit; of several the latest."""
+    """The observation closest to the limit; the latest of several equally close."""
     return min(observations[::-1], key=lambda seen: -math.inf if math.isnan(seen.room) else seen.room)
 
 
-def _closest(run: Recorded, observations: Sequence[Observation]) -> str:
+def _closest(run: RecordedRun, observations: Sequence[Observation]) -> str:
     if not observations:
-        return "nothing to look at"
+        return "nothing to evaluate"
     nearest = _nearest(observations)
     row, value = nearest.row, _value(run, nearest)
     against = "" if nearest.idle or nearest.limit is None else f" against {_limit(run, nearest)}"
@@ -99,8 +99,8 @@ def _place(kind: object, epoch: object, step: object) -> str:
     return f"epoch {epoch}" if kind == "validation" else f"step {step}"
 
 
-def _seen(run: Recorded, rules: Sequence[Rule]) -> Table | None:
-    """Epoch by rule, at the moment when the rule came closest to firing; rules that saw nothing have no column."""
+def _seen(run: RecordedRun, rules: Sequence[Rule]) -> Table | None:
+    """What each rule saw in each epoch when it came closest to firing; rules that saw nothing have no column."""
     by_rule = {number: _by_epoch(_observations(run, number)) for number in range(len(rules))}
     shown = [number for number, seen in by_rule.items() if seen]
     if not shown:
@@ -110,7 +110,7 @@ def _seen(run: Recorded, rules: Sequence[Rule]) -> Table | None:
     rows = [
         (
             str(epoch),
-            *(_value(run, seen) if (seen := by_rule[number].get(epoch)) else "not looked at" for number in shown),
+            *(_value(run, seen) if (seen := by_rule[number].get(epoch)) else "not evaluated" for number in shown),
         )
         for epoch in epochs
     ]
@@ -129,7 +129,7 @@ def _subject(seen: dict[int, Observation]) -> str:
     return _IDLE if first.idle else first.metric
 
 
-def _value(run: Recorded, seen: Observation) -> str:
+def _value(run: RecordedRun, seen: Observation) -> str:
     if seen.idle:
         return f"{seen.idle[0]} of {seen.idle[1]}"
     return (
@@ -139,15 +139,15 @@ def _value(run: Recorded, seen: Observation) -> str:
     )
 
 
-def _limit(run: Recorded, seen: Observation) -> str:
+def _limit(run: RecordedRun, seen: Observation) -> str:
     if seen.metric in QUANTITIES:
         return number_text(seen.metric)(seen.limit or 0.0)
-    limit = None if seen.limit is None else float(f"{seen.limit:.6g}")  # one that is relative is a sum
+    limit = None if seen.limit is None else float(f"{seen.limit:.6g}")  # the limit of a relative rule is computed
     return str(stated(limit, run.spec(seen.metric)))
 
 
-def rules_summary(run: Recorded) -> str:
-    """One sentence for the verdict."""
+def rules_summary(run: RecordedRun) -> str:
+    """Which kill thresholds fired, as one sentence for the verdict section."""
     rules, fired = run.card.kill_thresholds, fired_events(run)
     if not rules:
         return "The card has no kill thresholds."
@@ -155,5 +155,5 @@ def rules_summary(run: Recorded) -> str:
         sentences = "; ".join(event.sentence() for event in fired)
         return f"{'Kill threshold' if len(fired) == 1 else 'Kill thresholds'} fired: {sentences}."
     if not any(moment.seen.count(None) < len(rules) for moment in run.moments):
-        return "The kill thresholds had nothing to look at."
+        return "The kill thresholds had nothing to evaluate."
     return f"No kill threshold fired (of {len(rules)})."

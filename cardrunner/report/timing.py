@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from cardrunner.card.estimate import Estimate, estimate
 from cardrunner.platforms import platform_of
-from cardrunner.report.recorded import Recorded
+from cardrunner.report.recorded import RecordedRun
 from cardrunner.report.table import Cell, Code, Strong, Table, count, rate, share, when
 from cardrunner.runs.attempts import Attempt
 from cardrunner.runs.events import ResumePoint
@@ -18,11 +18,11 @@ from cardrunner.units import format_bytes, format_dollars, format_duration, form
 
 @dataclass(frozen=True, kw_only=True)
 class Spent:
-    """What the run took, in seconds and US dollars; None where nobody knows."""
+    """What the run took, in seconds and US dollars; None if unknown."""
 
     load: float | None
     epoch: float | None
-    """The median epoch, with its validation."""
+    """The median time of an epoch, including its validation."""
     training: float | None
     total: float
     cost: float | None
@@ -30,7 +30,7 @@ class Spent:
 
 @dataclass(frozen=True, kw_only=True)
 class TimingFacts:
-    """The section."""
+    """What `timing.md.j2` shows."""
 
     table: Table
     figures: Table
@@ -38,11 +38,11 @@ class TimingFacts:
     reading: str | None
     price: str
     lost: bool
-    """An attempt recorded no end, so its time is a lower bound."""
+    """Whether an attempt recorded no end, which makes its time a lower bound."""
 
 
-def timing_facts(run: Recorded) -> TimingFacts:
-    """The rows of the section."""
+def timing_facts(run: RecordedRun) -> TimingFacts:
+    """Collect what the section "Time and cost" shows."""
     spent = spent_by(run)
     return TimingFacts(
         table=_against(run, estimate(run.card), spent),
@@ -54,7 +54,7 @@ def timing_facts(run: Recorded) -> TimingFacts:
     )
 
 
-def spent_by(run: Recorded) -> Spent:
+def spent_by(run: RecordedRun) -> Spent:
     """Time and money of all attempts together."""
     epochs = [row.clock.epoch_seconds for row in run.validation_rows if row.clock.epoch_seconds is not None]
     total = sum(attempt.seconds for attempt in run.attempts)
@@ -67,7 +67,7 @@ def spent_by(run: Recorded) -> Spent:
     )
 
 
-def _against(run: Recorded, columns: Sequence[Estimate], spent: Spent) -> Table:
+def _against(run: RecordedRun, columns: Sequence[Estimate], spent: Spent) -> Table:
     planned = run.card.training.epochs
     done = (
         f"Training, {planned} epochs"
@@ -105,11 +105,11 @@ def _reading(columns: Sequence[Estimate], spent: Spent) -> str | None:
     within = next(
         (column for column in sorted(columns, key=lambda column: column.epoch) if spent.epoch <= column.epoch), None
     )
-    where = f"within the {within.label} estimate" if within else f"over every estimate, the {columns[-1].label} one too"
+    where = f"within the {within.label} estimate" if within else f"over every estimate, including {columns[-1].label}"
     return f"An epoch took {format_duration(spent.epoch)}: {where}."
 
 
-def _figures(run: Recorded, spent: Spent) -> Table:
+def _figures(run: RecordedRun, spent: Spent) -> Table:
     train, card = run.train, run.card
     rows: list[tuple[Cell, Cell, Cell]] = []
     if train:
@@ -120,7 +120,7 @@ def _figures(run: Recorded, spent: Spent) -> Table:
             (
                 "Throughput",
                 f"{rate(speed)} examples/s" if speed else None,
-                "examples by seconds of training, without validation",
+                "examples per second of training, excluding validation",
             ),
             ("Waiting for data", share(train.wait_seconds, train.train_seconds), "share of the seconds of training"),
         ]
@@ -138,7 +138,7 @@ def _figures(run: Recorded, spent: Spent) -> Table:
     return Table(("Figure", "Value", "How it was obtained"), "lrl", tuple(rows))
 
 
-def _price(run: Recorded) -> str:
+def _price(run: RecordedRun) -> str:
     infra = run.card.infra
     if infra.price is None:
         return (

@@ -1,13 +1,13 @@
-"""The verdict: what became of the run, before anything else."""
+"""The verdict section: how the run ended, at the top of the page."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cardrunner.report.notes import Note, notes_of
-from cardrunner.report.recorded import Recorded
-from cardrunner.report.scores import MODEL, Comparison, comparisons
+from cardrunner.report.notes import PageNote, notes_of
+from cardrunner.report.recorded import RecordedRun
+from cardrunner.report.scores import MODEL, MetricComparison, comparisons
 from cardrunner.report.table import Cell, Code, Table, measured, when
 from cardrunner.report.targets import TargetResult, target_results
 from cardrunner.report.thresholds import rules_summary
@@ -30,7 +30,7 @@ _STATES = {
 
 @dataclass(frozen=True, kw_only=True)
 class VerdictFacts:
-    """The section."""
+    """What `verdict.md.j2` shows."""
 
     name: str
     state: str
@@ -40,11 +40,11 @@ class VerdictFacts:
     thresholds: str
     goal: str
     glance: Table
-    notes: tuple[Note, ...]
+    notes: tuple[PageNote, ...]
 
 
-def verdict_facts(run: Recorded) -> VerdictFacts:
-    """What became of the run."""
+def verdict_facts(run: RecordedRun) -> VerdictFacts:
+    """Collect what the verdict section shows."""
     return VerdictFacts(
         name=run.folder.name,
         state=_STATES[run.status.state],
@@ -68,7 +68,7 @@ def _targets(results: Sequence[TargetResult]) -> str:
     return f"{met} of {plural(len(results), 'target')} met{more}"
 
 
-def _ending(run: Recorded) -> str:
+def _ending(run: RecordedRun) -> str:
     planned = run.card.training.epochs
     done = f"{run.epochs_done} of {plural(planned, 'epoch')} trained and validated"
     stage = run.attempts[-1].stages[-1].name if run.attempts and run.attempts[-1].stages else None
@@ -77,7 +77,7 @@ def _ending(run: Recorded) -> str:
     return f"{done}{f'; it ended{where}{why}' if where or why else ''}."
 
 
-def _against_trivial(run: Recorded) -> str:
+def _against_trivial(run: RecordedRun) -> str:
     contested = [found for found in comparisons(run) if found.winners]
     if not contested:
         return "Nothing was measured that could be compared with the trivial baselines."
@@ -90,12 +90,12 @@ def _against_trivial(run: Recorded) -> str:
     return f"The model does not beat the trivial baselines on {share}: {named}{more}."
 
 
-def _asked(run: Recorded, found: Comparison) -> bool:
+def _asked(run: RecordedRun, found: MetricComparison) -> bool:
     """False, which sorts first, for metrics that a target names."""
     return found.name not in {run.names.canonical(target.metric) for target in run.card.targets}
 
 
-def _lost(found: Comparison) -> str:
+def _lost(found: MetricComparison) -> str:
     rivals = [name for name in found.winners if name != MODEL]
     theirs, own = measured(found.trivial[rivals[0]], found.spec), measured(found.model, found.spec)
     how = "as good as" if MODEL in found.winners else "better than"
@@ -103,9 +103,9 @@ def _lost(found: Comparison) -> str:
     return f"{listed(rivals)} {verb} {how} the model on {found.name} ({theirs} against {own})"
 
 
-def _glance(run: Recorded) -> Table:
+def _glance(run: RecordedRun) -> Table:
     spent, best = spent_by(run), run.best
-    signed = f"{listed(run.status.signed_by) or 'nobody'} (policy {run.card.sign_off.policy})"
+    signed = f"{listed(run.status.signed_by) or 'no reviewer'} (policy {run.card.sign_off.policy})"
     chosen = (
         f"epoch {best.epoch} of {run.card.training.epochs}, {best.metric} {measured(best.value, run.spec(best.metric))}"
         if best

@@ -14,7 +14,7 @@ from cardrunner.card.load import LoadedCard
 from cardrunner.clock import utc_seconds
 from cardrunner.contracts import RunSnapshot
 from cardrunner.errors import IntegrityError
-from cardrunner.kill_rules import Observation, Watched as JudgedRows
+from cardrunner.kill_rules import Observation, RuleHistory as JudgedRows
 from cardrunner.kill_rules.quantities import QUANTITIES, number_text
 from cardrunner.runs.event_model import Audience, Event
 from cardrunner.runs.events import AttemptEnded, AttemptStarted, Leaving, RuleFired, StageStarted, TrackerSaid
@@ -97,7 +97,7 @@ class RunView:
         self._heard(row.clock.attempt, row.clock.at)
         self._judged.add(self._rows.row(row))
         for number, rule in enumerate(self.loaded.card.kill_thresholds):
-            if (seen := rule.observe(self._judged)) is not None:
+            if (seen := rule.observe_newest(self._judged)) is not None:
                 self._seen[number] = seen
 
     def read_pace(self) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from cardrunner.errors import CardrunnerError, RestartWanted, RunPaused, RunStopped
-from cardrunner.kill_rules import Row, Verdict, Watched, judge, judge_event
+from cardrunner.kill_rules import Row, RuleHistory, Verdict, judge, judge_event
 from cardrunner.runs.context import RunContext
 from cardrunner.runs.event_model import Event
 from cardrunner.runs.events import Acknowledged, AttemptEnded, Restarted, RuleFired
@@ -75,7 +75,7 @@ class Judge:
         self.ctx, self.rules = ctx, ctx.card.kill_thresholds
         metrics = ctx.workload.spec.metrics
         self._rows = RuleRows(metrics)
-        self._watched = Watched(baselines=baselines_of(ctx.card, metrics))
+        self._watched = RuleHistory(baselines=baselines_of(ctx.card, metrics))
         self._known = Known.of(ctx.ledger.events(RuleFired, AttemptEnded, Restarted, Acknowledged))
         self._overruns = Overruns(ctx)
 
@@ -119,7 +119,7 @@ class Judge:
     def _see(self, row: Row) -> None:
         self._watched.add(row)
         for number, step in list(self._known.standing.items()):
-            seen = self.rules[number].observe(self._watched)
+            seen = self.rules[number].observe_newest(self._watched)
             if seen is not None and not seen.fires and row.step > step:
                 del self._known.standing[number]
 

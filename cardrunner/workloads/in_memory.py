@@ -1,4 +1,4 @@
-"""Examples in memory, and an objective of means over examples: what `cardrunner.workloads.simple` trains with.
+"""Examples in memory, and an objective of means over examples, as `cardrunner.workloads.simple` uses them.
 
 Shapes:
     N  examples    B  examples in a batch    M  metrics
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from cardrunner.workloads.simple import Training
 
 Score = Tensor | tuple[Tensor, Tensor]
-"""A metric's value in each example (B,), or the values and which examples count (B,)."""
+"""A metric's value for each example (B,), or the values and a mask of the examples that count (B,)."""
 
 
-class Examples:
+class InMemoryExamples:
     """Tensors whose first axis is the example."""
 
     def __init__(self, tensors: Sequence[Tensor]) -> None:
@@ -36,7 +36,7 @@ class Examples:
         return len(self.tensors[0])
 
     def __getitems__(self, indices: Tensor) -> Batch:
-        """The examples of these int64 (B,) numbers."""
+        """The examples at these indices, int64 (B,)."""
         return tuple(tensor.index_select(0, indices) for tensor in self.tensors)
 
 
@@ -44,24 +44,24 @@ class InMemoryData:
     """See `cardrunner.contracts.Data`.
 
     Args:
-        card: whose stated counts are held against the tensors.
+        card: its stated counts are compared with the tensors.
         tensors: (N, ...) each.
-        train: how many of the examples train; the rest validates.
+        train: the number of training examples; the rest validate.
     """
 
     mode = "in memory, full shuffle"
 
     def __init__(self, card: Card, tensors: Sequence[Tensor], train: int) -> None:
         self._card, self._tensors = card, tensors
-        self.train: BatchDataset = Examples([tensor[:train] for tensor in tensors])
-        self.validation: BatchDataset = Examples([tensor[train:] for tensor in tensors])
+        self.train: BatchDataset = InMemoryExamples([tensor[:train] for tensor in tensors])
+        self.validation: BatchDataset = InMemoryExamples([tensor[train:] for tensor in tensors])
 
     @classmethod
     def of(cls, workload: Training, card: Card, files: Sequence[Path]) -> InMemoryData:
-        """What a workload's `tensors` gives.
+        """The data that a workload's `tensors` returns.
 
         Raises:
-            PluginFailed: its tensors are not of one length, or leave no example on one side.
+            PluginFailed: its tensors differ in length, or one side of the split would be empty.
         """
         tensors = [torch.as_tensor(each) for each in workload.tensors(card, files)]
         lengths = {len(each) if each.dim() else 0 for each in tensors}
@@ -81,7 +81,7 @@ class InMemoryData:
         return cls(card, tensors, train)
 
     def facts(self) -> Sequence[Fact]:
-        """The counts that the card states, beside those of the tensors."""
+        """The counts that the card states, with those of the tensors."""
         data = self._card.data
         return [
             _count("training examples", data.train_examples, len(self.train)),
@@ -106,7 +106,7 @@ class MeanObjective:
     """Metrics that are means over the examples that count.
 
     Args:
-        spec: whose M metrics they are; the first one is the loss.
+        spec: defines the M metrics; the first one is the loss.
         predict: model and batch to outputs.
         loss: outputs and batch to a scalar.
         score: outputs and batch to the other metrics.
@@ -130,7 +130,7 @@ class MeanObjective:
         """See `cardrunner.contracts.BatchScore`.
 
         Raises:
-            PluginFailed: the loss is no scalar, a metric of the table is missing, or has no value for each example.
+            PluginFailed: the loss is not a scalar, or a metric is missing or lacks a value for each example.
         """
         loss, examples = self._loss(outputs, batch), len(batch[-1])
         if loss.dim():
@@ -146,7 +146,7 @@ class MeanObjective:
         return BatchScore(loss, torch.stack(numerators), torch.stack(denominators))
 
     def _of_examples(self, name: str, scores: Mapping[str, Score], examples: int) -> tuple[Tensor, Tensor | None]:
-        """Values (B,) of a metric, and which of them count (B,), as float."""
+        """Values (B,) of a metric, and the mask (B,) of those that count, as float."""
         if name not in scores:
             given = ", ".join(scores) or "nothing"
             raise self._failed(f"score gave {given}, and not {name}, which the table of metrics has")

@@ -1,8 +1,8 @@
-"""Workloads of other packages: found by entry point, held against the contract when they are loaded.
+"""Workloads of other packages: found by entry point, checked against the contract when they are loaded.
 
 The entry point names a class such as one of `cardrunner.workloads.simple`, which is the whole workload, or an object
-whose attributes ``spec`` and ``workload`` say as ``module:object`` where the two halves are. Either may have ``needs``:
-what pip installs for its training.
+whose attributes ``spec`` and ``workload`` name the two halves as ``module:object``. Either may have ``needs``: the
+packages, as pip names them, that its training needs.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _NEEDS: Final = ("torch", "numpy")
 
 @dataclass(frozen=True)
 class PluggedWorkload:
-    """Where the two halves of a workload of another package live."""
+    """A plug-in workload: the places of its two halves."""
 
     plugin: Plugin
     spec_target: str
@@ -58,7 +58,7 @@ class PluggedWorkload:
         """The torch-free half.
 
         Raises:
-            PluginFailed: it cannot be imported or made, lacks something, or has another name than its entry point.
+            PluginFailed: it cannot be imported or created, lacks an attribute, or differs in name from its entry point.
         """
         made = _made(self.plugin, self.spec_target)
         self.plugin.check(made, _SPEC)
@@ -76,7 +76,7 @@ def plugged_workload(plugin: Plugin) -> PluggedWorkload:
     """The workload behind an entry point.
 
     Raises:
-        PluginFailed: it cannot be imported, or is neither of the two that an entry point may name.
+        PluginFailed: it cannot be imported, or is neither kind of object that an entry point may name.
     """
     found = plugin.load()
     needs = getattr(found, "needs", _NEEDS)
@@ -90,5 +90,5 @@ def plugged_workload(plugin: Plugin) -> PluggedWorkload:
 
 @cache
 def _made(plugin: Plugin, target: str) -> Any:
-    """One object for each target, so that a class that is both halves is made once."""
+    """One object for each target, so that a class that is both halves is created once."""
     return plugin.make({}, target)

@@ -1,18 +1,18 @@
 """A workload in about fifty lines: data in memory, model and loss; everything else has a default. Torch-free.
 
 One class is a whole workload, named by an entry point in the group ``cardrunner.workloads``. Reading a card imports its
-module, so torch and what the data comes from are imported inside the methods that need them::
+module, so torch and data libraries are imported inside the methods that need them::
 
     class Digits(simple.Workload):
         name = "digits"
         needs = ("torch", "scikit-learn")
 
-        def tensors(self, card, files): ...  # every example: what the model takes, then what it is to answer
+        def tensors(self, card, files): ...  # every example: the inputs of the model, then the labels
         def build_model(self, card): ...
         def loss(self, card, outputs, batch): ...  # scalar, the mean over the batch
 
-Its metric is the loss, until it has a table of `metrics` and a method `score`. A workload in two modules, as the toy is
-one, takes the two halves: `Spec`, which says what a card may hold, and `Training`.
+Its only metric is the loss, until it defines `metrics` and a method `score`. A workload in two modules, such as the
+toy, extends the two halves: `Spec`, which describes the card, and `Training`.
 """
 
 from __future__ import annotations
@@ -46,29 +46,29 @@ class Spec(ABC):
     """The half that reads cards, without torch; see `cardrunner.specs.WorkloadSpec`."""
 
     name: str
-    """As cards write it after `workload:`, and as the entry point is called."""
+    """The name in cards after `workload:`, and of the entry point."""
     needs: ClassVar[tuple[str, ...]] = ("torch",)
-    """What pip installs for its training; a package that is missing is said before the launch."""
+    """The packages, as pip names them, that its training needs; a missing one is reported before the launch."""
     data_section: type[DataSection] = DataSection
     model_section: type[ModelSection] = ModelSection
     training_section: type[TrainingSection] = TrainingSection
     metrics: tuple[MetricSpec, ...] = (LOSS,)
     trivial_baselines: tuple[TrivialBaseline, ...] = ()
     architectures: ClassVar[tuple[str, ...]] = ()
-    """What `model.architecture` may be; empty: any text."""
+    """The valid values of `model.architecture`; if empty, any text is valid."""
     loss_terms: ClassVar[Mapping[str, str]] = {}
     """The terms that `training.loss` may weight, each with its kind."""
 
     def count(self, card: Card) -> int | None:  # noqa: ARG002
-        """Training and validation examples together; None where only the opened data can tell."""
+        """Training and validation examples together; None if known only once the data is open."""
         return None
 
     def parameters(self, card: Card) -> tuple[int, str] | None:  # noqa: ARG002
-        """Trainable parameters, and the formula with its numbers; None where only the built model can tell."""
+        """Trainable parameters, and the formula with its numbers; None if known only once the model is built."""
         return None
 
     def examples(self, card: Card) -> tuple[int, int] | None:
-        """Training and validation examples: the first share trains."""
+        """Training and validation examples: the first part trains."""
         total = self.count(card)
         if total is not None:
             train = int(total * card.data.split.train)
@@ -77,7 +77,7 @@ class Spec(ABC):
         return None if train_examples is None or val_examples is None else (train_examples, val_examples)
 
     def derive(self, card: Card) -> Iterable[Derived]:
-        """Examples and parameters, where the card states them and they are known."""
+        """Numbers of examples and parameters that the card states and that can be derived."""
         data, total, found = card.data, self.count(card), self.parameters(card)
         if total is not None:
             train, split = int(total * data.split.train), f"{total} examples at {data.split.train * 100:g}%"
@@ -87,9 +87,11 @@ class Spec(ABC):
             yield from _derived("model", "parameters", card.model.parameters, *found)
 
     def check(self, card: Card) -> Iterable[Remark]:
-        """Split, architecture and loss."""
+        """Faults of the split, the architecture and the loss."""
         if 0 in (self.examples(card) or ()):
-            yield Remark(loc=("data", "split", "train"), message="leaves no example on one side; write 80%")
+            yield Remark(
+                loc=("data", "split", "train"), message="leaves one side without examples; write a share such as 80%"
+            )
         if self.architectures and card.model.architecture not in self.architectures:
             text = f"unknown architecture {card.model.architecture!r}; there is {listed(self.architectures)}"
             yield Remark(loc=("model", "architecture"), message=text)
@@ -100,18 +102,18 @@ class Spec(ABC):
                 yield Remark(loc=("training", "loss", name), message=text)
 
     def describe(self, card: Card) -> Mapping[str, Sequence[tuple[str, str]]]:
-        """Rows of the review page: every field that a section has beyond those of all workloads."""
+        """Rows of the review page: every field that is specific to this workload."""
         return {name: list(_own_rows(getattr(card, name), base)) for name, base in _SECTIONS.items()}
 
 
 class Training(ABC):
-    """The half with torch; see `cardrunner.contracts.Workload`. A batch is what `tensors` gives, of B examples."""
+    """The half with torch; see `cardrunner.contracts.Workload`. A batch is `tensors` of B examples."""
 
     spec: WorkloadSpec
 
     @abstractmethod
     def tensors(self, card: Card, files: Sequence[Path]) -> Sequence[Any]:
-        """Every example: what the model takes, then what it is to answer; tensors or arrays (N, ...), in one order."""
+        """All examples: the inputs of the model, then the labels; tensors or arrays (N, ...), in the same order."""
 
     @abstractmethod
     def build_model(self, card: Card) -> nn.Module:
@@ -119,18 +121,18 @@ class Training(ABC):
 
     @abstractmethod
     def loss(self, card: Card, outputs: Any, batch: Batch) -> Tensor:
-        """Scalar: the mean over the batch, of what the model answers."""
+        """The loss of the model's outputs: a scalar, the mean over the batch."""
 
     def score(self, card: Card, outputs: Any, batch: Batch) -> Mapping[str, Score]:  # noqa: ARG002
-        """Each metric after the loss: its value in each example (B,), or the values and which examples count (B,)."""
+        """Each metric after the loss: its value for each example (B,), or values and a mask (B,) of those to count."""
         return {}
 
     def predict(self, model: nn.Module, batch: Batch) -> Any:
-        """One forward pass over all of a batch but its last tensor."""
+        """One forward pass over all tensors of a batch but the last."""
         return model(*batch[:-1])
 
     def open_data(self, card: Card, files: Sequence[Path], *, scratch: Path, progress: Progress) -> Data:  # noqa: ARG002
-        """All tensors in memory; the first share of the examples trains."""
+        """All tensors in memory; the first part of the examples trains."""
         from cardrunner.workloads.in_memory import InMemoryData
 
         return InMemoryData.of(self, card, files)
@@ -142,15 +144,15 @@ class Training(ABC):
         return MeanObjective(self.spec, self.predict, partial(self.loss, card), partial(self.score, card))
 
     def baselines(self, card: Card, data: Data) -> Mapping[str, Callable[[Batch], Any]]:  # noqa: ARG002
-        """Trivial baseline to what it answers for a batch, as the model would."""
+        """Trivial baselines by name; each maps a batch to outputs, like the model."""
         return {}
 
     def export_config(self, card: Card) -> Mapping[str, Any]:
-        """What a loader needs besides the weights: all of the card's `model`."""
+        """The settings that a loader needs besides the weights: all of the card's `model`."""
         return {"model_type": self.spec.name, **card.model.model_dump(mode="json", exclude={"parameters"})}
 
     def demo(self, card: Card, checkpoint: Path, data: Data, *, out: Path, progress: Progress) -> DemoResult | None:  # noqa: ARG002
-        """None."""
+        """None: there is no demo unless a workload defines one."""
         return None
 
 

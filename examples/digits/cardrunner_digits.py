@@ -1,4 +1,4 @@
-"""Which digit is it? Handwritten ones of 8 x 8 pixels, from scikit-learn, and a network with one hidden layer.
+"""Classify handwritten digits of 8 x 8 pixels, from scikit-learn, with a network of one hidden layer.
 
 Shapes:
     B  examples in a batch    N  examples
@@ -16,7 +16,7 @@ from cardrunner.card.schema.training import ModelSection
 from cardrunner.specs import MetricSpec, narrowed
 from cardrunner.workloads import simple
 
-if TYPE_CHECKING:  # reading a card imports this file, and never torch
+if TYPE_CHECKING:  # reading a card imports this file, which must not import torch
     from torch import Tensor, nn
 
 PIXELS, DIGITS = 64, 10
@@ -26,7 +26,7 @@ class DigitsModel(ModelSection):
     """A network with one hidden layer."""
 
     hidden_dim: PositiveCount = 64
-    """Its units."""
+    """Units of the hidden layer."""
 
 
 def hidden_of(card: Card) -> int:
@@ -35,7 +35,7 @@ def hidden_of(card: Card) -> int:
 
 
 class Digits(simple.Workload):
-    """Handwritten digits."""
+    """Classification of handwritten digits."""
 
     name = "digits"
     needs = ("torch", "scikit-learn")
@@ -68,11 +68,11 @@ class Digits(simple.Workload):
         return cross_entropy(outputs, batch[1])
 
     def score(self, card: Card, outputs: Tensor, batch: tuple[Tensor, ...]) -> Mapping[str, Tensor]:
-        """Whether the likeliest digit is the right one, bool (B,)."""
+        """Whether the most likely digit is right, bool (B,)."""
         return {"metric/accuracy": outputs.argmax(1) == batch[1]}
 
     def count(self, card: Card) -> int:
-        """All that scikit-learn ships."""
+        """The number of images that scikit-learn ships."""
         return 1797
 
     def parameters(self, card: Card) -> tuple[int, str]:

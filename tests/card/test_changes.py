@@ -13,7 +13,7 @@ from cardrunner.errors import UsageError
         ("training.batch_size", 0, "must be at least 1"),
         ("training.batch_size", "many", "must be a whole number, not text"),
         ("training.warmup", 9, "training a warm-up of 9 epochs leaves none of the 5 epochs for training"),
-        ("training.epochs.total", 1, "is not a field of the card: nothing stands below that"),
+        ("training.epochs.total", 1, "is not a field of the card: that value has no fields"),
         (
             "model.dropout",
             0.2,

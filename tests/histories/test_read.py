@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from cardrunner.errors import UsageError
 from cardrunner.histories import read_history
-from cardrunner.kill_rules import Row, Watched
+from cardrunner.kill_rules import Row, RuleHistory
 from cardrunner.workloads.toy.spec import SPEC
 
 Write = Callable[..., Path]
@@ -118,7 +118,7 @@ def test_a_number_of_json_that_is_none_stays_none(write: Write) -> None:
 
 def test_steps_that_stand_still_hide_no_epoch(write: Write) -> None:
     found = read_history(write("h.csv", "epoch,step,val_loss", "1,0,.9", "2,0,.25", "3,0,.25"), SPEC)
-    watched = Watched(found.rows)
+    watched = RuleHistory(found.rows)
     assert [row.epoch for row in watched.validated("val_loss")] == [1, 2, 3]
 
 

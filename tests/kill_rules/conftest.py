@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from cardrunner.kill_rules import KillRule, Row, Rule, Watched, judge_all
+from cardrunner.kill_rules import KillRule, Row, Rule, RuleHistory, judge_all
 
 READER: TypeAdapter[Rule] = TypeAdapter(KillRule)
 
@@ -40,8 +40,8 @@ def find_fired(
     return [verdict.step for moment in judge_all([rule], rows, baselines=baselines) for verdict in moment.verdicts]
 
 
-def grown(rows: Iterable[Row]) -> Watched:
-    return Watched(rows)
+def grown(rows: Iterable[Row]) -> RuleHistory:
+    return RuleHistory(rows)
 
 
 Make = Callable[..., Any]

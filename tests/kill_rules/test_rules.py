@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from cardrunner.kill_rules import KillRule, Observation, Row, Rule, Watched, judge, judge_all, judge_event
+from cardrunner.kill_rules import KillRule, Observation, Row, Rule, RuleHistory, judge, judge_all, judge_event
 
 Make = Callable[..., Any]
 NAN = math.nan
@@ -19,7 +19,7 @@ TO_BEST = {"metric": "m", "relative_to": "best"}
 
 
 def seen(rule: Rule, rows: list[Row]) -> Observation | None:
-    return rule.observe(Watched(rows))
+    return rule.observe_newest(RuleHistory(rows))
 
 
 # ------------------------------------------------------------ the table
@@ -209,7 +209,7 @@ def test_quantities_are_written_and_told_in_their_unit(rule: Make, log_points: M
         ({"metric": "wall_time", "above": "6h"}, 25200.0, "wall_time > 6h", "wall_time is 7h"),
         ({"metric": "cost", "above": "$5"}, 5.01, "cost > $5.00", "cost is $5.01"),
     ):
-        (verdict,) = judge([rule(**fields)], Watched(log_points(value, name=fields["metric"])))
+        (verdict,) = judge([rule(**fields)], RuleHistory(log_points(value, name=fields["metric"])))
         assert verdict.condition == condition
         assert message in verdict.message
 
@@ -310,7 +310,7 @@ def test_a_rule_fires_exactly_where_no_room_is_left_and_there_was_some_before(va
 
 @given(HISTORIES, EACH)
 def test_nan_never_passes_a_threshold(values: list[float], rule: Rule) -> None:
-    found = rule.observe(Watched(rows_of([*values, NAN]), baselines={"old": {"m": 1.0}}))
+    found = rule.observe_newest(RuleHistory(rows_of([*values, NAN]), baselines={"old": {"m": 1.0}}))
     late = rule.not_before is not None and len(values) + 1 < 3
     if found is not None and found.idle is None and not late:  # those that count validations have their own test
         assert found.fires
@@ -320,16 +320,16 @@ def test_nan_never_passes_a_threshold(values: list[float], rule: Rule) -> None:
 def test_a_row_that_comes_again_is_judged_as_it_was(values: list[float], rule: Rule, again: int) -> None:
     """What a resume does: the last row is written again, the rest is taken up from the file."""
     rows = rows_of(values)[: again + 1]
-    once, twice = Watched(rows), Watched(rows)
+    once, twice = RuleHistory(rows), RuleHistory(rows)
     twice.add(rows[-1])
-    assert repr(rule.observe(once)) == repr(rule.observe(twice))  # as text: NaN equals nothing
+    assert repr(rule.observe_newest(once)) == repr(rule.observe_newest(twice))  # as text: NaN equals nothing
     assert repr(judge([rule], once)) == repr(judge([rule], twice))
 
 
 def test_the_gravest_verdict_comes_first(rule: Make, validations: Make) -> None:
     actions = ["warn", "restart", "stop", "investigate", "stop"]
     rules = [rule(**ALWAYS, action=action) for action in actions]
-    verdicts = judge(rules, Watched(validations(1.0)))
+    verdicts = judge(rules, RuleHistory(validations(1.0)))
     assert [(verdict.action, verdict.rule) for verdict in verdicts] == [
         ("stop", 2), ("stop", 4), ("investigate", 3), ("restart", 1), ("warn", 0),
     ]  # fmt: skip

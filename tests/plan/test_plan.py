@@ -97,7 +97,7 @@ def test_a_plan_names_what_is_left_in_the_workspace_who_watches_and_what_nothing
     assert "tracked by Weights & Biases in shinewave/melee-worldmodel" in text
     assert "val_metric/button_change_f1" in plan.also_computed
     assert not set(plan.also_computed) & {metric.name for metric in plan.metrics}
-    assert "computed too, used by nothing here: val_loss/analog" in text
+    assert "also computed, unused here: val_loss/analog" in text
 
 
 def test_a_card_with_faults_has_no_plan(make_card: MakeCard, capsys: pytest.CaptureFixture[str]) -> None:

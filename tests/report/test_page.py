@@ -80,7 +80,7 @@ def test_trivial_baselines_stand_beside_every_metric_with_the_winner(finished_ru
 def test_thresholds_say_how_close_they_came(finished_run: RunFolder, page: Show) -> None:
     rows = page(finished_run).rows("Kill thresholds")
     assert rows[3][3:5] == ["0.02064 against 0.03, epoch 1", "no"]
-    assert rows[5][2:5] == ["restart with training.batch_size = 512", "nothing to look at", "no"]
+    assert rows[5][2:5] == ["restart with training.batch_size = 512", "nothing to evaluate", "no"]
 
 
 def test_a_threshold_that_fired_is_in_the_verdict_and_in_its_row(stopped_run: RunFolder, page: Show) -> None:
@@ -98,7 +98,7 @@ def test_a_rule_that_ought_to_have_fired_is_pointed_out(stopped_run: RunFolder, 
     lines = stopped_run.ledger.read_text().splitlines(keepends=True)
     stopped_run.ledger.write_text("".join(line for line in lines if '"verdict"' not in line))
     assert (
-        "fulfil the kill threshold val_loss not decreasing for 2 epochs, and the ledger has no verdict"
+        "fulfil the kill threshold val_loss not decreasing for 2 epochs, but the ledger has no verdict"
         in page(stopped_run).text
     )
 
@@ -158,7 +158,7 @@ def test_a_card_changed_after_the_launch_is_told(finished_run: RunFolder, page: 
     finished_run.card_yaml.write_text(finished_run.card_yaml.read_text().replace("below: 0.015", "below: 0.055"))
     shown = page(finished_run)
     assert "- ✗ The card in the run folder was changed after the launch" in shown.text
-    assert "**launched was another one**" in shown.section("Sign-off")
+    assert "**a different one was launched**" in shown.section("Sign-off")
     assert "not this card's" in shown.section("Sign-off")
 
 
@@ -180,7 +180,7 @@ def test_sign_off_names_reviewer_digest_conditions_and_checklist(finished_run: R
 def test_the_page_ends_with_how_it_was_made(killed_run: RunFolder, page: Show) -> None:
     last = page(killed_run).section("How this page was made")
     assert last.startswith("\n`cardrunner report small-run`")
-    assert "`history.jsonl`" in last.split("Not there:")[1]
+    assert "`history.jsonl`" in last.split("Missing:")[1]
 
 
 def test_the_checklist_shows_what_the_launch_checked_itself(finished_run: RunFolder, page: Show) -> None:

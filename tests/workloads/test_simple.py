@@ -112,7 +112,10 @@ def test_a_card_of_the_least_workload_is_valid() -> None:
     [
         ({"data": {"train_examples": 7}}, "data.train_examples: states 7, but 10 examples at 80% = 8"),
         ({"data": {"val_examples": 3}}, "data.val_examples: states 3, but the rest of 10 examples at 80% = 2"),
-        ({"data": {"split": {"train": "100%", "by": "example"}}}, "leaves no example on one side; write 80%"),
+        (
+            {"data": {"split": {"train": "100%", "by": "example"}}},
+            "leaves one side without examples; write a share such as 80%",
+        ),
         ({"model": {"parameters": 3}}, r"model.parameters: states 3, but 1 \+ 1 = 2"),
         ({"model": {"architecture": "Dot"}}, "unknown architecture 'Dot'; there is Line and Curve"),
         ({"training": {"loss": {"mse": {"kind": "mse"}}}}, r"unknown loss term; there is distance: {kind: mse}"),

@@ -1,4 +1,4 @@
-"""Names: metrics that something computes, baselines that are listed, directions that fit, readings that agree."""
+"""Checks of names: every metric is computed, every baseline is listed, directions fit, readings are consistent."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cardrunner.text import nearest
 
 
 def free_metrics(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
-    """A free metric must be new, and listed once."""
+    """A free metric has a new name, and is listed once."""
     computed, seen = set(MetricNames(spec.metrics).known()), set[str]()
     for index, metric in enumerate(card.metrics):
         if metric.name in computed:
@@ -25,7 +25,7 @@ def free_metrics(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
 
 
 def known_to_people(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
-    """Targets and baselines are in metrics that the workload computes, or that the card describes."""
+    """Targets and baselines use metrics that the workload computes or the card describes."""
     computed = MetricNames(spec.metrics)
     own = {metric.name for metric in card.metrics}
     for loc, name in (*_target_uses(card), *_stated_values(card)):
@@ -39,7 +39,7 @@ def known_to_people(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
 
 
 def known_to_the_workload(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
-    """What chooses the best checkpoint or stops the run is computed while it trains, or measured of the run."""
+    """The metrics that select the best checkpoint or stop the run are computed in training, or are quantities."""
     computed = MetricNames(spec.metrics)
     hint = "only metrics it computes can be watched"
     for loc, name in _choosing(card):
@@ -52,7 +52,7 @@ def known_to_the_workload(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
 
 
 def selection(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
-    """The best checkpoint is chosen in the direction in which the metric is better."""
+    """The best checkpoint is selected in the direction in which its metric is better."""
     chosen = card.training.select
     metric = MetricNames(spec.metrics).spec(chosen.metric)
     if metric and metric.direction != chosen.mode:
@@ -63,7 +63,7 @@ def selection(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
 
 
 def listed_baselines(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
-    """A baseline that is named is listed, once, and knows the metric."""
+    """A named baseline is listed once and states the metric."""
     listed, seen = [baseline.run for baseline in card.baselines], set[str]()
     for index, name in enumerate(listed):
         if name in seen:
@@ -78,7 +78,7 @@ def listed_baselines(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
 
 
 def targets(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
-    """A target asks for the better side of its metric, and for more than its baseline has."""
+    """A target is on the better side of its metric, and beyond the value of its baseline."""
     for index, target in enumerate(card.targets):
         loc: Location = ("targets", index)
         yield from _direction(loc, target, card, spec)
@@ -89,7 +89,7 @@ def targets(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
 
 
 def tiers(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
-    """A target's tier is one of the success tiers, where the card has those."""
+    """A target's tier is one of the card's success tiers."""
     del spec
     listed = [tier.tier for tier in card.success]
     for index, target in enumerate(card.targets):
@@ -99,7 +99,7 @@ def tiers(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
 
 
 def readings(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
-    """One result is read in one way."""
+    """Each result has one reading."""
     del spec
     first: dict[str, int] = {}
     for index, reading in enumerate(card.readings):
@@ -111,7 +111,7 @@ def readings(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
 
 
 def baseline_value(card: Card, spec: WorkloadSpec, run: str | None, metric: str) -> float | None:
-    """What an earlier run reached in a metric, whichever alias either side uses."""
+    """The value of an earlier run in a metric, whichever aliases are used."""
     resolve = MetricNames(spec.metrics).canonical
     found = (baseline for baseline in card.baselines if baseline.run == run)
     values = (
@@ -131,7 +131,7 @@ def target_text(target: Target) -> str:
 
 
 def direction_of(card: Card, spec: WorkloadSpec, name: str) -> Direction | None:
-    """Which way a metric or a quantity of the run is better; None when nothing says so."""
+    """The direction in which a metric or a quantity of the run is better; None if unknown."""
     names = MetricNames(spec.metrics)
     if computed := names.spec(name) or names.training(name):
         return computed.direction

@@ -1,6 +1,6 @@
-"""Numbers that meet a metric: is each a value that the metric can have?
+"""Checks of numbers that are compared with a metric: is each a possible value of it?
 
-The metric knows its range (`cardrunner.specs.Range`); here are the places of a card where a number is held against it.
+The metric knows its range (`cardrunner.specs.Range`); here are the places of a card that state such a number.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from cardrunner.kill_rules.quantities import range_of
 from cardrunner.specs import Location, MetricNames, Remark, WorkloadSpec
 
 Number = tuple[Location, str, float]
-"""The place of a number, the metric that it is about, and itself."""
+"""The place of a number, its metric, and the number."""
 
 
 def values_in_range(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
-    """A number is a value that its metric can have: a share is written 99% or 0.99, and never 99."""
+    """Every number is a possible value of its metric: a share is written 99% or 0.99, never 99."""
     names = MetricNames(spec.metrics)
     for loc, metric, value in (*_targets(card), *_baselines(card), *_rule_values(card)):
         if message := range_of(metric, names).value_fault(value, metric):
@@ -30,7 +30,7 @@ def values_in_range(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
 
 
 def targets_in_reach(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
-    """A target is a value that can be exceeded, or fallen below: no accuracy is above 100%."""
+    """Every target leaves a value beyond it: no accuracy is above 100%."""
     names = MetricNames(spec.metrics)
     for (loc, metric, limit), target in zip(_targets(card), card.targets, strict=True):
         values = range_of(metric, names)

@@ -1,4 +1,4 @@
-"""Restarts: could going on with other values help, or would the run only come back to the same place?"""
+"""Checks of restarts: can the changed values help, or would the run end up where it was?"""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from cardrunner.kill_rules.quantities import QUANTITIES
 from cardrunner.specs import Location, Remark, WorkloadSpec
 
 _FIXED = {
-    "training.optimizer": "a restart goes on from a checkpoint, which holds the state of {value}",
-    "training.processes": "a restart goes on from a checkpoint, which so many processes wrote",
-    "training.seed": "a restart goes on in the middle of an epoch, whose order of examples follows from the seed",
-    "training.epochs": "a restart goes on to the same end",
+    "training.optimizer": "a restart resumes from a checkpoint, which holds the state of {value}",
+    "training.processes": "a restart resumes from a checkpoint, which depends on the number of processes",
+    "training.seed": "a restart resumes in the middle of an epoch, whose order of examples follows from the seed",
+    "training.epochs": "a restart keeps the planned number of epochs",
     "training.select": "one metric chooses the best checkpoint of the whole run",
-    "infra.price": "what an hour costs is not the run's to change; the budget is metered with it",
-    "infra": "a restart goes on where the run is",
+    "infra.price": "a restart cannot change the price; the budget is metered with it",
+    "infra": "a restart continues where the run is",
 }
-"""What a restart cannot change: a field, or all that is below it. The first that fits says why."""
+"""Fields that a restart cannot change, with everything below them, and the reason; the first match counts."""
 _FREE = ("infra.timeout", "infra.retries")
 _ABSENT = object()
 
@@ -37,7 +37,7 @@ def restarts(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
         for path, new in (rule.set or {}).items():
             old = _value(card, path)
             if path.partition(".")[0] not in CHANGEABLE:
-                continue  # which is said already
+                continue  # reported already
             if (fixed := _fixed(path)) is not None:
                 yield Remark(loc=(*loc, "set", path), message=_FIXED[fixed].format(value=old))
             elif old == new and type(old) is type(new):
@@ -52,7 +52,7 @@ def _fixed(path: str) -> str | None:
 
 
 def _value(card: Card, path: str) -> Any:
-    """What the card has at a path now; nothing that equals anything where it has nothing."""
+    """The card's present value at a path; `_ABSENT`, which equals no value, if there is no such path."""
     value: Any = card
     for name in path.split("."):
         value = value.get(name, _ABSENT) if isinstance(value, dict) else getattr(value, name, _ABSENT)

@@ -1,4 +1,4 @@
-"""Kill thresholds: do they make sense, with each other, with the baselines and the targets?"""
+"""Checks of kill thresholds, alone and against each other, the baselines and the targets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Place = tuple[int, Bound]
 
 
 def directions(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
-    """A rule fires on the worse side of its metric."""
+    """Every rule fires on the worse side of its metric."""
     for index, rule in enumerate(card.kill_thresholds):
         better = None if rule.watches is None else direction_of(card, spec, rule.watches)
         if better:
@@ -25,7 +25,7 @@ def directions(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
 
 
 def quantities(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
-    """What the run measures of itself has limits, and money has a price."""
+    """Rules on quantities of the run state a limit, and rules on cost need a price."""
     del spec
     for index, rule in enumerate(card.kill_thresholds):
         loc: Location = ("kill_thresholds", index, "metric")
@@ -37,12 +37,12 @@ def quantities(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
 
 
 def out_of_reach(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
-    """Limits that no value is beyond, or every value."""
+    """Limits that no possible value is beyond, or that every value is beyond."""
     names = MetricNames(spec.metrics)
     for index, bound in _bounds(card):
         values, why = _values_in(card, names, bound.metric)
         if not range_of(bound.metric, names).holds(bound.limit):
-            continue  # which is an error of its own
+            continue  # an error of another check
         if not (bound.limit < values.upper if bound.over else bound.limit > values.lower):
             message = f"never fires: {why}"
         elif bound.limit <= values.lower and bound.metric in QUANTITIES if bound.over else bound.limit > values.upper:
@@ -53,7 +53,7 @@ def out_of_reach(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
 
 
 def beside_baselines(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
-    """What rules make of the baselines: a limit that one would not pass, a reference that is not the one it seems."""
+    """Limits that a named baseline would not pass, and ambiguous references to baselines."""
     runs = dict.fromkeys(baseline.run for baseline in card.baselines)
     for index, rule in enumerate(card.kill_thresholds):
         named = {run: baseline_value(card, spec, run, rule.watches or "") for _, run in rule.baselines() if run in runs}
@@ -61,7 +61,7 @@ def beside_baselines(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
 
 
 def contradictions(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
-    """Two limits that no value passes, and rules that stand twice."""
+    """Pairs of limits that no value passes, and duplicate rules."""
     resolve = MetricNames(spec.metrics).canonical
     for (early, first), (late, second) in combinations(_bounds(card), 2):
         rules = card.kill_thresholds[early], card.kill_thresholds[late]
@@ -78,7 +78,7 @@ def contradictions(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
 
 
 def against_targets(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
-    """A rule that stops a run for reaching a target."""
+    """Rules that stop a run for reaching a target."""
     resolve = MetricNames(spec.metrics).canonical
     for index, bound in _bounds(card):
         for number, target in enumerate(card.targets):
@@ -95,12 +95,12 @@ def _bounds(card: Card) -> Iterator[Place]:
 
 
 def _below(index: int, remarks: Iterable[Remark]) -> Iterator[Remark]:
-    """What a rule says of its keys, at their places in the card."""
+    """Remarks of a rule about its keys, at their places in the card."""
     yield from (remark._replace(loc=("kill_thresholds", index, *remark.loc)) for remark in remarks)
 
 
 def _values_in(card: Card, names: MetricNames, metric: str) -> tuple[Range, str]:
-    """The values that a metric or a quantity can have in a run of the card, and why no others."""
+    """The values that a metric or a quantity can have in a run of the card, and the reason for the limit."""
     values, budget, timeout = range_of(metric, names), card.timing.budget, card.infra.timeout
     if metric == "cost" and budget is not None:
         return values._replace(upper=budget), f"the run ends at the budget of {format_dollars(budget)}"
@@ -117,7 +117,7 @@ def _no_value_passes(first: Bound, second: Bound) -> bool:
 
 
 def _apart(first: Rule, second: Rule) -> bool:
-    """Whether one of two rules has stopped looking before the other begins, where that can be told."""
+    """Whether the scope of one of two rules is known to end before the other begins."""
     return _ends_before(first, second) or _ends_before(second, first)
 
 

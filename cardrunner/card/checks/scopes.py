@@ -1,4 +1,4 @@
-"""Kill thresholds: is there a moment at which each could fire?"""
+"""Checks of scopes: is there a moment at which each kill threshold could fire?"""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _AT_BOTH, _AT_LOG_POINTS = ("wall_time", "cost"), ("examples_per_second", "data_
 
 
 def scopes(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
-    """A rule that can never fire, in so many epochs or at all."""
+    """Rules that can never fire, at all or within the card's epochs."""
     clock = _Clock(card, spec)
     for index, rule in enumerate(card.kill_thresholds):
         yield from _one(rule, ("kill_thresholds", index), clock)
 
 
 class _Clock:
-    """Converts spans to epochs, and knows when rows are written."""
+    """Converts spans to epochs, and gives the interval between rows."""
 
     def __init__(self, card: Card, spec: WorkloadSpec) -> None:
         self.epochs, self._log_every = card.training.epochs, card.training.log_every
@@ -33,19 +33,19 @@ class _Clock:
         self._steps = None if not batches else -(-batches // card.training.gradient_accumulation)
 
     def in_epochs(self, span: Every) -> float | None:
-        """None for a duration, and for steps where nobody knows how many an epoch has."""
+        """A span in epochs; None for a duration, and for steps if the steps per epoch are unknown."""
         if span.unit == "epoch":
             return span.value
         return span.value / self._steps if span.unit == "step" and self._steps else None
 
     def text(self, epochs: float, *, like: Every | None) -> str:
-        """So many epochs, in steps where the scope is written in those."""
+        """A number of epochs as text, in steps if the scope is written in steps."""
         if like is not None and like.unit == "step" and self._steps:
             return f"{round(epochs * self._steps)} steps"
         return _epochs(epochs)
 
     def cadence(self, rule: Rule) -> float | None:
-        """Epochs between two rows that the rule looks at; None where that depends on the time."""
+        """Epochs between two rows that the rule judges; None if that depends on time."""
         at_log_points = rule.watches in _AT_LOG_POINTS or (
             self._names.training(rule.watches or "") is not None and not rule.by_epoch
         )
@@ -79,7 +79,7 @@ def _one(rule: Rule, loc: Location, clock: _Clock) -> Iterator[Remark]:
 
 
 def _earliest(rule: Rule, clock: _Clock) -> float | None:
-    """The epochs trained when the rule could fire first; None where that depends on the time."""
+    """The epochs trained when the rule could first fire; None if that depends on time."""
     cadence = clock.cadence(rule)
     begin = 0.0 if rule.after is None else clock.in_epochs(rule.after)
     late = 0.0 if rule.not_before is None else clock.in_epochs(rule.not_before)

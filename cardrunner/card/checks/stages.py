@@ -1,4 +1,4 @@
-"""Stages of other packages that a card lists: each is installed, and listed once."""
+"""Checks of plug-in stages that a card lists: each is installed and listed once."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from cardrunner.text import did_you_mean
 
 
 def installed_stages(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
-    """Every name is that of an installed stage; entry points are looked up only for a card that lists some."""
+    """Every name is that of an installed stage. Entry points are looked up only if the card lists stages."""
     del spec
     if not card.extra_stages:
         return
-    from cardrunner.plugins import find_plugin  # most cards list none
+    from cardrunner.plugins import find_plugin  # most cards list no stages
 
     for index, name in enumerate(card.extra_stages):
         if name in card.extra_stages[:index]:

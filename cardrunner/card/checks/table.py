@@ -1,6 +1,7 @@
 """Do the card's numbers agree with each other? One function per check; `CHECKS` is the table of them.
 
-This room knows no domain: formulas come from the workload's torch-free half (`cardrunner.specs.WorkloadSpec`).
+These checks are independent of the domain: formulas come from the workload's torch-free half
+(`cardrunner.specs.WorkloadSpec`).
 """
 
 from __future__ import annotations
@@ -27,27 +28,27 @@ from cardrunner.plugins import blamed_plugin
 from cardrunner.specs import Derived, Location, Remark, WorkloadSpec
 
 MOST_ERRORS = 100
-"""Of one check. Warnings are not counted: an error behind them still makes the card invalid."""
+"""The limit per check. Warnings do not count, so that an error behind them still makes the card invalid."""
 Check = Callable[[Card, WorkloadSpec], Iterable[Remark]]
 
 
 def check_card(card: Card, spec: WorkloadSpec, *, without: Collection[str] = (), here: bool = False) -> list[Remark]:
-    """Everything that is wrong or odd about the numbers and names of a card.
+    """Find every error and warning about the numbers and names of a card.
 
     Args:
         card: the card.
         spec: its workload.
-        without: sections that have faults of their own and are absent from `card`; a check that comes to need one of
+        without: sections that have faults of their own and are absent from `card`; a check that needs one of
             them ends there, and the others still run.
-        here: also whether this machine has what the card names.
+        here: also check whether this machine has what the card names.
     """
     checks = (*CHECKS, *HERE) if here else CHECKS
     found = (remark for check in checks for remark in _enough(_as_far_as_possible(check, card, spec, without)))
-    return list(dict.fromkeys(found))  # a workload that fails fails in several checks
+    return list(dict.fromkeys(found))  # a failing workload fails in several checks
 
 
 def _enough(remarks: Iterable[Remark]) -> Iterator[Remark]:
-    """No more errors of one check than people read: each may take a guess at a typo."""
+    """Limit the errors of one check: guessing at typos takes time for each."""
     errors = 0
     for remark in remarks:
         yield remark
@@ -67,32 +68,32 @@ def _as_far_as_possible(check: Check, card: Card, spec: WorkloadSpec, without: C
 
 
 def _failure(error: Exception) -> Remark:
-    """What the workload of another package raised, as a fault of the card; any other error goes on."""
+    """An exception of a plug-in workload as a fault of the card; any other exception is raised again."""
     if isinstance(error, CardrunnerError) or (sentence := blamed_plugin(error)) is None:
         raise error
     return Remark(loc=("workload",), message=sentence)
 
 
 def derived_numbers(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
-    """Stated numbers that follow from others, by the workload's formulas."""
+    """Stated numbers agree with those derived by the workload's formulas."""
     for number in spec.derive(card):
         if not abs(number.stated - number.derived) <= number.tolerance:
             yield Remark(loc=number.loc, message=_disagreement(number))
 
 
 def workload_remarks(card: Card, spec: WorkloadSpec) -> Iterable[Remark]:
-    """What the workload itself finds."""
+    """Findings of the workload."""
     return spec.check(card)
 
 
 def platform_remarks(card: Card, spec: WorkloadSpec) -> Iterable[Remark]:
-    """What the platform itself finds."""
+    """Findings of the platform."""
     del spec
     return platform_of(card.infra).check(card)
 
 
 def batches(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
-    """Stated batches per epoch, and whether there is a batch at all."""
+    """The stated batches per epoch are right, and there is at least one batch."""
     examples = training_examples(card, spec)
     if examples is None:
         return
@@ -117,7 +118,7 @@ def _disagreement(number: Derived) -> str:
 
 
 def _number(value: float, unit: str) -> str:
-    """A number as people compare it: sizes with their unit as well as to the byte."""
+    """A number as text; a size both with its unit and in bytes."""
     written = f"{value:.0f}" if float(value).is_integer() else f"{value:.6g}"
     if unit == "bytes":
         return f"{units.format_bytes(int(value))} ({written} bytes)"
@@ -156,15 +157,15 @@ CHECKS: tuple[Check, ...] = (
 
 
 HERE: tuple[Check, ...] = (stage_checks.installed_stages,)
-"""What this machine has to have, asked of a card that is read from its file: a run folder is also read elsewhere."""
+"""Checks of this machine, only for cards read from their files: run folders are also read on other machines."""
 
 
 def check_restarted(card: Card, value: Mapping[str, Any], spec: WorkloadSpec) -> Iterator[Remark]:
-    """Faults of the training that a restart would go on with. What the card states is about the card as signed.
+    """Faults of the training after a restart. Stated sums are not checked again, as they describe the card as signed.
 
     Args:
         card: a card without faults.
-        value: the same as read.
+        value: the card as read.
         spec: its workload.
     """
     if not changes_few(card):
@@ -184,6 +185,6 @@ def check_restarted(card: Card, value: Mapping[str, Any], spec: WorkloadSpec) ->
 
 
 def _place(loc: Location, changes: Mapping[str, Any]) -> Location:
-    """The key of a change that a finding is about; none where it is about several, or about what stayed."""
+    """The changed key that a finding is about; empty if it is about several, or about an unchanged one."""
     path = ".".join(str(step) for step in loc)
     return (path,) if path in changes else ()

@@ -1,4 +1,4 @@
-"""Time and money: the stated table, the timeout, the budget, the time between log lines."""
+"""Checks of time and cost: the stated table, the timeout, the budget, the time between log lines."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from cardrunner.specs import Remark, WorkloadSpec
 STATED_TOLERANCE = 0.10
 """How far a stated time or cost may be from what the card's other numbers give."""
 LONGEST_SILENCE = 300.0
-"""Seconds between log lines after which people wonder whether the run is alive."""
+"""The longest reasonable time between log lines, in seconds; later people wonder whether the run is alive."""
 
 
 def stated_columns(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
-    """Stated training time, wall time and cost, column by column."""
+    """Stated training time, wall time and cost agree with the other numbers, column by column."""
     del spec
     columns = estimate(card)
     for name, format_value in (
@@ -44,7 +44,7 @@ def stated_columns(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
 
 
 def timeout(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
-    """Which calibrations one attempt cannot finish."""
+    """Calibrations that one attempt cannot finish."""
     del spec
     limit = card.infra.timeout
     if limit is None:
@@ -97,7 +97,7 @@ def budget(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
 
 
 def overrun(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
-    """A projection needs something to be held against."""
+    """A reaction to a projected overrun needs a budget or a timeout."""
     del spec
     chosen = card.timing.on_projected_overrun
     if chosen != "warn" and card.timing.budget is None and card.infra.timeout is None:

@@ -1,6 +1,6 @@
 """What the review page shows, row by row: the facts behind the template.
 
-Numbers stand as people wrote them wherever the card states them, so that a page reads like its card.
+Numbers are shown as the card writes them, so that the page reads like the card.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from functools import partial
 
 from cardrunner.card.load import LoadedCard
 from cardrunner.card.page import fields, sign_off, tables
-from cardrunner.card.page.sign_off import Box
-from cardrunner.card.page.tables import Table
+from cardrunner.card.page.sign_off import CheckBox
+from cardrunner.card.page.tables import PageTable
 from cardrunner.card.schema.sign_off import Check, check_text
 
-__all__ = ["Box", "Page", "Table"]
+__all__ = ["CheckBox", "Page", "PageTable"]
 
 
 class Page:
@@ -41,5 +41,5 @@ class Page:
 
     @staticmethod
     def check(check: Check) -> str:
-        """A check as a person would write it."""
+        """A check in words."""
         return check_text(check)

@@ -1,7 +1,7 @@
-"""The sections that are fields and values: data, model, training, infrastructure.
+"""The sections made of fields and values: data, model, training, infrastructure.
 
-A field has a row with words of its own where this module or the workload has such words. Every other field that the
-card states has a row under its own name, so that no field is signed without being shown.
+This module and the workload word the rows of the fields they know. Every other field that the card states gets a row
+under its own name, so that every signed field is shown.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ _WORDED: dict[str, tuple[str, ...]] = {
         "detach", "volume", "checkpoints", "secrets", "packages", "system_packages",
     ),
 }  # fmt: skip
-"""The fields that rows of this module are about, besides those of `_TRAINING`."""
+"""The fields that this module has rows for, besides those of `_TRAINING`."""
 
 
 @dataclass(frozen=True)
 class _Row:
-    """A row of the training section, which every card has unless it is a rarer one."""
+    """A row of the training section; rare rows appear only where the card states them."""
 
     label: str
     fields: tuple[str, ...]
-    """Those that it is about; a rarer row is shown where the card states the first."""
+    """The fields that it shows; a rare row appears if the card states the first of them."""
     text: Callable[[LoadedCard, TrainingSection], str]
     rarer: bool = False
 
@@ -109,7 +109,7 @@ _TRAINING: tuple[_Row, ...] = (
 
 
 def data(loaded: LoadedCard) -> Rows:
-    """The workload's rows, with where the files are, and the notes."""
+    """The rows of the workload, with the location of the files, and the notes."""
     section, own = loaded.card.data, _described(loaded, "data")
     core = _sizes(loaded)
     if not (section.is_synthetic and "Source" in own):
@@ -119,7 +119,7 @@ def data(loaded: LoadedCard) -> Rows:
 
 
 def model(loaded: LoadedCard) -> Rows:
-    """The workload's rows, or the two that every model has."""
+    """The rows of the workload, or the two that every model has."""
     section = loaded.card.model
     core = {"Architecture": section.architecture}
     core |= {"Parameters": f"{section.parameters:,}"} if section.parameters else {}
@@ -127,7 +127,7 @@ def model(loaded: LoadedCard) -> Rows:
 
 
 def training(loaded: LoadedCard) -> Rows:
-    """Every field that controls the run; the rarer ones only where the card states them."""
+    """The rows of every field that controls the run; rare ones only where the card states them."""
     section, own = loaded.card.training, _described(loaded, "training")
     usual = {row.label: own.pop(row.label, "") or row.text(loaded, section) for row in _TRAINING if not row.rarer}
     rarer = [
@@ -139,7 +139,7 @@ def training(loaded: LoadedCard) -> Rows:
 
 
 def infrastructure(loaded: LoadedCard) -> Rows:
-    """Where it runs."""
+    """The rows about the platform and the machine."""
     infra, measured = loaded.card.infra, loaded.card.timing.data_load_measured
     rows: Rows = [("GPU", _gpu(loaded)), ("Platform", platform_of(infra).title(infra))]
     rows += [("CPU cores", f"{infra.cpu:g}")] if infra.cpu else []
@@ -155,7 +155,7 @@ def infrastructure(loaded: LoadedCard) -> Rows:
 
 
 def budget(loaded: LoadedCard) -> str | None:
-    """The most the run may spend."""
+    """The amount that the run may spend at most."""
     limit = loaded.card.timing.budget
     return None if limit is None else written(loaded, ("timing", "budget"), units.format_dollars(limit))
 
@@ -165,7 +165,7 @@ def _described(loaded: LoadedCard, section: str) -> dict[str, str]:
 
 
 def _others(loaded: LoadedCard, section: str, worded: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """The fields that the card states and no other row is about, each under its name."""
+    """The fields that the card states and no other row shows, each under its name."""
     own = loaded.spec.worded.get(section, ()) if isinstance(loaded.spec, WordsFields) else ()
     for leaf in leaves(getattr(loaded.card, section)):
         steps = [int(step) if step.isdigit() else step for step in re.findall(r"[^.\[\]]+", leaf.path)]
@@ -218,14 +218,14 @@ def _gpu(loaded: LoadedCard) -> str:
 
 
 def written(loaded: LoadedCard, loc: Loc, otherwise: str) -> str:
-    """A value as the card writes it, or otherwise where it does not write it down plainly."""
+    """A value as the card writes it, or `otherwise` if the card does not write it as one plain value."""
     node = loaded.document.find(loc)
     plain = isinstance(node, Scalar) and node.style == "plain" and node.value is not None
     return loaded.document.source(node) if node is not None and plain else otherwise
 
 
 def shown(value: object) -> str:
-    """A value of any kind: whole numbers in groups of three, true and false as cards have them."""
+    """A value of any kind: whole numbers with thousands separators, true and false as in cards."""
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:,}" if isinstance(value, int) else str(value)
@@ -237,10 +237,10 @@ def with_reasons(value: str, reasons: Sequence[str]) -> str:
 
 
 def minutes(seconds: float) -> str:
-    """Epoch times beside each other in one unit: ``30 min``, ``90 min``."""
+    """Epoch times in a common unit: ``30 min``, ``90 min``."""
     return f"{seconds / 60:g} min" if 60 <= seconds < 18000 else units.format_duration(seconds)
 
 
 def money(dollars: float | None) -> str:
-    """Dollars, where a price is known."""
+    """Dollars; a fixed text if no price is known."""
     return "not known: no price" if dollars is None else units.format_dollars(dollars)

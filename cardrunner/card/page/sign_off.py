@@ -1,4 +1,4 @@
-"""Who has agreed to this content, as boxes. The page shows it; whether the run may start is the gate's to say."""
+"""The approvals of this content, as check boxes. They are for reading; the gate decides whether the run may start."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from dataclasses import dataclass
 
 from cardrunner.card.load import LoadedCard
 from cardrunner.card.schema.card import Card
-from cardrunner.card.schema.sign_off import Reviewer, Rule, Signature
+from cardrunner.card.schema.sign_off import ApprovalRule, Reviewer, Signature
 from cardrunner.text import plural
 from cardrunner.units import format_dollars, format_duration
 
 
 @dataclass(frozen=True)
-class Box:
-    """A line of the sign-off."""
+class CheckBox:
+    """A line of the sign-off with its tick."""
 
     ticked: bool
     text: str
 
 
-def boxes(loaded: LoadedCard) -> list[Box]:
-    """One box per reviewer; ticked only for this content."""
+def boxes(loaded: LoadedCard) -> list[CheckBox]:
+    """One box per reviewer, ticked if the reviewer approved exactly this content."""
     return [_box(loaded, reviewer) for reviewer in loaded.card.sign_off.reviewers]
 
 
 def status(loaded: LoadedCard) -> str:
-    """How far the review is. Derived from the signatures; nobody types it."""
+    """The state of the review, derived from the signatures."""
     sign_off = loaded.card.sign_off
     required = [reviewer for reviewer in sign_off.reviewers if reviewer.required]
     agreed = sum(_box(loaded, reviewer).ticked for reviewer in required)
@@ -36,7 +36,7 @@ def status(loaded: LoadedCard) -> str:
 
 
 def demands(card: Card) -> list[str]:
-    """What the card asks for beside its required reviewers' boxes."""
+    """The requirements of the sign-off in addition to the required reviewers' boxes."""
     sign_off = card.sign_off
     lines = [] if sign_off.need == "all" else [f"Needs {sign_off.need} of the required reviewers"]
     lines += [_demand(rule) for rule in sign_off.rules]
@@ -45,30 +45,30 @@ def demands(card: Card) -> list[str]:
     return lines
 
 
-def _demand(rule: Rule) -> str:
+def _demand(rule: ApprovalRule) -> str:
     whose = f" of {', '.join(rule.of)}" if rule.of else f" of role {rule.role}" if rule.role else ""
     over = "" if rule.over is None else f", where the run may cost more than {format_dollars(rule.over)}"
     gpu = f", where the GPU is {' or '.join(rule.gpu)}" if rule.gpu else ""
     return f"Needs {plural(rule.need, 'approval')}{whose}{over}{gpu}"
 
 
-def _box(loaded: LoadedCard, reviewer: Reviewer) -> Box:
+def _box(loaded: LoadedCard, reviewer: Reviewer) -> CheckBox:
     name = f"{reviewer.name} ({reviewer.id})" if reviewer.name else reviewer.id
     apart = [*reviewer.roles, *([] if reviewer.required else ["not required"])]
     name = f"{name}, {', '.join(apart)}," if apart else name
     if isinstance(reviewer.signed, Signature):
         return _signature(loaded.digest, name, reviewer.signed)
     ticked = loaded.card.sign_off.policy == "boxes" and reviewer.signed is True
-    return Box(ticked, f"{name} reviewed")
+    return CheckBox(ticked, f"{name} reviewed")
 
 
-def _signature(digest: str, name: str, signed: Signature) -> Box:
+def _signature(digest: str, name: str, signed: Signature) -> CheckBox:
     if signed.digest != digest:
-        return Box(False, f"{name} reviewed another content of this card on {signed.at}")
+        return CheckBox(False, f"{name} reviewed another content of this card on {signed.at}")
     verb = "approved" if signed.verdict == "approve" else "blocked"
     met = {condition.condition for condition in signed.met}
     open_items = [item for item in signed.conditions if item not in met]
     rest = f", on condition: {'; '.join(open_items)}" if open_items else ""
     note = f" ({signed.note})" if signed.note else ""
     ticked = signed.verdict == "approve" and not open_items
-    return Box(ticked, f"{name} {verb} this content on {signed.at}{rest}{note}")
+    return CheckBox(ticked, f"{name} {verb} this content on {signed.at}{rest}{note}")

@@ -16,15 +16,15 @@ _SIGNS = {"below": "<", "above": ">"}
 
 
 @dataclass(frozen=True)
-class Table:
-    """A table: its head, and rows as wide as it."""
+class PageTable:
+    """A table of the review page: the headings, and rows of the same length."""
 
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
 
 
-def timing(loaded: LoadedCard) -> Table:
-    """Time and cost at each calibration; stated figures as stated, computed ones below them."""
+def timing(loaded: LoadedCard) -> PageTable:
+    """Time and cost at each calibration: stated figures as stated, with computed ones below."""
     columns, stated = estimate(loaded.card), loaded.card.timing.stated
     rows = [
         ["Epoch time", *_figures(loaded, "epoch", [minutes(column.epoch) for column in columns])],
@@ -37,7 +37,7 @@ def timing(loaded: LoadedCard) -> Table:
         rows.append(["Total wall, computed", *(units.format_duration(column.total) for column in columns)])
     if stated.cost:
         rows.append(["Cost, computed", *(money(column.cost) for column in columns)])
-    return Table(["", *(_calibration(column) for column in columns)], rows)
+    return PageTable(["", *(_calibration(column) for column in columns)], rows)
 
 
 def timeout(loaded: LoadedCard) -> str | None:
@@ -54,8 +54,8 @@ def timeout(loaded: LoadedCard) -> str | None:
     return f"{infra.platform.capitalize()} timeout: {limit}, {covers}" + (f" {takes}." if takes else "")
 
 
-def baselines(loaded: LoadedCard) -> Table:
-    """Earlier runs, one column per fact and per metric that any of them states."""
+def baselines(loaded: LoadedCard) -> PageTable:
+    """Earlier runs, with one column for each fact and metric that any of them states."""
     listed = loaded.card.baselines
     facts = list(dict.fromkeys(name for baseline in listed for name in baseline.facts))
     metrics = list(dict.fromkeys(name for baseline in listed for name in baseline.metrics))
@@ -64,10 +64,10 @@ def baselines(loaded: LoadedCard) -> Table:
         told = [shown(baseline.facts.get(name, "")) for name in facts]
         reached = [_baseline_value(loaded, index, name) if name in baseline.metrics else "" for name in metrics]
         rows.append([baseline.run, *told, *reached, "; ".join(baseline.notes)])
-    return Table(["Run", *(name.capitalize() for name in facts), *metrics, "Notes"], rows)
+    return PageTable(["Run", *(name.capitalize() for name in facts), *metrics, "Notes"], rows)
 
 
-def targets(loaded: LoadedCard) -> Table:
+def targets(loaded: LoadedCard) -> PageTable:
     """Each target beside the baseline it names."""
     rows = []
     for index, target in enumerate(loaded.card.targets):
@@ -75,23 +75,23 @@ def targets(loaded: LoadedCard) -> Table:
         limit = written(loaded, ("targets", index, side), f"{target.limit:g}")
         reached = _reached(loaded, target.baseline, target.metric)
         rows.append([target.metric, reached, f"{_SIGNS[side]} {limit}", target.tier or "", "; ".join(target.notes)])
-    return _without_empty(Table(["Metric", "Baseline", "Target", "Tier", "Notes"], rows), "Tier")
+    return _without_empty(PageTable(["Metric", "Baseline", "Target", "Tier", "Notes"], rows), "Tier")
 
 
-def kill_thresholds(loaded: LoadedCard) -> Table:
-    """Each rule as a condition and what it does."""
+def kill_thresholds(loaded: LoadedCard) -> PageTable:
+    """Each rule: its condition and its action."""
     rules = enumerate(loaded.card.kill_thresholds)
     limits = ((rule, written(loaded, ("kill_thresholds", index, rule.key), "")) for index, rule in rules)
-    return Table(["Condition", "Action"], [rule.page_row(limit) for rule, limit in limits])
+    return PageTable(["Condition", "Action"], [rule.page_row(limit) for rule, limit in limits])
 
 
-def _without_empty(table: Table, name: str) -> Table:
-    """The table without a column that says nothing."""
+def _without_empty(table: PageTable, name: str) -> PageTable:
+    """The table without the named column if that column is empty."""
     place = table.head.index(name)
     if any(row[place] for row in table.rows):
         return table
     head, *rows = ([*row[:place], *row[place + 1 :]] for row in (table.head, *table.rows))
-    return Table(head, rows)
+    return PageTable(head, rows)
 
 
 def _figures(loaded: LoadedCard, name: str, computed: Sequence[str]) -> list[str]:
@@ -116,7 +116,7 @@ def _baseline_value(loaded: LoadedCard, index: int, name: str) -> str:
 
 
 def _reached(loaded: LoadedCard, run: str | None, metric: str) -> str:
-    """What a baseline reached, under whichever alias it states it."""
+    """The value of a baseline in a metric, under any of its aliases."""
     same = MetricNames(loaded.spec.metrics).canonical
     for index, baseline in enumerate(loaded.card.baselines):
         for name in baseline.metrics if baseline.run == run else ():

@@ -23,7 +23,7 @@ from pydantic import (
 from pydantic_core import core_schema
 
 from cardrunner import units
-from cardrunner.specs import LATER as LATER
+from cardrunner.specs import ADDED as ADDED
 
 
 class Section(BaseModel):

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from cardrunner.card.schema.base import LATER, Date, FieldError, Identifier, Line, RunName, Section, Text
+from cardrunner.card.schema.base import ADDED, Date, FieldError, Identifier, Line, RunName, Section, Text
 from cardrunner.card.schema.data import DataSection
 from cardrunner.card.schema.infra import Infra
 from cardrunner.card.schema.metrics import Baseline, FreeMetric, Target
@@ -78,7 +78,7 @@ class Card(Section):
     incidents: tuple[Incident, ...] = ()
     checklist: tuple[ChecklistItem, ...] = ()
     after_training: AfterTraining = Field(default_factory=AfterTraining.model_construct)
-    extra_stages: Annotated[tuple[Line, ...], LATER] = ()
+    extra_stages: Annotated[tuple[Line, ...], ADDED] = ()
     """Stages of other packages that the run goes through besides the built-in ones, by name. Their packages have to be
     installed here and where the run runs."""
     notes: tuple[Note, ...] = ()

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from cardrunner.card.schema.base import (
-    LATER,
+    ADDED,
     Date,
     Identifier,
     Line,
@@ -142,7 +142,7 @@ class Demo(Section):
     """Who plays the second side; see p0."""
     max_frames: PositiveCount = 1200
     """Frames until it ends."""
-    rules: Annotated[bool, LATER] = True
+    rules: Annotated[bool, ADDED] = True
     """Let the workload's own rules correct a learned world model where it breaks them; each correction is counted."""
     output: WorkspacePath | None = None
     """A copy of the demo, relative to the workspace."""

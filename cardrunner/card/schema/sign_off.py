@@ -143,7 +143,7 @@ class Reviewer(Section):
     """null until signed; under `policy: boxes` true or false."""
 
 
-class Rule(Section):
+class ApprovalRule(Section):
     """Approvals that are needed besides, always or for runs that cost much or use a certain GPU."""
 
     need: PositiveCount = 1
@@ -168,7 +168,7 @@ class Rule(Section):
         return self
 
 
-def check_rule(rule: Rule, people: Mapping[str, tuple[str, ...]], *at: str | int) -> None:
+def check_rule(rule: ApprovalRule, people: Mapping[str, tuple[str, ...]], *at: str | int) -> None:
     """Hold a rule against the people it can mean.
 
     Args:
@@ -198,7 +198,7 @@ class SignOff(Section):
         Annotated[Literal["all"], Tag("<text>")] | Annotated[PositiveCount, Tag("<a whole number>")], BY_KIND
     ] = "all"
     """How many of the required reviewers have to approve."""
-    rules: tuple[Rule, ...] = ()
+    rules: tuple[ApprovalRule, ...] = ()
     """Approvals that are needed besides."""
     expires: Annotated[Seconds, Field(gt=0)] | None = None
     """How long an approval counts, such as 30d."""

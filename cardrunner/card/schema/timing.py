@@ -5,9 +5,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from cardrunner.card.schema.base import (
+    ADDED,
     DOLLARS_SCHEMA,
     DURATION_SCHEMA,
-    LATER,
     Dollars,
     FieldError,
     Lines,
@@ -63,7 +63,7 @@ class Timing(Section):
     stated: StatedTiming = Field(default_factory=StatedTiming.model_construct)
     budget: Dollars | None = None
     """The run saves and stops before it spends more."""
-    on_projected_overrun: Annotated[Literal["warn", "investigate", "stop"], LATER] = "warn"
+    on_projected_overrun: Annotated[Literal["warn", "investigate", "stop"], ADDED] = "warn"
     """What happens when the run, as measured so far, would end beyond its budget or its timeout."""
     notes: Lines = ()
     """Where the numbers come from."""

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from cardrunner.card.schema.base import LATER, Count, Every, FieldError, Line, Lines, PositiveCount, Section
+from cardrunner.card.schema.base import ADDED, Count, Every, FieldError, Line, Lines, PositiveCount, Section
 from cardrunner.units import Every as EveryValue
 
 
@@ -74,19 +74,19 @@ class TrainingSection(Section):
     """CPU threads for arithmetic; all cores where nothing is stated. Exact repetition needs the same number."""
     workers: Count = 0
     """Background threads that prepare batches; 0 prepares them in the training thread."""
-    processes: Annotated[PositiveCount, Field(le=256), LATER] = 1
+    processes: Annotated[PositiveCount, Field(le=256), ADDED] = 1
     """Processes that train together on the CPU. On GPUs there is one per GPU, which `infra.gpus` says."""
-    cuda_graph: Annotated[bool, LATER] = True
+    cuda_graph: Annotated[bool, ADDED] = True
     """On a GPU of its own, record the kernels of a step once and run the recording from then on, which saves launching
     each. A model that cannot be recorded trains as usual, and the results card says so."""
-    compile: Annotated[bool, LATER] = False
+    compile: Annotated[bool, ADDED] = False
     """Let torch.compile fuse the kernels of a step: half a minute at every start, and a compiler has to be installed.
     For GPUs and models of their own; a workload's fast steps on the CPU gain more."""
     checkpoint_every: Every = EveryValue(1, "epoch")
     """How often the full state is saved."""
     keep: Kept = 2
     """How many periodic checkpoints stay on disk; best and latest always do."""
-    keep_best: Annotated[tuple[Line, ...], LATER] = ()
+    keep_best: Annotated[tuple[Line, ...], ADDED] = ()
     """Validation metrics by each of which the best weights are kept too, beside those of `select`."""
     select: Selection
     """What makes a checkpoint the best one."""

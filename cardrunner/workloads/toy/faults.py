@@ -1,4 +1,4 @@
-"""Trouble on demand: each fault comes once in a run, also when the run is resumed."""
+"""Faults on demand: each occurs once per run, even if the run is resumed."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ EXIT_CODE = 9
 
 @dataclass(frozen=True)
 class Faults:
-    """The knobs of a card, and the folder of the run where a fault leaves its mark before it strikes."""
+    """The fault settings of a card, and the run folder, where each fault leaves a marker before it occurs."""
 
     knobs: ToyKnobs
     folder: Path
 
     def strike(self, step: int, batch: Batch) -> Batch:
-        """Whatever is due in this step.
+        """Trigger the faults that are due in this step.
 
         Returns:
-            the batch, whose floats are NaN where `nan_at` strikes.
+            the batch; its floats are NaN if `nan_at` is due.
         """
         if self.knobs.step_ms:
             time.sleep(self.knobs.step_ms / 1000)
@@ -48,7 +48,7 @@ class Faults:
             return False
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
-            (self.folder / f"toy-{knob}").open("x").close()  # of several processes one makes it
+            (self.folder / f"toy-{knob}").open("x").close()  # only one of several processes creates it
         except FileExistsError:
             return False
         return True

@@ -1,4 +1,4 @@
-"""What a toy card says about its data, model and training. Torch-free."""
+"""The data, model and training sections of a toy card. Torch-free."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ LOSS_TERM, LOSS_KIND = "class", "cross_entropy"
 
 
 class ToyData(DataSection):
-    """Made-up examples: points in space, labelled by a fixed random rule with some noise."""
+    """Synthetic examples: random points, labelled by a fixed random rule with some noise."""
 
     examples: Annotated[PositiveCount, Field(ge=2, le=10_000_000)] = 640
     """Training and validation examples together."""
     features: Annotated[PositiveCount, Field(le=1000)] = 8
-    """Numbers per example."""
+    """Numbers in each example."""
     seed: Annotated[Count, Field(lt=2**32)] = 0
-    """Of the examples, apart from the seed of the training."""
+    """The seed of the examples; training has a seed of its own."""
 
 
 class ToyModel(ModelSection):
@@ -36,26 +36,26 @@ class ToyModel(ModelSection):
 
 
 class ToyKnobs(Section):
-    """Trouble on demand, for trying out what a run does about it.
+    """Faults on demand, for trying out how a run handles them.
 
-    Steps are global step numbers from 1; a fault comes once in a run.
+    Steps are global step numbers from 1; each fault occurs once per run.
     """
 
     step_ms: Annotated[float, Field(ge=0)] = 0.0
-    """Every step takes at least so many milliseconds longer."""
+    """The least delay added to every step, in milliseconds."""
     nan_at: PositiveCount | None = None
     """The inputs of this step are NaN."""
     oom_at: PositiveCount | None = None
-    """Memory runs out in this step."""
+    """This step runs out of memory."""
     hang_at: PositiveCount | None = None
     """This step never ends."""
     exit_at: PositiveCount | None = None
-    """The process ends in this step without a word."""
+    """The process exits in this step without a message."""
     raise_at: PositiveCount | None = None
     """This step raises an unexpected error."""
 
 
 class ToyTraining(TrainingSection):
-    """The usual training fields and the knobs."""
+    """The usual training fields and the fault settings."""
 
     toy: ToyKnobs = Field(default_factory=ToyKnobs.model_construct)

@@ -1,6 +1,6 @@
-"""The torch-free half of the toy workload: a model of a few hundred parameters on made-up data.
+"""The torch-free half of the toy workload: a model of a few hundred parameters on synthetic data.
 
-It proves that the core knows no domain, and is what crash tests and newcomers run: a whole run takes a second.
+It shows that the core is independent of the domain, and serves crash tests and newcomers: a whole run takes a second.
 """
 
 from __future__ import annotations
@@ -61,11 +61,11 @@ class ToySpec(simple.Spec):
     loss_terms: ClassVar[Mapping[str, str]] = {LOSS_TERM: LOSS_KIND}
 
     def starter(self) -> str:
-        """The card that a new one begins with."""
+        """The text that a new card starts from."""
         return Path(__file__).with_name("starter.yaml").read_text(encoding="utf-8")
 
     def count(self, card: Card) -> int:
-        """As many as the card wants made."""
+        """The number of examples that the card asks for."""
         return data_of(card).examples
 
     def parameters(self, card: Card) -> tuple[int, str]:
@@ -75,7 +75,7 @@ class ToySpec(simple.Spec):
         return (features + 1) * hidden + (hidden + 1) * CLASSES, formula
 
     def check(self, card: Card) -> Iterable[Remark]:
-        """The source too."""
+        """The faults of every workload, and a source other than synthetic."""
         if not card.data.is_synthetic:
             yield Remark(loc=("data", "source"), message="the toy makes its own data; write synthetic")
         yield from super().check(card)

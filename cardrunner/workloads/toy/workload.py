@@ -26,7 +26,7 @@ _NOISE = 0.3
 
 
 class ToyDataset(InMemoryData):
-    """See `cardrunner.contracts.Data`; a `BatchHook` of the training loop too, where the faults strike."""
+    """See `cardrunner.contracts.Data`; also a `BatchHook` of the training loop, which triggers the faults."""
 
     def __init__(self, card: Card, tensors: Sequence[Tensor], train: int, faults: Faults) -> None:
         super().__init__(card, tensors, train)
@@ -34,18 +34,18 @@ class ToyDataset(InMemoryData):
         self.majority = int(tensors[1][:train].bincount().argmax())
 
     def facts(self) -> Sequence[Fact]:
-        """The counts, which the generator cannot miss."""
+        """The counts, which always match, as the generator makes them."""
         made = str(len(self.train) + len(self.validation))
         return [Fact(name="examples", expected=str(self._section.examples), actual=made, ok=True)]
 
     def identity(self) -> Mapping[str, Any]:
-        """What makes the same data again."""
+        """The settings that reproduce the data."""
         section = self._section
         made = {"examples": section.examples, "features": section.features, "seed": section.seed}
         return {"generator": "toy 1", **made, "train": len(self.train)}
 
     def on_batch(self, step: int, batch: Batch) -> Batch:
-        """Let the faults of this step strike."""
+        """Trigger the faults of this step."""
         return self._faults.strike(step, batch)
 
 
@@ -64,7 +64,7 @@ class ToyMLP(nn.Module):
 
 
 class ToyWorkload(simple.Training):
-    """Cross entropy, and how often the likeliest class is right; see `cardrunner.contracts.Workload`."""
+    """Cross entropy and accuracy; see `cardrunner.contracts.Workload`."""
 
     spec: WorkloadSpec = SPEC
 
@@ -73,7 +73,7 @@ class ToyWorkload(simple.Training):
         return make_examples(data_of(card))
 
     def open_data(self, card: Card, files: Sequence[Path], *, scratch: Path, progress: Progress) -> Data:  # noqa: ARG002
-        """Make the examples."""
+        """Generate the examples."""
         knobs = card.training.toy if isinstance(card.training, ToyTraining) else ToyKnobs()
         train, _ = SPEC.examples(card) or (0, 0)
         return ToyDataset(card, self.tensors(card, files), train, Faults(knobs, scratch))
@@ -88,18 +88,18 @@ class ToyWorkload(simple.Training):
         return loss_weight(card) * functional.cross_entropy(outputs, batch[1])
 
     def score(self, card: Card, outputs: Tensor, batch: Batch) -> Mapping[str, Score]:  # noqa: ARG002
-        """Whether the likeliest class is the right one, everywhere and where it is the first one."""
+        """Whether the most likely class is right, for all examples and for those of the first class."""
         right = outputs.argmax(1) == batch[1]
         return {"metric/accuracy": right, "metric/first_class_accuracy": (right, batch[1] == 0)}
 
     def baselines(self, card: Card, data: Data) -> Mapping[str, Callable[[Batch], Any]]:  # noqa: ARG002
-        """The commonest class of the training examples."""
+        """One baseline: always the most common class of the training examples."""
         majority = data.majority if isinstance(data, ToyDataset) else 0
         logits = functional.one_hot(torch.tensor(majority), CLASSES).float()
         return {MAJORITY: lambda batch: logits.to(batch[0].device).expand(len(batch[0]), CLASSES)}
 
     def export_config(self, card: Card) -> Mapping[str, Any]:
-        """What a loader needs besides the weights."""
+        """The settings that a loader needs besides the weights."""
         return {"model_type": "toy_mlp", "features": data_of(card).features, "dropout": model_of(card).dropout}
 
 

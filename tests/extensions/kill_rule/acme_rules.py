@@ -44,7 +44,7 @@ class RisesBy(Rule):
         """For example ``val_loss/total rises by more than 0.1``."""
         return f"{self.metric} rises by more than {limit or f'{self.rises_by:g}'}"
 
-    def look(self, view: View) -> Observation | None:
+    def observe(self, view: View) -> Observation | None:
         """The value against the one before."""
         if view.at == view.first:
             return None

@@ -131,7 +131,7 @@ def test_a_card_with_it_is_refused_where_no_package_provides_it(
     ("text", "sentence"),
     [
         ("import no_such_module\n", "cannot be imported: ModuleNotFoundError: No module named 'no_such_module' at "),
-        ("class RisesBy: ...\n", "acme_rules:RisesBy is no subclass of cardrunner.kill_rules.Rule"),
+        ("class RisesBy: ...\n", "acme_rules:RisesBy is not a subclass of cardrunner.kill_rules.Rule"),
         ("from cardrunner.kill_rules import Rule\nclass RisesBy(Rule): ...\n", "acme_rules:RisesBy lacks example"),
     ],
 )

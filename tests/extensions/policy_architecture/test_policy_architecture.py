@@ -73,7 +73,7 @@ def env(installed: Installed, tmp_path: Path) -> dict[str, str]:
         (
             "  context_len: 4",
             "  context_len: 4\n  trunk_dim: 16",
-            "10:14: model.trunk_dim: is no size of a PolicyGRU; leave it out",
+            "10:14: model.trunk_dim: is not a size of PolicyGRU; leave it out",
         ),
         (
             "architecture: PolicyGRU",

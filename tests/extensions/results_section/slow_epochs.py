@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from cardrunner.report.recorded import Recorded
+from cardrunner.report.recorded import RecordedRun
 
 MOST = 2
 name = "Slowest epochs"
@@ -19,7 +19,7 @@ No epoch was trained.
 """
 
 
-def facts(run: Recorded) -> Sequence[tuple[int, float]]:
+def facts(run: RecordedRun) -> Sequence[tuple[int, float]]:
     """Epochs with the seconds between their validations, the slowest first."""
     ends = [(0, 0.0), *((row.epoch, row.clock.seconds) for row in run.validation_rows)]
     times = [(epoch, seconds - before) for (_, before), (epoch, seconds) in pairwise(ends)]

@@ -41,7 +41,7 @@ def test_reviewers_see_the_stages_and_where_they_come_from(
     card = make_card(ASKED)
     done = cardrunner("validate", str(card), env=env)
     assert done.returncode == 0, done.stderr
-    assert "- Stage of another package: `archive`" in cardrunner("render", str(card), env=env).stdout
+    assert "- Plug-in stage: `archive`" in cardrunner("render", str(card), env=env).stdout
     plan = cardrunner("plan", str(card), env=env).stdout
     assert "load → audit → train → checkpoint → download → demo → archive → report" in " ".join(plan.split())
     assert "archive is a stage of acme-archive 1.3" in plan

@@ -53,7 +53,7 @@ def test_it_is_told_each_row_once_and_named_in_the_results_card(
     assert told == [(row["kind"], row["step"], name) for row in history for name in row["metrics"]]
     tracking = (run / "results.md").read_text().partition("## Tracking")[2].partition("\n## ")[0]
     assert "| csv | offline |" in tracking
-    assert "told to the end" in tracking
+    assert "tracked to the end" in tracking
 
 
 def test_a_mistake_in_its_settings_is_a_fault_of_the_card_with_a_guess(

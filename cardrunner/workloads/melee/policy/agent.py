@@ -1,4 +1,4 @@
-"""A trained policy in play."""
+"""Agents that play with a trained policy."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _ANALOG = len(ANALOG)
 
 
 class PolicyAgent:
-    """Plays what a PolicyMLP predicts: its analog values, and each button that is more likely down than up.
+    """Plays the predictions of a PolicyMLP: its analog values, and each button that is more likely down than up.
 
-    Every frame goes through the first layer once, when it comes.
+    Each frame passes through the first layer once, on arrival.
 
     Args:
-        model: trained.
-        player: whose place it takes; as player 1 it sees the halves of the frames swapped and the stage kept.
+        model: the trained module.
+        player: the player that it controls; as player 1 it sees the halves of the frames swapped and the stage kept.
     """
 
     def __init__(self, model: PolicyMLP, player: PlayerIndex) -> None:
@@ -33,7 +33,7 @@ class PolicyAgent:
         self._heads = Dense(torch.cat([head.weight for head in heads]), torch.cat([head.bias for head in heads]))
 
     def begin(self, floats: Floats, ints: Ints) -> None:
-        """Go on from at least K frames."""
+        """Start from at least K frames."""
         for row in range(len(floats)):
             self.observe(Frame(floats[row], ints[row]))
 
@@ -42,7 +42,7 @@ class PolicyAgent:
         self._first.observe(frame.floats, frame.ints)
 
     def act(self) -> Floats:
-        """The controller for the next frame: analog values within 0..1, buttons 0 or 1; overwritten by the next one."""
+        """The controller for the next frame: analog values within 0..1, buttons 0 or 1; the next call overwrites it."""
         controls = self._heads(self._trunk(self._first.hidden))
         analog, buttons = controls[:_ANALOG], controls[_ANALOG:]
         np.divide(1.0, 1.0 + np.exp(-analog), out=analog)
@@ -51,12 +51,12 @@ class PolicyAgent:
 
 
 class WindowAgent:
-    """The same for any policy: in every frame the last K go through its module.
+    """The same for any policy: in every frame the module runs on the last K frames.
 
     Args:
         module: trained; float_ctx (1, K, 56) and int_ctx (1, K, 17) to `Controls`.
         context_len: K.
-        player: whose place it takes; as player 1 it sees the halves of the frames swapped and the stage kept.
+        player: the player that it controls; as player 1 it sees the halves of the frames swapped and the stage kept.
     """
 
     def __init__(self, module: nn.Module, context_len: int, player: PlayerIndex) -> None:
@@ -65,7 +65,7 @@ class WindowAgent:
         self._floats, self._ints = torch.zeros(1, context_len, FLOATS), torch.zeros(1, context_len, INTS).long()
 
     def begin(self, floats: Floats, ints: Ints) -> None:
-        """Go on from at least K frames."""
+        """Start from at least K frames."""
         for row in range(len(floats)):
             self.observe(Frame(floats[row], ints[row]))
 

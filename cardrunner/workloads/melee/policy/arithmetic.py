@@ -1,4 +1,4 @@
-"""Which numbers of a card follow from its others. Torch-free.
+"""Numbers of a card that follow from others. Torch-free.
 
 Formulas: examples = frames - games x K; bytes = frames x bytes per frame; parameters = embeddings + trunk + heads.
 """
@@ -22,14 +22,14 @@ _SPLIT_TOLERANCE = 0.05
 
 
 def total_examples(model: FrameModel, data: GamesData) -> int | None:
-    """Training and validation examples together; None when games or frames are not known."""
+    """Training and validation examples together; None if games or frames are unknown."""
     if data.known_frames is None or data.known_games is None:
         return None
     return data.known_frames - data.known_games * model.context_len
 
 
 def data_bytes(data: GamesData) -> int | None:
-    """Size of all files: as stated, or from the frames; None when neither is known."""
+    """Size of all files: as stated, or from the frames; None if both are unknown."""
     if data.size is not None or data.known_frames is None:
         return data.size
     return data.known_frames * data.encoding.resolved().bytes_per_frame
@@ -42,12 +42,12 @@ def training_share(data: GamesData) -> float:
 
 
 def split_tolerance(data: GamesData) -> float:
-    """How far the share of the examples may be from the share of the games; wider for few games."""
+    """The tolerance between the share of the examples and that of the games; wider for few games."""
     return _SPLIT_TOLERANCE + 0.5 / math.sqrt(data.known_games or 1)
 
 
 def examples(model: FrameModel, data: GamesData) -> tuple[int, int] | None:
-    """Training and validation examples: as stated, else completed, else estimated from the split."""
+    """Training and validation examples: as stated, else derived from the total, else estimated from the split."""
     train, validation, total = data.train_examples, data.val_examples, total_examples(model, data)
     if train is not None and validation is not None:
         return train, validation
@@ -59,11 +59,11 @@ def examples(model: FrameModel, data: GamesData) -> tuple[int, int] | None:
 
 
 def derive(model: FrameModel, data: GamesData, *, parameters: int | None, formula: str) -> Iterator[Derived]:
-    """Every stated number of `data` and `model` beside the one that follows from the others.
+    """Every stated number of `data` and `model`, with the number derived from the others.
 
     Args:
-        parameters: of the model that the card describes; None where its architecture is unknown.
-        formula: how they come about.
+        parameters: of the model that the card describes; None if its architecture is unknown.
+        formula: how they are computed.
     """
     yield from _frames(data)
     yield from _examples(model, data)
@@ -151,13 +151,13 @@ def _sizes(data: GamesData) -> Iterator[Derived]:
 
 
 def _rounding(size: int) -> float:
-    """Half a unit of the last digit that people wrote, whichever of bytes, KiB, MiB or GiB they wrote it in."""
+    """Half a unit of the last digit of a size as written, in bytes, KiB, MiB or GiB."""
     return max(units.rounding_of(size / unit) * unit for unit in (1, 2**10, 2**20, 2**30))
 
 
 def foreseen_mode(card: Card, data: GamesData) -> str | None:
-    """The words for the plan; None where neither card nor machine says how large things are."""
-    from cardrunner.training.order import choose_shuffle, describe_shuffle, machine_memory  # only plans ask
+    """How the data will be read, for the plan; None if neither card nor machine gives the sizes."""
+    from cardrunner.training.order import choose_shuffle, describe_shuffle, machine_memory  # needed only for plans
 
     size, memory = data_bytes(data), card.infra.memory
     if memory is None and platform_of(card.infra).storage(card.infra) is None:

@@ -1,7 +1,7 @@
-"""Predictors that learned nothing, answering as a policy does, so that every metric has something beside it.
+"""Predictors that learned nothing, with the outputs of a policy, so that every metric has a reference.
 
-Their button logits are log-odds counted on the training data, so that their loss can be compared too. Wherever a count
-would turn the prediction around, the logit is held on the side that the predictor stands for.
+Their button logits are log-odds counted on the training data, so that their loss can be compared too. Where a
+count would flip the prediction, the logit is clamped to the side that defines the predictor.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Predictor = Callable[[Batch], Controls]
 
 @dataclass(frozen=True, eq=False)
 class ControllerCounts:
-    """What a player's controller did over some games.
+    """Statistics of a player's controller over some games.
 
     Attributes:
         rows: frames counted.
@@ -44,7 +44,7 @@ class ControllerCounts:
 def count_controllers(
     data: EncodedData, games: range, player: PlayerIndex, *, most_rows: int = MOST_ROWS
 ) -> ControllerCounts:
-    """Count a player's controllers over a run of games; over evenly spaced ones of them where there are more rows."""
+    """Count a player's controllers over consecutive games; over an evenly spaced sample if there are more rows."""
     analog, down = torch.zeros(len(ANALOG), dtype=torch.float64), torch.zeros(8, dtype=torch.int64)
     transitions, rows = torch.zeros(2, 2, 8, dtype=torch.int64), 0
     for part in pairs_of_games(data, games, most_rows=most_rows):
@@ -71,7 +71,7 @@ def make_baselines(counts: ControllerCounts) -> dict[str, Predictor]:
 
 
 def _transitions(pressed: Tensor, inside: Tensor) -> Tensor:
-    """Counts (2, 2, 8) of consecutive rows of pressed (n, 8) where `inside` (n - 1,) says both are of one game."""
+    """Counts (2, 2, 8) of consecutive rows of pressed (n, 8) where `inside` (n - 1,) marks pairs of one game."""
     before, now = pressed[:-1][inside], pressed[1:][inside]
     pairs = [((before == a) & (now == b)).sum(0) for a in (False, True) for b in (False, True)]
     return torch.stack(pairs).view(2, 2, -1)
@@ -83,7 +83,7 @@ def _log_odds(yes: Tensor, no: Tensor) -> Tensor:
 
 
 def _at_least(logits: Tensor) -> Tensor:
-    """Logits kept on the positive side."""
+    """Logits clamped to be positive."""
     return logits.clamp(min=_LEAST_LOGIT)
 
 

@@ -1,4 +1,4 @@
-"""What else can be wrong with a card: things that no single field shows. Torch-free."""
+"""Checks of a card that involve several fields. Torch-free."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from cardrunner.workloads.melee.policy.sections import FrameModel, GamesData, Po
 
 
 class Term(NamedTuple):
-    """A term of a loss: the one kind that it has, and its weight where the card states none."""
+    """A term of a loss: its only kind, and its default weight."""
 
     kind: str
     weight: float = 1.0
 
 
 LOSS_TERMS: Mapping[str, Term] = {"analog": Term("mse"), "buttons": Term("bce")}
-"""A policy's."""
+"""The loss terms of a policy."""
 
 
 def guess(word: str, known: Iterable[str]) -> str:
-    """``; did you mean "x"?`` or the whole choice."""
+    """``; did you mean "x"?``, or a list of the choices."""
     choice = tuple(known)
     return did_you_mean(word, choice, otherwise=f"; there is {listed(choice)}")
 
 
 def check_model(model: PolicyModel) -> Iterator[Remark]:
-    """The architecture, its sizes and its outputs."""
+    """Faults of the architecture, its sizes and its outputs."""
     yield from _architecture(model)
     for name, stated, expected in (
         ("analog", model.outputs.analog, len(ANALOG)),
@@ -59,18 +59,18 @@ def _architecture(model: PolicyModel) -> Iterator[Remark]:
         return
     for name in SIZES:
         if name not in found.sizes and name in model.model_fields_set:
-            yield Remark(loc=("model", name), message=f"is no size of a {found.name}; leave it out")
+            yield Remark(loc=("model", name), message=f"is not a size of {found.name}; leave it out")
 
 
 def check_data(model: FrameModel, data: GamesData) -> Iterator[Remark]:
-    """Source, split and encoding."""
+    """Faults of source, split and encoding."""
     yield from _generator(data)
     yield from _split(model, data)
     yield from _encoding(data)
 
 
 def check_training(training: TrainingSection, terms: Mapping[str, Term] = LOSS_TERMS) -> Iterator[Remark]:
-    """Names and kinds of the loss terms, of which there are these."""
+    """Faults of the loss: the names, kinds and weights of its terms."""
     for name, term in training.loss.items():
         loc: Location = ("training", "loss", name)
         if name not in terms:
@@ -81,20 +81,18 @@ def check_training(training: TrainingSection, terms: Mapping[str, Term] = LOSS_T
     for name, usual in terms.items() if training.loss else ():
         if name not in training.loss:
             weight = f"{usual.weight:g}"
-            text = (
-                f"says nothing of {name}, which then has weight {weight}; write it down, with weight 0 to leave it out"
-            )
+            text = f"leaves out {name}, which then has weight {weight}; state it, with weight 0 to switch it off"
             yield Remark(loc=("training", "loss"), message=text, severity="warning")
     if set(training.loss) >= set(terms) and not any(term.weight for term in training.loss.values()):
         yield Remark(loc=("training", "loss"), message="has no term with a weight above 0, so nothing would be learned")
 
 
 def check_demo(demo: Demo | None, *, trains: Literal["policy", "world model"]) -> Iterator[Remark]:
-    """Agents, the world and the game to begin with.
+    """Faults of the demo: its agents, its world and the game it starts from.
 
     Args:
-        demo: of the card.
-        trains: what the run's own checkpoints hold.
+        demo: the card's section.
+        trains: the kind of model in the run's own checkpoints.
     """
     if demo is None:
         return
@@ -119,7 +117,7 @@ def check_demo(demo: Demo | None, *, trains: Literal["policy", "world model"]) -
 
 def _generator(data: GamesData) -> Iterator[Remark]:
     if data.is_synthetic and data.synthetic is None:
-        text = "the generator is not told how much to make; write {games: 24, frames_per_game: 1800, seed: 0}"
+        text = "the size of the generated data is missing; write {games: 24, frames_per_game: 1800, seed: 0}"
         yield Remark(loc=("data", "synthetic"), message=text)
     if data.synthetic is not None and not data.is_synthetic:
         text = "is only for source: synthetic; remove it, or make synthetic the source"
@@ -128,7 +126,7 @@ def _generator(data: GamesData) -> Iterator[Remark]:
 
 def _split(model: FrameModel, data: GamesData) -> Iterator[Remark]:
     if data.split.by != "game":
-        text = f"is {data.split.by!r}, but only whole games are kept apart; write game"
+        text = f"is {data.split.by!r}, but only whole games can be split; write game"
         yield Remark(loc=("data", "split", "by"), message=text)
     games, total = data.known_games, total_examples(model, data)
     if games is not None:
@@ -145,12 +143,12 @@ def _split(model: FrameModel, data: GamesData) -> Iterator[Remark]:
 
 
 def _share(data: GamesData, total: int | None) -> Iterator[Remark]:
-    """Stated example counts that add up, but not in the stated proportion."""
+    """Stated example counts whose proportion differs from the split."""
     if not total or total <= 0 or data.train_examples is None or data.val_examples is None:
         return
     stated, expected = data.train_examples / (data.train_examples + data.val_examples), training_share(data)
     if abs(stated - expected) > split_tolerance(data):
-        text = f"is {stated:.1%} of the examples, but the split gives about {expected:.1%}; check which number is which"
+        text = f"is {stated:.1%} of the examples, but the split gives about {expected:.1%}; are the two swapped?"
         yield Remark(loc=("data", "train_examples"), message=text, severity="warning")
 
 

@@ -1,7 +1,7 @@
-"""What every architecture of a policy has to hold: counted as it is built, read again, and playing as it learned.
+"""The contract of every policy architecture: its parameter count, reloading of checkpoints, and play match its module.
 
-The tests hold the table's architectures to it. One of another package is held to it on its card's sizes when the data
-is opened, which is before any step is paid for.
+Tests check the built-in architectures. A plug-in architecture is checked with its card's sizes when the data is opened,
+before any step is paid for.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ _TOLERANCE = 1e-4
 
 
 def check_plugged(model: PolicyModel, encoding: EncodingConfig) -> None:
-    """Hold the architecture of a card to the contract, if another package brings it; random numbers stay as they are.
+    """Check the architecture of a card against the contract if it is a plug-in; random states are preserved.
 
     Raises:
-        PluginFailed: it does not hold, with the package, what it does and what it should.
+        PluginFailed: it breaks the contract; names the package, the fault and what is expected.
     """
     architecture, plugin = model_named(model.architecture), find_plugin(KIND, model.architecture)
     if plugin is None:
         return
-    with blamed(plugin, "does not hold its contract"), torch.random.fork_rng(devices=[]):
+    with blamed(plugin, "breaks the contract of architectures"), torch.random.fork_rng(devices=[]):
         for fault in contract_faults(architecture, model, encoding):
             raise PluginFailed(f"{plugin}: {fault}")
 
 
 def contract_faults(architecture: PolicyArchitecture, model: PolicyModel, encoding: EncodingConfig) -> Iterator[str]:
-    """What an architecture does otherwise than it has to, with these sizes; later faults may follow from earlier."""
+    """The violations of the contract with these sizes; later ones may follow from earlier ones."""
     module = architecture.build(model, encoding).eval()
     built = sum(weights.numel() for weights in module.parameters() if weights.requires_grad)
     counted = architecture.parameters(model, encoding)
@@ -74,7 +74,7 @@ def _saved_and_read(
 def _play_faults(
     trained: TrainedPolicy, module: nn.Module, model: PolicyModel, player: PlayerIndex, encoding: EncodingConfig
 ) -> Iterator[str]:
-    """What the agent presses, against what the module answers, over some made-up frames."""
+    """Differences between the agent's controllers and the module's outputs over some synthetic frames."""
     context, rows = model.context_len, model.context_len + _MORE_FRAMES
     dice = np.random.default_rng(0)
     floats = dice.random((rows, FLOATS), np.float32)

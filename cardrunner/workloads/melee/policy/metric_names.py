@@ -1,4 +1,4 @@
-"""Every metric of the policy workload, in the order people read it, and the trivial baselines. Torch-free."""
+"""Every metric of the policy workload, in reading order, and the trivial baselines. Torch-free."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TRAINING_MEAN = "training mean"
 def named_metric(
     name: str, direction: Direction, unit: str, meaning: str, *more: str, percent: bool = False
 ) -> MetricSpec:
-    """A metric from 0 whose aliases are its short name, that with ``val_``, and ``more``."""
+    """A metric with a range from 0; its aliases are its short name, with and without ``val_``, and ``more``."""
     short = name.partition("/")[2]
     aliases = (f"val_{short}", short, *more)
     return MetricSpec(

@@ -22,7 +22,7 @@ from cardrunner.workloads.melee.networks.frame_embedding import FrameEmbedding
 
 @dataclass(frozen=True, kw_only=True)
 class PolicySizes:
-    """What the weights do not share with the encoding."""
+    """The sizes of a model that its encoding leaves open."""
 
     context_len: int
     hidden_dim: int
@@ -48,7 +48,7 @@ class Controls:
 
 
 class PolicyMLP(FrameEmbedding):
-    """Embeds K frames, flattens them oldest first, and reads the controller off a two-layer trunk.
+    """Embeds K frames, flattens them oldest first, and predicts the controller with a two-layer trunk.
 
     Args:
         sizes: context, hidden and trunk width.
@@ -56,8 +56,8 @@ class PolicyMLP(FrameEmbedding):
         encoding: vocabularies and embedding widths.
 
     Attributes:
-        fast: a training step may take `cardrunner.workloads.melee.networks.fast_trunk` on a CPU and
-            `cardrunner.workloads.melee.networks.frame_embedding` on a GPU; False keeps to the plain modules, which
+        fast: whether a training step may use `cardrunner.workloads.melee.networks.fast_trunk` on a CPU and
+            `cardrunner.workloads.melee.networks.frame_embedding` on a GPU; False uses the plain modules, which
             define the model.
     """
 
@@ -90,7 +90,7 @@ class PolicyMLP(FrameEmbedding):
 
 
 def sizes_of(weights: Mapping[str, Tensor], encoding: EncodingConfig) -> PolicySizes:
-    """Read the sizes off the weights of a checkpoint.
+    """Derive the sizes from the weights of a checkpoint.
 
     Raises:
         IntegrityError: they are not the weights of a PolicyMLP of this encoding.
@@ -101,7 +101,7 @@ def sizes_of(weights: Mapping[str, Tensor], encoding: EncodingConfig) -> PolicyS
     context_len, rest = divmod(first.shape[1], encoding.frame_width)
     if rest or not context_len:
         raise IntegrityError(
-            f"trunk.0.weight takes {first.shape[1]} inputs, which is no multiple of this encoding's"
+            f"trunk.0.weight takes {first.shape[1]} inputs, which is not a multiple of this encoding's"
             f" {encoding.frame_width} numbers per frame; the checkpoint was trained on another layout"
         )
     return PolicySizes(context_len=context_len, hidden_dim=first.shape[0], trunk_dim=second.shape[0])

@@ -25,11 +25,11 @@ class TrainedPolicy:
 
     architecture: PolicyArchitecture
     model: PolicyModel
-    """Its sizes."""
+    """The section that describes it, with its sizes."""
     module: nn.Module
 
     def agent(self, player: PlayerIndex) -> Agent:
-        """It in a player's place."""
+        """An agent that plays it as one of the players."""
         return self.architecture.agent(self.module, self.model, player)
 
 
@@ -37,12 +37,12 @@ def load_policy(path: Path, encoding: EncodingConfig | None = None) -> TrainedPo
     """The policy of a checkpoint.
 
     Args:
-        encoding: how the frames it sees are encoded; a checkpoint of this format does not say.
+        encoding: the encoding of its frames, which a checkpoint of this format does not record.
 
     Raises:
         EnvironmentFailed: the file is absent or cannot be read.
         IntegrityError: it is not a policy checkpoint, or its weights do not fit this encoding.
-        PluginFailed: another package brings its architecture, and it cannot be used.
+        PluginFailed: its architecture is a plug-in that cannot be used.
     """
     return read_policy(load_file(path), path, encoding)
 
@@ -51,8 +51,8 @@ def read_policy(checkpoint: Any, path: Path, encoding: EncodingConfig | None = N
     """The policy of a loaded checkpoint; raises as `load_policy`.
 
     Args:
-        checkpoint: what `load_file` gave.
-        path: for messages.
+        checkpoint: the result of `load_file`.
+        path: the file, for messages.
     """
     encoding = encoding or EncodingConfig()
     try:

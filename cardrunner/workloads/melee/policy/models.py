@@ -1,7 +1,7 @@
 """The architectures of a policy: `MODELS` has a row for each, and other packages add theirs by entry point. Torch-free.
 
-What needs torch is imported where it is used. Another package adds one in the group ``cardrunner.melee_policy_models``;
-`cardrunner.workloads.melee.policy.contract` says what every architecture has to hold.
+Modules that need torch are imported on use. Another package adds one in the group ``cardrunner.melee_policy_models``;
+`cardrunner.workloads.melee.policy.contract` has the contract of architectures.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 KIND: Final = "melee policy model"
 SIZES: Final = ("hidden_dim", "trunk_dim")
-"""The fields of a card's `model` of which an architecture may take some."""
+"""The fields of a card's `model` that an architecture may use."""
 _PARTS: Final = {
     "name": "as cards write it",
     "about": "what it is, on the review page",
@@ -42,22 +42,22 @@ _PARTS: Final = {
 
 
 class PolicyArchitecture(ABC):
-    """What an architecture answers for.
+    """An architecture of a policy.
 
     Its module takes float_ctx float (B, K, 56) and int_ctx int (B, K, 17), the oldest frame and the predicted player's
-    half first, and answers with `cardrunner.workloads.melee.policy.mlp.Controls`.
+    half first, and returns `cardrunner.workloads.melee.policy.mlp.Controls`.
     """
 
     name: str
-    """As cards write it after `architecture:`."""
+    """The name in cards after `architecture:`."""
     about: str
-    """What it is, for people."""
+    """A short description for the review page."""
     sizes: ClassVar[tuple[str, ...]] = SIZES
-    """The fields of a card's `model` that it takes, besides `context_len` and `dropout`."""
+    """The fields of a card's `model` that it uses, besides `context_len` and `dropout`."""
 
     @property
     def model_type(self) -> str:
-        """How its checkpoints name it."""
+        """Its name in checkpoints."""
         return self.name
 
     @abstractmethod
@@ -69,7 +69,7 @@ class PolicyArchitecture(ABC):
         """The module, with fresh weights from torch's global generator."""
 
     def formula(self, model: PolicyModel, encoding: EncodingConfig) -> str:
-        """The sizes that the parameters follow from."""
+        """The sizes that determine the number of parameters, as text."""
         own = "".join(f", {name} {getattr(model, name)}" for name in self.sizes)
         return f"{self.name} with context_len {model.context_len} x {encoding.frame_width} inputs{own}"
 
@@ -87,12 +87,12 @@ class PolicyArchitecture(ABC):
         """The `model` section that describes a checkpoint.
 
         Args:
-            weights: of the checkpoint.
-            config: of the checkpoint.
-            encoding: of the frames it sees.
+            weights: the weights of the checkpoint.
+            config: the config of the checkpoint.
+            encoding: the encoding of its frames.
 
         Raises:
-            IntegrityError: a size is missing or no positive whole number.
+            IntegrityError: a size is missing or not a positive whole number.
         """
         sizes: dict[str, Any] = {name: config.get(name) for name in ("context_len", *self.sizes)}
         for name, size in sizes.items():
@@ -102,14 +102,14 @@ class PolicyArchitecture(ABC):
         return PolicyModel.model_construct(architecture=self.name, **sizes)
 
     def agent(self, module: nn.Module, model: PolicyModel, player: PlayerIndex) -> Agent:
-        """The trained module in a player's place; here all K frames go through it in every frame."""
+        """An agent that plays the trained module; by default it runs on all K frames in every frame."""
         from cardrunner.workloads.melee.policy.agent import WindowAgent
 
         return WindowAgent(module, model.context_len, player)
 
 
 class _PolicyMLP(PolicyArchitecture):
-    """Checkpoints keep the names that they have always had, and their sizes are read off the weights."""
+    """Its checkpoints keep their original names; their sizes are derived from the weights."""
 
     name = "PolicyMLP"
     about = "PolicyMLP (imitation learning)"
@@ -155,19 +155,19 @@ class _PolicyMLP(PolicyArchitecture):
 
 MODELS: Final[Mapping[str, PolicyArchitecture]] = {model.name: model for model in (_PolicyMLP(),)}
 USUAL: Final = MODELS["PolicyMLP"]
-"""The one of checkpoints that do not say."""
+"""The architecture of checkpoints that do not name one."""
 
 
 def model_names() -> tuple[str, ...]:
-    """Every architecture that is installed."""
+    """The names of all installed architectures."""
     return (*MODELS, *(plugin.name for plugin in plugins(KIND) if plugin.name not in MODELS))
 
 
 def find_model(name: str) -> PolicyArchitecture | None:
-    """The architecture of that name; None where there is none.
+    """The architecture of that name, or None.
 
     Raises:
-        PluginFailed: another package brings it, and it cannot be used.
+        PluginFailed: it is a plug-in that cannot be used.
     """
     if name in MODELS:
         return MODELS[name]
@@ -179,7 +179,7 @@ def model_named(name: str) -> PolicyArchitecture:
     """The architecture of a card.
 
     Raises:
-        UsageError: there is none of that name.
+        UsageError: the name is unknown.
         PluginFailed: as `find_model`.
     """
     found = find_model(name)
@@ -189,7 +189,7 @@ def model_named(name: str) -> PolicyArchitecture:
 
 
 def model_of_type(model_type: str) -> PolicyArchitecture | None:
-    """The architecture whose checkpoints name it so; raises as `find_model`."""
+    """The architecture with that name in checkpoints; raises as `find_model`."""
     return next((model for model in MODELS.values() if model.model_type == model_type), None) or find_model(model_type)
 
 

@@ -18,7 +18,7 @@ from cardrunner.workloads.melee.encoding.layout import ANALOG, STICKS, controlle
 from cardrunner.workloads.melee.policy.metric_names import METRICS
 from cardrunner.workloads.melee.policy.mlp import Controls
 
-_OWN_CONTROLLER: Final = controller_slice(0)  # the predicted player's half comes first, whoever is predicted
+_OWN_CONTROLLER: Final = controller_slice(0)  # the predicted player's half always comes first
 
 
 class PolicyObjective:
@@ -32,7 +32,7 @@ class PolicyObjective:
 
     @classmethod
     def of(cls, training: TrainingSection) -> PolicyObjective:
-        """The objective with the weights of a card; a term that is not stated weighs 1."""
+        """The objective with the weights of a card; unstated terms have weight 1."""
         weights = {name: term.weight for name, term in training.loss.items()}
         return cls(analog_weight=weights.get("analog", 1.0), button_weight=weights.get("buttons", 1.0))
 

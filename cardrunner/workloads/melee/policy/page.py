@@ -1,4 +1,4 @@
-"""The rows of the review page that only these workloads can word. Torch-free."""
+"""The rows of the review page for the fields of these workloads. Torch-free."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _KINDS = {"mse": "MSE", "bce": "BCE", "cross_entropy": "cross entropy"}
 
 
 def describe(card: Card, model: PolicyModel, data: MeleeData) -> Mapping[str, Sequence[tuple[str, str]]]:
-    """Section -> (field, value) rows, in the order reviewers read them."""
+    """Section -> (field, value) rows, in reading order."""
     other = 1 - data.predict_player
     player = ("Predict player", f"p{data.predict_player} only; perspective swapped for p{other} when it plays")
     return {
@@ -33,7 +33,7 @@ def describe(card: Card, model: PolicyModel, data: MeleeData) -> Mapping[str, Se
 
 
 def data_rows(model: FrameModel, data: GamesData, *own: tuple[str, str]) -> Rows:
-    """What a card says of its games; a workload's own rows come before the encoding."""
+    """The rows about the games; a workload's own rows come before the encoding."""
     rows = [("Source", _source(data))]
     if data.size is not None:
         rows.append(("File size", units.format_bytes(data.size)))
@@ -41,7 +41,7 @@ def data_rows(model: FrameModel, data: GamesData, *own: tuple[str, str]) -> Rows
     rows += [("Total frames", f"{data.known_frames:,}")] if data.known_frames else []
     rows += _examples(model, data)
     rows.append(("Split", f"by {data.split.by}: the first {data.split.train * 100:.4g}% train, in file order"))
-    rows.append(("Game offsets", "stored in the file; no example crosses the border of a game"))
+    rows.append(("Game offsets", "stored in the file; no example spans two games"))
     rows.extend(own)
     stated = _encoding(data.encoding)
     return rows + ([("Encoding", stated)] if stated else [])

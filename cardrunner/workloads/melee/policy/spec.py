@@ -33,27 +33,27 @@ class PolicySpec:
     }
 
     def starter(self) -> str:
-        """The card that a new one begins with."""
+        """The text that a new card starts from."""
         return Path(__file__).with_name("starter.yaml").read_text(encoding="utf-8")
 
     def derive(self, card: Card) -> Iterable[Derived]:
         """Every stated number that follows from others."""
         model, data = model_of(card), data_of(card)
         encoding, parameters, formula = data.encoding.resolved(), None, ""
-        with suppress(PluginFailed):  # which `check` says
+        with suppress(PluginFailed):  # which `check` reports
             if (architecture := find_model(model.architecture)) is not None:
                 parameters, formula = architecture.parameters(model, encoding), architecture.formula(model, encoding)
         return spec_arithmetic.derive(model, data, parameters=parameters, formula=formula)
 
     def check(self, card: Card) -> Iterable[Remark]:
-        """What else is wrong or odd."""
+        """Other faults and warnings."""
         yield from spec_checks.check_data(model_of(card), data_of(card))
         yield from spec_checks.check_model(model_of(card))
         yield from spec_checks.check_training(card.training)
         yield from spec_checks.check_demo(card.after_training.demo, trains="policy")
 
     def examples(self, card: Card) -> tuple[int, int] | None:
-        """Training and validation examples; estimated from the split where the card states neither."""
+        """Training and validation examples; estimated from the split if the card states neither."""
         return spec_arithmetic.examples(model_of(card), data_of(card))
 
     def describe(self, card: Card) -> Mapping[str, Sequence[tuple[str, str]]]:
@@ -61,12 +61,12 @@ class PolicySpec:
         return spec_page.describe(card, model_of(card), data_of(card))
 
     def data_mode(self, card: Card) -> str | None:
-        """How the data will be read; None where neither card nor machine says how large things are."""
+        """How the data will be read; None if neither card nor machine gives the sizes."""
         return foreseen_mode(card, data_of(card))
 
     def data_match(self, card: Card, workspace: Path) -> DataMatch | None:
         """Whether policy and world model of the demo learn from the same data."""
-        from cardrunner.workloads.melee.demo.data_match import planned_match  # only plans ask
+        from cardrunner.workloads.melee.demo.data_match import planned_match  # needed only for plans
 
         return planned_match(card, data_of(card), workspace)
 

@@ -1,4 +1,4 @@
-"""The data of a policy run."""
+"""The torch half of the policy workload: its data, model, objective and demo."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from cardrunner.workloads.melee.policy.spec import SPEC, data_of, model_of
 
 
 class PolicyData(GameData):
-    """Games, of whose frames one player's controller is learned."""
+    """Encoded games for learning the controller of one player."""
 
 
 def open_policy_data(card: Card, files: Sequence[Path], *, scratch: Path, progress: Progress) -> PolicyData:
-    """Open the card's files, or make its games first.
+    """Open the card's files, or generate its games first.
 
     Raises:
         EnvironmentFailed: a file is absent or cannot be read or written.
@@ -46,7 +46,7 @@ class PolicyWorkload:
     spec: WorkloadSpec = SPEC
 
     def open_data(self, card: Card, files: Sequence[Path], *, scratch: Path, progress: Progress) -> Data:
-        """Open the card's files, or make its games; raises as `open_policy_data` and `check_plugged`."""
+        """Open the card's files, or generate its games; raises as `open_policy_data` and `check_plugged`."""
         check_plugged(model_of(card), data_of(card).encoding.resolved())
         return open_policy_data(card, files, scratch=scratch, progress=progress)
 
@@ -70,7 +70,7 @@ class PolicyWorkload:
         return model_named(model_of(card).architecture).config(model_of(card))
 
     def demo(self, card: Card, checkpoint: Path, data: Data, *, out: Path, progress: Progress) -> DemoResult | None:
-        """A match of the card's agents; None where the card asks for no demo. Raises as `play_demo`."""
+        """A match of the card's agents; None if the card asks for no demo. Raises as `play_demo`."""
         wanted = card.after_training.demo
         if wanted is None:
             return None

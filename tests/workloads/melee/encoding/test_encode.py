@@ -19,7 +19,7 @@ pytest.importorskip("peppi_py", reason="peppi-py is not installed")
 SMALL = ("1d97cccc.slp", "181ba806.slp", "843697c1.slp")
 
 
-class Watched:
+class RuleHistory:
     """A progress that remembers."""
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ def rows_of(real_data: Path) -> dict[str, int]:
 
 
 def test_a_folder_becomes_one_file_in_sorted_order(replays: Path, real_data: Path, tmp_path: Path) -> None:
-    watched = Watched()
+    watched = RuleHistory()
     report = encode([replays], tmp_path / "games.pt", workers=2, progress=watched)
     order = ["1d97cccc.slp", "843697c1.slp", "181ba806.slp"]
     assert (watched.total, watched.seen) == (3, order)
@@ -68,7 +68,7 @@ def test_a_folder_becomes_one_file_in_sorted_order(replays: Path, real_data: Pat
 def test_a_broken_replay_among_good_ones_is_skipped_and_counted(replays: Path, tmp_path: Path) -> None:
     (replays / "broken.slp").write_bytes((replays / SMALL[0]).read_bytes()[:20_000])
     (replays / "text.SLP").write_text("not a replay")
-    report = encode([replays], tmp_path / "games.pt", workers=1, progress=Watched())
+    report = encode([replays], tmp_path / "games.pt", workers=1, progress=RuleHistory())
     assert (report.files, report.games) == (5, 3)
     assert [path.name for path, _ in report.skipped] == ["broken.slp", "text.SLP"]
     assert report.lines()[0].startswith(f"skipped {replays / 'broken.slp'}: it ")
@@ -77,7 +77,7 @@ def test_a_broken_replay_among_good_ones_is_skipped_and_counted(replays: Path, t
 
 def test_dropping_rollback_is_counted_and_recorded(real_data: Path, tmp_path: Path) -> None:
     replay = real_data / "replays" / "e39ad3d6.slp"
-    report = encode([replay], tmp_path / "games.pt", drop_rollback=True, progress=Watched())
+    report = encode([replay], tmp_path / "games.pt", drop_rollback=True, progress=RuleHistory())
     assert (report.dropped_rows, report.frames) == (1494, 5023)
     assert open_encoded(report.output).rules == EncoderRules(source="slp", rollback="dropped")
 
@@ -95,7 +95,7 @@ def test_a_replay_that_kills_its_process_loses_no_other(
     )
     monkeypatch.syspath_prepend(tmp_path)
     work: Attempt = importlib.import_module("deadly_work").work
-    report = encode([replays], tmp_path / "games.pt", workers=2, progress=Watched(), work=work)
+    report = encode([replays], tmp_path / "games.pt", workers=2, progress=RuleHistory(), work=work)
     assert report.games == 2
     assert report.skipped == ((replays / "843697c1.slp", "it crashed the process that decoded it"),)
 
@@ -104,7 +104,7 @@ def test_nothing_encoded_is_the_environment_and_leaves_no_file(tmp_path: Path) -
     for number in range(5):
         (tmp_path / f"{number}.slp").write_text("not a replay")
     with pytest.raises(EnvironmentFailed) as caught:
-        encode([tmp_path], tmp_path / "games.pt", workers=1, progress=Watched())
+        encode([tmp_path], tmp_path / "games.pt", workers=1, progress=RuleHistory())
     assert str(caught.value).startswith("nothing was written: none of the 5 replays could be encoded (")
     assert str(caught.value).endswith("; and 2 more)")
     assert sorted(path.name for path in tmp_path.iterdir()) == [f"{number}.slp" for number in range(5)]
@@ -113,14 +113,14 @@ def test_nothing_encoded_is_the_environment_and_leaves_no_file(tmp_path: Path) -
 def test_an_existing_output_is_refused_before_any_work(tmp_path: Path) -> None:
     (tmp_path / "games.pt").write_bytes(b"precious")
     with pytest.raises(UsageError, match="exists already; give another name after -o"):
-        encode([tmp_path], tmp_path / "games.pt", progress=Watched())
+        encode([tmp_path], tmp_path / "games.pt", progress=RuleHistory())
     assert (tmp_path / "games.pt").read_bytes() == b"precious"
 
 
 def test_an_output_that_cannot_be_written_is_the_environment(replays: Path, tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("")
     with pytest.raises(EnvironmentFailed, match="cannot write"):
-        encode([replays], tmp_path / "taken" / "games.pt", progress=Watched())
+        encode([replays], tmp_path / "taken" / "games.pt", progress=RuleHistory())
 
 
 def test_inputs_that_are_not_there_or_hold_nothing_are_named(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def spoil(name: str) -> dict[str, Tensor]:
     [
         ("missing", "lacks action_embed.weight"),
         ("foreign", "has ctrl_proj.weight, which a PolicyMLP lacks"),
-        ("width", "takes 568 inputs, which is no multiple of this encoding's 196 numbers per frame"),
+        ("width", "takes 568 inputs, which is not a multiple of this encoding's 196 numbers per frame"),
         ("shape", r"button_head.bias has shape \(9,\), expected \(8,\)"),
         ("nan", "button_head.bias holds NaN"),
         ("no trunk", "these are not the weights of a PolicyMLP"),

@@ -94,7 +94,7 @@ def test_an_encoding_with_all_groups_has_712_bytes_and_another_model(policy_card
         ),
         (
             {"data.split.by": "frame"},
-            "data.split.by: is 'frame', but only whole games are kept apart; write game",
+            "data.split.by: is 'frame', but only whole games can be split; write game",
         ),
         (
             {"data.games": 1, "data.frames": 500},
@@ -102,7 +102,7 @@ def test_an_encoding_with_all_groups_has_712_bytes_and_another_model(policy_card
         ),
         (
             {"data.source": "synthetic"},
-            "data.synthetic: the generator is not told how much to make; write"
+            "data.synthetic: the size of the generated data is missing; write"
             " {games: 24, frames_per_game: 1800, seed: 0}",
         ),
         (

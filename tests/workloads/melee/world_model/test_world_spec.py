@@ -95,7 +95,7 @@ def test_what_cannot_run_is_said_with_the_next_step(world_card: MakeCard, change
 def test_terms_that_are_not_stated_are_named_with_their_weight(world_card: MakeCard) -> None:
     card = world_card({"training.loss": {"action": {"kind": "cross_entropy"}}})
     remarks = [remark.message for remark in SPEC.check(card) if remark.severity == "warning"]
-    assert any(message.startswith("says nothing of dynamics, which then has weight 0.5;") for message in remarks)
+    assert any(message.startswith("leaves out dynamics, which then has weight 0.5;") for message in remarks)
 
 
 def test_the_page_shows_the_sizes_of_the_architecture_and_the_sampling(world_card: MakeCard) -> None:
