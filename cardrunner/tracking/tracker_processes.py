@@ -47,7 +47,7 @@ class Memory:
 
 
 def read_memory(path: Path) -> Memory:
-    """The memory of earlier attempts; an empty one if there is none."""
+    """The memory of earlier attempts; empty before the first one."""
     try:
         found = json.loads(path.read_bytes())
         tracked = found.pop("tracked")
