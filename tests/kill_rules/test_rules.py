@@ -322,7 +322,7 @@ def test_a_row_that_comes_again_is_judged_as_it_was(values: list[float], rule: R
     rows = rows_of(values)[: again + 1]
     once, twice = RuleHistory(rows), RuleHistory(rows)
     twice.add(rows[-1])
-    assert repr(rule.observe_newest(once)) == repr(rule.observe(twice))  # as text: NaN equals nothing
+    assert repr(rule.observe_newest(once)) == repr(rule.observe_newest(twice))  # as text: NaN equals nothing
     assert repr(judge([rule], once)) == repr(judge([rule], twice))
 
 
