@@ -81,7 +81,7 @@ Span = Annotated[
         {
             "type": "string",
             "pattern": units.EVERY_PATTERN,
-            "description": "A number of steps or epochs, or a duration (of training); 0.5 epochs is half an epoch.",
+            "description": "A number of steps, epochs or a duration (of training); 0.5 epochs is half an epoch.",
             "examples": ["1 epoch", "500 steps", "10 min"],
         }
     ),

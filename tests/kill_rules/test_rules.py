@@ -54,7 +54,7 @@ def test_a_rule_that_was_read_can_be_read_again(rule: Make) -> None:
         ({"metric": "data_wait", "above": 50}, ("above",), "is a share of the training time"),
         ({"metric": "data_wait", "above": True}, ("above",), "write a share, such as 50%"),
         ({"metric": "examples_per_second", "below": "10"}, ("below",), "must be a number"),
-        ({**TO_BEST, "above": "10%"}, ("above",), "a percentage could be read"),
+        ({**TO_BEST, "above": "10%"}, ("above",), "a percentage is ambiguous"),
         ({**TO_BEST, "above": "much"}, ("above",), "write a factor such as"),
         ({**TO_BEST, "above": math.inf}, ("above",), "write a factor such as"),
         ({"metric": "m", "non_finite": False}, ("non_finite",), "must be true"),
