@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from cardrunner.errors import EnvironmentFailed, NameTaken
+from cardrunner.runs.create import create_run
 from cardrunner.runs.environment import collect_environment
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.ledger import Ledger
@@ -148,3 +149,20 @@ def test_the_environment_names_hardware_and_versions(tmp_path: Path) -> None:
     assert found.memory_bytes > 2**20
     assert found.cpu
     assert "pydantic" in found.packages
+
+
+def test_a_new_run_keeps_the_files_that_its_workspace_trusted(tmp_path: Path) -> None:
+    folder = RunFolder.of(tmp_path / "runs", "a-run")
+    launch = LaunchRecord(
+        run="a-run",
+        workload="w",
+        workspace="/",
+        executor="local",
+        card_file="c",
+        card_digest="d",
+        signed_by=(),
+        created="",
+    )
+    trust = {"cardrunner.yaml": b"sign_off: {policy: ssh}\n", "allowed_signers": b""}
+    create_run(folder, launch=launch, card=b"", effective={}, approvals=[], plan={}, trust=trust)
+    assert {name: (folder.trust / name).read_bytes() for name in trust} == trust
