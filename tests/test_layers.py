@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).parent.parent / "cardrunner"
 
 ROWS = (
     ("errors", "text"),
-    ("units", "clock", "redaction"),
+    ("units", "clock", "redaction", "private_folder"),
     ("workspace", "plugins"),
     ("specs", "platforms"),
     ("contracts",),

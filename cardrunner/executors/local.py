@@ -10,7 +10,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from typing import ClassVar
 from cardrunner.contracts import Job
 from cardrunner.errors import UsageError
 from cardrunner.executors import SUPERVISOR, WORKER
-from cardrunner.runs.environment import child_environment
+from cardrunner.runs.environment import child_environment, python_command
 from cardrunner.runs.files import explained
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.lease import is_live, is_supervised, read_lease
@@ -101,7 +100,7 @@ class LocalExecutor:
         Raises:
             EnvironmentFailed: the log cannot be written, or no process can be started.
         """
-        process = start_process(folder, [sys.executable, "-m", SUPERVISOR, str(folder.root), self.name], session=True)
+        process = start_process(folder, python_command(SUPERVISOR, str(folder.root), self.name), session=True)
         until = time.monotonic() + _HOLD_SECONDS
         while not is_supervised(folder) and process.poll() is None and time.monotonic() < until:
             time.sleep(0.01)
@@ -130,7 +129,7 @@ class LocalExecutor:
 
 def worker_command(folder: RunFolder) -> list[str]:
     """The command that runs the worker of a run."""
-    return [sys.executable, "-m", WORKER, str(folder.root)]
+    return python_command(WORKER, str(folder.root))
 
 
 def start_time(pid: int) -> str | None:
