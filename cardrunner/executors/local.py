@@ -13,7 +13,6 @@ import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 from cardrunner.contracts import Job
@@ -23,6 +22,7 @@ from cardrunner.runs.environment import child_environment, python_command
 from cardrunner.runs.files import explained
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.lease import is_live, is_supervised, read_lease
+from cardrunner.runs.process_identity import start_time
 
 _POLL_SECONDS = 0.1
 _HOLD_SECONDS = 30.0
@@ -132,18 +132,6 @@ def worker_command(folder: RunFolder) -> list[str]:
     return python_command(WORKER, str(folder.root))
 
 
-def start_time(pid: int) -> str | None:
-    """When a process began, in the system's own unit; None when there is none, or only its remains."""
-    stat = Path(f"/proc/{pid}/stat")
-    if not Path("/proc/self/stat").exists():
-        return _start_time_of_ps(pid)
-    try:
-        fields = stat.read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return None if fields[0] in "ZX" else fields[19]
-
-
 def start_process(folder: RunFolder, command: Sequence[str], *, session: bool = False) -> subprocess.Popen[bytes]:
     """Start a process of a run, which prints into the run's log.
 
@@ -169,8 +157,3 @@ def start_process(folder: RunFolder, command: Sequence[str], *, session: bool = 
 def _worker_of(folder: RunFolder) -> int | None:
     body = read_lease(folder)
     return body.pid if body is not None and is_live(folder) else None
-
-
-def _start_time_of_ps(pid: int) -> str | None:
-    done = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
-    return "-".join(done.stdout.split()) or None

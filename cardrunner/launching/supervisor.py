@@ -28,8 +28,10 @@ from cardrunner.runs import outcome as overdue
 from cardrunner.runs.events import AttemptEnded, Retried, Submitted, TrainingBegan
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.interrupts import signal_error
+from cardrunner.runs.kept_folder import check_in_place
 from cardrunner.runs.lease import Lease
 from cardrunner.runs.ledger import Ledger
+from cardrunner.runs.process_identity import ProcessIdentity
 from cardrunner.runs.status import CRASHES, metered_seconds
 from cardrunner.tracking.progress import NullProgress
 
@@ -65,6 +67,7 @@ class Supervisor:
             before = self.ledger.attempts()
             while True:
                 self._attempt()
+                check_in_place(self.folder.ledger)
                 if not self._tries_again(self.ledger.attempts() - before):
                     break
             return self._finish()
@@ -131,7 +134,7 @@ class Supervisor:
         if last.exit_code not in CRASHES or not trained or attempts > (retries := self._retries()):
             return False
         self.ledger.append(Retried(attempt=last.attempt, retry=attempts, of=retries, reason=last.reason))
-        self.ledger.append(Submitted(executor=self.executor.name, detach=True))
+        self.ledger.append(Submitted(executor=self.executor.name, detach=True, launcher=ProcessIdentity.here()))
         return True
 
     def _retries(self) -> int:

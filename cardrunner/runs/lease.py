@@ -1,7 +1,8 @@
 """One writer per run, and one supervisor: locks that they hold while they live, with a heartbeat in them.
 
 The lock (flock) vanishes with its process, however that ends, so a dead run never looks alive. The JSON body is for
-people, and for machines that cannot see the lock: there a holder counts as alive while its heartbeat is fresh.
+people, and for machines that cannot see the lock: there a holder counts as alive while its heartbeat changes. The time
+that the heartbeat names is that of another clock, and decides nothing.
 """
 
 from __future__ import annotations
@@ -20,14 +21,15 @@ from typing import Self
 
 from pydantic import ValidationError
 
-from cardrunner.clock import utc_now, utc_seconds
+from cardrunner.clock import utc_now
 from cardrunner.errors import NameTaken
 from cardrunner.runs.files import explained
 from cardrunner.runs.folder import RunFolder
+from cardrunner.runs.kept_folder import Kept, keep_in_place, let_go
 from cardrunner.runs.records import Record, RemoteRun, read_record
 
 STALE_SECONDS = 60.0
-"""How old the heartbeat of a holder on another machine may be, with clocks a little apart."""
+"""How long a holder on another machine counts as alive after its heartbeat was last seen to change."""
 _BODY_BYTES = 512
 _PATIENCE_SECONDS = 0.5
 
@@ -49,10 +51,11 @@ class Lease:
     Args:
         descriptor: the locked file.
         every: seconds between heartbeats.
+        kept: the run folder, which this process writes to as long as it stays where it is.
     """
 
-    def __init__(self, descriptor: int, *, every: float = 5.0) -> None:
-        self._descriptor = descriptor
+    def __init__(self, descriptor: int, *, kept: Kept, every: float = 5.0) -> None:
+        self._descriptor, self._kept = descriptor, kept
         self._started, self._released = utc_now(), False
         self._over = threading.Event()
         self._beat()
@@ -86,7 +89,7 @@ class Lease:
         if not _lock_patiently(descriptor):
             os.close(descriptor)
             raise NameTaken(f"run {folder.name} {what}{_holder(path)}; watch it with `cardrunner attach {folder.name}`")
-        return cls(descriptor, every=every)
+        return cls(descriptor, kept=keep_in_place(folder.root, folder.frozen), every=every)
 
     def release(self) -> None:
         """Let others write; again is harmless."""
@@ -98,6 +101,7 @@ class Lease:
                 self._beat()
             os.close(self._descriptor)
             self._descriptor = -1
+            let_go(self._kept)
 
     def __enter__(self) -> Self:
         return self
@@ -150,17 +154,31 @@ def _is_held(path: Path) -> bool:
     with _opened(path) as descriptor:
         if descriptor is None:
             return False
-        free, body = _try_lock(descriptor, fcntl.LOCK_SH), _body(path)
+        free, body, written = _try_lock(descriptor, fcntl.LOCK_SH), _body(path), os.fstat(descriptor).st_mtime
     if body is None or body.host == socket.gethostname():
         return not free and (body is None or _exists(body.pid))
-    return not free or _is_fresh(body)
+    return not free or (not body.released and _unchanged_seconds(path, body, written) < STALE_SECONDS)
 
 
-def _is_fresh(body: LeaseBody) -> bool:
-    """Whether a holder on another machine, whose lock may not be seen here, was heard of just now."""
-    with contextlib.suppress(ValueError):
-        return not body.released and time.time() - utc_seconds(body.heartbeat) < STALE_SECONDS
-    return False
+_SEEN: dict[Path, tuple[str, float, bool]] = {}
+"""The heartbeat of each lease of another machine, when this process saw it first (monotonic), and whether it saw the
+one before it."""
+
+
+def _unchanged_seconds(path: Path, body: LeaseBody, written: float) -> float:
+    """For how long the heartbeat of a holder on another machine, whose lock may not be seen here, has not changed.
+
+    Args:
+        path: its lease.
+        body: what stands in it.
+        written: when the file was last written, as its file system says; that too may be the clock of another machine.
+    """
+    now = time.monotonic()
+    heartbeat, since, changed = _SEEN.get(path, (None, now, False))
+    if heartbeat != body.heartbeat:
+        since, changed = now, heartbeat is not None
+        _SEEN[path] = body.heartbeat, since, changed
+    return now - since if changed else max(now - since, time.time() - written)
 
 
 def _body(path: Path) -> LeaseBody | None:

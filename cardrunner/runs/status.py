@@ -36,6 +36,8 @@ START_SECONDS = 60.0
 """How long a submitted worker may take to hold its lease before it counts as lost, where its executor says nothing."""
 SUBMIT_SECONDS = 10.0
 """How long a run may take from its folder to its submission, which is a moment, before its launch counts as broken."""
+HANDOVER_SECONDS = 1.5
+"""How long the supervisor of a launch that has ended may take to hold its lock; then nobody has the run any more."""
 LIVE_STATES: frozenset[State] = frozenset({"starting", "running"})
 CRASHES = frozenset({CardrunnerError.exit_code, EnvironmentFailed.exit_code})
 """Ends that another attempt may mend: a bug, the environment, a worker that was killed."""
@@ -267,11 +269,18 @@ class _Seen:
             return "failed", self.remote_run.ending or "it was never started"
         submitted = isinstance(latest, Submitted)
         patience = (latest.start_seconds or START_SECONDS) if isinstance(latest, Submitted) else SUBMIT_SECONDS
+        if self._lost_its_launch(latest):
+            patience = HANDOVER_SECONDS
         if self.live or is_supervised(self.folder) or self.now - utc_seconds(latest.at) < patience:
             return "starting", self._retry()
         if not submitted:
             return "failed", "the launch broke off before anything began"
         return "failed", f"the worker never started; see `cardrunner logs {self.folder.name}`"
+
+    def _lost_its_launch(self, latest: Event) -> bool:
+        """Whether the process that launches the run has ended; what a platform was given goes on without it."""
+        launcher = latest.launcher if isinstance(latest, Created | Submitted) else None
+        return self.remote_run is None and launcher is not None and launcher.is_gone
 
     def _reason(self, ended: AttemptEnded) -> str | None:
         """Why an attempt ended; of one that was interrupted far away also why no other one followed it."""
