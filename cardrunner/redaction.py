@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, TextIO, cast
 
+from cardrunner.terminal import visible
+
 _SECRET_NAME = re.compile(
     r"(?:^|_)(?:API_?KEY|KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|AUTH|PAT|DSN)(?:_|$)|"
     r"PASSWORD|SECRET|TOKEN|APIKEY|CREDENTIAL",
@@ -94,25 +96,35 @@ def secret_in(files: Iterable[tuple[str, bytes]]) -> str | None:
 
 
 @contextmanager
-def hiding_streams() -> Iterator[None]:
-    """Hide secrets in all that is printed inside."""
+def hiding_streams(*, terminal: bool = False) -> Iterator[None]:
+    """Hide secrets in all that is printed inside.
+
+    Args:
+        terminal: people see it: show terminal codes of others instead of sending them; see `coloured` for our own.
+    """
     before = sys.stdout, sys.stderr
+    shown = (lambda text: visible(hide(text))) if terminal else hide
     # one that was closed before the start is None, which print knows how to take
-    sys.stdout, sys.stderr = (stream and cast("TextIO", _Hiding(stream)) for stream in before)
+    sys.stdout, sys.stderr = (stream and cast("TextIO", _Hiding(stream, shown)) for stream in before)
     try:
         yield
     finally:
         sys.stdout, sys.stderr = before
 
 
+def coloured(stream: TextIO) -> TextIO:
+    """The same stream for what draws with terminal codes of its own; secrets stay hidden."""
+    return cast("TextIO", _Hiding(stream._stream, hide)) if isinstance(stream, _Hiding) else stream
+
+
 class _Hiding:
     """A text stream that hides secrets; everything else is the stream's own."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    def __init__(self, stream: TextIO, shown: Callable[[str], str]) -> None:
+        self._stream, self._shown = stream, shown
 
     def write(self, text: str) -> int:
-        self._stream.write(hide(text))
+        self._stream.write(self._shown(text))
         return len(text)
 
     def writelines(self, lines: Any) -> None:

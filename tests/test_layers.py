@@ -15,7 +15,7 @@ from cardrunner.platforms import PLATFORMS
 PACKAGE = Path(__file__).parent.parent / "cardrunner"
 
 ROWS = (
-    ("errors", "text"),
+    ("errors", "text", "terminal"),
     ("units", "clock", "redaction", "private_folder"),
     ("workspace", "plugins"),
     ("specs", "platforms"),

@@ -181,7 +181,8 @@ def resume(folder: RunFolder, *, acknowledge: str | None, progress: Progress, de
         raise GateClosed(findings)
     check_launched(folder)
     _refuse_spent(folder, status)
-    folder.stop_request.unlink(missing_ok=True)
+    with explained(folder.root, "write in"):
+        folder.stop_request.unlink(missing_ok=True)
     if acknowledge:
         Ledger(folder.ledger).append(Acknowledged(text=acknowledge))
     detach = detach or _goes_on_alone(load_frozen(folder, registry.workload_spec).card)

@@ -66,10 +66,12 @@ class Supervisor:
         with Lease.supervise(self.folder), self._handling():
             before = self.ledger.attempts()
             while True:
+                known = self.ledger.attempts()
                 self._attempt()
                 check_in_place(self.folder.ledger)
-                if not self._tries_again(self.ledger.attempts() - before):
-                    break
+                started = self.ledger.attempts()
+                if started == known or not self._tries_again(started - before):
+                    break  # one that could not even begin would only do the same again
             return self._finish()
 
     def _attempt(self) -> None:

@@ -53,14 +53,14 @@ def run_worker(path: Path) -> int:
     """
     folder = RunFolder(path.absolute())
     ledger = Ledger(folder.ledger)
-    with StopRequest(folder.stop_request) as stop, Lease.acquire(folder):
+    with StopRequest(folder.stop_request) as stop, Lease.acquire(folder) as lease:
         last = ledger.last(AttemptEnded)
         if last is not None and last.state == COMPLETED.state:
             return COMPLETED.exit_code
-        return _attempt(folder, ledger, stop)
+        return _attempt(folder, ledger, stop, lease)
 
 
-def _attempt(folder: RunFolder, ledger: Ledger, stop: StopRequest) -> int:
+def _attempt(folder: RunFolder, ledger: Ledger, stop: StopRequest, lease: Lease) -> int:
     number = ledger.attempts() + 1
     began = time.monotonic() - _made_ready()
     _record_start(folder, ledger, number)
@@ -77,6 +77,7 @@ def _attempt(folder: RunFolder, ledger: Ledger, stop: StopRequest) -> int:
         try:
             ledger.append(ended)
         except EnvironmentFailed:  # the disk is full, or the folder is gone: the launcher records the end
+            lease.leave_word(outcome.state, outcome.reason, outcome.exit_code)
             sys.stderr.write(f"{utc_now()} {outcome.state}: {outcome.reason}\n")
     return outcome.exit_code
 

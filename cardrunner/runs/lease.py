@@ -17,20 +17,22 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from pydantic import ValidationError
 
 from cardrunner.clock import utc_now
 from cardrunner.errors import NameTaken
+from cardrunner.redaction import hide
 from cardrunner.runs.files import explained
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.kept_folder import Kept, keep_in_place, let_go
-from cardrunner.runs.records import Record, RemoteRun, read_record
+from cardrunner.runs.records import Record, RemoteRun, State, read_record
 
 STALE_SECONDS = 60.0
 """How long a holder on another machine counts as alive after its heartbeat was last seen to change."""
 _BODY_BYTES = 512
+_REASON_BYTES = 230
 _PATIENCE_SECONDS = 0.5
 
 
@@ -43,6 +45,10 @@ class LeaseBody(Record):
     heartbeat: str
     released: bool = False
     """It was given back in good order."""
+    state: State | None = None
+    """How the attempt ended, where the ledger could not take that; this file has its size, and needs no room."""
+    exit_code: int | None = None
+    reason: str | None = None
 
 
 class Lease:
@@ -57,6 +63,7 @@ class Lease:
     def __init__(self, descriptor: int, *, kept: Kept, every: float = 5.0) -> None:
         self._descriptor, self._kept = descriptor, kept
         self._started, self._released = utc_now(), False
+        self._word: dict[str, Any] = {}
         self._over = threading.Event()
         self._beat()
         self._thread = threading.Thread(target=self._keep_beating, args=(every,), name="lease", daemon=True)
@@ -86,10 +93,28 @@ class Lease:
     def _acquired(cls, folder: RunFolder, path: Path, what: str, *, every: float) -> Lease:
         with explained(path, "write"):
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        if not _lock_patiently(descriptor):
-            os.close(descriptor)
-            raise NameTaken(f"run {folder.name} {what}{_holder(path)}; watch it with `cardrunner attach {folder.name}`")
-        return cls(descriptor, kept=keep_in_place(folder.root, folder.frozen), every=every)
+        with contextlib.ExitStack() as undo:
+            undo.callback(os.close, descriptor)
+            with explained(path, "lock"):
+                free = _lock_patiently(descriptor)
+            if not free:
+                watch = f"watch it with `cardrunner attach {folder.name}`"
+                raise NameTaken(f"run {folder.name} {what}{_holder(path)}; {watch}")
+            kept = keep_in_place(folder.root, folder.frozen)
+            undo.callback(let_go, kept)
+            with explained(path, "write"):
+                lease = cls(descriptor, kept=kept, every=every)
+            undo.pop_all()
+        return lease
+
+    def leave_word(self, state: State, reason: str | None, exit_code: int) -> None:
+        """Keep how the attempt ended, which could not be written anywhere else; a long reason is cut."""
+        told = hide(reason or "")[:_REASON_BYTES]
+        while len(json.dumps(told)) > _REASON_BYTES:
+            told = told[:-1]
+        self._word = {"state": state, "reason": told, "exit_code": exit_code}
+        with contextlib.suppress(OSError):
+            self._beat()
 
     def release(self) -> None:
         """Let others write; again is harmless."""
@@ -123,9 +148,11 @@ class Lease:
             started=self._started,
             heartbeat=utc_now(),
             released=self._released,
+            **self._word,
         )
+        text = json.dumps(body.model_dump(exclude_none=True), separators=(",", ":"))  # ASCII, so that it has its size
         # one write of one size in place: a rename would leave the lock on a file that nobody sees any more
-        os.pwrite(self._descriptor, body.model_dump_json().encode().ljust(_BODY_BYTES - 1) + b"\n", 0)
+        os.pwrite(self._descriptor, text.encode().ljust(_BODY_BYTES - 1) + b"\n", 0)
 
 
 def is_live(folder: RunFolder) -> bool:
@@ -183,7 +210,8 @@ def _unchanged_seconds(path: Path, body: LeaseBody, written: float) -> float:
 
 def _body(path: Path) -> LeaseBody | None:
     try:
-        return LeaseBody.model_validate(json.loads(path.read_bytes()))
+        with path.open("rb") as stream:
+            return LeaseBody.model_validate(json.loads(stream.read(_BODY_BYTES)))
     except (OSError, ValueError, ValidationError):
         return None
 

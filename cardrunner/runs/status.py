@@ -27,7 +27,7 @@ from cardrunner.runs.events import (
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.heartbeat import read_pulse, silence_warning
 from cardrunner.runs.history import History, HistoryRow
-from cardrunner.runs.lease import is_live, is_supervised, read_lease
+from cardrunner.runs.lease import LeaseBody, is_live, is_supervised, read_lease
 from cardrunner.runs.ledger import E, Ledger
 from cardrunner.runs.money import has_retries, metered_cost, spent_budget
 from cardrunner.runs.records import STATE, LaunchRecord, Manifest, R, Record, RemoteRun, State, TrainRecord, find_record
@@ -147,7 +147,18 @@ def metered_seconds(folder: RunFolder, *, now: float | None = None) -> float:
 def last_exit_code(folder: RunFolder) -> int:
     """The exit code of the last attempt; the one for a lost worker when it left none."""
     event = Ledger(folder.ledger).last(AttemptStarted, AttemptEnded)
-    return event.exit_code if isinstance(event, AttemptEnded) else LOST_EXIT_CODE
+    if isinstance(event, AttemptEnded):
+        return event.exit_code
+    word = last_word(folder, event) if isinstance(event, AttemptStarted) else None
+    return LOST_EXIT_CODE if word is None or word.exit_code is None else word.exit_code
+
+
+def last_word(folder: RunFolder, started: AttemptStarted) -> LeaseBody | None:
+    """How an attempt ended whose worker could tell that to nothing but its lease; None where it did not."""
+    body = read_lease(folder)
+    if body is None or body.state is None or (body.pid, body.host) != (started.pid, started.host):
+        return None
+    return body
 
 
 @dataclass(frozen=True)
@@ -232,7 +243,9 @@ class _Seen:
             return ("running" if self._has_stages(latest.attempt) else "starting"), None
         if self.remote_run is not None and self.remote_run.exit_code is not None:
             return "failed", self.remote_run.ending
-        return self._undecided(latest) or ("interrupted", self._lost())
+        word = last_word(self.folder, latest)
+        ended = (word.state, word.reason) if word is not None and word.state is not None else None
+        return self._undecided(latest) or ended or ("interrupted", self._lost())
 
     @property
     def seconds(self) -> float:
