@@ -77,22 +77,33 @@ def found_in(text: str) -> str | None:
 
 
 def secret_in(files: Iterable[tuple[str, bytes]]) -> str | None:
-    """Why a card must not go further: it is copied to run folders, results and trackers, and a secret with it.
+    """Why a card must not go further: a sentence with file and line; None when none of its files holds a secret."""
+    return next((f"{name}:{number}: {why}" for name, number, why in secrets_in(files)), None)
+
+
+def secrets_in(files: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, int, str]]:
+    """The secrets of a card, which is copied to run folders, results and trackers, and a secret with it.
 
     Args:
         files: of the card, by name.
 
-    Returns:
-        a sentence with file, line and variable; None when none holds the value of a secret.
+    Yields:
+        file, line from 1, and what it holds as a sentence with the next step, for each line with a secret.
     """
     for name, data in files:
-        for number, line in enumerate(data.decode(errors="replace").splitlines(), 1):
-            if (variable := found_in(line)) is not None:
-                return (
-                    f"{name}:{number}: holds the value of the environment variable {variable}; a card never holds a "
-                    f"secret: take it out, and change the secret if others have seen the card"
-                )
-    return None
+        text = data.decode(errors="replace")
+        if _held(text) is None:
+            continue
+        for number, line in enumerate(text.splitlines(), 1):
+            if (what := _held(line)) is not None:
+                why = "a card never holds a secret: take it out, and change the secret if others have seen the card"
+                yield name, number, f"holds {what}; {why}"
+
+
+def _held(text: str) -> str | None:
+    if (variable := found_in(text)) is not None:
+        return f"the value of the environment variable {variable}"
+    return "the credentials of a URL" if "://" in text and _URL_CREDENTIALS.search(text) else None
 
 
 @contextmanager
