@@ -24,6 +24,10 @@ QUICK = ("validate", "digest", "render", "schema", "new")
 """Short commands that may exit without garbage collection or clean-up, because they start no process or thread."""
 
 
+_KEPT_LOGS = 20
+"""Of bugs, the newest."""
+
+
 class _Version(argparse.Action):
     """Prints the version, which is slow to look up, and exits."""
 
@@ -58,12 +62,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = build_parser(only).parse_args(words)
     if options.no_color:
         os.environ["NO_COLOR"] = "1"
-    if options.command in QUICK:  # they do not show values of the environment
-        return _run(options, words)
     from cardrunner.redaction import hiding_streams
 
-    gc.enable()
-    with hiding_streams():
+    if options.command not in QUICK:
+        gc.enable()
+    with hiding_streams(terminal=True):
         return _run(options, words)
 
 
@@ -108,10 +111,16 @@ def _log_bug(words: Sequence[str]) -> str:
     import tempfile  # only needed for a bug
     import traceback
 
+    from cardrunner.private_folder import private_folder
     from cardrunner.redaction import hide
     from cardrunner.runs.environment import own_version
 
-    with tempfile.NamedTemporaryFile("w", prefix="cardrunner-", suffix=".log", delete=False) as log:
+    folder = None  # for temporary files, where there is no other place
+    with suppress(EnvironmentFailed, OSError):
+        folder = private_folder("logs")
+        for old in sorted(folder.glob("*.log"), key=lambda path: path.stat().st_mtime)[: -(_KEPT_LOGS - 1)]:
+            old.unlink(missing_ok=True)
+    with tempfile.NamedTemporaryFile("w", prefix="cardrunner-", suffix=".log", dir=folder, delete=False) as log:
         log.write(hide(f"cardrunner {own_version()}, Python {sys.version}\narguments: {list(words)}\n\n"))
         log.write(hide(traceback.format_exc()))
     last = hide(traceback.format_exc().strip().splitlines()[-1])

@@ -14,6 +14,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -45,6 +46,8 @@ class Plugin:
     """``module:object``."""
     package: str
     version: str
+    only_here: bool = False
+    """It is found because the interpreter was started in the folder that it lies in, and in no other way."""
 
     def __str__(self) -> str:
         return f"the {self.kind} {self.name} of {self.package} {self.version}"
@@ -144,12 +147,17 @@ def find_plugin(kind: str, name: str) -> Plugin | None:
     """The plug-in of that name; None if no package has it.
 
     Raises:
-        PluginFailed: several packages have one.
+        PluginFailed: several packages have one of that name, or its package is not installed and only lies in the
+            current folder, from which no process of a run imports.
     """
     found = [plugin for plugin in plugins(kind) if plugin.name == name]
     if len(found) > 1:
         packages = listed(f"{plugin.package} {plugin.version}" for plugin in found)
         raise PluginFailed(f"the {kind} {name} comes from {packages}; uninstall all but one")
+    if found and found[0].only_here:
+        raise PluginFailed(
+            f"{found[0]} only lies in the current folder, where no worker looks; `pip install -e .` there"
+        )
     return found[0] if found else None
 
 
@@ -207,7 +215,14 @@ def blamed_plugin(error: BaseException) -> str | None:
 def _plugin(kind: str, point: EntryPoint) -> Plugin:
     package = point.dist.name if point.dist else "an unknown package"
     version = point.dist.version if point.dist else "?"
-    return Plugin(kind=kind, name=point.name, target=point.value, package=package, version=version)
+    here = Path.cwd()
+    only_here = (
+        point.dist is not None
+        and not sys.flags.safe_path
+        and Path(str(point.dist.locate_file(""))).resolve() == here
+        and here not in {Path(entry).resolve() for entry in sys.path[1:] if entry}
+    )
+    return Plugin(kind=kind, name=point.name, target=point.value, package=package, version=version, only_here=only_here)
 
 
 def _cause(error: BaseException) -> str:

@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, TextIO, cast
 
+from cardrunner.terminal import visible
+
 _SECRET_NAME = re.compile(
     r"(?:^|_)(?:API_?KEY|KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|AUTH|PAT|DSN)(?:_|$)|"
     r"PASSWORD|SECRET|TOKEN|APIKEY|CREDENTIAL",
@@ -75,44 +77,65 @@ def found_in(text: str) -> str | None:
 
 
 def secret_in(files: Iterable[tuple[str, bytes]]) -> str | None:
-    """Why a card must not go further: it is copied to run folders, results and trackers, and a secret with it.
+    """Why a card must not go further: a sentence with file and line; None when none of its files holds a secret."""
+    return next((f"{name}:{number}: {why}" for name, number, why in secrets_in(files)), None)
+
+
+def secrets_in(files: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, int, str]]:
+    """The secrets of a card, which is copied to run folders, results and trackers, and a secret with it.
 
     Args:
         files: of the card, by name.
 
-    Returns:
-        a sentence with file, line and variable; None if the files hold no secret value.
+    Yields:
+        file, line from 1, and what it holds as a sentence with the next step, for each line with a secret.
     """
     for name, data in files:
-        for number, line in enumerate(data.decode(errors="replace").splitlines(), 1):
-            if (variable := found_in(line)) is not None:
-                return (
-                    f"{name}:{number}: holds the value of the environment variable {variable}; a card never holds a "
-                    f"secret: take it out, and change the secret if others have seen the card"
-                )
-    return None
+        text = data.decode(errors="replace")
+        if _held(text) is None:
+            continue
+        for number, line in enumerate(text.splitlines(), 1):
+            if (what := _held(line)) is not None:
+                why = "a card never holds a secret: take it out, and change the secret if others have seen the card"
+                yield name, number, f"holds {what}; {why}"
+
+
+def _held(text: str) -> str | None:
+    if (variable := found_in(text)) is not None:
+        return f"the value of the environment variable {variable}"
+    return "the credentials of a URL" if "://" in text and _URL_CREDENTIALS.search(text) else None
 
 
 @contextmanager
-def hiding_streams() -> Iterator[None]:
-    """Hide secrets in all that is printed inside."""
+def hiding_streams(*, terminal: bool = False) -> Iterator[None]:
+    """Hide secrets in all that is printed inside.
+
+    Args:
+        terminal: people see it: show terminal codes of others instead of sending them; see `coloured` for our own.
+    """
     before = sys.stdout, sys.stderr
+    shown = (lambda text: visible(hide(text))) if terminal else hide
     # a stream that was closed before the start is None, which print accepts
-    sys.stdout, sys.stderr = (stream and cast("TextIO", _Hiding(stream)) for stream in before)
+    sys.stdout, sys.stderr = (stream and cast("TextIO", _Hiding(stream, shown)) for stream in before)
     try:
         yield
     finally:
         sys.stdout, sys.stderr = before
 
 
+def coloured(stream: TextIO) -> TextIO:
+    """The same stream for what draws with terminal codes of its own; secrets stay hidden."""
+    return cast("TextIO", _Hiding(stream._stream, hide)) if isinstance(stream, _Hiding) else stream
+
+
 class _Hiding:
     """A text stream that hides secrets; everything else is the stream's own."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    def __init__(self, stream: TextIO, shown: Callable[[str], str]) -> None:
+        self._stream, self._shown = stream, shown
 
     def write(self, text: str) -> int:
-        self._stream.write(hide(text))
+        self._stream.write(self._shown(text))
         return len(text)
 
     def writelines(self, lines: Any) -> None:

@@ -15,8 +15,8 @@ from cardrunner.platforms import PLATFORMS
 PACKAGE = Path(__file__).parent.parent / "cardrunner"
 
 ROWS = (
-    ("errors", "text"),
-    ("units", "clock", "redaction"),
+    ("errors", "text", "terminal"),
+    ("units", "clock", "redaction", "private_folder"),
     ("workspace", "plugins"),
     ("specs", "platforms"),
     ("contracts",),

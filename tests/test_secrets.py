@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -97,6 +98,35 @@ def test_a_card_that_holds_a_secret_is_neither_signed_nor_launched_and_the_value
     assert "toy-run.yaml:6: holds the value of the environment variable MY_SERVICE_TOKEN" in said
     assert "planted" not in said
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    "words", [("validate",), ("launch",), ("sign", "--as", "ada", "--yes")], ids=["validate", "launch", "sign"]
+)
+def test_a_card_with_the_credentials_of_a_url_is_a_fault_and_is_neither_signed_nor_launched(
+    words: tuple[str, ...], make_card: MakeCard, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card = make_card({"goal": "See https://user:hunter2secret@evil.example/x"})
+    before = card.read_bytes()
+    assert main([words[0], str(card), *words[1:]]) == 2
+    said = "".join(capsys.readouterr())
+    assert "holds the credentials of a URL; a card never holds a secret" in said
+    assert "hunter2" not in said
+    assert card.read_bytes() == before
+    assert not (tmp_path / "runs").exists()
+
+
+def test_validate_finds_the_secret_in_a_card_and_repeats_none_in_a_file_name(
+    make_card: MakeCard, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MY_SERVICE_TOKEN", "planted-in-the-card")
+    card = make_card({"goal": "Find out with planted-in-the-card."})
+    assert main(["validate", str(card), "--json"]) == 2
+    (fault,) = json.loads(capsys.readouterr().out)
+    assert (fault["line"], fault["severity"]) == (6, "error")
+    assert "the value of the environment variable MY_SERVICE_TOKEN" in fault["message"]
+    assert main(["validate", str(card.with_name("planted-in-the-card.yaml"))]) == 2
+    assert "planted" not in "".join(capsys.readouterr())
 
 
 def test_an_edit_that_would_write_a_secret_into_a_card_is_refused(

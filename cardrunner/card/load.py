@@ -23,6 +23,7 @@ from cardrunner.card.schema.data import DataSection
 from cardrunner.card.schema.training import ModelSection, TrainingSection
 from cardrunner.errors import CardError, PluginFailed, UsageError
 from cardrunner.kill_rules.table import is_absent
+from cardrunner.redaction import secrets_in
 from cardrunner.specs import Remark, WorkloadSpec
 
 SpecResolver = Callable[[str], WorkloadSpec]
@@ -122,7 +123,10 @@ def absent_rules(data: bytes, sources: Sequence[bytes] = ()) -> tuple[str, ...]:
 def examine_card(path: Path, resolve: SpecResolver) -> tuple[Fault, ...]:
     """Every fault and warning of a card file, in the order of the file; never raises for the content."""
     try:
-        return _examine(read_bytes(path), str(path), path, resolve).faults
+        found = _examine(read_bytes(path), str(path), path, resolve)
+        files = [(document.file, document.data) for document in (found.own, *found.bases)]
+        secrets = (Fault(file, line, 1, "", why) for file, line, why in secrets_in(files))
+        return tuple(sorted((*found.faults, *secrets), key=partial(_place, [file for file, _ in files])))
     except CardError as error:
         return tuple(fault for fault in error.faults if isinstance(fault, Fault))
 

@@ -31,6 +31,7 @@ from cardrunner.gate.examine import gate_case
 from cardrunner.gate.findings import Finding
 from cardrunner.launching.checks import prove
 from cardrunner.redaction import hidden_lines
+from cardrunner.terminal import visible
 from cardrunner.workspace import Workspace
 
 HELP = "run a checklist item's check and tick it with evidence, or tick a human item"
@@ -154,5 +155,5 @@ class _Checking:
 
     def _show(self, output: bytes) -> None:
         if not self.quiet:
-            sys.stdout.buffer.write(output)
+            sys.stdout.buffer.write(visible(output.decode(errors="backslashreplace")).encode())
             sys.stdout.buffer.flush()

@@ -10,20 +10,19 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 from cardrunner.contracts import Job
 from cardrunner.errors import UsageError
 from cardrunner.executors import SUPERVISOR, WORKER
-from cardrunner.runs.environment import child_environment
+from cardrunner.runs.environment import child_environment, python_command
 from cardrunner.runs.files import explained
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.lease import is_live, is_supervised, read_lease
+from cardrunner.runs.process_identity import start_time
 
 _POLL_SECONDS = 0.1
 _HOLD_SECONDS = 30.0
@@ -103,7 +102,7 @@ class LocalExecutor:
         Raises:
             EnvironmentFailed: the log cannot be written, or no process can be started.
         """
-        process = start_process(folder, [sys.executable, "-m", SUPERVISOR, str(folder.root), self.name], session=True)
+        process = start_process(folder, python_command(SUPERVISOR, str(folder.root), self.name), session=True)
         until = time.monotonic() + _HOLD_SECONDS
         while not is_supervised(folder) and process.poll() is None and time.monotonic() < until:
             time.sleep(0.01)
@@ -132,19 +131,7 @@ class LocalExecutor:
 
 def worker_command(folder: RunFolder) -> list[str]:
     """The command that runs the worker of a run."""
-    return [sys.executable, "-m", WORKER, str(folder.root)]
-
-
-def start_time(pid: int) -> str | None:
-    """When a process began, in the system's own unit; None if it does not exist or is a zombie."""
-    stat = Path(f"/proc/{pid}/stat")
-    if not Path("/proc/self/stat").exists():
-        return _start_time_of_ps(pid)
-    try:
-        fields = stat.read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return None if fields[0] in "ZX" else fields[19]
+    return python_command(WORKER, str(folder.root))
 
 
 def start_process(folder: RunFolder, command: Sequence[str], *, session: bool = False) -> subprocess.Popen[bytes]:
@@ -172,8 +159,3 @@ def start_process(folder: RunFolder, command: Sequence[str], *, session: bool = 
 def _worker_of(folder: RunFolder) -> int | None:
     body = read_lease(folder)
     return body.pid if body is not None and is_live(folder) else None
-
-
-def _start_time_of_ps(pid: int) -> str | None:
-    done = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
-    return "-".join(done.stdout.split()) or None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import selectors
 import shlex
 import signal
@@ -20,13 +19,13 @@ from typing import IO, cast
 from cardrunner.card.reading import characters
 from cardrunner.clock import moment, timestamp
 from cardrunner.redaction import hide
+from cardrunner.terminal import TERMINAL_CODE
 from cardrunner.workspace import Workspace
 
 TIMEOUT_SECONDS = 600.0
 KEPT_CHARACTERS = 2000
 _BLOCK = 1 << 16
 _KEPT_BYTES = 4 * KEPT_CHARACTERS + _BLOCK
-_TERMINAL_CODE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +87,7 @@ def run_check(
 
 def plain_output(text: str) -> str:
     """Output without terminal codes and without characters that a card may not hold."""
-    lines = _TERMINAL_CODE.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
+    lines = TERMINAL_CODE.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
     return unicodedata.normalize("NFC", characters.blanked(lines)).strip()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import os
 import shlex
 from collections.abc import Iterator
@@ -13,10 +14,11 @@ from cardrunner import registry
 from cardrunner.card.load import load_card
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.sign_off import Signature
-from cardrunner.clock import moment as now, utc_now
+from cardrunner.clock import moment as now, timestamp, utc_now
 from cardrunner.contracts import Progress, RemoteExecutor
 from cardrunner.errors import CardError, EnvironmentFailed, GateClosed, NameTaken, RunPaused, RunStopped, UsageError
 from cardrunner.gate.clock import behind
+from cardrunner.gate.findings import Finding
 from cardrunner.gate.records import recorded_blocks
 from cardrunner.gate.ssh.revoked_keys import revoked_since
 from cardrunner.launching.checks import as_row, prove_all
@@ -32,9 +34,10 @@ from cardrunner.runs.attempts import stopped_by_rule
 from cardrunner.runs.create import create_run
 from cardrunner.runs.environment import collect_environment
 from cardrunner.runs.events import Acknowledged
+from cardrunner.runs.files import explained
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.frozen import launched_workspace, load_frozen
-from cardrunner.runs.ledger import Ledger, latest_events
+from cardrunner.runs.ledger import Ledger, last_event, latest_events
 from cardrunner.runs.money import spent_budget
 from cardrunner.runs.records import ChecksRecord, LaunchedCode, LaunchRecord, read_record
 from cardrunner.runs.status import Status, derive_status
@@ -97,7 +100,7 @@ def admit(planned: Planned, options: LaunchOptions) -> RunFolder:
         EnvironmentFailed: a data file cannot be found, or the platform refuses the run.
         NameTaken: a run of this name exists.
     """
-    late = behind(now(), latest_events(options.runs or planned.workspace.runs))
+    late = _late_clock(planned.loaded.path, options.runs or planned.workspace.runs)
     if findings := (*late, *planned.gate.findings):
         raise GateClosed(findings)
     folder = RunFolder.of(options.runs or planned.workspace.runs, planned.plan.run)
@@ -177,15 +180,28 @@ def resume(folder: RunFolder, *, acknowledge: str | None, progress: Progress, de
     if detach:
         name = read_record(folder.launch, LaunchRecord).executor
         _check_detachable(name, registry.offered_executor(name).platform)
-    if findings := (*behind(now(), latest_events(folder.root.parent)), *_objections(folder, progress)):
+    if findings := (*behind(now(), last_event(folder)), *_objections(folder, progress)):
         raise GateClosed(findings)
     check_launched(folder)
     _refuse_spent(folder, status)
-    folder.stop_request.unlink(missing_ok=True)
+    with explained(folder.root, "write in"):
+        folder.stop_request.unlink(missing_ok=True)
     if acknowledge:
         Ledger(folder.ledger).append(Acknowledged(text=acknowledge))
     detach = detach or _goes_on_alone(load_frozen(folder, registry.workload_spec).card)
     return run_attempt(folder, detach=detach, progress=progress)
+
+
+def _late_clock(card: Path, runs: Path) -> Iterator[Finding]:
+    """A finding when this machine's clock is behind what other runs have recorded.
+
+    What they recorded counts only where the card's file was saved later than now too: one run with a wrong time in its
+    ledger must not close the gate for every card. The card's own times are judged in any case.
+    """
+    with explained(card, "read"):
+        saved = timestamp(datetime.datetime.fromtimestamp(card.stat().st_mtime, datetime.UTC))
+    if any(behind(now(), [(f"the file {card}", saved)])):
+        yield from behind(now(), latest_events(runs))
 
 
 def _refuse_spent(folder: RunFolder, status: Status) -> None:

@@ -13,7 +13,7 @@ from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.outcome import overdue_outcome, silent_end
 from cardrunner.runs.records import RemoteRun, State, find_record
-from cardrunner.runs.status import LOST_EXIT_CODE, metered_seconds
+from cardrunner.runs.status import LOST_EXIT_CODE, last_word, metered_seconds
 
 ASKED_CODES = frozenset({128 + signal.SIGINT, 128 + signal.SIGTERM})
 """Exit codes of a worker that was asked to end, by people or by a machine shutting down."""
@@ -37,7 +37,10 @@ def record_loss(folder: RunFolder, code: int, *, out_of_memory: bool = False) ->
         return
     if code == NameTaken.exit_code:
         raise NameTaken(f"run {folder.name} is live; watch it with `cardrunner attach {folder.name}`")
-    if (remote := find_record(folder.remote_run, RemoteRun)) is not None:
+    word = last_word(folder, last) if isinstance(last, AttemptStarted) else None
+    if word is not None and word.state is not None and word.exit_code is not None:
+        append_end(folder, word.state, word.reason or "", word.exit_code)
+    elif (remote := find_record(folder.remote_run, RemoteRun)) is not None:
         state: State = "interrupted" if remote.exit_code is None else "failed"
         append_end(folder, state, remote.ending or "the platform reports no reason", code)
     elif (ended := overdue_outcome(folder, killed=True)) is not None:

@@ -20,6 +20,7 @@ from cardrunner.launching.pipeline import open_context
 from cardrunner.redaction import hiding_streams
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.interrupts import Reason, StopRequest
+from cardrunner.runs.kept_folder import keep_in_place
 from cardrunner.runs.records import BatchSplit
 from cardrunner.stages.processes import AGREED, record_beginning, record_ending, train_as_one_of
 from cardrunner.tracking.progress import NullProgress
@@ -32,6 +33,7 @@ def run_rank(folder: RunFolder, *, digest: str, attempt: int, splits: list[Batch
     """Train as one of several processes; the exit code is 0 if all of them end together."""
     with StopRequest(folder.stop_request) as stop:
         threading.Thread(target=_hold_on, args=(stop, rank), daemon=True).start()
+        keep_in_place(folder.root, folder.frozen)  # until this process ends
         record_beginning(folder.process_endings, rank)
         error = _ended(folder, digest, stop, attempt, splits, rank, world)
     if isinstance(error, Followed):

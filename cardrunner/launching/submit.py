@@ -22,8 +22,10 @@ from cardrunner.runs.files import explained, locked, write_text
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.frozen import load_frozen
 from cardrunner.runs.interrupts import signal_error
+from cardrunner.runs.kept_folder import removed
 from cardrunner.runs.lease import Lease, is_live, is_supervised
 from cardrunner.runs.ledger import Ledger
+from cardrunner.runs.process_identity import ProcessIdentity
 from cardrunner.runs.records import LaunchRecord, read_record
 from cardrunner.runs.status import Status, derive_status, last_exit_code
 from cardrunner.tracking.follow import follow, following
@@ -155,7 +157,13 @@ def _submitted(folder: RunFolder, executor: Executor, *, detach: bool, progress:
         if executor.survives_client:
             _refuse_a_live_one(folder, progress)
         # before the worker's own events
-        ledger.append(Submitted(executor=executor.name, detach=detach, start_seconds=executor.start_seconds))
+        submitted = Submitted(
+            executor=executor.name,
+            detach=detach,
+            start_seconds=executor.start_seconds,
+            launcher=ProcessIdentity.here(),
+        )
+        ledger.append(submitted)
         try:
             job = executor.submit(folder)
         except CardrunnerError as error:
@@ -184,6 +192,7 @@ def _run_here(folder: RunFolder, executor: Executor, proof: StartProof, progress
             log = folder.log.open("a")
         with log, showing(NullProgress(log)), following(proof.loaded, folder, progress, since=proof.since):
             code = job.wait()
+        _refuse_removed(folder)
         record_loss(folder, code)
         return finish_run(folder, progress=progress)
 
@@ -192,6 +201,7 @@ def _ended(folder: RunFolder, code: int, *, asked: bool, progress: Progress) -> 
     """How a job ended. Finishes the run here unless its supervisor has."""
     if code == NameTaken.exit_code:
         raise NameTaken(f"run {folder.name} is live; watch it with `cardrunner attach {folder.name}`")
+    _refuse_removed(folder)
     if (ending := recorded_ending(folder)) is not None:
         return ending
     record_loss(folder, code)
@@ -200,6 +210,12 @@ def _ended(folder: RunFolder, code: int, *, asked: bool, progress: Progress) -> 
         return RunEnd(folder, derive_status(folder), last_exit_code(folder) or code, problem)
     with Lease.supervise(folder):
         return finish_run(folder, progress=progress)
+
+
+def _refuse_removed(folder: RunFolder) -> None:
+    """Leave it at that where the run folder is gone: anything written now would be half a run."""
+    if not folder.launch.exists():
+        raise removed(folder.root)
 
 
 def _never() -> bool:

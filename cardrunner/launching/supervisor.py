@@ -28,8 +28,10 @@ from cardrunner.runs import outcome as overdue
 from cardrunner.runs.events import AttemptEnded, Retried, Submitted, TrainingBegan
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.interrupts import signal_error
+from cardrunner.runs.kept_folder import check_in_place
 from cardrunner.runs.lease import Lease
 from cardrunner.runs.ledger import Ledger
+from cardrunner.runs.process_identity import ProcessIdentity
 from cardrunner.runs.status import CRASHES, metered_seconds
 from cardrunner.tracking.progress import NullProgress
 
@@ -67,9 +69,12 @@ class Supervisor:
         with Lease.supervise(self.folder), self._handling():
             before = self.ledger.attempts()
             while True:
+                known = self.ledger.attempts()
                 self._attempt()
-                if not self._tries_again(self.ledger.attempts() - before):
-                    break
+                check_in_place(self.folder.ledger)
+                started = self.ledger.attempts()
+                if started == known or not self._tries_again(started - before):
+                    break  # one that could not even begin would only do the same again
             return self._finish()
 
     def _attempt(self) -> None:
@@ -134,7 +139,7 @@ class Supervisor:
         if last.exit_code not in CRASHES or not trained or attempts > (retries := self._retries()):
             return False
         self.ledger.append(Retried(attempt=last.attempt, retry=attempts, of=retries, reason=last.reason))
-        self.ledger.append(Submitted(executor=self.executor.name, detach=True))
+        self.ledger.append(Submitted(executor=self.executor.name, detach=True, launcher=ProcessIdentity.here()))
         return True
 
     def _retries(self) -> int:

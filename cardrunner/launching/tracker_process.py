@@ -33,6 +33,7 @@ from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.frozen import load_frozen
 from cardrunner.runs.history import HistoryRow
 from cardrunner.runs.jsonl import Tail
+from cardrunner.runs.kept_folder import keep_in_place
 from cardrunner.runs.ledger import Ledger, LedgerTail
 from cardrunner.runs.status import LOST_EXIT_CODE, derive_status
 from cardrunner.tracking.tracker_processes import LINGER_SECONDS, Memory, read_memory, write_memory
@@ -209,6 +210,7 @@ def _main(arguments: list[str]) -> int:
     name, path, attempt = arguments
     folder = RunFolder(Path(path))
     lock = folder.tracker_lock(name)
+    keep_in_place(folder.root, folder.frozen)  # until this process ends
     lock.parent.mkdir(exist_ok=True)
     with hiding_streams(), locked(lock):  # the tracker of the attempt before may still be closing
         make: Callable[[], Tracker] = _maker(name)

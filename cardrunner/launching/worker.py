@@ -28,6 +28,7 @@ from cardrunner.runs.files import explained
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.frozen import launched_workspace, load_frozen
 from cardrunner.runs.interrupts import StopRequest
+from cardrunner.runs.kept_folder import check_in_place
 from cardrunner.runs.lease import Lease
 from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.outcome import COMPLETED, AttemptEnd, outcome_of, overdue_outcome
@@ -52,29 +53,32 @@ def run_worker(path: Path) -> int:
     """
     folder = RunFolder(path.absolute())
     ledger = Ledger(folder.ledger)
-    with StopRequest(folder.stop_request) as stop, Lease.acquire(folder):
+    with StopRequest(folder.stop_request) as stop, Lease.acquire(folder) as lease:
         last = ledger.last(AttemptEnded)
         if last is not None and last.state == COMPLETED.state:
             return COMPLETED.exit_code
-        return _attempt(folder, ledger, stop)
+        return _attempt(folder, ledger, stop, lease)
 
 
-def _attempt(folder: RunFolder, ledger: Ledger, stop: StopRequest) -> int:
+def _attempt(folder: RunFolder, ledger: Ledger, stop: StopRequest, lease: Lease) -> int:
     number = ledger.attempts() + 1
     began = time.monotonic() - _made_ready()
     _record_start(folder, ledger, number)
     with TrackerProcesses(folder, number) as trackers:  # they read the end of the attempt before they are closed
         outcome = _run(folder, stop, number, trackers)
-        with contextlib.suppress(EnvironmentFailed):  # on a full disk the launcher records the end
-            ended = AttemptEnded(
-                attempt=number,
-                state=outcome.state,
-                reason=outcome.reason,
-                exit_code=outcome.exit_code,
-                seconds=round(time.monotonic() - began, 3),
-                peak_memory_bytes=peak_memory(),
-            )
+        ended = AttemptEnded(
+            attempt=number,
+            state=outcome.state,
+            reason=outcome.reason,
+            exit_code=outcome.exit_code,
+            seconds=round(time.monotonic() - began, 3),
+            peak_memory_bytes=peak_memory(),
+        )
+        try:
             ledger.append(ended)
+        except EnvironmentFailed:  # the disk is full, or the folder is gone: the launcher records the end
+            lease.leave_word(outcome.state, outcome.reason, outcome.exit_code)
+            sys.stderr.write(f"{utc_now()} {outcome.state}: {outcome.reason}\n")
     return outcome.exit_code
 
 
@@ -194,8 +198,10 @@ def _resume_point(folder: RunFolder) -> ResumePoint | None:
 
 
 def _log(folder: RunFolder, text: str) -> None:
-    with contextlib.suppress(EnvironmentFailed), explained(folder.log, "write"), folder.log.open("a") as log:
-        log.write(hide(f"{utc_now()} {text}"))
+    with contextlib.suppress(EnvironmentFailed), explained(folder.log, "write"):
+        check_in_place(folder.log)
+        with folder.log.open("a") as log:
+            log.write(hide(f"{utc_now()} {text}"))
 
 
 def _entry(arguments: list[str]) -> int:

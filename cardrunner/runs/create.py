@@ -15,6 +15,7 @@ from cardrunner.runs.events import Created
 from cardrunner.runs.files import explained, flush_folder, write_bytes, write_text
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.ledger import Ledger
+from cardrunner.runs.process_identity import ProcessIdentity
 from cardrunner.runs.records import ChecksRecord, LaunchRecord, write_record
 
 
@@ -74,6 +75,7 @@ def _fill(staging: RunFolder, launch: LaunchRecord, card: bytes, texts: Mapping[
         card_digest=launch.card_digest,
         executor=launch.executor,
         signed_by=launch.signed_by,
+        launcher=ProcessIdentity.here(),
     )
     Ledger(staging.ledger).append(created)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import os
@@ -12,10 +13,13 @@ import shutil
 import socket
 import subprocess
 import sys
+import sysconfig
 from functools import cache
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
+from cardrunner.private_folder import private_folder
+from cardrunner.runs.files import explained
 from cardrunner.runs.records import Environment
 
 _DISTRIBUTION = "cardrunner"
@@ -78,11 +82,45 @@ def peak_memory() -> int:
     return max(resource.getrusage(kind).ru_maxrss for kind in kinds) * unit
 
 
+def python_command(module: str, *arguments: str) -> list[str]:
+    """The command line that runs a module in a process of ours, which imports nothing from the current folder.
+
+    It is ``-P`` and not ``PYTHONSAFEPATH``: a script that a workload starts inherits the variable, and would then miss
+    the modules beside it.
+    """
+    return [sys.executable, "-P", "-m", module, *arguments]
+
+
 def child_environment() -> dict[str, str]:
-    """The environment for a child process: this one's, with the same code first on the path."""
-    code = str(Path(__file__).parents[2])
-    path = os.pathsep.join(filter(None, (code, os.environ.get("PYTHONPATH"))))
-    return {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
+    """The environment for a child process: this one's, with the same code first on the path.
+
+    An empty entry of ``PYTHONPATH`` is left out: it stands for the current folder.
+
+    Raises:
+        EnvironmentFailed: there is no place for the folder that holds this code alone.
+    """
+    entries = [_code_folder(), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, entries)), "PYTHONUNBUFFERED": "1"}
+
+
+@cache
+def _code_folder() -> str:
+    """A folder with this very package and its metadata alone; empty where every interpreter finds it by itself.
+
+    The folder that a checkout lies in holds other things too, such as its tests, which would hide installed packages of
+    their names. So the package is linked into a folder of its own; that never changes, since its name is the place.
+    """
+    package = Path(__file__).resolve().parents[1]
+    if package.parent in {Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib")}:
+        return ""
+    parts = [package, *sorted(package.parent.glob(f"{_DISTRIBUTION}-*.dist-info"))]
+    folder = private_folder("code") / hashlib.sha256(b"\0".join(map(os.fsencode, parts))).hexdigest()[:16]
+    with explained(folder, "write"):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        for part in parts:
+            with contextlib.suppress(FileExistsError):
+                (folder / part.name).symlink_to(part)
+    return str(folder)
 
 
 def _sources(package: str) -> list[tuple[Path, Path]]:

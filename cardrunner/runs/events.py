@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from cardrunner.kill_rules.base import Action
 from cardrunner.runs.event_model import Audience, Event, UnknownEvent
 from cardrunner.runs.jsonl import parse_object
+from cardrunner.runs.process_identity import ProcessIdentity
 from cardrunner.runs.records import Environment, State
 from cardrunner.text import listed
 
@@ -54,6 +55,8 @@ class Created(Event):
     card_digest: str
     executor: str
     signed_by: tuple[str, ...] = ()
+    launcher: ProcessIdentity | None = None
+    """The process that launches the run."""
 
 
 class Submitted(Event):
@@ -65,6 +68,8 @@ class Submitted(Event):
     """Whether the launch returns once the run trains."""
     start_seconds: float | None = None
     """How long the executor may take to start a worker."""
+    launcher: ProcessIdentity | None = None
+    """The process that handed the run to the executor and waits until a supervisor or worker has it."""
 
 
 class JobStarted(Event):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from cardrunner.errors import EnvironmentFailed
+from cardrunner.runs.kept_folder import check_in_place
 
 Writer = Callable[[BinaryIO], object]
 _BLOCK = 4 << 20
@@ -63,6 +64,8 @@ def write_together(contents: Mapping[Path, Writer]) -> None:
     Raises:
         EnvironmentFailed: the disk is full, read-only or failing; the old contents are intact.
     """
+    for path in contents:
+        check_in_place(path)  # or its folder would be made anew
     try:
         for path, write in contents.items():
             with explained(path, "write"):
@@ -75,7 +78,10 @@ def write_together(contents: Mapping[Path, Writer]) -> None:
         for path in contents:
             with suppress(OSError):  # the original error is more informative
                 _staging(path).unlink(missing_ok=True)
+            check_in_place(path)
         raise
+    for path in contents:
+        check_in_place(path, made=True)
 
 
 def writer_of(data: bytes) -> Writer:

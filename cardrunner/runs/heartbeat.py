@@ -14,6 +14,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from cardrunner.clock import utc_now
+from cardrunner.runs.kept_folder import check_in_place
 from cardrunner.runs.records import Record
 from cardrunner.units import format_duration
 
@@ -55,6 +56,7 @@ class Heartbeat:
         if now < self._due or self._path is None:
             return
         self._due = now + _EVERY_SECONDS
+        check_in_place(self._path)
         body = HeartbeatRecord.model_construct(
             at=utc_now(),
             attempt=self._attempt,

@@ -15,6 +15,7 @@ from typing import Any, Literal, Self
 
 from cardrunner.contracts import Progress, Task
 from cardrunner.errors import CardrunnerError, Interrupted, RunStopped, Terminated
+from cardrunner.runs.kept_folder import check_in_place
 
 Reason = Literal["interrupted", "terminated", "stopped"]
 _SIGNALS: dict[int, Reason] = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
@@ -44,9 +45,14 @@ class StopRequest:
 
     @property
     def reason(self) -> Reason | None:
-        """Why the run was asked to end; None to go on."""
+        """Why the run was asked to end; None to go on.
+
+        Raises:
+            EnvironmentFailed: the run folder was removed or moved, so that nothing can be saved any more.
+        """
         if self._reason is None and self._file is not None and time.monotonic() - self._polled >= _POLL_SECONDS:
             self._polled = time.monotonic()
+            check_in_place(self._file)
             self._reason = "stopped" if self._file.exists() else None
         return self._reason
 

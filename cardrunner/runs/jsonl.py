@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 
 from cardrunner.redaction import hide_in
 from cardrunner.runs.files import explained
+from cardrunner.runs.kept_folder import check_in_place
 
 _NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
@@ -40,16 +41,19 @@ def append_bytes(path: Path, line: bytes, *, durable: bool) -> None:
         durable: wait until the line is on the disk.
 
     Raises:
-        EnvironmentFailed: the disk is full, read-only or failing.
+        EnvironmentFailed: the disk is full, read-only or failing, or the run folder is not there any more.
     """
+    check_in_place(path)
     with explained(path, "write"):
         descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
         try:
             _write_whole(descriptor, (b"" if _ends_clean(descriptor) else b"\n") + line)
             if durable:
                 os.fsync(descriptor)
+            made = os.fstat(descriptor).st_size == len(line)
         finally:
             os.close(descriptor)
+    check_in_place(path, made=made)
 
 
 def line_of(row: Mapping[str, Any]) -> bytes:

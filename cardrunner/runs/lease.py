@@ -1,7 +1,8 @@
 """One writer per run, and one supervisor: locks held while they live, with a lease beat in them.
 
 The lock (flock) vanishes with its process, however that ends, so a dead run never looks alive. The JSON body is for
-people, and for machines that cannot see the lock: there a holder counts as alive while its lease beat is fresh.
+people, and for machines that cannot see the lock: there a holder counts as alive while its lease beat changes. The time
+in the lease beat comes from another clock and decides nothing.
 """
 
 from __future__ import annotations
@@ -16,19 +17,22 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from pydantic import ValidationError
 
-from cardrunner.clock import utc_now, utc_seconds
+from cardrunner.clock import utc_now
 from cardrunner.errors import NameTaken
+from cardrunner.redaction import hide
 from cardrunner.runs.files import explained
 from cardrunner.runs.folder import RunFolder
-from cardrunner.runs.records import Record, RemoteRun, read_record
+from cardrunner.runs.kept_folder import Kept, keep_in_place, let_go
+from cardrunner.runs.records import Record, RemoteRun, State, read_record
 
 STALE_SECONDS = 60.0
-"""The age at which the lease beat of a holder on another machine is stale; allows for clock differences."""
+"""How long a holder on another machine counts as alive after its lease beat was last seen to change."""
 _BODY_BYTES = 512
+_REASON_BYTES = 230
 _PATIENCE_SECONDS = 0.5
 
 
@@ -41,6 +45,10 @@ class LeaseBody(Record):
     heartbeat: str
     released: bool = False
     """The holder released it itself."""
+    state: State | None = None
+    """How the attempt ended, if the ledger could not take that; this file keeps its size and needs no room."""
+    exit_code: int | None = None
+    reason: str | None = None
 
 
 class Lease:
@@ -49,11 +57,13 @@ class Lease:
     Args:
         descriptor: the locked file.
         every: seconds between lease beats.
+        kept: the run folder, which this process writes to as long as it stays where it is.
     """
 
-    def __init__(self, descriptor: int, *, every: float = 5.0) -> None:
-        self._descriptor = descriptor
+    def __init__(self, descriptor: int, *, kept: Kept, every: float = 5.0) -> None:
+        self._descriptor, self._kept = descriptor, kept
         self._started, self._released = utc_now(), False
+        self._word: dict[str, Any] = {}
         self._over = threading.Event()
         self._beat()
         self._thread = threading.Thread(target=self._keep_beating, args=(every,), name="lease", daemon=True)
@@ -83,10 +93,28 @@ class Lease:
     def _acquired(cls, folder: RunFolder, path: Path, what: str, *, every: float) -> Lease:
         with explained(path, "write"):
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        if not _lock_patiently(descriptor):
-            os.close(descriptor)
-            raise NameTaken(f"run {folder.name} {what}{_holder(path)}; watch it with `cardrunner attach {folder.name}`")
-        return cls(descriptor, every=every)
+        with contextlib.ExitStack() as undo:
+            undo.callback(os.close, descriptor)
+            with explained(path, "lock"):
+                free = _lock_patiently(descriptor)
+            if not free:
+                watch = f"watch it with `cardrunner attach {folder.name}`"
+                raise NameTaken(f"run {folder.name} {what}{_holder(path)}; {watch}")
+            kept = keep_in_place(folder.root, folder.frozen)
+            undo.callback(let_go, kept)
+            with explained(path, "write"):
+                lease = cls(descriptor, kept=kept, every=every)
+            undo.pop_all()
+        return lease
+
+    def leave_word(self, state: State, reason: str | None, exit_code: int) -> None:
+        """Keep how the attempt ended, which could not be written anywhere else; a long reason is cut."""
+        told = hide(reason or "")[:_REASON_BYTES]
+        while len(json.dumps(told)) > _REASON_BYTES:
+            told = told[:-1]
+        self._word = {"state": state, "reason": told, "exit_code": exit_code}
+        with contextlib.suppress(OSError):
+            self._beat()
 
     def release(self) -> None:
         """Give the lease back; safe to call again."""
@@ -98,6 +126,7 @@ class Lease:
                 self._beat()
             os.close(self._descriptor)
             self._descriptor = -1
+            let_go(self._kept)
 
     def __enter__(self) -> Self:
         return self
@@ -119,9 +148,11 @@ class Lease:
             started=self._started,
             heartbeat=utc_now(),
             released=self._released,
+            **self._word,
         )
+        text = json.dumps(body.model_dump(exclude_none=True), separators=(",", ":"))  # ASCII, so that it has its size
         # one write of fixed size in place: a rename would leave the lock on a file without a name
-        os.pwrite(self._descriptor, body.model_dump_json().encode().ljust(_BODY_BYTES - 1) + b"\n", 0)
+        os.pwrite(self._descriptor, text.encode().ljust(_BODY_BYTES - 1) + b"\n", 0)
 
 
 def is_live(folder: RunFolder) -> bool:
@@ -150,22 +181,37 @@ def _is_held(path: Path) -> bool:
     with _opened(path) as descriptor:
         if descriptor is None:
             return False
-        free, body = _try_lock(descriptor, fcntl.LOCK_SH), _body(path)
+        free, body, written = _try_lock(descriptor, fcntl.LOCK_SH), _body(path), os.fstat(descriptor).st_mtime
     if body is None or body.host == socket.gethostname():
         return not free and (body is None or _exists(body.pid))
-    return not free or _is_fresh(body)
+    return not free or (not body.released and _unchanged_seconds(path, body, written) < STALE_SECONDS)
 
 
-def _is_fresh(body: LeaseBody) -> bool:
-    """Whether a holder on another machine, whose lock may be invisible here, has a recent lease beat."""
-    with contextlib.suppress(ValueError):
-        return not body.released and time.time() - utc_seconds(body.heartbeat) < STALE_SECONDS
-    return False
+_SEEN: dict[Path, tuple[str, float, bool]] = {}
+"""The lease beat of each lease of another machine, when this process saw it first (monotonic), and whether it saw the
+one before it."""
+
+
+def _unchanged_seconds(path: Path, body: LeaseBody, written: float) -> float:
+    """Seconds since the lease beat of a holder on another machine last changed; its lock may be invisible here.
+
+    Args:
+        path: its lease.
+        body: what stands in it.
+        written: when the file was last written, as its file system says; that too may be the clock of another machine.
+    """
+    now = time.monotonic()
+    heartbeat, since, changed = _SEEN.get(path, (None, now, False))
+    if heartbeat != body.heartbeat:
+        since, changed = now, heartbeat is not None
+        _SEEN[path] = body.heartbeat, since, changed
+    return now - since if changed else max(now - since, time.time() - written)
 
 
 def _body(path: Path) -> LeaseBody | None:
     try:
-        return LeaseBody.model_validate(json.loads(path.read_bytes()))
+        with path.open("rb") as stream:
+            return LeaseBody.model_validate(json.loads(stream.read(_BODY_BYTES)))
     except (OSError, ValueError, ValidationError):
         return None
 

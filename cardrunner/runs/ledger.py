@@ -109,12 +109,21 @@ def latest_events(runs: Path) -> Iterator[tuple[str, str]]:
         EnvironmentFailed: a ledger cannot be read.
     """
     for folder in RunFolder.all(runs):
-        with explained(folder.ledger, "read"), folder.ledger.open("rb") as stream:
-            stream.seek(max(0, stream.seek(0, os.SEEK_END) - _TAIL))
-            lines = stream.read().split(b"\n")
-        remote = folder.remote_run.exists()
-        events = (event for line in reversed(lines) if (event := parse(line)) is not None)
-        own = (event.at for event in events if not remote or isinstance(event, _OF_THIS_SIDE))
-        at = next(filter(None, own), None)
-        if at is not None:
-            yield f"the last event of run {folder.name}", at
+        yield from last_event(folder)
+
+
+def last_event(folder: RunFolder) -> Iterator[tuple[str, str]]:
+    """The same of one run; nothing where it has recorded nothing.
+
+    Raises:
+        EnvironmentFailed: its ledger cannot be read.
+    """
+    with explained(folder.ledger, "read"), folder.ledger.open("rb") as stream:
+        stream.seek(max(0, stream.seek(0, os.SEEK_END) - _TAIL))
+        lines = stream.read().split(b"\n")
+    remote = folder.remote_run.exists()
+    events = (event for line in reversed(lines) if (event := parse(line)) is not None)
+    own = (event.at for event in events if not remote or isinstance(event, _OF_THIS_SIDE))
+    at = next(filter(None, own), None)
+    if at is not None:
+        yield f"the last event of run {folder.name}", at

@@ -27,7 +27,7 @@ from cardrunner.runs.events import (
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.heartbeat import read_heartbeat, silence_warning
 from cardrunner.runs.history import History, HistoryRow
-from cardrunner.runs.lease import is_live, is_supervised, read_lease
+from cardrunner.runs.lease import LeaseBody, is_live, is_supervised, read_lease
 from cardrunner.runs.ledger import E, Ledger
 from cardrunner.runs.money import has_retries, metered_cost, spent_budget
 from cardrunner.runs.records import STATE, LaunchRecord, Manifest, R, Record, RemoteRun, State, TrainRecord, find_record
@@ -36,6 +36,8 @@ START_SECONDS = 60.0
 """How long a submitted worker may take to hold its lease before it counts as lost, unless its executor says."""
 SUBMIT_SECONDS = 10.0
 """How long after its folder was made a run may still be unsubmitted, before its launch counts as broken."""
+HANDOVER_SECONDS = 1.5
+"""How long the supervisor of a launch that has ended may take to hold its lock, before the run counts as lost."""
 LIVE_STATES: frozenset[State] = frozenset({"starting", "running"})
 CRASHES = frozenset({CardrunnerError.exit_code, EnvironmentFailed.exit_code})
 """Exit codes after which another attempt may succeed: a bug, the environment, a killed worker."""
@@ -145,7 +147,18 @@ def metered_seconds(folder: RunFolder, *, now: float | None = None) -> float:
 def last_exit_code(folder: RunFolder) -> int:
     """The exit code of the last attempt; `LOST_EXIT_CODE` if it recorded none."""
     event = Ledger(folder.ledger).last(AttemptStarted, AttemptEnded)
-    return event.exit_code if isinstance(event, AttemptEnded) else LOST_EXIT_CODE
+    if isinstance(event, AttemptEnded):
+        return event.exit_code
+    word = last_word(folder, event) if isinstance(event, AttemptStarted) else None
+    return LOST_EXIT_CODE if word is None or word.exit_code is None else word.exit_code
+
+
+def last_word(folder: RunFolder, started: AttemptStarted) -> LeaseBody | None:
+    """How an attempt ended whose worker could tell that to nothing but its lease; None where it did not."""
+    body = read_lease(folder)
+    if body is None or body.state is None or (body.pid, body.host) != (started.pid, started.host):
+        return None
+    return body
 
 
 @dataclass(frozen=True)
@@ -230,7 +243,9 @@ class _FolderState:
             return ("running" if self._has_stages(latest.attempt) else "starting"), None
         if self.remote_run is not None and self.remote_run.exit_code is not None:
             return "failed", self.remote_run.ending
-        return self._undecided(latest) or ("interrupted", self._lost())
+        word = last_word(self.folder, latest)
+        ended = (word.state, word.reason) if word is not None and word.state is not None else None
+        return self._undecided(latest) or ended or ("interrupted", self._lost())
 
     @property
     def seconds(self) -> float:
@@ -267,11 +282,18 @@ class _FolderState:
             return "failed", self.remote_run.ending or "it was never started"
         submitted = isinstance(latest, Submitted)
         patience = (latest.start_seconds or START_SECONDS) if isinstance(latest, Submitted) else SUBMIT_SECONDS
+        if self._lost_its_launch(latest):
+            patience = HANDOVER_SECONDS
         if self.live or is_supervised(self.folder) or self.now - utc_seconds(latest.at) < patience:
             return "starting", self._retry()
         if not submitted:
             return "failed", "the launch broke off before anything began"
         return "failed", f"the worker never started; see `cardrunner logs {self.folder.name}`"
+
+    def _lost_its_launch(self, latest: Event) -> bool:
+        """Whether the process that launches the run has ended; what a platform was given goes on without it."""
+        launcher = latest.launcher if isinstance(latest, Created | Submitted) else None
+        return self.remote_run is None and launcher is not None and launcher.is_gone
 
     def _reason(self, ended: AttemptEnded) -> str | None:
         """Why an attempt ended; for an interrupted remote one, also why no other attempt followed."""

@@ -20,7 +20,7 @@ from cardrunner.card.estimate import processes_of
 from cardrunner.card.schema.card import Card
 from cardrunner.errors import CardrunnerError, EnvironmentFailed, RestartWanted, UsageError
 from cardrunner.runs.context import RunContext
-from cardrunner.runs.environment import child_environment, usable_cores
+from cardrunner.runs.environment import child_environment, python_command, usable_cores
 from cardrunner.runs.events import WarningGiven
 from cardrunner.runs.files import explained
 from cardrunner.runs.jsonl import append_line, read_lines
@@ -117,9 +117,10 @@ def _attempt(ctx: RunContext, processes: int, splits: Sequence[BatchSplit]) -> E
 def _started(ctx: RunContext, processes: int, splits: Sequence[BatchSplit]) -> subprocess.Popen[bytes]:
     told = json.dumps([split.model_dump() for split in splits])
     command = [
-        *(sys.executable, "-m", TORCHRUN, str(ctx.folder.process_endings)),
+        *python_command(TORCHRUN, str(ctx.folder.process_endings)),
         *("--standalone", "--local-addr", "127.0.0.1", "--nproc-per-node", str(processes), "--max-restarts", "0"),
-        *("-m", RANK, str(ctx.folder.root), ctx.digest, str(ctx.attempt), told),
+        # torchrun's own `python -m` would import from the current folder
+        *("--no-python", *python_command(RANK, str(ctx.folder.root), ctx.digest, str(ctx.attempt), told)),
     ]
     with explained(ctx.folder.root, "start torchrun for"):
         return subprocess.Popen(

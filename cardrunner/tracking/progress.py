@@ -12,7 +12,8 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, TextIO
 
 from cardrunner.contracts import Board, Progress, RunSnapshot, Task
-from cardrunner.redaction import hide
+from cardrunner.redaction import coloured, hide
+from cardrunner.terminal import visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -46,7 +47,7 @@ class NullProgress:
         """Write one line, if there is a stream. A closed stream is ignored."""
         if self._lines is not None:
             with contextlib.suppress(OSError, ValueError):
-                self._lines.write(f"{hide(text)}\n")
+                self._lines.write(f"{visible(hide(text))}\n")
                 self._lines.flush()
 
     @contextmanager
@@ -136,7 +137,7 @@ def make_progress(quiet: bool) -> Progress:
         return NullProgress(sys.stderr)
     from rich.console import Console
 
-    return RichProgress(Console(stderr=True, no_color=bool(os.environ.get("NO_COLOR")) or None))
+    return RichProgress(Console(file=coloured(sys.stderr), no_color=bool(os.environ.get("NO_COLOR")) or None))
 
 
 _SHOWN: ContextVar[Progress | None] = ContextVar("shown", default=None)
@@ -183,7 +184,7 @@ def _bars(console: Console) -> AbstractContextManager[RichBars]:
 
 
 def _plain(text: str) -> str:
-    """Escape square brackets of card text, which rich would read as markup."""
+    """Escape square brackets, which rich would read as markup, and codes that a terminal would obey."""
     from rich.markup import escape
 
-    return escape(text)
+    return escape(visible(text))

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cardrunner.contracts import RunSnapshot
+from cardrunner.terminal import visible
 from cardrunner.units import format_dollars, format_duration
 
 
@@ -107,4 +108,4 @@ def _rows(snapshot: RunSnapshot) -> tuple[tuple[str, str], ...]:
 
 
 def _line(label: str, text: str) -> Text:
-    return Text.assemble((f"  {label:<9}", "dim"), text, no_wrap=True, overflow="ellipsis")
+    return Text.assemble((f"  {label:<9}", "dim"), visible(text), no_wrap=True, overflow="ellipsis")

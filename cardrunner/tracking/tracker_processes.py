@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterable
@@ -16,7 +15,7 @@ from typing import Final, Self
 
 from cardrunner.contracts import Tracked
 from cardrunner.errors import EnvironmentFailed
-from cardrunner.runs.environment import child_environment
+from cardrunner.runs.environment import child_environment, python_command
 from cardrunner.runs.events import TrackerSaid, TrackerWord
 from cardrunner.runs.files import explained
 from cardrunner.runs.folder import RunFolder
@@ -127,7 +126,7 @@ class TrackerProcesses:
             path.parent.mkdir(exist_ok=True)
             with path.open("ab") as log:
                 return subprocess.Popen(
-                    [sys.executable, "-m", TRACKER_PROCESS, name, str(self.folder.root), str(self.attempt)],
+                    python_command(TRACKER_PROCESS, name, str(self.folder.root), str(self.attempt)),
                     stdin=subprocess.PIPE,  # closes with the worker
                     stdout=log,
                     stderr=log,

@@ -14,11 +14,12 @@ from cardrunner import registry
 from cardrunner.card.schema.infra import InfraBase
 from cardrunner.contracts import Executor, RemoteExecutor
 from cardrunner.errors import EnvironmentFailed, UsageError
-from cardrunner.executors.local import LocalExecutor, LocalJob, start_time
+from cardrunner.executors.local import LocalExecutor, LocalJob
 from cardrunner.platforms import PLATFORMS, executor_names, executors_of, platform
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.lease import is_live
 from cardrunner.runs.ledger import Ledger
+from cardrunner.runs.process_identity import start_time
 from cardrunner.runs.status import derive_status
 from tests.executors.contract import check_executor, until
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 import shlex
 import sys
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from cardrunner.launching.finish import RunEnd
 from cardrunner.launching.launch import LaunchOptions, admit, launch, prepare, resume
 from cardrunner.launching.worker import check_launched
 from cardrunner.runs.folder import RunFolder
+from cardrunner.runs.jsonl import append_line
 from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.records import ChecksRecord, LaunchRecord, read_record, write_record
 from cardrunner.tracking.progress import NullProgress
@@ -267,6 +269,28 @@ def test_a_clock_earlier_than_the_ledger_closes_the_gate(make_card: MakeCard, mo
     assert sentence in str(resumed.value)
     monkeypatch.undo()
     assert run(other).exit_code == 0
+
+
+@pytest.mark.parametrize("year", [2036, 8026])
+def test_a_wrong_time_in_the_ledger_of_another_run_closes_no_gate(
+    make_card: MakeCard, tmp_path: Path, year: int
+) -> None:
+    failed = run(make_card(FAILS_ONCE)).folder
+    old = tmp_path / "runs" / "old" / "ledger.jsonl"
+    old.parent.mkdir()
+    old.write_text(f'{{"at": "{year}-01-01T00:00:00.000Z", "event": "created"}}\n')
+    os.utime(old, (4e9, 4e9))
+
+    assert run(make_card(name="other-run")).exit_code == 0
+    assert go_on(failed).exit_code == 0
+
+
+def test_a_clock_that_stepped_back_closes_the_gate_for_the_run_that_recorded_it(make_card: MakeCard) -> None:
+    folder = run(make_card(FAILS_ONCE)).folder
+    later = datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=1)
+    append_line(folder.ledger, {"at": timestamp(later), "event": "acknowledged", "text": "x"}, durable=False)
+    with pytest.raises(errors.GateClosed, match=r"clock: .* earlier than the last event of run toy-run"):
+        go_on(folder)
 
 
 def test_a_launch_record_without_a_time_is_told(make_card: MakeCard) -> None:

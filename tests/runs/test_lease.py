@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -10,9 +11,11 @@ from contextlib import contextmanager
 
 import pytest
 
-from cardrunner.errors import NameTaken
+from cardrunner.errors import EnvironmentFailed, NameTaken
+from cardrunner.runs.files import write_text
 from cardrunner.runs.folder import RunFolder
-from cardrunner.runs.lease import Lease, is_live, read_lease
+from cardrunner.runs.jsonl import append_line
+from cardrunner.runs.lease import STALE_SECONDS, Lease, is_live, read_lease
 
 _HOLDER = (
     "import sys, time; from pathlib import Path; from cardrunner.runs.folder import RunFolder\n"
@@ -108,3 +111,53 @@ def test_an_orphan_of_a_dead_holder_is_not_the_run(folder: RunFolder) -> None:
 def test_nothing_holds_a_run_that_never_began(folder: RunFolder) -> None:
     assert read_lease(folder) is None
     assert not is_live(folder)
+
+
+def foreign(folder: RunFolder, heartbeat: str, *, written: float = 0.0) -> None:
+    """What a holder on another machine wrote so many seconds ago, as the file system tells it."""
+    body = {"pid": 1, "host": "other-host", "started": heartbeat, "heartbeat": heartbeat}
+    folder.lease.write_text(json.dumps(body))
+    os.utime(folder.lease, (time.time() - written,) * 2)
+
+
+@pytest.mark.parametrize("year", ["1999", "2026", "2086"])
+def test_a_holder_on_another_machine_is_alive_for_a_minute_after_its_last_heartbeat_whatever_time_that_names(
+    folder: RunFolder, year: str
+) -> None:
+    foreign(folder, f"{year}-03-01T12:00:00.000Z", written=STALE_SECONDS - 10)
+    assert is_live(folder)
+    foreign(folder, f"{year}-03-01T12:00:00.000Z", written=STALE_SECONDS + 1)
+    assert not is_live(folder)
+
+
+def test_a_heartbeat_that_was_seen_to_change_counts_even_where_the_file_system_has_another_clock(
+    folder: RunFolder,
+) -> None:
+    foreign(folder, "2026-03-01T12:00:00.000Z", written=3600)
+    assert not is_live(folder)
+    foreign(folder, "2026-03-01T12:00:05.000Z", written=3595)
+    assert is_live(folder)
+
+
+def test_a_heartbeat_that_stays_the_same_is_dead_after_a_minute_even_where_the_file_is_of_the_future(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    foreign(folder, "2086-03-01T12:00:00.000Z", written=-1e9)
+    assert is_live(folder)
+    later = time.monotonic() + STALE_SECONDS + 1
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    assert not is_live(folder)
+
+
+def test_what_holds_a_lease_writes_nothing_once_its_run_is_taken_away(folder: RunFolder) -> None:
+    with Lease.acquire(folder):
+        moved = folder.root.rename(folder.root.with_name("moved"))
+        with pytest.raises(EnvironmentFailed, match="a-run was removed or moved while the run was at work"):
+            write_text(folder.results, "here")
+        folder.root.mkdir()
+        with pytest.raises(EnvironmentFailed, match="removed or moved"):
+            append_line(folder.ledger, {"event": "created"}, durable=False)
+        assert list(folder.root.iterdir()) == []
+        folder.root.rmdir()
+        moved.rename(folder.root)
+        write_text(folder.results, "here")

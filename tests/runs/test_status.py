@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +17,7 @@ from cardrunner.runs.heartbeat import Heartbeat
 from cardrunner.runs.history import History, HistoryRow
 from cardrunner.runs.lease import Lease, read_lease
 from cardrunner.runs.ledger import Ledger
+from cardrunner.runs.process_identity import ProcessIdentity
 from cardrunner.runs.records import (
     BestRecord,
     Manifest,
@@ -107,6 +111,22 @@ def test_a_worker_that_never_comes_is_a_failure_not_a_start(folder: RunFolder) -
     status = derive_status(folder, now=created(folder) + START_SECONDS + 1)
     assert status.state == "failed"
     assert "never started" in str(status.reason)
+
+
+@pytest.mark.parametrize("event", ["created", "submitted"])
+def test_a_launch_whose_process_has_ended_is_a_failure_within_two_seconds(folder: RunFolder, event: str) -> None:
+    ended = {"host": socket.gethostname(), "pid": os.getpid(), "began": "1"}
+    given = json.loads(folder.ledger.read_text().splitlines()[0])
+    record(Ledger(folder.ledger), event, **{**given, "launcher": ended})
+    status = derive_status(folder, now=time.time() + 2)
+    assert (status.state, status.next) == ("failed", "cardrunner resume a-run")
+
+
+@pytest.mark.parametrize("host", [socket.gethostname(), "other-host"])
+def test_a_launch_whose_process_lives_or_is_elsewhere_is_starting(folder: RunFolder, host: str) -> None:
+    launcher = ProcessIdentity.here().model_copy(update={"host": host}).model_dump()
+    record(Ledger(folder.ledger), "submitted", executor="local", launcher=launcher)
+    assert derive_status(folder, now=time.time() + 30).state == "starting"
 
 
 def test_an_executor_says_how_long_its_workers_may_take_to_come(folder: RunFolder) -> None:

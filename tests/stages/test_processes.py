@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from cardrunner.errors import EnvironmentFailed, RestartWanted, RunStopped, UsageError
-from cardrunner.executors.local import start_time
+from cardrunner.runs.process_identity import start_time
 from cardrunner.stages.processes import ProcessEnd, checked_processes, outcome, read_endings
 from cardrunner.training.group import GroupOutOfMemory
 from tests.ledger_lines import record

@@ -30,7 +30,7 @@ from cardrunner.executors.modal_cloud.orders import (
 from cardrunner.executors.modal_cloud.publishing import Publisher
 from cardrunner.executors.modal_cloud.signals import SignalListener, ignored_signals
 from cardrunner.runs.attempts import BEGAN_VARIABLE
-from cardrunner.runs.environment import child_environment
+from cardrunner.runs.environment import child_environment, python_command
 from cardrunner.runs.events import AttemptEnded, AttemptStarted, Committed, ContainerStarted, LastHeard, WarningGiven
 from cardrunner.runs.files import explained, write_text
 from cardrunner.runs.folder import RunFolder
@@ -183,7 +183,7 @@ class ContainerAttempt:
         with explained(self.work.log, "write"), self.work.log.open("ab") as log:
             self._shown = self.work.log.stat().st_size
             return subprocess.Popen(
-                [sys.executable, "-m", WORKER, str(self.work.root)],
+                python_command(WORKER, str(self.work.root)),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

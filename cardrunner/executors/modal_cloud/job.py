@@ -6,7 +6,6 @@ import contextlib
 import json
 import signal
 import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +20,7 @@ from cardrunner.executors.modal_cloud import NAME
 from cardrunner.executors.modal_cloud.advice import advised, words
 from cardrunner.executors.modal_cloud.attempt import ContainerEnd
 from cardrunner.executors.modal_cloud.volumes import Mirror, VolumeFolder
+from cardrunner.runs.environment import python_command
 from cardrunner.runs.event_model import Event
 from cardrunner.runs.events import AttemptEnded, AttemptStarted, ContainerStarted, JobStarted, Submitted
 from cardrunner.runs.files import is_locked, locked
@@ -219,7 +219,7 @@ def _modal_command(*words: str) -> str:
     """
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "modal", *words], capture_output=True, text=True, timeout=_CLI_SECONDS, check=False
+            python_command("modal", *words), capture_output=True, text=True, timeout=_CLI_SECONDS, check=False
         )
     except subprocess.TimeoutExpired:
         raise EnvironmentFailed(
