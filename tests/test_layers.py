@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -181,3 +182,18 @@ def test_functions_fit_on_a_screen() -> None:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 length = (node.end_lineno or node.lineno) - node.lineno + 1
                 assert length <= 60, f"{path}:{node.lineno} {node.name} has {length} lines"
+
+
+def test_sources_and_pages_say_what_is() -> None:
+    """Words that tell a reader what is not, or not who: see the glossary for those of the field."""
+    words = re.compile(r"\b(nobody|whoever|so many|nothing of it|(?:is|are) none)\b", re.IGNORECASE)
+    python = re.compile(r"\bis None\b")
+    pages = [*(PACKAGE.parent / "docs").glob("*.md"), *PACKAGE.parent.glob("*.md")]
+    texts = [path for kind in ("*.py", "*.j2", "*.html", "*.js") for path in PACKAGE.rglob(kind)]
+    found = [
+        f"{path}:{number}: {match[0]}"
+        for path in (*texts, *pages)
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if (match := words.search(python.sub("", line)))
+    ]
+    assert found == []

@@ -15,7 +15,7 @@ from cardrunner.card.schema.base import FieldError
 from cardrunner.card.schema.infra import Platforms
 from cardrunner.card.trackers import Trackers
 from cardrunner.kill_rules.base import Rule
-from cardrunner.kill_rules.table import is_absent, rule_classes, rule_keys
+from cardrunner.kill_rules.table import is_absent, nearest_kind, rule_classes, rule_keys
 from cardrunner.text import listed, nearest
 
 Detail = Mapping[str, Any]
@@ -113,9 +113,11 @@ def _fault(loc: Loc, found: Sequence[Detail], document: Document, model: type[Ba
 def _absent_rule(loc: Loc, keys: Sequence[str]) -> str | None:
     """The sentence for a key that a missing plug-in kill rule may have had; None for other keys."""
     key = str(loc[-1])
-    if loc[0] == "kill_thresholds" and len(loc) == 3 and is_absent(key) and not nearest(key, keys, cutoff=0.7):
-        return "no kill rule of cardrunner has this key, and no installed package provides it"
-    return None
+    if loc[0] != "kill_thresholds" or len(loc) != 3 or not is_absent(key) or nearest(key, keys, cutoff=0.7):
+        return None
+    if (near := nearest_kind(key)) is not None:
+        return f'unknown key; did you mean "{near}"?'
+    return "no kill rule of cardrunner has this key, and no installed package provides it"
 
 
 def _place(detail: Detail, document: Document) -> Loc:

@@ -22,6 +22,7 @@ from cardrunner.errors import PluginFailed
 from cardrunner.kill_rules.base import Rule
 from cardrunner.kill_rules.quantities import QUANTITIES
 from cardrunner.plugins import Plugin, find_plugin, plugins
+from cardrunner.text import nearest
 
 KIND = "kill rule"
 KEYS = {
@@ -63,6 +64,11 @@ def rule_classes() -> tuple[type[Rule], ...]:
 def rule_keys(written: object) -> tuple[str, ...]:
     """The keys allowed in a rule as written, and those that would make it a plug-in rule."""
     return (*rule_class(written).model_fields, *sorted(_installed()))
+
+
+def nearest_kind(key: str) -> str | None:
+    """The key of a kind of rule, built in or of an installed package, that a misspelled one was meant to be."""
+    return nearest(key, (*KEYS, *_installed()), cutoff=0.7)
 
 
 def is_absent(key: str) -> bool:
