@@ -174,7 +174,7 @@ def _record_start(folder: RunFolder, ledger: Ledger, number: int) -> None:
 
 def _environment(launch: LaunchRecord) -> Environment:
     """Where this attempt runs. Outside a repository, the commit is that of the launch if the code is the same."""
-    here, launched = collect_environment(Path(launch.workspace)), launch.code
+    here, launched = collect_environment(Path(launch.workspace), launch.card_file), launch.code
     if launched is None or here.git_commit is not None or here.code_sha256 != launched.code_sha256:
         return here
     return here.model_copy(update={"git_commit": launched.git_commit, "git_dirty": launched.git_dirty})

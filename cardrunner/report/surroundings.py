@@ -11,7 +11,7 @@ from cardrunner.report.recorded import RecordedRun
 from cardrunner.report.table import Cell, Code, Strong, Table, sentence
 from cardrunner.runs.environment import own_version
 from cardrunner.runs.records import Environment, LoadRecord
-from cardrunner.text import listed
+from cardrunner.text import listed, plural
 from cardrunner.units import format_bytes
 
 
@@ -66,10 +66,9 @@ def _environments(run: RecordedRun) -> Table | None:
 
 
 def _described(environment: Environment) -> dict[str, Cell]:
-    dirty: dict[bool | None, Cell] = {True: Strong("⚠ uncommitted changes"), False: "clean", None: "not known"}
     rows: dict[str, Cell] = {
         "Git commit": Code(environment.git_commit) if environment.git_commit else "none",
-        "Git tree": dirty[environment.git_dirty],
+        "Git tree": git_tree(environment),
         "Sources of cardrunner": Code(environment.code_sha256[:12]) if environment.code_sha256 else None,
         "Host": environment.hostname,
         "Processor": f"{environment.cpu}, {environment.cores} cores",
@@ -80,6 +79,22 @@ def _described(environment: Environment) -> dict[str, Cell]:
         "Python": environment.python,
     }
     return {**rows, **dict(sorted(environment.packages.items()))}
+
+
+def git_tree(environment: Environment) -> Cell:
+    """What the commit does not say of the files that were there; a record of an earlier version counted none."""
+    if (tree := environment.git_tree) is None:
+        known: dict[bool | None, Cell] = {True: Strong("⚠ uncommitted changes"), False: "clean", None: "not known"}
+        return known[environment.git_dirty]
+    own = {"changed": "the card was changed", "untracked": "the card is not committed"}.get(tree.card or "")
+    found = (
+        plural(tree.changed, "changed file") if tree.changed else None,
+        plural(tree.untracked, "untracked file") if tree.untracked else None,
+        own,
+        f"{plural(tree.admissions, 'admission')} not committed" if tree.admissions else None,
+    )
+    text = ", ".join(filter(None, found))
+    return Strong(f"⚠ {text}") if environment.git_dirty else text or "clean"
 
 
 def _training(run: RecordedRun) -> Table:

@@ -20,20 +20,23 @@ from pathlib import Path
 
 from cardrunner.private_folder import private_folder
 from cardrunner.runs.files import explained
-from cardrunner.runs.records import Environment
+from cardrunner.runs.records import Environment, GitTree
 
 _DISTRIBUTION = "cardrunner"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _PATIENCE_SECONDS = 10
+_RECORDS = ".cardrunner"
 
 
-def collect_environment(workspace: Path) -> Environment:
+def collect_environment(workspace: Path, card: str | None = None) -> Environment:
     """Describe this process and machine.
 
     Args:
         workspace: the folder whose git commit is recorded.
+        card: the card's file, from the workspace.
     """
     commit = _output("git", "-C", str(workspace), "rev-parse", "HEAD")
+    tree = _tree(workspace, card) if commit else None
     return Environment(
         python=platform.python_version(),
         platform=platform.platform(),
@@ -45,7 +48,8 @@ def collect_environment(workspace: Path) -> Environment:
         threads=int(threads) if (threads := os.environ.get("OMP_NUM_THREADS", "")).isdigit() else usable_cores(),
         packages=installed_packages(),
         git_commit=commit or None,
-        git_dirty=_dirty(workspace) if commit else None,
+        git_dirty=None if tree is None else bool(tree.changed or tree.untracked),
+        git_tree=tree,
         code_sha256=code_sha256(_DISTRIBUTION),
     )
 
@@ -166,15 +170,33 @@ def _device() -> str:
     return ", ".join(found.splitlines()) if found else "cpu"
 
 
-def _dirty(workspace: Path) -> bool | None:
-    changes = _output("git", "-C", str(workspace), "status", "--porcelain", "--untracked-files=no")
-    return None if changes is None else bool(changes)
+def _tree(workspace: Path, card: str | None) -> GitTree | None:
+    git = ("git", "-C", str(workspace))
+    top = _output(*git, "rev-parse", "--show-toplevel")
+    status = _output(*git, "status", "--porcelain=v2", "-z", "--untracked-files=all", "--no-renames")
+    if top is None or status is None:
+        return None
+    # a line is `? PATH`, or `1 XY ...` with seven fields before the path, or `u XY ...` with nine
+    fields = {"?": 1, "1": 8, "u": 10}
+    lines = [line for line in status.split("\0") if line[:1] in fields]
+    kinds = {line.split(" ", fields[line[0]])[-1]: "untracked" if line[0] == "?" else "changed" for line in lines}
+    counted = [kind for path, kind in kinds.items() if _RECORDS not in Path(path).parts]
+    file = None if card is None else (workspace / card).resolve()
+    place = file.relative_to(top).as_posix() if file is not None and file.is_relative_to(top) else None
+    return GitTree(
+        changed=counted.count("changed"),
+        untracked=counted.count("untracked"),
+        admissions=len(kinds) - len(counted),
+        card=None if place is None else kinds.get(place, "committed"),
+    )
 
 
 def _output(*command: str) -> str | None:
     """The output of a command; None if it is absent, slow or fails."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE_SECONDS, check=True)
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=_PATIENCE_SECONDS, check=True
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()

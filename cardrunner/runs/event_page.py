@@ -13,7 +13,8 @@ from pydantic.fields import FieldInfo
 from cardrunner.card.schema_texts import field_texts
 from cardrunner.runs.event_model import Audience, Event
 from cardrunner.runs.events import EVENTS, ResumePoint
-from cardrunner.runs.records import Environment, State
+from cardrunner.runs.process_identity import ProcessIdentity
+from cardrunner.runs.records import Environment, GitTree, State
 
 _HEAD = """\
 # Events
@@ -44,7 +45,7 @@ def page() -> str:
     return "\n".join(parts)
 
 
-_OBJECTS: tuple[type[BaseModel], ...] = (ResumePoint, Environment)
+_OBJECTS: tuple[type[BaseModel], ...] = (ResumePoint, Environment, GitTree, ProcessIdentity)
 
 
 def _section(kind: type[Event]) -> Iterator[str]:

@@ -17,7 +17,7 @@ class Kept:
     Args:
         folder: the folder.
         inode: its device and number, which another folder of the same name does not have.
-        marks: files in it that stay as long as nobody takes the folder apart.
+        marks: files in it that stay for as long as the folder is whole.
     """
 
     folder: Path

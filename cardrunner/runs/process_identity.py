@@ -31,7 +31,7 @@ class ProcessIdentity(BaseModel):
 
 
 def start_time(pid: int) -> str | None:
-    """When a process of this machine began, in the system's own unit; None when there is none, or only its remains."""
+    """When a process of this machine began, in the system's own unit; None if it does not exist or is a zombie."""
     stat = Path(f"/proc/{pid}/stat")
     if not Path("/proc/self/stat").exists():
         return _start_time_of_ps(pid)

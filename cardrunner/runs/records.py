@@ -110,6 +110,19 @@ class ChecksRecord(Record):
     rows: tuple[CheckRow, ...]
 
 
+class GitTree(Record):
+    """What a workspace holds beside its commit; ignored files do not count."""
+
+    changed: int
+    """Files that the commit has otherwise."""
+    untracked: int
+    """Files that it does not have, without those under ``.cardrunner/``."""
+    admissions: int
+    """Files under ``.cardrunner/`` that it does not have, or has otherwise."""
+    card: Literal["committed", "changed", "untracked"] | None = None
+    """The card's own file; None where it is not in this repository."""
+
+
 class Environment(Record):
     """Where an attempt ran."""
 
@@ -124,6 +137,8 @@ class Environment(Record):
     packages: dict[str, str]
     git_commit: str | None
     git_dirty: bool | None
+    git_tree: GitTree | None = None
+    """What makes it dirty; None where there is no git, and in records of earlier versions."""
     code_sha256: str | None = None
     """The digest of cardrunner's sources; see `cardrunner.runs.environment.code_sha256`."""
 

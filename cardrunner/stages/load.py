@@ -172,7 +172,8 @@ def _environment(ctx: RunContext) -> Environment | None:
 
 def _commit_fact(pinned: str, environment: Environment | None) -> Fact:
     commit = environment.git_commit if environment else None
-    changed = bool(environment and environment.git_dirty)
+    tree = environment.git_tree if environment else None
+    changed = bool(environment and environment.git_dirty if tree is None else tree.changed)
     return Fact(
         name="code commit",
         expected=pinned,

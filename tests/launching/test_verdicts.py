@@ -47,7 +47,9 @@ def test_a_verdict_in_the_middle_of_an_epoch_pauses_the_run_until_it_is_acknowle
     rule = {"metric": "loss/total", "above": 0.1, "after": "5 steps", "action": "investigate", "why": "too high"}
     ending = run(make_card({"kill_thresholds": [rule]}))
     assert (ending.exit_code, ending.status.state, ending.status.last_durable_step) == (8, "investigate", 6)
-    assert 'look, then `cardrunner resume toy-run --acknowledge "why it may go on"`' in str(ending.status.reason)
+    assert 'look into it, then `cardrunner resume toy-run --acknowledge "why it may go on"`' in str(
+        ending.status.reason
+    )
     assert "| **yes, step 6** | too high |" in page(ending)
     with pytest.raises(errors.RunPaused):
         go_on(ending)

@@ -3,13 +3,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cardrunner.report.sections import SECTIONS
+from cardrunner.report.surroundings import git_tree
+from cardrunner.report.table import Strong
+from cardrunner.runs.environment import collect_environment
 from cardrunner.runs.folder import RunFolder
-from cardrunner.runs.records import CheckRow, ChecksRecord, write_record
+from cardrunner.runs.records import CheckRow, ChecksRecord, GitTree, write_record
 
 Show = Callable[[RunFolder], Any]
 
@@ -135,6 +139,23 @@ def test_a_resumed_run_shows_both_attempts_and_what_differed(resumed_run: RunFol
     assert "a comment was fixed \\| in the code" in shown.text
     assert "checkpoints/state-e0002-s000000500.pt, epoch 2, step 500" in shown.section("Time and cost")
     assert shown.row("Environment", "Git tree") == ["Git tree", "clean", "**⚠ uncommitted changes**"]
+
+
+@pytest.mark.parametrize(
+    ("tree", "dirty", "said"),
+    [
+        (GitTree(changed=0, untracked=0, admissions=0, card="committed"), False, "clean"),
+        (GitTree(changed=0, untracked=0, admissions=1, card="committed"), False, "1 admission not committed"),
+        (
+            GitTree(changed=1, untracked=6, admissions=2, card="untracked"), True,
+            "⚠ 1 changed file, 6 untracked files, the card is not committed, 2 admissions not committed",
+        ),
+    ],
+)  # fmt: skip
+def test_a_git_tree_is_clean_only_where_the_commit_has_every_file(tree: GitTree, dirty: bool, said: str) -> None:
+    environment = collect_environment(Path("/")).model_copy(update={"git_dirty": dirty, "git_tree": tree})
+    cell = git_tree(environment)
+    assert (cell.text if isinstance(cell, Strong) else cell) == said
 
 
 def test_a_run_without_a_train_record_is_read_from_its_history(interrupted_run: RunFolder, page: Show) -> None:

@@ -14,7 +14,7 @@ from cardrunner.runs.create import create_run
 from cardrunner.runs.environment import collect_environment
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.ledger import Ledger
-from cardrunner.runs.records import LaunchRecord, read_record
+from cardrunner.runs.records import GitTree, LaunchRecord, read_record
 from tests.ledger_lines import recorded
 
 MakeRun = Callable[..., RunFolder]
@@ -141,6 +141,29 @@ def test_the_environment_has_the_commit_and_whether_files_differ_from_it(tmp_pat
     assert (len(clean.git_commit), clean.git_dirty) == (40, False)
     (tmp_path / "card.yaml").write_text("card: 2\n")
     assert collect_environment(tmp_path).git_dirty is True
+
+
+def test_the_environment_counts_the_files_that_no_commit_has(tmp_path: Path) -> None:
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
+    (tmp_path / ".gitignore").write_text("runs/\n")
+    for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "first"]):
+        subprocess.run([*git, *words], check=True)
+    for name in ("runcards/a card é.yaml", "train.py", "runs/x/ledger.jsonl", ".cardrunner/launched/x.json"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+    found = collect_environment(tmp_path, "runcards/a card é.yaml")
+    assert found.git_tree == GitTree(changed=0, untracked=2, admissions=1, card="untracked")
+    assert found.git_dirty is True
+
+    subprocess.run([*git, "add", "runcards", "train.py"], check=True)
+    subprocess.run([*git, "commit", "-q", "-m", "second"], check=True)
+    found = collect_environment(tmp_path, "runcards/a card é.yaml")
+    assert found.git_tree == GitTree(changed=0, untracked=0, admissions=1, card="committed")
+    assert found.git_dirty is False
+
+    (tmp_path / "runcards" / "a card é.yaml").write_text("y")
+    found = collect_environment(tmp_path / "runcards", "a card é.yaml")
+    assert found.git_tree == GitTree(changed=1, untracked=0, admissions=1, card="changed")
 
 
 def test_the_environment_names_hardware_and_versions(tmp_path: Path) -> None:
