@@ -2,7 +2,7 @@
 
 An entry point names an object with these attributes, such as a module::
 
-    name = "Slowest epochs"                      # the heading
+    heading = "Slowest epochs"
     after = "Curves"                             # the section it stands after; "Events" by default
 
     def facts(run):                              # a `cardrunner.report.recorded.RecordedRun`; what the template shows
@@ -33,7 +33,7 @@ KIND = "results section"
 LAST = "Events"
 """The section after which others stand by default."""
 _NEEDED = {
-    "name": "its heading",
+    "heading": "what stands above it",
     "facts": "the function from a run to what the template shows",
     "template": "the text below the heading, or the path of its file",
 }
@@ -81,7 +81,7 @@ def _made(plugin: Plugin, run: RecordedRun, environment: Environment, known: Col
         facts = section.facts(run)
     with blamed(plugin, "cannot render its template"):
         body = _rendered(plugin, section.template, facts, environment)
-    return AddedSection(str(section.name), after, f"## {escape(section.name)}\n\n{body}")
+    return AddedSection(str(section.heading), after, f"## {escape(section.heading)}\n\n{body}")
 
 
 def _rendered(plugin: Plugin, template: str | Path, facts: Any, environment: Environment) -> str:

@@ -64,7 +64,7 @@ def test_values_that_a_metric_cannot_have_are_named_once_and_no_rule_on_it_is_ju
     assert sum("is a share" in line for line in lines) == 1
     condition = "rule 2, val_accuracy < 0.95 after epoch 2"
     assert f"not judged: investigate: {condition}: this history has values that the metric cannot have" in lines
-    assert "never: stop: rule 4, wall_time > 1h: nothing to look at in this history" in lines
+    assert "never: stop: rule 4, wall_time > 1h: this history has no rows for it" in lines
     assert main(["rules", "test", str(card), "--history", str(history), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert [rule["judged"] for rule in found["rules"]] == [True, False, True, True, True]

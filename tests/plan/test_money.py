@@ -75,7 +75,7 @@ def test_what_has_no_price_or_no_amount_is_said() -> None:
     table["CPU"] = replace(table["CPU"], usd=None, as_of="")
     card = policy(("  memory: 16 GB\n", "")).card
     prices = planned_prices(card, table)
-    assert prices.not_included == ("CPU (price not known)", "memory (the card does not say how much)")
+    assert prices.not_included == ("CPU (price not known)", "memory (the card states no amount)")
     assert prices.usd_per_hour == 0.59
 
 

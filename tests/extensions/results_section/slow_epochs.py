@@ -8,7 +8,7 @@ from itertools import pairwise
 from cardrunner.report.recorded import RecordedRun
 
 MOST = 2
-name = "Slowest epochs"
+heading = "Slowest epochs"
 after = "Curves"
 template = """
 {% for epoch, seconds in facts %}

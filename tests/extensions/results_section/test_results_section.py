@@ -12,7 +12,7 @@ import pytest
 HERE = Path(__file__).parent
 FAILURES = (
     ("import Sequence", "import Sequences", "cannot be imported: ImportError"),
-    ("name = ", "title = ", "lacks name (its heading)"),
+    ("heading = ", "title = ", "lacks heading (what stands above it)"),
     ('after = "Curves"', 'after = "Curvs"', "it stands after 'Curvs', and there are Verdict"),
     ("row.clock.seconds", "row.clock.minutes", "cannot make its facts: AttributeError"),
     ("in facts %}", "in fact.s %}", "cannot render its template: UndefinedError: 'fact' is undefined"),

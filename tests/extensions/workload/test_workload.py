@@ -103,7 +103,7 @@ def test_it_is_listed_with_its_package_version_and_metrics(env: Mapping[str, str
 def test_the_schema_describes_its_card(env: Mapping[str, str], cardrunner: Command) -> None:
     schema = json.loads(cardrunner("schema", env=env).stdout)
     assert "digits" in schema["properties"]["workload"]["enum"]
-    assert schema["$defs"]["DigitsModel"]["properties"]["hidden_dim"]["description"] == "Its units."
+    assert schema["$defs"]["DigitsModel"]["properties"]["hidden_dim"]["description"] == "Units of the hidden layer."
 
 
 def test_a_misspelled_name_is_guessed(env: Mapping[str, str], cardrunner: Command, tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def test_the_toy_card_is_valid_without_a_remark(toy_card: ToyCard) -> None:
         ({"model.parameters": 300}, r"\(8 \+ 1\) x 24 \+ \(24 \+ 1\) x 3 = 291"),
         ({"data.train_examples": 250}, "320 examples at 80% = 256"),
         ({"data.val_examples": 70}, "= 64"),
-        ({"data.split": {"train": "100%", "by": "example"}}, "no example on one side"),
+        ({"data.split": {"train": "100%", "by": "example"}}, "leaves one side without examples"),
         ({"training.toy": {"nan_at": 0}}, "training.toy.nan_at"),
         ({"training.toy": {"nan_on": 3}}, "nan_at"),
     ],
