@@ -232,7 +232,6 @@ def _cause(error: BaseException) -> str:
 def _place(error: BaseException, plugin: Plugin) -> str:
     if isinstance(error, SyntaxError) and error.filename:
         return f" at {error.filename}:{error.lineno}"
-
     frames = traceback.extract_tb(error.__traceback__)
     modules = [plugin.module, *(module for module, owner in _LOADED.items() if owner == plugin)]
     own = [frame for frame in frames if any(_is_below(frame.filename, module) for module in modules)]
@@ -248,10 +247,8 @@ def _advice(error: BaseException) -> str:
 def _is_below(file: str, module: str) -> bool:
     """Whether a file belongs to a top-level module, which may be a package or a single file."""
     spec = importlib.util.find_spec(module)
-    if spec is None:
-        return False
-    folders = spec.submodule_search_locations
-    return file == spec.origin if folders is None else any(Path(file).is_relative_to(folder) for folder in folders)
+    places = spec and (spec.submodule_search_locations or filter(None, [spec.origin]))
+    return any(Path(file).is_relative_to(place) for place in places or ())
 
 
 def _module_file(found: object) -> str:

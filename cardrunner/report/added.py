@@ -16,6 +16,7 @@ place, and the rest of the page is made.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -87,7 +88,7 @@ def _made(plugin: Plugin, run: RecordedRun, environment: Environment, known: Col
 def _rendered(plugin: Plugin, template: str | Path, facts: Any, environment: Environment) -> str:
     inline = isinstance(template, str)
     text = str(template) if inline else Path(template).read_text(encoding="utf-8")
-    file = f"{plugin.module}/template" if inline else template
+    file = f"{sys.modules[plugin.target.partition(':')[0]].__file__}/template" if inline else template
     code = environment.compile(text, plugin.name, str(file))  # errors name this file
     made = environment.template_class.from_code(environment, code, environment.make_globals(None))
     return made.render(facts=facts)
