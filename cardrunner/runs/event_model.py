@@ -55,8 +55,8 @@ class Event(BaseModel):
 
     def given(self) -> dict[str, Any]:
         """The event's own fields that its line has, without time, name and attempt."""
-        known = self.model_fields_set | (self.model_extra or {}).keys()
-        return {key: value for key, value in self.model_dump().items() if key in known and key not in ("at", "attempt")}
+        given = self.model_dump(exclude_unset=True)
+        return {key: value for key, value in given.items() if key not in ("at", "attempt")}
 
     def row(self) -> dict[str, Any]:
         """The line as JSON values: time, name, attempt, and the fields that were given."""
