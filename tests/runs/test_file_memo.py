@@ -180,3 +180,13 @@ def test_a_file_that_changes_while_it_is_read_is_refused(file: Path) -> None:
 def test_an_absent_file_is_the_environment(tmp_path: Path) -> None:
     with pytest.raises(EnvironmentFailed, match="cannot read"):
         marks_of(tmp_path / "absent")
+
+
+def test_the_marks_of_a_file_change_with_its_last_byte(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file_memo, "_LASTING", frozenset())
+    file.write_bytes(bytes(1_000_000))
+    before = marks_of(file)
+    with file.open("r+b") as stream:
+        stream.seek(-1, 2)
+        stream.write(b"x")
+    assert marks_of(file).probe != before.probe

@@ -9,6 +9,7 @@ from hypothesis import given, settings, strategies as st
 
 from cardrunner.clock import utc_seconds
 from cardrunner.runs.events import AttemptEnded, AttemptStarted, NoteLeft, RuleFired
+from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.history import Clock, History, HistoryRow
 from cardrunner.runs.ledger import Ledger
 from tests.ledger_lines import recorded
@@ -133,3 +134,9 @@ def test_a_resumed_run_drops_exactly_the_rows_beyond_its_checkpoint(
 
 def test_a_row_without_training_time_has_none() -> None:
     assert Clock(at="2026-03-01T12:00:00.000Z", seconds=1.0).train_seconds == 0.0
+
+
+def test_trackers_keep_their_files_in_a_folder_of_the_run(tmp_path: Path) -> None:
+    folder = RunFolder.of(tmp_path / "runs", "a-run")
+    assert folder.tracking == folder.root / "tracking"
+    assert folder.tracker_state("wandb").parent == folder.tracking

@@ -650,3 +650,9 @@ def test_best_weights_that_are_kept_do_not_put_off_the_state_that_the_clock_asks
     run = toy_run(changes).train()
     states = [event for event in run.events("checkpoint_saved") if event["roles"] == ["state"]]
     assert len(states) > 1
+
+
+def test_the_full_state_is_saved_at_the_end_however_rarely_the_card_asks_for_it(toy_run: MakeRun) -> None:
+    run = toy_run({"training.checkpoint_every": "100 epochs"}).train()
+    states = [event["step"] for event in run.events("checkpoint_saved") if "state" in event["roles"]]
+    assert states == [run.rows[-1].step]
