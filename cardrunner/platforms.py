@@ -17,7 +17,7 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from cardrunner.errors import PluginFailed, UsageError
+from cardrunner.errors import UsageError
 from cardrunner.plugins import Plugin, find_plugin, plugins
 
 if TYPE_CHECKING:
@@ -102,8 +102,6 @@ def platform(name: str) -> PlatformSpec:
         raise UsageError(f"unknown platform {name!r}; there are {', '.join(platform_names())}")
     spec = plugin.resolve(_entry(plugin).spec)
     plugin.check(spec, _SPEC_PARTS)
-    if spec.name != name:
-        raise PluginFailed(f"{plugin}: {_entry(plugin).spec} is called {spec.name!r}; give both the same name")
     return cast("PlatformSpec", spec)
 
 

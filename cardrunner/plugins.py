@@ -89,7 +89,7 @@ class Plugin:
         """
         missing = [name for name in modules if importlib.util.find_spec(name) is None]
         if missing:
-            raise PluginFailed(f"{self} needs {' and '.join(missing)}; install {'it' if len(missing) == 1 else 'them'}")
+            raise PluginFailed(f"{self} needs {listed(missing)}; install {'it' if len(missing) == 1 else 'them'}")
 
     def make(self, attributes: Mapping[str, str], target: str | None = None) -> Any:
         """Import it, instantiate it if it is a class, and check the object.

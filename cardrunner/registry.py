@@ -368,8 +368,8 @@ def tracker(name: str) -> Callable[[], Tracker]:
 
 def _tracker(name: str) -> FoundTracker:
     if (found := find_tracker(name)) is None:
-        _known(dict.fromkeys(tracker_names()), name, "tracker")
-    return cast("FoundTracker", found)
+        raise _unknown(tracker_names(), name, "tracker")
+    return found
 
 
 def _known(table: dict[str, T], name: str, kind: str) -> T:

@@ -39,6 +39,19 @@ except NameTaken as error:
 """
 
 
+def launch_record(run: str) -> LaunchRecord:
+    return LaunchRecord(
+        run=run,
+        workload="w",
+        workspace="/",
+        executor="local",
+        card_file="c",
+        card_digest="d",
+        signed_by=(),
+        created="t",
+    )
+
+
 def test_a_new_run_holds_everything_its_worker_needs(make_run: MakeRun) -> None:
     folder = make_run("a-run")
     assert folder.card_yaml.read_bytes() == b"card: 1\n"
@@ -102,21 +115,10 @@ def test_no_write_permission_is_explained(make_run: MakeRun, tmp_path: Path) -> 
 
 
 def test_a_read_only_file_system_is_explained(tmp_path: Path) -> None:
-    from cardrunner.runs.create import create_run
-
     place = Path("/proc/self")
     if not place.exists():
         pytest.skip("this system has no /proc")
-    record = LaunchRecord(
-        run="x",
-        workload="w",
-        workspace="/",
-        executor="local",
-        card_file="c",
-        card_digest="d",
-        signed_by=(),
-        created="t",
-    )
+    record = launch_record("x")
     with pytest.raises(EnvironmentFailed, match="cannot write /proc/self"):
         create_run(RunFolder(place / "runs" / "x"), launch=record, card=b"", effective={}, approvals=[], plan={})
 
@@ -176,16 +178,7 @@ def test_the_environment_names_hardware_and_versions(tmp_path: Path) -> None:
 
 def test_a_new_run_keeps_the_files_that_its_workspace_trusted(tmp_path: Path) -> None:
     folder = RunFolder.of(tmp_path / "runs", "a-run")
-    launch = LaunchRecord(
-        run="a-run",
-        workload="w",
-        workspace="/",
-        executor="local",
-        card_file="c",
-        card_digest="d",
-        signed_by=(),
-        created="",
-    )
+    launch = launch_record("a-run")
     trust = {"cardrunner.yaml": b"sign_off: {policy: ssh}\n", "allowed_signers": b""}
     create_run(folder, launch=launch, card=b"", effective={}, approvals=[], plan={}, trust=trust)
     assert {name: (folder.trust / name).read_bytes() for name in trust} == trust

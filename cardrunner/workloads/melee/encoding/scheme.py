@@ -12,7 +12,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cardrunner.errors import IntegrityError
 from cardrunner.workloads.melee.encoding.layout import (
-    CONTROLLER,
     FLOAT_BYTES,
     INT_BYTES,
     PLAYER_FLOATS,
@@ -108,11 +107,6 @@ class EncodingConfig(BaseModel):
     def bytes_per_frame(self) -> int:
         """Bytes of one frame in the file."""
         return self.floats * FLOAT_BYTES + self.ints * INT_BYTES
-
-    @property
-    def controller_width(self) -> int:
-        """Values of one player's controller."""
-        return len(CONTROLLER)
 
     @property
     def player_embeddings(self) -> tuple[Embedding, ...]:
