@@ -23,8 +23,15 @@ from cardrunner.runs.folder import RunFolder
 from cardrunner.training.checkpoint import CheckpointSnapshot, CheckpointStore, export_file, state_file
 from cardrunner.training.loop import Trainer
 from cardrunner.training.numerics import numerics
-from cardrunner.training.state import Findings, StateOrigin, capture
-from cardrunner.training.weights import all_finite, on_cpu, parameter_count, weights_sha256
+from cardrunner.training.state import (
+    Findings,
+    StateOrigin,
+    all_finite,
+    capture,
+    on_cpu,
+    parameter_count,
+    weights_sha256,
+)
 
 _MINUTE = 60.0
 _LIMIT = 0.005

@@ -19,7 +19,7 @@ from benchmarks.policy_run import card, dataset, games, steps, trainer
 from benchmarks.timing import interleaved, ratio
 from cardrunner import registry
 from cardrunner.card.load import load_card
-from cardrunner.runs.context import RunContext
+from cardrunner.contracts import RunContext
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.history import Clock, History, HistoryRow
 from cardrunner.runs.interrupts import StopRequest

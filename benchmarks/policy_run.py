@@ -23,7 +23,7 @@ from cardrunner.workloads.melee.encoding.windows import player_examples
 from cardrunner.workloads.melee.policy.mlp import PolicyMLP, PolicySizes
 from cardrunner.workloads.melee.policy.objective import PolicyObjective
 from cardrunner.workloads.melee.policy.spec import model_of
-from cardrunner.workloads.melee.simulator.generator import generate
+from cardrunner.workloads.melee.simulator.simulator import generate
 
 CARD = Path(__file__).parents[1] / "runcards" / "real-games.yaml"
 

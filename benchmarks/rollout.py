@@ -37,7 +37,7 @@ from cardrunner.workloads.melee.game.world import Floats, Ints
 from cardrunner.workloads.melee.networks.stepwise import as_read
 from cardrunner.workloads.melee.policy.agent import PolicyAgent
 from cardrunner.workloads.melee.policy.mlp import PolicyMLP, PolicySizes
-from cardrunner.workloads.melee.simulator.generator import play_scripted
+from cardrunner.workloads.melee.simulator.simulator import play_scripted
 from cardrunner.workloads.melee.world_model.frame_stack_mlp import FrameStackMLP, FrameStackSizes
 from cardrunner.workloads.melee.world_model.learned_world import LearnedWorld
 from cardrunner.workloads.melee.world_model.mamba2 import Mamba2, Mamba2Sizes

@@ -19,8 +19,8 @@ from torch import nn
 
 from benchmarks.policy_run import card, games, trainer
 from cardrunner.card.schema.card import Card
-from cardrunner.training.evaluate import Evaluation
 from cardrunner.training.feed import Feed
+from cardrunner.training.metrics import Evaluation
 from cardrunner.training.numerics import Numerics, numerics
 from cardrunner.training.optim import make_schedule
 from cardrunner.workloads.melee.encoding.encoded_data import EncodedData

@@ -23,9 +23,8 @@ from cardrunner.workloads.melee.encoding.frame_dataset import split_games
 from cardrunner.workloads.melee.game.world import Floats, Ints
 from cardrunner.workloads.melee.world_model.columns import CONTROL_COLUMNS, POSITION_COLUMNS
 from cardrunner.workloads.melee.world_model.mamba2 import Mamba2
-from cardrunner.workloads.melee.world_model.mamba_step import MambaStep
 from cardrunner.workloads.melee.world_model.model_file import load_world_model
-from cardrunner.workloads.melee.world_model.world_steps import Mamba2Step, output_order
+from cardrunner.workloads.melee.world_model.world_steps import Mamba2Step, MambaStep, output_order
 
 _ACTIONS = slice(30, 830)
 _PLACES = [1, 2, 16, 17]  # x and y of both players in the order of play

@@ -19,7 +19,7 @@ from cardrunner.workloads.melee.encoding.windows import swap_floats, swap_ints
 from cardrunner.workloads.melee.game.names import action_name
 from cardrunner.workloads.melee.game.plausible import scales_of
 from cardrunner.workloads.melee.policy.mlp import PolicyMLP
-from cardrunner.workloads.melee.world_model.advance import advance
+from cardrunner.workloads.melee.world_model.foresight import advance
 from cardrunner.workloads.melee.world_model.prediction import Prediction, WorldModel
 
 

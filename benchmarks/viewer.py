@@ -23,7 +23,7 @@ from cardrunner.workloads.melee.arena.match_json import MatchFile, MatchMeta
 from cardrunner.workloads.melee.encoding.scheme import EncodingConfig
 from cardrunner.workloads.melee.game.rules import Events
 from cardrunner.workloads.melee.game.world import Frame
-from cardrunner.workloads.melee.simulator.generator import play_scripted
+from cardrunner.workloads.melee.simulator.simulator import play_scripted
 from cardrunner.workloads.melee.viewer.page import pack_match, write_page
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """The contracts between the packages: what a workload, an executor, a stage and a tracker must offer.
 
 Read this first. Everything here is a Protocol, or a frozen value that crosses a package border. The torch-free half of
-a workload is in `cardrunner.specs` and exported from here too. Shape letters used throughout:
+a workload is in `cardrunner.card.contracts` and `cardrunner.specs`, and exported from here too. Shape letters:
 
     B  examples in a batch          M  metrics of an objective
 """
@@ -9,38 +9,54 @@ a workload is in `cardrunner.specs` and exported from here too. Shape letters us
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
+from cardrunner.card.contracts import (
+    ForeseesData as ForeseesData,
+    ForeseesMatch as ForeseesMatch,
+    OffersStarter as OffersStarter,
+    WorkloadSpec as WorkloadSpec,
+)
+from cardrunner.runs.exhibits import (
+    Chart as Chart,
+    Exhibit as Exhibit,
+    ExhibitRow as ExhibitRow,
+    Series as Series,
+)
+from cardrunner.runs.progress import (
+    Board as Board,
+    Progress as Progress,
+    RunSnapshot as RunSnapshot,
+    ShowsRuns as ShowsRuns,
+    Task as Task,
+)
 from cardrunner.specs import (
     DataMatch as DataMatch,
     Derived as Derived,
     Direction as Direction,
-    ForeseesData as ForeseesData,
-    ForeseesMatch as ForeseesMatch,
     Location as Location,
     MetricNames as MetricNames,
     MetricSpec as MetricSpec,
-    OffersStarter as OffersStarter,
     Remark as Remark,
     Severity as Severity,
     TrivialBaseline as TrivialBaseline,
-    WorkloadSpec as WorkloadSpec,
 )
 
-if TYPE_CHECKING:  # types only: the rooms below import this one, never the other way round
+if TYPE_CHECKING:
     from subprocess import Popen
 
+    import torch
     from torch import Tensor, nn
 
     from cardrunner.card.schema.card import Card
-    from cardrunner.runs.context import RunContext
     from cardrunner.runs.folder import RunFolder
-    from cardrunner.runs.history import HistoryRow
+    from cardrunner.runs.history import History, HistoryRow
+    from cardrunner.runs.interrupts import StopRequest
+    from cardrunner.runs.ledger import Ledger
     from cardrunner.runs.records import Record
-    from cardrunner.training.device_copy import DeviceCopy
+    from cardrunner.workspace import Workspace
 
 # ---------------------------------------------------------------- what a workload computes, with torch
 
@@ -77,6 +93,16 @@ class Span:
     beyond: int
 
 
+class DeviceMemory(Protocol):
+    """Memory of the training device, and the way data gets there. Used by one thread at a time."""
+
+    @property
+    def staged(self) -> bool: ...  # whether what is filled passes through a staging buffer in host memory
+    def empty(self, *shape: int, dtype: torch.dtype) -> Tensor: ...  # allocated on the device
+    # fills tensors on the device; `read` fills contiguous tensors of the host of the same shapes and types
+    def fill(self, targets: Sequence[Tensor], read: Callable[[Sequence[Tensor]], None]) -> None: ...
+
+
 @runtime_checkable
 class GroupedDataset(BatchDataset, Protocol):
     """A `BatchDataset` whose examples are on disk group by group (a game, a document), and are read in spans.
@@ -86,8 +112,8 @@ class GroupedDataset(BatchDataset, Protocol):
 
     def group_sizes(self) -> Tensor: ...  # int64 (G,) examples of each group, in the order of the example numbers
     def bytes_per_example(self) -> int: ...  # what an example takes in memory, on average, once it is read
-    # the spans' examples, numbered from 0, in the memory of bus.device; may overwrite the memory of `reuse`
-    def read(self, spans: Sequence[Span], bus: DeviceCopy, *, reuse: BatchDataset | None = None) -> BatchDataset: ...
+    # the spans' examples, numbered from 0, in the memory of the device; may overwrite the memory of `reuse`
+    def read(self, spans: Sequence[Span], bus: DeviceMemory, *, reuse: BatchDataset | None = None) -> BatchDataset: ...
     def foresee(self, spans: Sequence[Span]) -> None: ...  # a hint: these will be read next
 
 
@@ -142,61 +168,6 @@ class Data(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExhibitRow:
-    """One row of an `Exhibit`: one quantity of each of the things compared."""
-
-    name: str
-    values: tuple[float | None, ...]
-    """One per column; None for a missing value."""
-    unit: str = ""
-    percent: bool = False
-    """Shown as a percentage."""
-    meaning: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Series:
-    """One curve or one set of bars of a `Chart`."""
-
-    name: str
-    values: tuple[float, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Chart:
-    """A plot over named places: ``bars`` for separate things, ``steps`` for an ordered axis, as in a histogram."""
-
-    title: str
-    unit: str
-    kind: Literal["bars", "steps"]
-    places: tuple[str, ...]
-    series: tuple[Series, ...]
-    """Each has one value per place."""
-    percent: bool = False
-
-    def __post_init__(self) -> None:
-        if any(len(series.values) != len(self.places) for series in self.series):
-            raise ValueError(f"the chart {self.title} has {len(self.places)} places and a series of another length")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Exhibit:
-    """A comparison for the results card: sentences, a table, plots. All values are JSON."""
-
-    title: str
-    sentences: tuple[str, ...]
-    """What the comparison shows; the first sentence is the answer."""
-    columns: tuple[str, ...] = ()
-    """The things compared."""
-    readings: tuple[ExhibitRow, ...] = ()
-    charts: tuple[Chart, ...] = ()
-
-    def __post_init__(self) -> None:
-        if any(len(reading.values) != len(self.columns) for reading in self.readings):
-            raise ValueError(f"the table {self.title} has {len(self.columns)} columns and a row of another length")
-
-
-@dataclass(frozen=True, kw_only=True)
 class DemoResult:
     """The result of a demo."""
 
@@ -246,62 +217,6 @@ class PartwiseEncoder(Protocol):
 # ---------------------------------------------------------------- running
 
 
-class Progress(Protocol):
-    """Shows long work to people. In a pipe it prints lines without bars."""
-
-    def stage(self, name: str) -> None: ...
-    def task(self, label: str, total: int | None = None, *, unit: str = "") -> AbstractContextManager[Task]: ...
-    def note(self, text: str) -> None: ...  # one line that stays
-
-
-class Task(Protocol):
-    """One bar of a `Progress`."""
-
-    def advance(self, amount: int = 1, *, info: str = "") -> None: ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunSnapshot:
-    """The state of a run as people watch it; None for values that are not known yet."""
-
-    run: str
-    stage: str
-    attempt: int
-    epoch: int
-    epochs: int
-    step: int
-    examples: int
-    """Trained on so far."""
-    total: int | None
-    """Examples of all epochs."""
-    metrics: str
-    """The newest ones, as a short text."""
-    examples_per_second: float | None
-    seconds_left: float | None
-    spent: float | None
-    """Dollars so far, of all attempts."""
-    projected: float | None
-    """Dollars at the end, at this pace."""
-    budget: float | None
-    thresholds: tuple[str, ...]
-    """The kill thresholds that are nearest to firing."""
-    warning: str | None = None
-    """A warning to show now."""
-
-
-class Board(Protocol):
-    """Where a run is shown while it goes."""
-
-    def show(self, snapshot: Callable[[], RunSnapshot]) -> None: ...  # called twice a second; calls it only to draw
-
-
-@runtime_checkable
-class ShowsRuns(Protocol):
-    """A `Progress` that can show a whole run."""
-
-    def board(self) -> AbstractContextManager[Board]: ...
-
-
 Side = Literal["worker", "launcher"]
 """Where a stage runs: with the worker, on the machine with the data, or with the launcher, on the user's machine."""
 
@@ -314,6 +229,24 @@ class Made:
     """Files in the run folder."""
     summary: Mapping[str, Any] = field(default_factory=dict)
     """JSON figures, shown unchanged in the results card."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunContext:
+    """One attempt of one run, as given to its stages."""
+
+    folder: RunFolder
+    workspace: Workspace
+    card: Card
+    digest: str
+    workload: Workload
+    ledger: Ledger
+    history: History
+    stop: StopRequest
+    """Set by a signal or by `cardrunner stop`; the training loop checks it after every step."""
+    progress: Progress
+    attempt: int
+    """Counts from 1."""
 
 
 class Stage(Protocol):

@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = build_parser(only).parse_args(words)
     if options.no_color:
         os.environ["NO_COLOR"] = "1"
-    from cardrunner.redaction import hiding_streams
+    from cardrunner.common.redaction import hiding_streams
 
     if options.command not in QUICK:
         gc.enable()
@@ -111,8 +111,8 @@ def _log_bug(words: Sequence[str]) -> str:
     import tempfile  # only needed for a bug
     import traceback
 
-    from cardrunner.private_folder import private_folder
-    from cardrunner.redaction import hide
+    from cardrunner.common.private_folder import private_folder
+    from cardrunner.common.redaction import hide
     from cardrunner.runs.environment import own_version
 
     folder = None  # for temporary files, where there is no other place

@@ -24,8 +24,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from cardrunner.common.text import listed
 from cardrunner.errors import CardrunnerError, PluginFailed
-from cardrunner.text import listed
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint

@@ -1,4 +1,4 @@
-"""Name → "module:object": the tables of all implementations; those of executors are in `cardrunner.platforms`.
+"""Name → "module:object": the tables of all implementations; those of executors are in `cardrunner.card.platforms`.
 
 Values are strings, resolved on use, so that reading a card never imports torch. Another package adds a workload through
 the entry-point group ``cardrunner.workloads``; see `cardrunner.workloads.plugged`.
@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
+from cardrunner.card.platforms import OfferedExecutor, executor_names, find_executor
 from cardrunner.card.trackers import FoundTracker, find_tracker, tracker_names
+from cardrunner.common.text import did_you_mean, listed
 from cardrunner.errors import MissingExtra, PluginFailed, UsageError
-from cardrunner.platforms import OfferedExecutor, executor_names, find_executor
 from cardrunner.plugins import Blamed, Plugin, blamed, find_plugin, plugins
-from cardrunner.text import did_you_mean, listed
 
 if TYPE_CHECKING:
     from cardrunner.contracts import Executor, Side, Stage, Tracker, Workload, WorkloadSpec

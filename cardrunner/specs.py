@@ -1,33 +1,17 @@
-"""The torch-free half of the contracts: what workloads and platforms declare, without torch or an SDK.
-
-`cardrunner.contracts` exports all of it. It is a separate module because reading a card imports it at every start, and
-needs no other contract.
-"""
+"""The values that cards, kill rules and workloads exchange about metrics, derived numbers and faults of a card."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
+from collections.abc import Iterator, Mapping
+from typing import Literal, NamedTuple
 
-from cardrunner.errors import UsageError
-from cardrunner.units import format_percent
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from cardrunner.card.prices import Price
-    from cardrunner.card.schema.card import Card
-    from cardrunner.card.schema.data import DataSection
-    from cardrunner.card.schema.infra import InfraBase
-    from cardrunner.card.schema.training import ModelSection, TrainingSection
-
+from cardrunner.common.units import format_percent
 
 Location = tuple[str | int, ...]
 """A place in a card: ``("targets", 0, "metric")``."""
 Severity = Literal["error", "warning"]
 Direction = Literal["min", "max"]
-S = TypeVar("S")
 
 
 class Range(NamedTuple):
@@ -142,43 +126,6 @@ class Remark(NamedTuple):
     severity: Severity = "error"
 
 
-class WorkloadSpec(Protocol):
-    """The torch-free half of a workload (its ``spec.py``)."""
-
-    name: str
-    data_section: type[DataSection]  # its `data:` fields
-    model_section: type[ModelSection]  # its `model:` fields
-    training_section: type[TrainingSection]  # its `training:` fields
-    metrics: tuple[MetricSpec, ...]  # everything it computes, in the order of display
-    trivial_baselines: tuple[TrivialBaseline, ...]
-
-    def derive(self, card: Card) -> Iterable[Derived]: ...  # every stated number that follows from others
-    def check(self, card: Card) -> Iterable[Remark]: ...  # other faults, such as an unknown architecture
-    def examples(self, card: Card) -> tuple[int, int] | None: ...  # training and validation examples, where derivable
-    def describe(self, card: Card) -> Mapping[str, Sequence[tuple[str, str]]]: ...  # section -> rows (field, value)
-
-
-@runtime_checkable
-class OffersStarter(Protocol):
-    """A `WorkloadSpec` that has a card for `cardrunner new`."""
-
-    def starter(self) -> str: ...  # a whole valid card with comments, unsigned, of a run called my-run
-
-
-@runtime_checkable
-class WordsFields(Protocol):
-    """A `WorkloadSpec` that lists the fields covered by `describe`; the review page shows the others by name."""
-
-    worded: Mapping[str, Sequence[str]]  # section -> its own fields, such as {"data": ("games", "frames")}
-
-
-@runtime_checkable
-class ForeseesData(Protocol):
-    """A `WorkloadSpec` that knows before any file is open how the data will be read; the plan shows it."""
-
-    def data_mode(self, card: Card) -> str | None: ...  # such as "memory-mapped, full shuffle"; None: unknown
-
-
 class DataMatch(NamedTuple):
     """Whether the models in a demo were trained on the same data."""
 
@@ -188,69 +135,6 @@ class DataMatch(NamedTuple):
     """The answer."""
     agrees: bool | None
     """None if it is unknown, or there is nothing to compare."""
-
-
-@runtime_checkable
-class ForeseesMatch(Protocol):
-    """A `WorkloadSpec` that knows before the launch whether the models of the demo were trained on the same data."""
-
-    def data_match(self, card: Card, workspace: Path) -> DataMatch | None: ...  # None: the card asks for no demo
-
-
-class Storage(NamedTuple):
-    """Where a remote platform keeps runs and their data, according to a card."""
-
-    volume: str
-    checkpoints: str
-    """The folder on the volume that holds run folders."""
-    title: str
-    """Its name for people: ``Modal volume runs``."""
-
-    def folder_of(self, run: str) -> str:
-        """The folder of a run on the volume."""
-        return f"{self.checkpoints.rstrip('/')}/{run}"
-
-
-class Assumption(NamedTuple):
-    """Something that a plan cannot check."""
-
-    what: str
-    """``whether T4 is free``."""
-    why: str
-    """Why it is not checked."""
-
-
-class PlatformSpec(Protocol):
-    """What a platform declares without its SDK (the `spec` of its `cardrunner.platforms.PlatformEntry`).
-
-    An argument `infra` is an instance of its section class, and a `card` has such a section.
-    """
-
-    name: str  # as `infra.platform` has it
-    infra: type[InfraBase]  # its `infra:` fields
-    free: bool  # without a price in the card, time on it is free
-    resumes_after_timeout: bool  # its retries continue an attempt that reached its timeout
-
-    def executor_of(self, infra: Any) -> str: ...  # the executor that the card chooses
-    def detaches(self, infra: Any) -> bool: ...  # a launch returns once the run trains, even without --detach
-    def storage(self, infra: Any) -> Storage | None: ...  # None: runs and data are on this machine
-    def prices(self) -> Mapping[str, Price]: ...  # by resource; empty without a price table
-    def check(self, card: Card) -> Iterable[Remark]: ...  # faults of a card for it
-    def title(self, infra: Any) -> str: ...  # the row Platform of the review page
-    def rows(self, infra: Any) -> Sequence[tuple[str, str]]: ...  # further rows there (field, value)
-    # what a plan cannot check; `offline`: why the platform was not asked, None if it was
-    def unchecked(self, card: Card, *, offline: str | None) -> Iterable[Assumption]: ...
-
-
-def narrowed(section: object, kind: type[S], *, workload: str) -> S:
-    """A section of a card, as the section type of a workload.
-
-    Raises:
-        UsageError: the card was read with the sections of another workload.
-    """
-    if not isinstance(section, kind):
-        raise UsageError(f"this is not a card of the workload {workload}; load it with that workload's sections")
-    return section
 
 
 class MetricNames:

@@ -19,10 +19,10 @@ import pytest
 
 from cardrunner import registry
 from cardrunner.card.load import LoadedCard, load_card_bytes
+from cardrunner.contracts import RunContext
 from cardrunner.errors import CardrunnerError
 from cardrunner.gate import examine_gate
 from cardrunner.launching.pipeline import open_context
-from cardrunner.runs.context import RunContext
 from cardrunner.runs.create import create_run
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.frozen import load_frozen, with_changes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cardrunner.clock import utc_now
+from cardrunner.common.clock import utc_now
 from cardrunner.runs.event_model import Event
 from cardrunner.runs.events import parse
 from cardrunner.runs.jsonl import append_line, line_of, read_lines

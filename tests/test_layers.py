@@ -11,19 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from cardrunner.platforms import PLATFORMS
+from cardrunner.card.platforms import PLATFORMS
 
 PACKAGE = Path(__file__).parent.parent / "cardrunner"
 
 ROWS = (
-    ("errors", "text", "terminal"),
-    ("units", "clock", "redaction", "private_folder"),
+    ("errors",),
+    ("common",),
     ("workspace", "plugins"),
-    ("specs", "platforms"),
-    ("contracts",),
+    ("specs",),
     ("kill_rules",),
     ("card",),
     ("runs", "gate"),
+    ("contracts",),
     ("training",),
     ("stages", "executors", "tracking", "report", "histories", "workloads"),
     ("registry",),
@@ -55,17 +55,17 @@ def modules() -> list[Path]:
     return sorted(PACKAGE.rglob("*.py"))
 
 
-def imports(path: Path) -> Iterator[tuple[str, int]]:
-    """Absolute module names imported at run time, with their lines; imports for type checking alone do not count."""
+def imports(path: Path, *, run_time_only: bool = False) -> Iterator[tuple[str, int]]:
+    """Absolute module names imported, at run time or for type checking, with their lines."""
     tree = ast.parse(path.read_text())
-    typing_only = {
+    left_out = {
         id(inner)
         for node in ast.walk(tree)
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        if run_time_only and isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
         for inner in ast.walk(node)
     }
     for node in ast.walk(tree):
-        if id(node) in typing_only:
+        if id(node) in left_out:
             continue
         if isinstance(node, ast.Import):
             yield from ((alias.name, node.lineno) for alias in node.names)
@@ -103,11 +103,20 @@ def may_import(own: str, other: str) -> bool:
     return other == own or ROW_OF[other] < ROW_OF[own]
 
 
+def test_the_pages_for_developers_show_these_rooms() -> None:
+    page = (PACKAGE.parent / "CONTRIBUTING.md").read_text()
+    drawn = page.split("## Who may import whom")[1].split("```text\n")[1].split("```")[0]
+    assert tuple(tuple(line.split("#")[0].split()) for line in drawn.splitlines()) == ROWS
+    tree = (PACKAGE.parent / "README.md").read_text().split("## The house")[1].split("```")[1]
+    for room in ROW_OF.keys() - {"__main__", "__init__"}:
+        assert re.search(rf"\b{room}(\.py|/)", tree), f"the README's tree lacks {room}"
+
+
 def test_heavy_packages_stay_where_they_belong() -> None:
     offenders = [
         f"{path}:{line}: {name} is only for {homes}"
         for path in modules()
-        for name, line in imports(path)
+        for name, line in imports(path, run_time_only=True)
         if (homes := HEAVY.get(name.split(".")[0])) is not None and not place(path).startswith(homes)
     ]
     assert offenders == []
@@ -135,9 +144,9 @@ def test_only_the_registry_names_a_workload() -> None:
 
 
 def test_only_the_table_of_platforms_names_one() -> None:
-    """Everything else asks the platform's own spec: see `cardrunner.platforms.platform_of`."""
+    """Everything else asks the platform's own spec: see `cardrunner.card.platforms.platform_of`."""
     for path in modules():
-        if place(path).startswith("executors/") or place(path) == "platforms":
+        if place(path).startswith("executors/") or place(path) == "card/platforms":
             continue
         for name, line in imports(path):
             assert not name.startswith("cardrunner.executors"), f"{path}:{line} imports {name}"

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from cardrunner import plugins, registry
+from cardrunner.card.platforms import executor_names
 from cardrunner.errors import EnvironmentFailed, MissingExtra, UsageError
-from cardrunner.platforms import executor_names
 from cardrunner.plugins import find_plugin
 from cardrunner.workloads.plugged import _made, plugged_workload
 
@@ -111,7 +111,7 @@ def test_a_workload_of_another_package_may_name_its_halves(elsewhere: Callable[[
 
 
 def test_or_be_one_class(elsewhere: Callable[[str], None]) -> None:
-    elsewhere(HALVES + "class Elsewhere(Training, simple.Workload):\n    name, needs = 'elsewhere', ('torch',)\n")
+    elsewhere(HALVES + "class Elsewhere(Training, simple.SimpleWorkload):\n    name, needs = 'elsewhere', ('torch',)\n")
     assert registry.workload("elsewhere").spec is registry.workload_spec("elsewhere")
 
 
@@ -125,7 +125,7 @@ def test_or_be_one_class(elsewhere: Callable[[str], None]) -> None:
 def test_what_it_needs_is_looked_for_without_importing_it(
     needs: str, said: str, elsewhere: Callable[[str], None]
 ) -> None:
-    elsewhere(HALVES + f"class Elsewhere(Training, simple.Workload):\n    name, needs = 'elsewhere', {needs}\n")
+    elsewhere(HALVES + f"class Elsewhere(Training, simple.SimpleWorkload):\n    name, needs = 'elsewhere', {needs}\n")
     with pytest.raises(EnvironmentFailed, match=said):
         registry.check_installed("elsewhere")
 

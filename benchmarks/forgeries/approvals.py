@@ -10,7 +10,7 @@ from benchmarks.forgeries.office import ADA, EVE, LEE, NOW, REVIEWERS, Case, Off
 from cardrunner.card.load import LoadedCard
 from cardrunner.card.reading.edit import Edit, Removal
 from cardrunner.card.reading.one_line import PlainValue
-from cardrunner.clock import timestamp
+from cardrunner.common.clock import timestamp
 
 
 def forged(office: Office, cards: Sequence[str], chance: random.Random) -> Iterator[Case]:

@@ -10,7 +10,7 @@ from benchmarks.forgeries.office import ADA, LEE, NOW, Case, Office, edited, loa
 from cardrunner.card.reading.document import Mapping as MappingNode, Scalar, Sequence as ListNode
 from cardrunner.card.reading.edit import Edit
 from cardrunner.card.reading.one_line import PlainValue
-from cardrunner.clock import timestamp
+from cardrunner.common.clock import timestamp
 
 
 def reformatted(text: str, chance: random.Random) -> str:

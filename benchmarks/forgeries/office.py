@@ -15,7 +15,7 @@ from cardrunner.card.reading.document import Loc
 from cardrunner.card.reading.edit import Edit, Removal, edit_document
 from cardrunner.card.reading.one_line import PlainValue
 from cardrunner.card.schema.sign_off import Signature
-from cardrunner.clock import timestamp
+from cardrunner.common.clock import timestamp
 from cardrunner.errors import CardError
 from cardrunner.gate import examine_gate
 from cardrunner.gate.ssh import NAMESPACE, statement_bytes

@@ -10,9 +10,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from cardrunner.card.reading.document import format_path
 from cardrunner.card.schema.card import Card
+from cardrunner.common.text import listed
 from cardrunner.errors import UsageError
 from cardrunner.specs import Location, Remark
-from cardrunner.text import listed
 
 CHANGEABLE = ("training", "infra")
 """The sections that a restart may change; data, model and the rules of the run stay as they were signed."""
@@ -20,20 +20,21 @@ MAX_CHANGES = 16
 _LIKE = {"training": "batch_size", "infra": "timeout"}
 
 
-def changed_card(value: Mapping[str, Any], model: type[Card], changes: Mapping[str, Any]) -> Card:
+def changed_card(value: Mapping[str, Any], model: type[Card], *changes: Mapping[str, Any]) -> Card:
     """The card with some fields replaced. Stated sums are not checked again: they describe the card as signed.
 
     Args:
         value: a valid card as read (`Document.value()`).
         model: its card model.
-        changes: values by path as a card writes them, such as ``{"training.batch_size": 512}``.
+        changes: values by path as a card writes them, such as ``{"training.batch_size": 512}``; later ones win.
 
     Raises:
         UsageError: a path is not a field that may change, or the result is not a valid card.
     """
     changed = dict(value)
-    for path, new in changes.items():
-        changed = _with(changed, tuple(path.split(".")), new, path)
+    for change in changes:
+        for path, new in change.items():
+            changed = _with(changed, tuple(path.split(".")), new, path)
     try:
         return model.model_validate(changed)
     except ValidationError as error:

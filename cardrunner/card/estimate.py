@@ -6,11 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from cardrunner.card.contracts import WorkloadSpec
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.training import TrainingSection
-from cardrunner.specs import WorkloadSpec
-from cardrunner.text import listed
-from cardrunner.units import Every, cost_of_seconds
+from cardrunner.common.text import listed
+from cardrunner.common.units import Every, cost_of_seconds
 
 
 class Estimate(NamedTuple):

@@ -14,9 +14,9 @@ from cardrunner.card.reading.document import Document, Fault, Loc, Mapping as Ma
 from cardrunner.card.schema.base import FieldError
 from cardrunner.card.schema.infra import Platforms
 from cardrunner.card.trackers import Trackers
+from cardrunner.common.text import listed, nearest
 from cardrunner.kill_rules.base import Rule
 from cardrunner.kill_rules.table import is_absent, nearest_kind, rule_classes, rule_keys
-from cardrunner.text import listed, nearest
 
 Detail = Mapping[str, Any]
 MAX_LISTED = 14

@@ -9,11 +9,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from cardrunner.card.contracts import WorkloadSpec
 from cardrunner.card.explain import sections_below
 from cardrunner.card.load import card_model
 from cardrunner.card.reading.extends import KEY as EXTENDS, OWN
 from cardrunner.card.schema_texts import FieldExamples, described, field_texts
-from cardrunner.specs import WorkloadSpec
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 Schema = dict[str, Any]

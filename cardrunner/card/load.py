@@ -15,16 +15,17 @@ from pydantic import ValidationError, create_model
 
 from cardrunner.card.changes import changed_card, check_restarts, section_validator
 from cardrunner.card.checks.table import check_card, check_restarted
+from cardrunner.card.contracts import WorkloadSpec
 from cardrunner.card.reading.document import Document, Fault
 from cardrunner.card.reading.reader import MAX_FAULTS, read_bytes, read_document
 from cardrunner.card.schema.base import Section
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.data import DataSection
 from cardrunner.card.schema.training import ModelSection, TrainingSection
+from cardrunner.common.redaction import secrets_in
 from cardrunner.errors import CardError, PluginFailed, UsageError
 from cardrunner.kill_rules.table import is_absent
-from cardrunner.redaction import secrets_in
-from cardrunner.specs import Remark, WorkloadSpec
+from cardrunner.specs import Remark
 
 SpecResolver = Callable[[str], WorkloadSpec]
 """From the name of a workload to its torch-free half; raises UsageError for an unknown name, PluginFailed for a broken
@@ -73,9 +74,9 @@ class LoadedCard:
 
         return Chain(self.document, self.bases).effective.value()
 
-    def changed(self, changes: Mapping[str, Any]) -> Card:
-        """The card with the changes of a restart; see `cardrunner.card.changes.changed_card`."""
-        return changed_card(self.value(), type(self.card), changes)
+    def changed(self, *changes: Mapping[str, Any]) -> Card:
+        """The card with the changes of restarts; see `cardrunner.card.changes.changed_card`."""
+        return changed_card(self.value(), type(self.card), *changes)
 
 
 def load_card(path: Path, resolve: SpecResolver) -> LoadedCard:

@@ -11,8 +11,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+from cardrunner.card.platforms import platform_of
 from cardrunner.card.schema.infra import InfraBase
-from cardrunner.platforms import platform_of
 
 TABLE = Path(__file__).with_name("prices.csv")
 CPU = "CPU"

@@ -14,12 +14,12 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from cardrunner.card.contracts import OffersStarter, WorkloadSpec
 from cardrunner.card.explain import sections_below
 from cardrunner.card.reading.reader import read_document
 from cardrunner.card.schema.base import Described
 from cardrunner.kill_rules import Rule
 from cardrunner.kill_rules.table import rule_class, rule_classes
-from cardrunner.specs import OffersStarter, WorkloadSpec
 
 EXAMPLES = Path(__file__).with_name("examples.yaml")
 MAX_EXAMPLES = 3

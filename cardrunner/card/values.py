@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from cardrunner.units import Every, format_every
+from cardrunner.common.units import Every, format_every
 
 _WORDS = {None: "not set", True: "true", False: "false"}
 

@@ -12,8 +12,8 @@ from cardrunner import registry
 from cardrunner.card.load import LoadedCard, load_card_bytes
 from cardrunner.card.reading.edit import Edit, Removal, edit_document
 from cardrunner.card.reading.reader import read_bytes
+from cardrunner.common.redaction import found_in
 from cardrunner.errors import EnvironmentFailed, IntegrityError, UsageError
-from cardrunner.redaction import found_in
 from cardrunner.runs.files import locked, write_durably
 
 

@@ -11,8 +11,9 @@ from cardrunner import registry
 from cardrunner.card.load import LoadedCard, load_card
 from cardrunner.card.reading.edit import Edit, Removal
 from cardrunner.card.schema.sign_off import check_text
-from cardrunner.clock import moment, timestamp
 from cardrunner.commands.card_edits import save_edits
+from cardrunner.common.clock import moment, timestamp
+from cardrunner.common.redaction import hidden_lines, visible
 from cardrunner.errors import GateClosed, UsageError
 from cardrunner.gate.case import Case
 from cardrunner.gate.check_run import CheckResult
@@ -30,8 +31,6 @@ from cardrunner.gate.checklist import (
 from cardrunner.gate.examine import gate_case
 from cardrunner.gate.findings import Finding
 from cardrunner.launching.checks import prove
-from cardrunner.redaction import hidden_lines
-from cardrunner.terminal import visible
 from cardrunner.workspace import Workspace
 
 HELP = "run a checklist item's check and tick it with evidence, or tick a human item"

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from cardrunner import registry
 from cardrunner.card.load import load_card
+from cardrunner.card.platforms import platform_of
 from cardrunner.contracts import Archive, Progress, RemoteExecutor
 from cardrunner.errors import UsageError
-from cardrunner.platforms import platform_of
 from cardrunner.tracking.progress import make_progress
 
 NAME = "encode"

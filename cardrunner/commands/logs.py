@@ -7,8 +7,8 @@ import sys
 import time
 
 from cardrunner.commands.run_arguments import add_run_argument, run_of
+from cardrunner.common.redaction import hide
 from cardrunner.launching.submit import refresh
-from cardrunner.redaction import hide
 from cardrunner.runs.files import explained
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.lease import is_supervised

@@ -11,8 +11,8 @@ from cardrunner.card.json_schema import schema_text
 from cardrunner.card.load import load_card, load_card_bytes
 from cardrunner.card.schema.base import check_run_name
 from cardrunner.card.starting import SCHEMA_FILE, from_card, from_starter
-from cardrunner.clock import today
 from cardrunner.commands import schema
+from cardrunner.common.clock import today
 from cardrunner.contracts import OffersStarter
 from cardrunner.errors import UsageError
 from cardrunner.runs.files import explained, write_text

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cardrunner import registry
+from cardrunner.common.units import format_dollars
 from cardrunner.contracts import Progress
 from cardrunner.errors import CardrunnerError
 from cardrunner.launching.finish import RunEnd
@@ -17,7 +18,6 @@ from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.records import LaunchRecord, read_record
 from cardrunner.runs.status import Status
 from cardrunner.tracking.progress import make_progress
-from cardrunner.units import format_dollars
 from cardrunner.workspace import Workspace
 
 _NEXT_WHILE_LIVE = (

@@ -6,10 +6,10 @@ import argparse
 import sys
 
 from cardrunner import registry
+from cardrunner.card.contracts import WorkloadSpec
 from cardrunner.card.json_schema import schema_text
 from cardrunner.errors import PluginFailed
 from cardrunner.plugins import blamed, plugins
-from cardrunner.specs import WorkloadSpec
 
 HELP = "print the JSON Schema of cards, for editors"
 

@@ -11,15 +11,14 @@ from cardrunner.card.load import LoadedCard, load_card
 from cardrunner.card.reading.edit import Edit
 from cardrunner.card.schema.sign_off import Reviewer, Signature
 from cardrunner.commands.card_edits import save_edits
+from cardrunner.common.redaction import secret_in
 from cardrunner.errors import GateClosed, UsageError
-from cardrunner.gate.case import Case, reviewer_label
-from cardrunner.gate.clock import late_clock
+from cardrunner.gate.case import Case, late_clock, reviewer_label
 from cardrunner.gate.examine import examine_gate, gate_case
 from cardrunner.gate.findings import Finding
 from cardrunner.gate.policies import POLICIES, Policy, SigningKey
 from cardrunner.gate.records import block_path, changes_since, encode_block, encode_signed_content, signed_content_path
 from cardrunner.gate.statement import find_reviewer, make_statement
-from cardrunner.redaction import secret_in
 from cardrunner.runs.files import explained, locked, write_together, writer_of
 from cardrunner.workspace import Workspace
 

@@ -8,8 +8,9 @@ import sys
 import time
 from collections.abc import Iterator
 
-from cardrunner.clock import utc_seconds
 from cardrunner.commands.run_arguments import add_runs_argument, run_of, runs_of, summary
+from cardrunner.common.clock import utc_seconds
+from cardrunner.common.units import format_dollars, format_duration
 from cardrunner.errors import IntegrityError
 from cardrunner.launching.submit import refresh
 from cardrunner.runs.attempts import TrackerState
@@ -17,7 +18,6 @@ from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.heartbeat import read_heartbeat
 from cardrunner.runs.lease import is_live
 from cardrunner.runs.status import Status, derive_status
-from cardrunner.units import format_dollars, format_duration
 
 HELP = "show the state of one run, or of all"
 

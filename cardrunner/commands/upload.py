@@ -7,13 +7,13 @@ from pathlib import Path
 
 from cardrunner import registry
 from cardrunner.card.load import load_card
+from cardrunner.card.platforms import platform_of
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.data import DataFile
 from cardrunner.commands.run_arguments import progress_of
+from cardrunner.common.units import format_bytes, rounding_of
 from cardrunner.contracts import RemoteExecutor
 from cardrunner.errors import EnvironmentFailed, IntegrityError, UsageError
-from cardrunner.platforms import platform_of
-from cardrunner.units import format_bytes, rounding_of
 
 HELP = "put a card's data file on the volume that the card names, with its checksum"
 

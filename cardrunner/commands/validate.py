@@ -10,8 +10,8 @@ from pathlib import Path
 from cardrunner import registry
 from cardrunner.card.load import examine_card
 from cardrunner.card.reading.document import Fault
+from cardrunner.common.text import plural
 from cardrunner.errors import PluginFailed
-from cardrunner.text import plural
 
 HELP = "find every fault of one or more cards"
 

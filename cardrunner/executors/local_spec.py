@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
+from cardrunner.card.contracts import Assumption, PlatformSpec, Storage
 from cardrunner.card.prices import Price
 from cardrunner.card.schema.base import leaves_workspace
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.infra import InfraBase
-from cardrunner.specs import Assumption, PlatformSpec, Remark, Storage
+from cardrunner.specs import Remark
 
 
 class LocalInfra(InfraBase):
@@ -20,7 +21,7 @@ class LocalInfra(InfraBase):
 
 
 class ThisMachine:
-    """Defaults for a platform whose runs and data are on this machine; see `cardrunner.specs.PlatformSpec`."""
+    """Defaults for a platform whose runs and data are on this machine; see `cardrunner.card.contracts.PlatformSpec`."""
 
     name: str
     infra: type[InfraBase]

@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import IO, cast
 
 from cardrunner.card.reading import characters
-from cardrunner.clock import moment, timestamp
-from cardrunner.redaction import hide
-from cardrunner.terminal import TERMINAL_CODE
+from cardrunner.common.clock import moment, timestamp
+from cardrunner.common.redaction import TERMINAL_CODE, hide
 from cardrunner.workspace import Workspace
 
 TIMEOUT_SECONDS = 600.0

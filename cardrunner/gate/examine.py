@@ -6,10 +6,9 @@ import datetime
 from pathlib import Path
 
 from cardrunner.card.load import LoadedCard
-from cardrunner.clock import moment
-from cardrunner.gate.case import Case
+from cardrunner.common.clock import moment
+from cardrunner.gate.case import Case, late_clock
 from cardrunner.gate.checklist import open_items
-from cardrunner.gate.clock import late_clock
 from cardrunner.gate.findings import GateReport
 from cardrunner.gate.policies import POLICIES
 from cardrunner.gate.sign_off import examine_sign_off

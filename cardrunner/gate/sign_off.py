@@ -7,18 +7,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from cardrunner.card.estimate import estimate
+from cardrunner.card.platforms import platform_of
 from cardrunner.card.prices import dearest_hour
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.sign_off import ApprovalRule, Reviewer
+from cardrunner.common.text import listed, plural
+from cardrunner.common.units import cost_of_seconds, format_dollars
 from cardrunner.gate.case import Case, reviewer_label
 from cardrunner.gate.checklist import open_conditions
 from cardrunner.gate.findings import Approval, Finding
 from cardrunner.gate.policies import POLICIES, Judgement, Refused
 from cardrunner.gate.records import standing_blocks
 from cardrunner.gate.trust import FILE_NAME, POLICIES as STRICTNESS
-from cardrunner.platforms import platform_of
-from cardrunner.text import listed, plural
-from cardrunner.units import cost_of_seconds, format_dollars
 
 _WORD = re.compile(r"[a-z0-9]+")
 

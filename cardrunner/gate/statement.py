@@ -10,11 +10,11 @@ from pydantic import ValidationError
 
 from cardrunner.card.explain import sentence
 from cardrunner.card.schema.sign_off import Reviewer, Signature
-from cardrunner.clock import timestamp
+from cardrunner.common.clock import timestamp
+from cardrunner.common.text import did_you_mean
 from cardrunner.errors import GateClosed, UsageError
 from cardrunner.gate.case import Case
 from cardrunner.gate.findings import Finding
-from cardrunner.text import did_you_mean
 
 _OPTION = {"note": "--note", "conditions": "--condition"}
 

@@ -16,8 +16,13 @@ from cardrunner.card.schema.base import FieldError, Identifier, Seconds, Section
 from cardrunner.card.schema.sign_off import ApprovalRule, Identifiers
 from cardrunner.errors import CardError
 from cardrunner.gate.ssh.allowed_signers import FILE_NAME as SIGNERS_FILE, AllowedSigners, read_allowed_signers
-from cardrunner.gate.ssh.revoked_keys import FILE_NAME as REVOKED_FILE, RevokedKeys
-from cardrunner.gate.ssh.trust_files import UnreadableError, read_trust_file, trust_fault
+from cardrunner.gate.ssh.trust_files import (
+    FILE_NAME as REVOKED_FILE,
+    RevokedKeys,
+    UnreadableError,
+    read_trust_file,
+    trust_fault,
+)
 
 FILE_NAME = "cardrunner.yaml"
 POLICIES = ("boxes", "digest", "ssh")

@@ -7,9 +7,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from cardrunner.card.contracts import WorkloadSpec
 from cardrunner.errors import UsageError
 from cardrunner.kill_rules import QUANTITIES
-from cardrunner.specs import MetricNames, WorkloadSpec
+from cardrunner.specs import MetricNames
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _NON_FINITE = {

@@ -9,15 +9,15 @@ from typing import Any, NamedTuple, TextIO
 
 from pydantic import ValidationError
 
+from cardrunner.card.contracts import WorkloadSpec
 from cardrunner.errors import UsageError
 from cardrunner.histories.columns import Columns, HistoryLine, find_columns
 from cardrunner.histories.rows import EpochCounting, RowsOf, csv_lines, json_lines
 from cardrunner.kill_rules import Row
 from cardrunner.kill_rules.quantities import range_of
-from cardrunner.runs.history import HistoryRow
+from cardrunner.runs.history import HistoryRow, RuleRows
 from cardrunner.runs.jsonl import parse_line
-from cardrunner.runs.rule_rows import RuleRows
-from cardrunner.specs import MetricNames, WorkloadSpec
+from cardrunner.specs import MetricNames
 
 
 class FoundHistory(NamedTuple):

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from cardrunner.card.load import LoadedCard
 from cardrunner.histories.read import FoundHistory
 from cardrunner.kill_rules import Observation, Verdict, judge_all
-from cardrunner.runs.rule_rows import baselines_of
+from cardrunner.runs.history import baselines_of
 from cardrunner.specs import MetricNames
 
 

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
+from cardrunner.card.contracts import WorkloadSpec
 from cardrunner.errors import UsageError
 from cardrunner.histories.columns import Columns, HistoryLine
 from cardrunner.kill_rules import Row
-from cardrunner.specs import MetricNames, WorkloadSpec
+from cardrunner.specs import MetricNames
 
 _DELIMITERS = ",;\t"
 

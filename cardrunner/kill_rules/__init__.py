@@ -5,9 +5,8 @@ Rules are pure functions over the history (`RuleHistory`): the same rows always 
 
 from cardrunner.kill_rules.base import Action, Observation, Rule, Verdict
 from cardrunner.kill_rules.history import Baselines, Row, RuleHistory, View
-from cardrunner.kill_rules.judge import Moment, judge, judge_all, judge_event
 from cardrunner.kill_rules.quantities import QUANTITIES
-from cardrunner.kill_rules.table import KillRule
+from cardrunner.kill_rules.table import KillRule, Moment, judge, judge_all, judge_event
 
 __all__ = [
     "QUANTITIES",

@@ -17,10 +17,10 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetPydanticSchema, WithJsonSchema
 from pydantic_core import core_schema
 
-from cardrunner import units
+from cardrunner.common import units
+from cardrunner.common.units import Every
 from cardrunner.kill_rules.history import Row, RuleHistory, View, passed, reached
 from cardrunner.specs import ADDED, Direction, Remark
-from cardrunner.units import Every
 
 Action = Literal["warn", "investigate", "stop", "restart"]
 Side = Literal["above", "below"]

@@ -8,7 +8,7 @@ from itertools import islice
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
-from cardrunner.units import Every
+from cardrunner.common.units import Every
 
 Baselines = Mapping[str, Mapping[str, float]]
 """Baseline run -> metric -> value, under every name of the metric that a rule may use."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
-from cardrunner import units
+from cardrunner.common import units
 from cardrunner.specs import MetricNames, Range
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import GetPydanticSchema, WithJsonSchema
 from pydantic_core import core_schema
 
-from cardrunner import units
+from cardrunner.common import units
 from cardrunner.kill_rules.base import Observation, is_finite
 from cardrunner.kill_rules.history import View
 from cardrunner.kill_rules.limits import Sided

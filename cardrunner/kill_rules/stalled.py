@@ -8,10 +8,10 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from cardrunner.common.text import plural
 from cardrunner.kill_rules.base import Epochs, Observation, Rule, is_finite
 from cardrunner.kill_rules.history import Row, RuleHistory, View
 from cardrunner.specs import Direction, Remark
-from cardrunner.text import plural
 
 
 class Stalled(Rule):

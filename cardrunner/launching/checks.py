@@ -12,14 +12,14 @@ from typing import cast
 
 from cardrunner import registry
 from cardrunner.card.load import LoadedCard
+from cardrunner.card.platforms import platform_of
 from cardrunner.card.schema.sign_off import Check, FileCheck, MetricCheck, check_text
-from cardrunner.clock import moment, timestamp
-from cardrunner.contracts import Fact, MetricNames, Progress, RemoteExecutor, Workload
+from cardrunner.common.clock import moment, timestamp
+from cardrunner.common.units import format_bytes
+from cardrunner.contracts import Fact, MetricNames, Progress, RemoteExecutor, RunContext, Workload
 from cardrunner.errors import CardrunnerError, IntegrityError, MissingExtra, NameTaken, UsageError
 from cardrunner.gate.check_run import CheckResult, run_check
 from cardrunner.gate.checklist import ItemEntry, item_entries
-from cardrunner.platforms import platform_of
-from cardrunner.runs.context import RunContext
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.history import History
 from cardrunner.runs.interrupts import StopRequest
@@ -28,7 +28,6 @@ from cardrunner.runs.records import CheckRow, FactRow, LoadRecord, find_record
 from cardrunner.stages.load import failures, file_facts
 from cardrunner.stages.run_data import data_files
 from cardrunner.tracking.progress import NullProgress
-from cardrunner.units import format_bytes
 from cardrunner.workspace import Workspace
 
 Show = Callable[[bytes], object]

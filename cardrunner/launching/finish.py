@@ -8,12 +8,11 @@ from pathlib import Path
 
 from cardrunner import registry
 from cardrunner.card.schema.card import Card
-from cardrunner.contracts import Progress, Stage
+from cardrunner.contracts import Progress, RunContext, Stage
 from cardrunner.errors import CardrunnerError, EnvironmentFailed, NameTaken, UsageError
 from cardrunner.launching.pipeline import open_context, run_stage
 from cardrunner.launching.remote_runs import fetch_checkpoints, ran_remotely
 from cardrunner.report import render_report
-from cardrunner.runs.context import RunContext
 from cardrunner.runs.events import (
     AttemptEnded,
     AttemptStarted,

@@ -12,15 +12,18 @@ from pathlib import Path
 
 from cardrunner import registry
 from cardrunner.card.load import load_card
+from cardrunner.card.platforms import executors_of, platform_of
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.sign_off import Signature
-from cardrunner.clock import moment as now, timestamp, utc_now
+from cardrunner.common.clock import moment as now, timestamp, utc_now
+from cardrunner.common.redaction import secret_in
+from cardrunner.common.units import format_dollars
 from cardrunner.contracts import Progress, RemoteExecutor
 from cardrunner.errors import CardError, EnvironmentFailed, GateClosed, NameTaken, RunPaused, RunStopped, UsageError
-from cardrunner.gate.clock import behind
+from cardrunner.gate.case import behind
 from cardrunner.gate.findings import Finding
 from cardrunner.gate.records import recorded_blocks
-from cardrunner.gate.ssh.revoked_keys import revoked_since
+from cardrunner.gate.ssh.trust_files import revoked_since
 from cardrunner.launching.checks import as_row, prove_all
 from cardrunner.launching.finish import RunEnd
 from cardrunner.launching.remote_runs import discard_unstarted
@@ -28,8 +31,6 @@ from cardrunner.launching.submit import refresh, run_attempt
 from cardrunner.launching.worker import check_launched
 from cardrunner.plan import Planned, plan_card
 from cardrunner.plan.money_text import worst_case
-from cardrunner.platforms import executors_of, platform_of
-from cardrunner.redaction import secret_in
 from cardrunner.runs.attempts import stopped_by_rule
 from cardrunner.runs.create import create_run
 from cardrunner.runs.environment import collect_environment
@@ -38,10 +39,9 @@ from cardrunner.runs.files import explained
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.frozen import launched_workspace, load_frozen
 from cardrunner.runs.ledger import Ledger, last_event, latest_events
-from cardrunner.runs.money import spent_budget
+from cardrunner.runs.outcome import spent_budget
 from cardrunner.runs.records import ChecksRecord, LaunchedCode, LaunchRecord, read_record
 from cardrunner.runs.status import Status, derive_status
-from cardrunner.units import format_dollars
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,9 +14,8 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from cardrunner import registry
-from cardrunner.contracts import Made, Progress, Workload
+from cardrunner.contracts import Made, Progress, RunContext, Workload
 from cardrunner.errors import EnvironmentFailed, RestartWanted, RunStopped
-from cardrunner.runs.context import RunContext
 from cardrunner.runs.events import Restarted, StageEnded, StageStarted
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.frozen import launched_workspace, load_frozen, restart_changes, with_changes

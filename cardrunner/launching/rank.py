@@ -15,9 +15,9 @@ import traceback
 from pathlib import Path
 from typing import get_args
 
-from cardrunner.clock import utc_now
+from cardrunner.common.clock import utc_now
+from cardrunner.common.redaction import hiding_streams
 from cardrunner.launching.pipeline import open_context
-from cardrunner.redaction import hiding_streams
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.interrupts import Reason, StopRequest
 from cardrunner.runs.kept_folder import keep_in_place

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from cardrunner import registry
 from cardrunner.card.load import load_card
+from cardrunner.card.platforms import platform_of
 from cardrunner.card.schema.base import leaves_workspace
 from cardrunner.card.schema.card import Card
 from cardrunner.contracts import Job, Progress, RemoteExecutor, Stage
 from cardrunner.errors import CardError, CardrunnerError, EnvironmentFailed, UsageError
-from cardrunner.platforms import platform_of
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.records import RemoteRun, find_record
 from cardrunner.workspace import Workspace

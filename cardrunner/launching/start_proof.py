@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from cardrunner.card.load import LoadedCard
+from cardrunner.common.redaction import hide
 from cardrunner.contracts import Progress
 from cardrunner.launching.finish import RunEnd
-from cardrunner.redaction import hide
 from cardrunner.runs.events import TrackerSaid, TrainingBegan
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.ledger import LedgerTail

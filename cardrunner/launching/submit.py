@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from cardrunner import registry
-from cardrunner.clock import utc_now
+from cardrunner.common.clock import utc_now
 from cardrunner.contracts import Executor, Job, Progress, RemoteExecutor
 from cardrunner.errors import CardrunnerError, Interrupted, NameTaken
 from cardrunner.launching.finish import RunEnd, finish_run, recorded_ending, refuse_live

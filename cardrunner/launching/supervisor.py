@@ -19,11 +19,11 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
 
 from cardrunner import registry
+from cardrunner.common.redaction import hiding_streams
 from cardrunner.contracts import SupervisedExecutor
 from cardrunner.errors import CardrunnerError, EnvironmentFailed, PluginFailed
 from cardrunner.launching.losses import MemoryKills, append_end, record_loss
 from cardrunner.plugins import blamed_plugin
-from cardrunner.redaction import hiding_streams
 from cardrunner.runs import outcome as overdue
 from cardrunner.runs.events import AttemptEnded, Retried, Submitted, TrainingBegan
 from cardrunner.runs.folder import RunFolder

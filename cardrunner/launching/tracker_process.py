@@ -22,10 +22,10 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from cardrunner import registry
+from cardrunner.common.redaction import hide, hide_in, hiding_streams
 from cardrunner.contracts import Tracked, TrackedRun, Tracker
 from cardrunner.errors import CardrunnerError, EnvironmentFailed
 from cardrunner.plugins import blamed_plugin
-from cardrunner.redaction import hide, hide_in, hiding_streams
 from cardrunner.runs.event_model import Event
 from cardrunner.runs.events import AttemptEnded, AttemptStarted, TrackerSaid, TrackerWord
 from cardrunner.runs.files import locked

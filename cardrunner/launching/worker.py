@@ -16,11 +16,11 @@ from pathlib import Path
 
 from cardrunner import registry
 from cardrunner.card.schema.card import Card
-from cardrunner.clock import parse_timestamp, utc_now, utc_text
+from cardrunner.common.clock import parse_timestamp, utc_now, utc_text
+from cardrunner.common.redaction import hide, hiding_streams
 from cardrunner.errors import CardrunnerError, EnvironmentFailed, GateClosed, IntegrityError
 from cardrunner.gate import examine_gate
 from cardrunner.launching.pipeline import open_context, run_stage, run_worker_stages
-from cardrunner.redaction import hide, hiding_streams
 from cardrunner.runs.attempts import BEGAN_VARIABLE
 from cardrunner.runs.environment import collect_environment, peak_memory
 from cardrunner.runs.events import AttemptEnded, AttemptStarted, ResumePoint

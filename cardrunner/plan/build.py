@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cardrunner import registry
+from cardrunner.card.contracts import Storage
 from cardrunner.card.estimate import batches_of, training_examples
 from cardrunner.card.load import LoadedCard, load_card
+from cardrunner.card.platforms import executors_of, platform_of
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.plan import Demo
 from cardrunner.card.values import leaves, worded
@@ -38,10 +40,8 @@ from cardrunner.plan.records import (
     Warned,
     Work,
 )
-from cardrunner.platforms import executors_of, platform_of
 from cardrunner.runs.environment import installed_packages
 from cardrunner.runs.folder import RunFolder
-from cardrunner.specs import Storage
 from cardrunner.workspace import Workspace
 
 

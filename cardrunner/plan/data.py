@@ -6,16 +6,16 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from cardrunner.card.checks.metrics import target_text
 from cardrunner.card.load import LoadedCard
+from cardrunner.card.platforms import platform_of
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.data import SYNTHETIC, DataFile, DataSection
 from cardrunner.card.values import leaves, worded
+from cardrunner.common.units import format_bytes, rounding_of
 from cardrunner.contracts import Derived, ForeseesData, ForeseesMatch, MetricNames
 from cardrunner.errors import EnvironmentFailed
 from cardrunner.kill_rules import QUANTITIES
 from cardrunner.plan.records import MetricUse, PlannedData, PlannedFact, PlannedMetric, PlannedRule
-from cardrunner.platforms import platform_of
 from cardrunner.runs.records import DataMatchRecord
-from cardrunner.units import format_bytes, rounding_of
 from cardrunner.workspace import Workspace
 
 _CONTENT = ("sha256", "train_examples", "val_examples")

@@ -11,6 +11,7 @@ from typing import Any
 
 from cardrunner.card.load import LoadedCard
 from cardrunner.card.schema.card import Card
+from cardrunner.common.text import plural
 from cardrunner.errors import CardrunnerError
 from cardrunner.plan.money import Learned, PastRun, Prices, cost_at, optimistic_epoch
 from cardrunner.runs.environment import collect_environment
@@ -20,7 +21,6 @@ from cardrunner.runs.history import History, HistoryRow
 from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.records import Environment, LoadRecord, find_record
 from cardrunner.runs.status import derive_status
-from cardrunner.text import plural
 
 MOST_RUNS = 10
 """The most recent runs that are read in full."""

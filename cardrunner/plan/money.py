@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from cardrunner.card.estimate import cost_of, covered_labels, estimate
+from cardrunner.card.platforms import platform_of
 from cardrunner.card.prices import Billed, Price, hour_of
 from cardrunner.card.schema.card import Card
-from cardrunner.platforms import platform_of
+from cardrunner.common.units import cost_of_seconds
 from cardrunner.runs.records import Record, State
-from cardrunner.units import cost_of_seconds
 
 
 class PriceLine(Record):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 
+from cardrunner.card.platforms import platform
+from cardrunner.common.text import listed, plural
+from cardrunner.common.units import format_dollars, format_duration
 from cardrunner.plan.money import PlannedCost, PriceLine, Prices, TimeoutCover
 from cardrunner.plan.records import Plan
-from cardrunner.platforms import platform
-from cardrunner.text import listed, plural
-from cardrunner.units import format_dollars, format_duration
 
 WIDTH = 80
 LABEL = 13

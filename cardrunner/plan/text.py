@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from cardrunner.common.text import listed
+from cardrunner.common.units import format_bytes
 from cardrunner.plan.money_text import block, estimates, learned, paragraph, prices, timeout, worst_case
 from cardrunner.plan.records import Plan, PlannedData, PlannedMetric
 from cardrunner.runs.records import FactRow
-from cardrunner.text import listed
-from cardrunner.units import format_bytes
 
 _NO_NUMBERS = ("reason", "notes")
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from cardrunner.common.units import format_bytes
 from cardrunner.report.recorded import RecordedRun
 from cardrunner.report.table import Cell, Code, Strong, Table, measured, sentence
 from cardrunner.runs.records import CheckpointRecord, ManifestEntry, TrainRecord
-from cardrunner.units import format_bytes
 
 
 @dataclass(frozen=True, kw_only=True)

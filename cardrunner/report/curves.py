@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from cardrunner.common.text import listed
+from cardrunner.common.units import format_duration
 from cardrunner.contracts import MetricSpec
 from cardrunner.kill_rules import Rule
 from cardrunner.report.recorded import RecordedRun
@@ -15,8 +17,6 @@ from cardrunner.report.scores import comparisons
 from cardrunner.report.table import Table, measured, rate, sentence, stated, table
 from cardrunner.runs.history import HistoryRow
 from cardrunner.runs.records import TrainRecord
-from cardrunner.text import listed
-from cardrunner.units import format_duration
 
 MOST_PANELS = 8
 LineKind = Literal["validation", "training", "detail", "plain"]

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cardrunner.common.units import format_bytes, format_duration
 from cardrunner.contracts import Stage
 from cardrunner.report.recorded import RecordedRun
 from cardrunner.report.table import Cell, Code, Strong, Table, measured, sentence
 from cardrunner.runs.records import DemoRecord, DownloadRecord, Record, StageRecord
-from cardrunner.units import format_bytes, format_duration
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,11 +7,11 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from cardrunner.common.units import format_percent
 from cardrunner.contracts import Chart, Exhibit, ExhibitRow
 from cardrunner.report.recorded import RecordedRun
 from cardrunner.report.table import Cell, Table, measured, sentence
 from cardrunner.runs.records import DemoRecord
-from cardrunner.units import format_percent
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,7 @@ from cardrunner.runs.attempts import Attempt, read_attempts
 from cardrunner.runs.event_model import Event
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.frozen import read_admitted
-from cardrunner.runs.history import History, HistoryRow
+from cardrunner.runs.history import History, HistoryRow, RuleRows, baselines_of
 from cardrunner.runs.lease import LeaseBody, read_lease
 from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.records import (
@@ -35,7 +35,6 @@ from cardrunner.runs.records import (
     TrainRecord,
     find_record,
 )
-from cardrunner.runs.rule_rows import RuleRows, baselines_of
 from cardrunner.runs.status import Status, derive_status
 
 R = TypeVar("R", bound=Record)

@@ -12,14 +12,13 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from cardrunner.card.escaping import code, escape
 from cardrunner.card.load import SpecResolver
-from cardrunner.redaction import hide
-from cardrunner.report.added import AddedSection, added_sections
+from cardrunner.card.markdown import code, escape
+from cardrunner.common.redaction import hide
 from cardrunner.report.curves import figures
 from cardrunner.report.exhibits import sheets
 from cardrunner.report.recorded import RecordedRun, StageFinder, read_run
-from cardrunner.report.sections import SECTIONS
+from cardrunner.report.sections import SECTIONS, AddedSection, added_sections
 from cardrunner.report.table import Code, Strong
 from cardrunner.runs.files import write_bytes, write_text
 from cardrunner.runs.folder import RunFolder

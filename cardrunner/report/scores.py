@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from cardrunner.common.text import listed
 from cardrunner.contracts import MetricSpec
 from cardrunner.report.recorded import RecordedRun
 from cardrunner.report.table import Cell, Code, Strong, Table, count, measured, sentence
 from cardrunner.runs.history import HistoryRow
 from cardrunner.runs.records import TrainRecord
-from cardrunner.text import listed
 
 MODEL = "model"
 

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cardrunner.common.text import listed, plural
+from cardrunner.common.units import format_bytes
 from cardrunner.report.recorded import RecordedRun
 from cardrunner.report.table import Cell, Code, Strong, Table, sentence
 from cardrunner.runs.environment import own_version
 from cardrunner.runs.records import Environment, LoadRecord
-from cardrunner.text import listed, plural
-from cardrunner.units import format_bytes
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cardrunner.card.schema.metrics import Baseline, Target
+from cardrunner.common.text import listed
 from cardrunner.contracts import Direction
 from cardrunner.report.recorded import RecordedRun
 from cardrunner.report.table import Cell, Code, Strong, Table, difference, measured, stated
 from cardrunner.runs.records import TrainRecord
-from cardrunner.text import listed
 
 Outcome = Literal["met", "not met", "not measured", "to be judged by people"]
 

@@ -6,12 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cardrunner.common.text import listed
 from cardrunner.kill_rules import QUANTITIES, Observation, Rule
 from cardrunner.kill_rules.quantities import number_text
 from cardrunner.report.recorded import RecordedRun
 from cardrunner.report.table import Cell, Strong, Table, measured, stated, table
 from cardrunner.runs.events import ProjectedOverrun, RuleFired, assignments
-from cardrunner.text import listed
 
 _IDLE = "validations in a row without improvement"
 

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cardrunner.card.estimate import Estimate, estimate
-from cardrunner.platforms import platform_of
+from cardrunner.card.platforms import platform_of
+from cardrunner.common.units import format_bytes, format_dollars, format_duration, format_hourly_rate
 from cardrunner.report.recorded import RecordedRun
 from cardrunner.report.table import Cell, Code, Strong, Table, count, rate, share, when
 from cardrunner.runs.attempts import Attempt
 from cardrunner.runs.events import ResumePoint
-from cardrunner.runs.money import metered_cost
-from cardrunner.units import format_bytes, format_dollars, format_duration, format_hourly_rate
+from cardrunner.runs.outcome import metered_cost
 
 
 @dataclass(frozen=True, kw_only=True)

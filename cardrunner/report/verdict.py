@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cardrunner.common.text import listed, plural
+from cardrunner.common.units import format_dollars, format_duration
 from cardrunner.report.notes import PageNote, notes_of
 from cardrunner.report.recorded import RecordedRun
 from cardrunner.report.scores import MODEL, MetricComparison, comparisons
@@ -12,8 +14,6 @@ from cardrunner.report.table import Cell, Code, Table, measured, when
 from cardrunner.report.targets import TargetResult, target_results
 from cardrunner.report.thresholds import rules_summary
 from cardrunner.report.timing import spent_by
-from cardrunner.text import listed, plural
-from cardrunner.units import format_dollars, format_duration
 
 _MOST_NAMED = 3
 _STATES = {

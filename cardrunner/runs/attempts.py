@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from pydantic import model_serializer
 
-from cardrunner.clock import utc_seconds
+from cardrunner.common.clock import utc_seconds
 from cardrunner.runs.event_model import Event
 from cardrunner.runs.events import (
     TRACKER_TROUBLE,

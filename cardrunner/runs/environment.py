@@ -18,7 +18,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
-from cardrunner.private_folder import private_folder
+from cardrunner.common.private_folder import private_folder
 from cardrunner.runs.files import explained
 from cardrunner.runs.records import Environment, GitTree
 

@@ -11,12 +11,12 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from cardrunner.common.text import listed
 from cardrunner.kill_rules.base import Action
 from cardrunner.runs.event_model import Audience, Event, UnknownEvent
 from cardrunner.runs.jsonl import parse_object
 from cardrunner.runs.process_identity import ProcessIdentity
 from cardrunner.runs.records import Environment, State
-from cardrunner.text import listed
 
 TrackerWord = Literal["on", "ended", "failed", "lost", "cut"]
 GRACE_SECONDS = 30.0

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cardrunner.card.schema.base import check_run_name
+from cardrunner.common.text import did_you_mean
 from cardrunner.errors import UsageError
-from cardrunner.text import did_you_mean
 
 
 @dataclass(frozen=True)

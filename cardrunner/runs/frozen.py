@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-from cardrunner.card.load import LoadedCard, SpecResolver, absent_rules, card_model, load_card_bytes
+from cardrunner.card.load import LoadedCard, SpecResolver, absent_rules, load_card_bytes
 from cardrunner.card.schema.card import Card
 from cardrunner.errors import CardError, EnvironmentFailed, IntegrityError, UsageError
 from cardrunner.runs.events import Restarted
@@ -121,24 +118,7 @@ def with_changes(loaded: LoadedCard, changes: Iterable[Mapping[str, Any]]) -> Ca
     Raises:
         UsageError: the card's schema forbids a value.
     """
-    value: dict[str, Any] = copy.deepcopy(loaded.value())
-    for change in changes:
-        for path, new in change.items():
-            _put(value, path.split("."), new)
     try:
-        return card_model(loaded.spec).model_validate(value)
-    except ValidationError as error:
-        fault = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(str(part) for part in fault["loc"])
-        raise UsageError(
-            f"kill_thresholds: set: {where}: {fault['msg']}; the restart it asks for is not possible"
-        ) from None
-
-
-def _put(value: dict[str, Any], path: list[str], new: Any) -> None:
-    *parents, last = path
-    for part in parents:
-        inner = value.get(part)
-        value[part] = inner = dict(inner) if isinstance(inner, Mapping) else {}
-        value = inner
-    value[last] = new
+        return loaded.changed(*changes)
+    except UsageError as error:
+        raise UsageError(f"kill_thresholds: set: {error}; the restart it asks for is not possible") from None

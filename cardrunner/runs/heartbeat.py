@@ -13,10 +13,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from cardrunner.clock import utc_now
+from cardrunner.common.clock import utc_now
+from cardrunner.common.units import format_duration
 from cardrunner.runs.kept_folder import check_in_place
 from cardrunner.runs.records import Record
-from cardrunner.units import format_duration
 
 _BYTES = 256
 _EVERY_SECONDS = 1.0

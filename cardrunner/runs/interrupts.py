@@ -13,9 +13,9 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Literal, Self
 
-from cardrunner.contracts import Progress, Task
 from cardrunner.errors import CardrunnerError, Interrupted, RunStopped, Terminated
 from cardrunner.runs.kept_folder import check_in_place
+from cardrunner.runs.progress import Progress, Task
 
 Reason = Literal["interrupted", "terminated", "stopped"]
 _SIGNALS: dict[int, Reason] = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from cardrunner.redaction import hide_in
+from cardrunner.common.redaction import hide_in
 from cardrunner.runs.files import explained
 from cardrunner.runs.kept_folder import check_in_place
 

@@ -21,9 +21,9 @@ from typing import Any, Self
 
 from pydantic import ValidationError
 
-from cardrunner.clock import utc_now
+from cardrunner.common.clock import utc_now
+from cardrunner.common.redaction import hide
 from cardrunner.errors import NameTaken
-from cardrunner.redaction import hide
 from cardrunner.runs.files import explained
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.kept_folder import Kept, keep_in_place, let_go

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
-from cardrunner.clock import utc_now
-from cardrunner.redaction import hide_in
+from cardrunner.common.clock import utc_now
+from cardrunner.common.redaction import hide_in
 from cardrunner.runs.event_model import Event
 from cardrunner.runs.events import Acknowledged, AttemptStarted, Created, Finished, JobStarted, Submitted, parse
 from cardrunner.runs.files import explained

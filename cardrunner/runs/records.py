@@ -9,9 +9,9 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cardrunner.contracts import Exhibit
+from cardrunner.common.redaction import hide_in
 from cardrunner.errors import IntegrityError
-from cardrunner.redaction import hide_in
+from cardrunner.runs.exhibits import Exhibit
 from cardrunner.runs.files import write_text
 
 State = Literal["starting", "running", "completed", "stopped", "investigate", "failed", "interrupted", "timed_out"]

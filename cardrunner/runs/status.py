@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from cardrunner.clock import utc_seconds
+from cardrunner.common.clock import utc_seconds
 from cardrunner.errors import CardrunnerError, EnvironmentFailed, IntegrityError
 from cardrunner.runs.attempts import Attempt, TrackerState, read_attempts, stopped_by_rule, tracker_states
 from cardrunner.runs.event_model import Event
@@ -29,7 +29,7 @@ from cardrunner.runs.heartbeat import read_heartbeat, silence_warning
 from cardrunner.runs.history import History, HistoryRow
 from cardrunner.runs.lease import LeaseBody, is_live, is_supervised, read_lease
 from cardrunner.runs.ledger import E, Ledger
-from cardrunner.runs.money import has_retries, metered_cost, spent_budget
+from cardrunner.runs.outcome import has_retries, metered_cost, spent_budget
 from cardrunner.runs.records import STATE, LaunchRecord, Manifest, R, Record, RemoteRun, State, TrainRecord, find_record
 
 START_SECONDS = 60.0

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from cardrunner.card.schema.card import Card
-from cardrunner.contracts import Made, Side
+from cardrunner.contracts import Made, RunContext, Side
 from cardrunner.errors import EnvironmentFailed, PluginFailed
-from cardrunner.runs.context import RunContext
 from cardrunner.runs.files import explained, sha256_file
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.records import MadeFile, Record, StageRecord, readable_record

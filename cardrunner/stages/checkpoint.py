@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from cardrunner.card.schema.card import Card
-from cardrunner.contracts import Side
+from cardrunner.contracts import RunContext, Side
 from cardrunner.errors import IntegrityError
-from cardrunner.runs.context import RunContext
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.records import CheckpointRecord, readable_record, write_record
 from cardrunner.stages.base import BaseStage

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from cardrunner.card.schema.card import Card
-from cardrunner.contracts import DemoResult, Side
+from cardrunner.contracts import DemoResult, RunContext, Side
 from cardrunner.errors import UsageError
-from cardrunner.runs.context import RunContext
 from cardrunner.runs.events import NoteLeft
 from cardrunner.runs.files import explained, write_durably
 from cardrunner.runs.folder import RunFolder

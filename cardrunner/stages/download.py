@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from cardrunner.card.schema.card import Card
-from cardrunner.contracts import Side
+from cardrunner.contracts import RunContext, Side
 from cardrunner.errors import UsageError
-from cardrunner.runs.context import RunContext
 from cardrunner.runs.events import NoteLeft
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.frozen import launched_workspace

@@ -12,9 +12,9 @@ from typing import Any, ClassVar
 
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.data import DataFile
-from cardrunner.contracts import Data, Fact, Side
+from cardrunner.common.units import format_bytes, rounding_of
+from cardrunner.contracts import Data, Fact, RunContext, Side
 from cardrunner.errors import IntegrityError
-from cardrunner.runs.context import RunContext
 from cardrunner.runs.events import AttemptStarted, DataOpened, WarningGiven
 from cardrunner.runs.file_memo import MemoPlace
 from cardrunner.runs.files import explained
@@ -23,7 +23,6 @@ from cardrunner.runs.interrupts import StoppableProgress
 from cardrunner.runs.records import Environment, FactRow, LoadRecord, readable_record, write_record
 from cardrunner.stages.base import BaseStage
 from cardrunner.stages.run_data import data_files, open_run_data
-from cardrunner.units import format_bytes, rounding_of
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,9 @@ from pydantic import Field, ValidationError
 from cardrunner import errors
 from cardrunner.card.estimate import processes_of
 from cardrunner.card.schema.card import Card
+from cardrunner.common.units import format_duration
+from cardrunner.contracts import RunContext
 from cardrunner.errors import CardrunnerError, EnvironmentFailed, RestartWanted, UsageError
-from cardrunner.runs.context import RunContext
 from cardrunner.runs.environment import child_environment, python_command, usable_cores
 from cardrunner.runs.events import WarningGiven
 from cardrunner.runs.files import explained
@@ -32,7 +33,6 @@ from cardrunner.training.judging import judge_out_of_memory
 from cardrunner.training.numerics import numerics
 from cardrunner.training.session import Session
 from cardrunner.training.splitting import halved, split_sentence
-from cardrunner.units import format_duration
 
 RANK: Final = "cardrunner.launching.rank"
 TORCHRUN: Final = "cardrunner.training.torchrun"

@@ -7,15 +7,14 @@ from typing import Any
 
 from torch import nn
 
-from cardrunner.contracts import Data
+from cardrunner.contracts import Data, RunContext
 from cardrunner.errors import IntegrityError
-from cardrunner.runs.context import RunContext
 from cardrunner.stages.run_data import open_run_data
 from cardrunner.stages.verified import verified_checkpoint
 from cardrunner.training.checkpoint import load_checkpoint
-from cardrunner.training.evaluate import Evaluation
+from cardrunner.training.metrics import Evaluation
 from cardrunner.training.numerics import Numerics, numerics
-from cardrunner.training.weights import difference, weights_sha256
+from cardrunner.training.state import difference, weights_sha256
 
 
 def revalidate(ctx: RunContext, file: str) -> tuple[str, dict[str, float]]:

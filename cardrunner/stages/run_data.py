@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cardrunner.contracts import Data
-from cardrunner.runs.context import RunContext
+from cardrunner.contracts import Data, RunContext
 from cardrunner.runs.files import explained
 from cardrunner.runs.interrupts import StoppableProgress
 

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from cardrunner.card.schema.card import Card
-from cardrunner.contracts import Side
-from cardrunner.runs.context import RunContext
+from cardrunner.contracts import RunContext, Side
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.records import Manifest, ManifestEntry, TrainRecord, readable_record
 from cardrunner.stages.base import BaseStage

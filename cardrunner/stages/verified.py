@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cardrunner.contracts import Progress
+from cardrunner.contracts import Progress, RunContext
 from cardrunner.errors import IntegrityError
-from cardrunner.runs.context import RunContext
 from cardrunner.runs.files import copy_blocks, explained, flush_folder, read_blocks, sha256_file, sha256_of
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.records import Manifest, ManifestEntry, find_record

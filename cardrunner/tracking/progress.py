@@ -11,9 +11,8 @@ from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, TextIO
 
+from cardrunner.common.redaction import coloured, hide, visible
 from cardrunner.contracts import Board, Progress, RunSnapshot, Task
-from cardrunner.redaction import coloured, hide
-from cardrunner.terminal import visible
 
 if TYPE_CHECKING:
     from rich.console import Console

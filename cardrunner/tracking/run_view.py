@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cardrunner.card.estimate import cost_of
 from cardrunner.card.load import LoadedCard
-from cardrunner.clock import utc_seconds
+from cardrunner.common.clock import utc_seconds
 from cardrunner.contracts import RunSnapshot
 from cardrunner.errors import IntegrityError
 from cardrunner.kill_rules import Observation, RuleHistory
@@ -20,9 +20,8 @@ from cardrunner.runs.event_model import Audience, Event
 from cardrunner.runs.events import AttemptEnded, AttemptStarted, Leaving, RuleFired, StageStarted, TrackerSaid
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.heartbeat import HeartbeatRecord, read_heartbeat, silence_warning
-from cardrunner.runs.history import HistoryRow
+from cardrunner.runs.history import HistoryRow, RuleRows, baselines_of, verdict_line
 from cardrunner.runs.records import LoadRecord, find_record
-from cardrunner.runs.rule_rows import RuleRows, baselines_of, verdict_line
 from cardrunner.runs.status import metered_seconds
 
 _WINDOW_SECONDS = 60.0
@@ -203,3 +202,23 @@ def _distance(seen: Observation) -> str:
 def _from_here(text: str) -> str:
     """The text with paths below the current folder made relative."""
     return text.replace(f"{Path.cwd()}/", "")
+
+
+def values_of(row: HistoryRow) -> dict[str, float]:
+    """Names and numbers of a row; its step is the x axis.
+
+    Training metrics over the steps since the previous row keep their names, those over a whole epoch begin with
+    ``epoch/``, and validation metrics with ``val_``.
+    """
+    if row.kind == "train":
+        found = {**row.metrics, "learning_rate": row.learning_rate, "epoch": float(row.epoch)}
+    else:
+        found = {name if name.startswith("val_") else f"epoch/{name}": value for name, value in row.metrics.items()}
+        found["epoch"] = float(row.epoch)
+    clock = {
+        "time/examples_per_second": row.clock.examples_per_second,
+        "time/epoch_seconds": row.clock.epoch_seconds,
+        "time/train_seconds": row.clock.train_seconds if row.kind == "train" else None,
+        "time/wait_seconds": row.clock.wait_seconds if row.kind == "train" else None,
+    }
+    return {**found, **{name: value for name, value in clock.items() if value is not None}}

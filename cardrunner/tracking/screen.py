@@ -12,9 +12,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from cardrunner.common.redaction import visible
+from cardrunner.common.units import format_dollars, format_duration
 from cardrunner.contracts import RunSnapshot
-from cardrunner.terminal import visible
-from cardrunner.units import format_dollars, format_duration
 
 
 def described(snapshot: RunSnapshot) -> str:

@@ -9,11 +9,11 @@ from typing import Any
 
 from tensorboardX import SummaryWriter
 
-from cardrunner.clock import utc_seconds
+from cardrunner.common.clock import utc_seconds
 from cardrunner.contracts import Tracked, TrackedRun
 from cardrunner.errors import EnvironmentFailed
 from cardrunner.runs.history import HistoryRow
-from cardrunner.tracking.values import values_of
+from cardrunner.tracking.run_view import values_of
 
 _FLUSH_SECONDS = 5
 

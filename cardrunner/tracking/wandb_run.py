@@ -24,7 +24,7 @@ import wandb
 from cardrunner.contracts import Tracked, TrackedRun
 from cardrunner.errors import EnvironmentFailed
 from cardrunner.runs.history import HistoryRow
-from cardrunner.tracking.values import values_of
+from cardrunner.tracking.run_view import values_of
 
 _SERVER: Final = "https://api.wandb.ai"
 _ANSWER_SECONDS: Final = 3.0

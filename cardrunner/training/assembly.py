@@ -6,9 +6,8 @@ import json
 from collections.abc import Callable
 
 from cardrunner.card.schema.training import TrainingSection
-from cardrunner.contracts import Data, ReadsInBlocks
+from cardrunner.contracts import Data, ReadsInBlocks, RunContext
 from cardrunner.errors import UsageError
-from cardrunner.runs.context import RunContext
 from cardrunner.runs.environment import code_sha256, installed_packages
 from cardrunner.training.feed import Feed
 from cardrunner.training.group import ProcessGroup

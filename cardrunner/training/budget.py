@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cardrunner.card.estimate import cost_of
+from cardrunner.card.platforms import platform_of
 from cardrunner.card.schema.card import Card
+from cardrunner.common.units import format_dollars, format_duration
+from cardrunner.contracts import RunContext
 from cardrunner.errors import CardrunnerError, RunPaused, RunStopped, TimedOut
-from cardrunner.platforms import platform_of
-from cardrunner.runs.context import RunContext
 from cardrunner.runs.events import Acknowledged, AttemptEnded, ProjectedOverrun, Restarted
 from cardrunner.runs.history import HistoryRow
-from cardrunner.units import format_dollars, format_duration
 
 _SAVING_SHARE = 0.02
 _SAVING_SECONDS = 30.0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 
-from cardrunner.runs.context import RunContext
+from cardrunner.contracts import RunContext
 from cardrunner.runs.events import TrainingBegan
 from cardrunner.runs.heartbeat import Heartbeat
 from cardrunner.training.group import ProcessGroup

@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from cardrunner.contracts import RunContext
 from cardrunner.errors import CardrunnerError, RestartWanted, RunPaused, RunStopped
 from cardrunner.kill_rules import Row, RuleHistory, Verdict, judge, judge_event
-from cardrunner.runs.context import RunContext
 from cardrunner.runs.event_model import Event
 from cardrunner.runs.events import Acknowledged, AttemptEnded, Restarted, RuleFired
-from cardrunner.runs.history import HistoryRow
-from cardrunner.runs.rule_rows import RuleRows, baselines_of, verdict_line
+from cardrunner.runs.history import HistoryRow, RuleRows, baselines_of, verdict_line
 from cardrunner.training.budget import Overruns
 from cardrunner.training.group import GroupOutOfMemory
 from cardrunner.training.loop import Cursor

@@ -20,8 +20,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cardrunner.common.units import format_bytes
 from cardrunner.errors import UsageError
-from cardrunner.units import format_bytes
 
 Words = NDArray[np.uint64]
 _ROUNDS = 6

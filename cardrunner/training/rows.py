@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Literal
 
-from cardrunner.clock import utc_now
+from cardrunner.common.clock import utc_now
 from cardrunner.runs.history import Clock, History, HistoryRow
 from cardrunner.training.budget import Spending
 from cardrunner.training.loop import Cursor

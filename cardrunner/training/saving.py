@@ -8,17 +8,15 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from cardrunner.contracts import ExportsFields, MetricNames
+from cardrunner.common.units import Every
+from cardrunner.contracts import ExportsFields, MetricNames, RunContext
 from cardrunner.errors import IntegrityError, UsageError
-from cardrunner.runs.context import RunContext
 from cardrunner.runs.events import Acknowledged, AttemptEnded, CheckpointSaved, Resumed, WarningGiven
 from cardrunner.runs.history import HistoryRow
 from cardrunner.runs.records import STATE, BestRecord, ManifestEntry
 from cardrunner.training.checkpoint import CheckpointSnapshot, CheckpointStore, export_file, read_checkpoint, state_file
 from cardrunner.training.loop import Trainer
-from cardrunner.training.state import Findings, StateOrigin, capture, restore
-from cardrunner.training.weights import all_finite, on_cpu, weights_sha256
-from cardrunner.units import Every
+from cardrunner.training.state import Findings, StateOrigin, all_finite, capture, on_cpu, restore, weights_sha256
 
 
 class Saver:

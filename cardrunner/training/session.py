@@ -15,30 +15,27 @@ import math
 import time
 from collections.abc import Callable, Sequence
 
-from cardrunner.clock import utc_seconds
-from cardrunner.contracts import Data
+from cardrunner.common.clock import utc_seconds
+from cardrunner.contracts import Data, RunContext
 from cardrunner.errors import CardrunnerError, EnvironmentFailed, RunStopped
 from cardrunner.kill_rules import Row
-from cardrunner.runs.context import RunContext
 from cardrunner.runs.events import AttemptStarted, Leaving, WarningGiven
 from cardrunner.runs.history import HistoryRow
 from cardrunner.runs.records import BatchSplit, TrainRecord, write_record
 from cardrunner.runs.status import metered_seconds
 from cardrunner.training.assembly import make_trainer, origin_of, steps_per_epoch, trained_examples
 from cardrunner.training.budget import RunLimits, Spending
-from cardrunner.training.evaluate import Evaluation
 from cardrunner.training.first_steps import Signs
 from cardrunner.training.group import Followed, GroupOutOfMemory, ProcessGroup
 from cardrunner.training.judging import Judge
-from cardrunner.training.metrics import Figures
+from cardrunner.training.metrics import Evaluation, Figures
 from cardrunner.training.numerics import Numerics, random_state, restore_random_state
 from cardrunner.training.order import batches_of
 from cardrunner.training.rows import Pace, RowWriter
 from cardrunner.training.saving import Saver, due_by_clock, due_by_count
 from cardrunner.training.splitting import halved, split_sentence
-from cardrunner.training.state import Findings
+from cardrunner.training.state import Findings, all_finite, parameter_count
 from cardrunner.training.watch import Asked, Watch
-from cardrunner.training.weights import all_finite, parameter_count
 
 _SHOWN_SECONDS = 0.2
 

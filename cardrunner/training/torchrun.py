@@ -12,7 +12,7 @@ from torch.distributed import run
 from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
-from cardrunner.redaction import hiding_streams
+from cardrunner.common.redaction import hiding_streams
 from cardrunner.runs.jsonl import append_line
 
 

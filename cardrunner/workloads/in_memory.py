@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from cardrunner.card.contracts import WorkloadSpec
 from cardrunner.card.schema.card import Card
 from cardrunner.contracts import Batch, BatchDataset, BatchScore, Fact
 from cardrunner.errors import PluginFailed
-from cardrunner.specs import WorkloadSpec
 
 if TYPE_CHECKING:
     from cardrunner.workloads.simple import Training

@@ -3,7 +3,7 @@
 One class is a whole workload, named by an entry point in the group ``cardrunner.workloads``. Reading a card imports its
 module, so torch and data libraries are imported inside the methods that need them::
 
-    class Digits(simple.Workload):
+    class Digits(simple.SimpleWorkload):
         name = "digits"
         needs = ("torch", "scikit-learn")
 
@@ -22,12 +22,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from cardrunner.card.contracts import WorkloadSpec
 from cardrunner.card.schema.base import Section
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.data import DataSection
 from cardrunner.card.schema.training import ModelSection, TrainingSection
-from cardrunner.specs import Derived, MetricSpec, Remark, TrivialBaseline, WorkloadSpec
-from cardrunner.text import listed
+from cardrunner.common.text import listed
+from cardrunner.specs import Derived, MetricSpec, Remark, TrivialBaseline
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +44,7 @@ _SECTIONS: Mapping[str, type[Section]] = {"data": DataSection, "model": ModelSec
 
 
 class Spec(ABC):
-    """The half that reads cards, without torch; see `cardrunner.specs.WorkloadSpec`."""
+    """The half that reads cards, without torch; see `cardrunner.card.contracts.WorkloadSpec`."""
 
     name: str
     """The name in cards after `workload:`, and of the entry point."""
@@ -156,7 +157,7 @@ class Training(ABC):
         return None
 
 
-class Workload(Spec, Training):
+class SimpleWorkload(Spec, Training):
     """Both halves in one class."""
 
     def __init__(self) -> None:

@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cardrunner.card.contracts import narrowed
 from cardrunner.card.schema.base import PositiveCount
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.training import ModelSection
-from cardrunner.specs import MetricSpec, narrowed
+from cardrunner.specs import MetricSpec
 from cardrunner.workloads import simple
 
 if TYPE_CHECKING:  # reading a card imports this file, which must not import torch
@@ -34,7 +35,7 @@ def hidden_of(card: Card) -> int:
     return narrowed(card.model, DigitsModel, workload=Digits.name).hidden_dim
 
 
-class Digits(simple.Workload):
+class Digits(simple.SimpleWorkload):
     """Classification of handwritten digits."""
 
     name = "digits"

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from benchmarks import rollout, step_fidelity
-from cardrunner.workloads.melee.simulator.generator import generate
+from cardrunner.workloads.melee.simulator.simulator import generate
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from hypothesis import example, given, settings, strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from cardrunner.card.escaping import Markdown, as_one_line, code, escape, paragraphs
+from cardrunner.card.markdown import Markdown, as_one_line, code, escape, paragraphs
 
 READER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 NASTY = [

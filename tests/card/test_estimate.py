@@ -6,7 +6,7 @@ import pytest
 
 from cardrunner.card.estimate import batches_of, batches_per_epoch, covered_labels, estimate, interval
 from cardrunner.card.load import LoadedCard
-from cardrunner.units import Every
+from cardrunner.common.units import Every
 
 Edit = Callable[..., LoadedCard]
 

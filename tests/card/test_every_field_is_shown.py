@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from cardrunner import registry, units
+from cardrunner import registry
 from cardrunner.card.explain import sections_below
 from cardrunner.card.load import LoadedCard, card_model, load_card_bytes
 from cardrunner.card.markdown import render_card
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.sign_off import ChecklistItem, MetCondition, Signature
 from cardrunner.card.values import leaves, worded
+from cardrunner.common import units
 
 CARDS = sorted((Path(__file__).parents[1] / "cards" / "shown").glob("*.yaml"))
 UNSIGNED = re.compile(r"extends|checklist\[\d+]\.(done|by|at|evidence)|sign_off\.reviewers\[\d+]\.signed.*")

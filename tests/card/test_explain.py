@@ -8,8 +8,8 @@ from hypothesis import given, settings, strategies as st
 
 from cardrunner import registry
 from cardrunner.card.load import LoadedCard, load_card_bytes
+from cardrunner.common.text import nearest
 from cardrunner.errors import CardError
-from cardrunner.text import nearest
 
 Edit = Callable[..., LoadedCard]
 

@@ -11,9 +11,8 @@ from hypothesis import given, settings, strategies as st
 from markdown_it import MarkdownIt
 
 from cardrunner.card.digest import signed_content
-from cardrunner.card.escaping import as_one_line, escape
 from cardrunner.card.load import LoadedCard
-from cardrunner.card.markdown import render_card
+from cardrunner.card.markdown import as_one_line, escape, render_card
 from cardrunner.card.schema.plan import Risk
 
 Edit = Callable[..., LoadedCard]

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from cardrunner import registry, units
+from cardrunner import registry
 from cardrunner.card.load import load_card
 from cardrunner.card.starting import MODELINE
+from cardrunner.common import units
 from cardrunner.main import main
 
 ROOT = Path(__file__).parents[2]

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from cardrunner import registry
+from cardrunner.card.platforms import PLATFORMS, executor_names, executors_of, platform
 from cardrunner.card.schema.infra import InfraBase
 from cardrunner.contracts import Executor, RemoteExecutor
 from cardrunner.errors import EnvironmentFailed, UsageError
 from cardrunner.executors.local import LocalExecutor, LocalJob
-from cardrunner.platforms import PLATFORMS, executor_names, executors_of, platform
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.lease import is_live
 from cardrunner.runs.ledger import Ledger

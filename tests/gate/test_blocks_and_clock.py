@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cardrunner.card.schema.sign_off import Signature
-from cardrunner.gate.clock import behind
+from cardrunner.gate.case import behind
 from cardrunner.gate.records import block_path, encode_block, recorded_blocks
 
 if TYPE_CHECKING:

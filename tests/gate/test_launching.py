@@ -14,7 +14,7 @@ import pytest
 
 from cardrunner import errors, main as command, registry
 from cardrunner.card.load import load_card
-from cardrunner.clock import timestamp
+from cardrunner.common.clock import timestamp
 from cardrunner.launching import launch as launching
 from cardrunner.launching.finish import RunEnd
 from cardrunner.launching.launch import LaunchOptions, admit, launch, prepare, resume

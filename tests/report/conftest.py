@@ -19,7 +19,7 @@ from cardrunner import registry
 from cardrunner.card.load import load_card_bytes
 from cardrunner.card.schema.data import DataSection
 from cardrunner.card.schema.training import ModelSection, TrainingSection
-from cardrunner.clock import utc_seconds, utc_text
+from cardrunner.common.clock import utc_seconds, utc_text
 from cardrunner.contracts import (
     Chart,
     Direction,

@@ -5,9 +5,9 @@ import math
 import pytest
 from hypothesis import given, strategies as st
 
+from cardrunner.common.text import listed, plural
 from cardrunner.contracts import MetricSpec
 from cardrunner.report.table import difference, measured, rate, sentence, share, stated, when
-from cardrunner.text import listed, plural
 
 SHARE = MetricSpec(name="metric/right", direction="max", unit="share", meaning="", percent=True)
 

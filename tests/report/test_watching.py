@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from cardrunner import registry
-from cardrunner.report.happenings import tracking_facts, untracked
+from cardrunner.report.notes import tracking_facts, untracked
 from cardrunner.report.recorded import RecordedRun, read_run
 from cardrunner.runs.ledger import Ledger
 from tests.ledger_lines import record

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from cardrunner.clock import utc_seconds
+from cardrunner.common.clock import utc_seconds
 from cardrunner.runs.events import AttemptEnded, AttemptStarted, NoteLeft, RuleFired
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.history import Clock, History, HistoryRow

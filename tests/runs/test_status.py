@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cardrunner.clock import utc_seconds, utc_text
+from cardrunner.common.clock import utc_seconds, utc_text
 from cardrunner.errors import IntegrityError, UsageError
 from cardrunner.runs.attempts import read_attempts
 from cardrunner.runs.folder import RunFolder

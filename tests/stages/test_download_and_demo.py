@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from cardrunner.card.schema.plan import AfterTraining, Demo, Download
-from cardrunner.contracts import DemoResult
+from cardrunner.contracts import DemoResult, RunContext
 from cardrunner.errors import EnvironmentFailed, IntegrityError, UsageError
-from cardrunner.runs.context import RunContext
 from cardrunner.runs.events import NoteLeft
 from cardrunner.runs.records import DemoRecord, DownloadRecord, Manifest, ManifestEntry, read_record, write_record
 from cardrunner.stages import demo, download

@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from cardrunner.card.schema.data import DataSection
-from cardrunner.contracts import Fact
+from cardrunner.contracts import Fact, RunContext
 from cardrunner.errors import EnvironmentFailed, IntegrityError
-from cardrunner.runs.context import RunContext
 from cardrunner.runs.records import LoadRecord, read_record
 from cardrunner.stages.load import STAGE
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cardrunner.runs.context import RunContext
+from cardrunner.contracts import RunContext
 from cardrunner.runs.environment import collect_environment
 from cardrunner.stages.load import promise_facts
 from tests.ledger_lines import record

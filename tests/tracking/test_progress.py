@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from cardrunner.clock import utc_now
+from cardrunner.common.clock import utc_now
 from cardrunner.contracts import Progress, Task
 from cardrunner.runs.events import RuleFired
 from cardrunner.runs.folder import RunFolder

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from cardrunner.clock import utc_now, utc_seconds, utc_text
+from cardrunner.common.clock import utc_now, utc_seconds, utc_text
 from cardrunner.contracts import RunSnapshot
 from cardrunner.runs.event_model import Event
 from cardrunner.runs.events import (

@@ -14,8 +14,8 @@ from cardrunner.errors import RestartWanted, RunPaused, RunStopped, Terminated
 from cardrunner.kill_rules import judge_all
 from cardrunner.runs.event_model import Event
 from cardrunner.runs.events import RuleFired
+from cardrunner.runs.history import RuleRows, baselines_of
 from cardrunner.runs.ledger import Ledger
-from cardrunner.runs.rule_rows import RuleRows, baselines_of
 from cardrunner.training.checkpoint import CheckpointStore
 from cardrunner.workloads.toy.spec import METRICS
 from tests.ledger_lines import record

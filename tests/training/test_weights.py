@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from cardrunner.training.weights import all_finite, difference, on_cpu, parameter_count, weights_sha256
+from cardrunner.training.state import all_finite, difference, on_cpu, parameter_count, weights_sha256
 
 
 def test_the_digest_is_the_documented_one() -> None:

@@ -31,7 +31,7 @@ class LineModel(ModelSection):
     """Not used."""
 
 
-class Bare(simple.Workload):
+class Bare(simple.SimpleWorkload):
     """Nothing but what has to be there."""
 
     name = "bare"
@@ -70,7 +70,7 @@ class Whole(Bare):
         return {"metric/small": small, "metric/small_odd": (small, odd)}
 
 
-def card_of(workload: simple.Workload, **sections: Mapping[str, Any]) -> Card:
+def card_of(workload: simple.SimpleWorkload, **sections: Mapping[str, Any]) -> Card:
     card: dict[str, Any] = {
         "card": 1,
         "name": "line",
@@ -95,7 +95,7 @@ def card_of(workload: simple.Workload, **sections: Mapping[str, Any]) -> Card:
     return load_card_bytes(json.dumps(card).encode(), file="card.yaml", resolve=lambda _: workload).card
 
 
-def opened(workload: simple.Workload, tmp_path: Path, **sections: Mapping[str, Any]) -> Any:
+def opened(workload: simple.SimpleWorkload, tmp_path: Path, **sections: Mapping[str, Any]) -> Any:
     card = card_of(workload, **sections)
     return workload.open_data(card, (), scratch=tmp_path, progress=NullProgress())
 

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from cardrunner.card.changes import CHANGEABLE
+from cardrunner.card.contracts import WorkloadSpec
 from cardrunner.card.schema.card import Card
 from cardrunner.kill_rules.quantities import QUANTITIES
-from cardrunner.specs import Location, Remark, WorkloadSpec
+from cardrunner.specs import Location, Remark
 
 _FIXED = {
     "training.optimizer": "a restart resumes from a checkpoint, which holds the state of {value}",

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator
 from itertools import combinations
 
 from cardrunner.card.checks.metrics import baseline_value, direction_of, side_of, target_text
+from cardrunner.card.contracts import WorkloadSpec
 from cardrunner.card.schema.card import Card
+from cardrunner.common.units import format_dollars, format_duration
 from cardrunner.kill_rules.base import Bound, Rule
 from cardrunner.kill_rules.quantities import QUANTITIES, range_of
-from cardrunner.specs import Location, MetricNames, Range, Remark, WorkloadSpec
-from cardrunner.units import format_dollars, format_duration
+from cardrunner.specs import Location, MetricNames, Range, Remark
 
 Place = tuple[int, Bound]
 """A rule's place in the card, and its limit."""

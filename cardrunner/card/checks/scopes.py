@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from cardrunner import units
+from cardrunner.card.contracts import WorkloadSpec
 from cardrunner.card.estimate import batches_per_epoch
 from cardrunner.card.schema.card import Card
+from cardrunner.common import units
+from cardrunner.common.units import Every
 from cardrunner.kill_rules.base import Rule
-from cardrunner.specs import Location, MetricNames, Remark, WorkloadSpec
-from cardrunner.units import Every
+from cardrunner.specs import Location, MetricNames, Remark
 
 _SLACK = 1e-9
 _AT_BOTH, _AT_LOG_POINTS = ("wall_time", "cost"), ("examples_per_second", "data_wait")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from cardrunner.card.contracts import WorkloadSpec
 from cardrunner.card.schema.card import Card
-from cardrunner.specs import Remark, WorkloadSpec
-from cardrunner.text import did_you_mean
+from cardrunner.common.text import did_you_mean
+from cardrunner.specs import Remark
 
 
 def installed_stages(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:

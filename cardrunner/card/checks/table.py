@@ -1,7 +1,7 @@
 """Do the card's numbers agree with each other? One function per check; `CHECKS` is the table of them.
 
 These checks are independent of the domain: formulas come from the workload's torch-free half
-(`cardrunner.specs.WorkloadSpec`).
+(`cardrunner.card.contracts.WorkloadSpec`).
 """
 
 from __future__ import annotations
@@ -9,23 +9,24 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from cardrunner import units
 from cardrunner.card.changes import CHANGEABLE, changed_card, changes_few
 from cardrunner.card.checks import (
     metrics as metric_checks,
-    ranges as range_checks,
+    metrics as range_checks,
     restarts as restart_checks,
     rules as rule_checks,
     scopes as scope_checks,
     stages as stage_checks,
     timing as timing_checks,
 )
+from cardrunner.card.contracts import WorkloadSpec
 from cardrunner.card.estimate import batches_of, processes_of, training_examples
+from cardrunner.card.platforms import platform_of
 from cardrunner.card.schema.card import Card
+from cardrunner.common import units
 from cardrunner.errors import CardrunnerError, UsageError
-from cardrunner.platforms import platform_of
 from cardrunner.plugins import blamed_plugin
-from cardrunner.specs import Derived, Location, Remark, WorkloadSpec
+from cardrunner.specs import Derived, Location, Remark
 
 MOST_ERRORS = 100
 """The limit per check. Warnings do not count, so that an error behind them still makes the card invalid."""

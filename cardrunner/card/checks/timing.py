@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from cardrunner import units
+from cardrunner.card.contracts import WorkloadSpec
 from cardrunner.card.estimate import Estimate, batches_per_epoch, cost_of, covered_labels, estimate, interval
+from cardrunner.card.platforms import platform_of
 from cardrunner.card.schema.card import Card
-from cardrunner.platforms import platform_of
-from cardrunner.specs import Remark, WorkloadSpec
+from cardrunner.common import units
+from cardrunner.specs import Remark
 
 STATED_TOLERANCE = 0.10
 """How far a stated time or cost may be from what the card's other numbers give."""

@@ -10,14 +10,14 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from cardrunner import units
+from cardrunner.card.contracts import WordsFields
 from cardrunner.card.load import LoadedCard
+from cardrunner.card.platforms import platform_of
 from cardrunner.card.reading.document import Loc, Scalar
 from cardrunner.card.schema.data import DataFile
 from cardrunner.card.schema.training import TrainingSection
 from cardrunner.card.values import leaves, worded as worded_value
-from cardrunner.platforms import platform_of
-from cardrunner.specs import WordsFields
+from cardrunner.common import units
 
 Rows = list[tuple[str, str]]
 _WORDS = {

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from cardrunner.card.load import LoadedCard
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.sign_off import ApprovalRule, Reviewer, Signature
-from cardrunner.text import plural
-from cardrunner.units import format_dollars, format_duration
+from cardrunner.common.text import plural
+from cardrunner.common.units import format_dollars, format_duration
 
 
 @dataclass(frozen=True)

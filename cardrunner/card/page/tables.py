@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from cardrunner import units
 from cardrunner.card.checks.metrics import side_of
 from cardrunner.card.estimate import Estimate, covered_labels, estimate
 from cardrunner.card.load import LoadedCard
 from cardrunner.card.page.fields import minutes, money, shown, written
+from cardrunner.common import units
 from cardrunner.specs import MetricNames
 
 _SIGNS = {"below": "<", "above": ">"}

@@ -139,14 +139,6 @@ class Document:
         """The characters that a node was read from."""
         return self.text[node.start : node.end]
 
-    def byte_offset(self, offset: int) -> int:
-        """Where the character at ``offset`` of the text begins in `data`."""
-        return len(BOM) * self.data.startswith(BOM) + len(self.text[:offset].encode())
-
-    def mark_at(self, offset: int) -> Mark:
-        """The line and column of an offset into the text."""
-        return self._lines.mark(offset)
-
     @cached_property
     def _lines(self) -> Lines:
         return Lines(self.text)

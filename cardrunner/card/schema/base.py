@@ -22,7 +22,7 @@ from pydantic import (
 )
 from pydantic_core import core_schema
 
-from cardrunner import units
+from cardrunner.common import units
 from cardrunner.specs import ADDED as ADDED
 
 

@@ -18,7 +18,7 @@ from cardrunner.card.schema.base import (
     one_or_many_schema,
     quantity,
 )
-from cardrunner.units import SIZE_PATTERN
+from cardrunner.common.units import SIZE_PATTERN
 
 SYNTHETIC = "synthetic"
 

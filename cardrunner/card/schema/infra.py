@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, field_validator
 from pydantic_core import CoreSchema, core_schema
 
-from cardrunner import platforms
+from cardrunner.card import platforms
 from cardrunner.card.schema.base import (
     ByteCount,
     Count,
@@ -25,7 +25,7 @@ from cardrunner.kill_rules.table import named_schema
 
 
 class InfraBase(Section):
-    """What every platform has. Each has a section class of its own, which its `cardrunner.specs.PlatformSpec` names."""
+    """What every platform has. Each has its own section class; see `cardrunner.card.contracts.PlatformSpec`."""
 
     gpu: Line | None = None
     """The GPU's name, such as T4; null for none."""

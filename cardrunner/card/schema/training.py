@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from cardrunner.card.schema.base import ADDED, Count, Every, FieldError, Line, Lines, PositiveCount, Section
-from cardrunner.units import Every as EveryValue
+from cardrunner.common.units import Every as EveryValue
 
 
 def _kept(value: Any) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import modal
 
 from cardrunner.card.schema.card import Card
+from cardrunner.common.units import format_bytes
 from cardrunner.contracts import Archive, Progress
 from cardrunner.errors import EnvironmentFailed, UsageError
 from cardrunner.executors.modal_cloud import MOUNT
@@ -25,7 +26,6 @@ from cardrunner.executors.modal_cloud.archive_functions import (
 from cardrunner.executors.modal_cloud.preflight import find_volume, reach
 from cardrunner.executors.modal_cloud.spec import infra_of
 from cardrunner.executors.modal_cloud.volumes import VolumeFolder
-from cardrunner.units import format_bytes
 
 MOST_CONTAINERS = 50
 """At a time. All of them commit to one volume."""

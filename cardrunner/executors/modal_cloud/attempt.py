@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cardrunner.clock import utc_seconds
+from cardrunner.common.clock import utc_seconds
 from cardrunner.errors import CardrunnerError, EnvironmentFailed, NameTaken
 from cardrunner.executors import WORKER
 from cardrunner.executors.modal_cloud.orders import (

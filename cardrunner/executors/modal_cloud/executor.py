@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import modal
 
 from cardrunner.card.schema.card import Card
-from cardrunner.clock import utc_now
+from cardrunner.common.clock import utc_now
 from cardrunner.contracts import Archive, Fact, Job, Progress
 from cardrunner.errors import EnvironmentFailed, IntegrityError, UsageError
 from cardrunner.executors import WORKER

@@ -14,7 +14,7 @@ import modal
 from modal import exception
 from pydantic import ValidationError
 
-from cardrunner.clock import utc_now
+from cardrunner.common.clock import utc_now
 from cardrunner.errors import EnvironmentFailed
 from cardrunner.executors.modal_cloud import NAME
 from cardrunner.executors.modal_cloud.advice import advised, words

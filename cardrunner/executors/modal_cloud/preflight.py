@@ -15,14 +15,14 @@ from modal import exception
 from modal.config import config
 
 from cardrunner.card.schema.card import Card
+from cardrunner.common.text import did_you_mean
+from cardrunner.common.units import format_bytes, format_hourly_rate, rounding_of
 from cardrunner.contracts import Fact
 from cardrunner.errors import EnvironmentFailed, IntegrityError, NameTaken
 from cardrunner.executors.modal_cloud.advice import TOKEN, advised, words
 from cardrunner.executors.modal_cloud.spec import ModalInfra, infra_of, storage_of
 from cardrunner.executors.modal_cloud.volumes import VolumeFolder
 from cardrunner.runs.folder import RunFolder
-from cardrunner.text import did_you_mean
-from cardrunner.units import format_bytes, format_hourly_rate, rounding_of
 
 CONNECT_SECONDS = 5.0
 """How long to wait for a connection to Modal's server; the SDK by itself tries for a minute."""

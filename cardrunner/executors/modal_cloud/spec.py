@@ -6,15 +6,16 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator
 
+from cardrunner.card.contracts import Assumption, PlatformSpec, Storage
 from cardrunner.card.prices import Price, gpu_names, read_prices
 from cardrunner.card.schema.base import Identifier, Line, Seconds
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.infra import InfraBase
+from cardrunner.common.text import nearest
+from cardrunner.common.units import format_hourly_rate
 from cardrunner.errors import EnvironmentFailed
 from cardrunner.executors.modal_cloud import NAME
-from cardrunner.specs import Assumption, PlatformSpec, Remark, Storage
-from cardrunner.text import nearest
-from cardrunner.units import format_hourly_rate
+from cardrunner.specs import Remark
 
 MOST_GPUS = 8
 """Of one container."""
@@ -73,7 +74,7 @@ def storage_of(infra: ModalInfra) -> Storage:
 
 
 class ModalPlatform:
-    """Modal, as a `cardrunner.specs.PlatformSpec`."""
+    """Modal, as a `cardrunner.card.contracts.PlatformSpec`."""
 
     name: str = NAME
     infra: type[InfraBase] = ModalInfra

@@ -12,11 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cardrunner.card.reading.reader import Fault
+from cardrunner.common.text import listed
 from cardrunner.gate.ssh.keys import MalformedError, PublicKey, is_key_kind, parse_key_text
-from cardrunner.gate.ssh.revoked_keys import RevokedKeys, parse_revoked_keys, read_revoked_keys
 from cardrunner.gate.ssh.signature import NAMESPACE
-from cardrunner.gate.ssh.trust_files import UnreadableError, read_trust_file, text_lines, trust_fault
-from cardrunner.text import listed
+from cardrunner.gate.ssh.trust_files import (
+    RevokedKeys,
+    UnreadableError,
+    parse_revoked_keys,
+    read_revoked_keys,
+    read_trust_file,
+    text_lines,
+    trust_fault,
+)
 
 _PRINCIPAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,127}")
 _REVIEWER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

@@ -7,8 +7,8 @@ import hashlib
 
 from cardrunner.gate.ssh.allowed_signers import FILE_NAME, AllowedSigners, refused_at
 from cardrunner.gate.ssh.keys import EcPoint, EdPoint, MalformedError, PublicKey, Reader, RsaNumbers
-from cardrunner.gate.ssh.revoked_keys import FILE_NAME as REVOKED
 from cardrunner.gate.ssh.signature import NAMESPACE, SshSignature, parse_signature
+from cardrunner.gate.ssh.trust_files import FILE_NAME as REVOKED
 
 
 def verify_statement(

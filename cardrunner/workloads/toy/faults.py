@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from cardrunner.contracts import Batch
-from cardrunner.workloads.toy.sections import ToyKnobs
+from cardrunner.workloads.toy.spec import ToyKnobs
 
 EXIT_CODE = 9
 

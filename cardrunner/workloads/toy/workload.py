@@ -19,8 +19,17 @@ from cardrunner.contracts import Batch, Data, Fact, Progress, Workload, Workload
 from cardrunner.workloads import simple
 from cardrunner.workloads.in_memory import InMemoryData, Score
 from cardrunner.workloads.toy.faults import Faults
-from cardrunner.workloads.toy.sections import CLASSES, ToyData, ToyKnobs, ToyTraining
-from cardrunner.workloads.toy.spec import MAJORITY, SPEC, data_of, loss_weight, model_of
+from cardrunner.workloads.toy.spec import (
+    CLASSES,
+    MAJORITY,
+    SPEC,
+    ToyData,
+    ToyKnobs,
+    ToyTraining,
+    data_of,
+    loss_weight,
+    model_of,
+)
 
 _NOISE = 0.3
 

@@ -11,7 +11,7 @@ from tests.modal_plane.containers import executed
 
 
 def test_a_policy_is_trained_far_away_as_it_is_here(cloud: Cloud) -> None:
-    from cardrunner.workloads.melee.simulator.generator import generate
+    from cardrunner.workloads.melee.simulator.simulator import generate
 
     games = cloud.volume.folder / "games.pt"
     generate(games, games=4, frames_per_game=300)

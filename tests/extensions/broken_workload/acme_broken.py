@@ -18,7 +18,7 @@ def break_at(place: str) -> None:
         raise ValueError(f"no {place} today")
 
 
-class Breaks(simple.Workload):
+class Breaks(simple.SimpleWorkload):
     """Learns to double a number."""
 
     name = "breaks"
@@ -74,7 +74,7 @@ class Misspelled(Breaks):
         raise KeyError("no such table")
 
 
-class Unfinished(simple.Workload):
+class Unfinished(simple.SimpleWorkload):
     """Has no data and no loss."""
 
     name = "unfinished"

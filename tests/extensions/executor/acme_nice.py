@@ -7,14 +7,15 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from cardrunner import registry
+from cardrunner.card.contracts import Assumption
+from cardrunner.card.platforms import PlatformEntry
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.infra import InfraBase
 from cardrunner.executors.local import LocalExecutor, start_process, worker_command
 from cardrunner.executors.local_spec import ThisMachine
-from cardrunner.platforms import PlatformEntry
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.frozen import load_frozen
-from cardrunner.specs import Assumption, Remark
+from cardrunner.specs import Remark
 
 
 class NiceInfra(InfraBase):
@@ -27,7 +28,7 @@ class NiceInfra(InfraBase):
 
 
 class NicePlatform(ThisMachine):
-    """See `cardrunner.specs.PlatformSpec`."""
+    """See `cardrunner.card.contracts.PlatformSpec`."""
 
     name = "nice"
     infra = NiceInfra

@@ -6,8 +6,7 @@ import tarfile
 from collections.abc import Sequence
 
 from cardrunner.card.schema.card import Card
-from cardrunner.contracts import Made
-from cardrunner.runs.context import RunContext
+from cardrunner.contracts import Made, RunContext
 from cardrunner.stages.base import BaseStage
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings, strategies as st
 
 from cardrunner.gate.ssh import parse_allowed_signers, parse_signature, read_allowed_signers
 from cardrunner.gate.ssh.keys import MalformedError
-from cardrunner.gate.ssh.revoked_keys import parse_revoked_keys
+from cardrunner.gate.ssh.trust_files import parse_revoked_keys
 
 if TYPE_CHECKING:
     from tests.gate.ssh.conftest import Keyring

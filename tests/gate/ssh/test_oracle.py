@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cardrunner.gate.ssh import parse_allowed_signers, verify_statement
-from cardrunner.gate.ssh.revoked_keys import parse_revoked_keys
+from cardrunner.gate.ssh.trust_files import parse_revoked_keys
 
 if TYPE_CHECKING:
     from tests.gate.ssh.conftest import Judge, Keyring

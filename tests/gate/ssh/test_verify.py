@@ -10,7 +10,7 @@ import pytest
 
 from cardrunner.gate.ssh import NAMESPACE, parse_allowed_signers, parse_signature, verify_statement
 from cardrunner.gate.ssh.keys import MalformedError
-from cardrunner.gate.ssh.revoked_keys import parse_revoked_keys
+from cardrunner.gate.ssh.trust_files import parse_revoked_keys
 
 if TYPE_CHECKING:
     from tests.gate.ssh.conftest import Keyring

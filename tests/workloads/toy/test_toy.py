@@ -13,8 +13,7 @@ from cardrunner.card.load import LoadedCard
 from cardrunner.errors import CardError
 from cardrunner.tracking.progress import NullProgress
 from cardrunner.workloads.toy.faults import Faults
-from cardrunner.workloads.toy.sections import ToyKnobs
-from cardrunner.workloads.toy.spec import MAJORITY, SPEC
+from cardrunner.workloads.toy.spec import MAJORITY, SPEC, ToyKnobs
 from cardrunner.workloads.toy.workload import WORKLOAD
 
 ToyCard = Callable[..., LoadedCard]

@@ -22,7 +22,7 @@ from cardrunner.workloads.melee.encoding.scheme import EncodingConfig
 from cardrunner.workloads.melee.encoding.slp import ReplayRejected, encode_replay
 from cardrunner.workloads.melee.game.stage_table import STAGES, stage_name
 from cardrunner.workloads.melee.game.world import Floats, Ints
-from cardrunner.workloads.melee.simulator.generator import play_scripted
+from cardrunner.workloads.melee.simulator.simulator import play_scripted
 from cardrunner.workspace import Workspace
 
 GO: Final = 123

@@ -14,8 +14,8 @@ from typing import Any, Final, Literal
 
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.plan import Demo
+from cardrunner.common.text import listed
 from cardrunner.specs import DataMatch
-from cardrunner.text import listed
 from cardrunner.workloads.melee.arena.agent_names import BEST, OWN, SIMULATOR, read_agent
 from cardrunner.workloads.melee.encoding.archive import read_archive
 from cardrunner.workloads.melee.policy.sections import GamesData

@@ -16,8 +16,7 @@ from cardrunner.workloads.melee.encoding.encoded_data import EncodedData
 from cardrunner.workloads.melee.encoding.scheme import EncodingConfig
 from cardrunner.workloads.melee.game.world import Floats, Ints
 from cardrunner.workloads.melee.likeness.comparison import compare, without_random
-from cardrunner.workloads.melee.likeness.samples import Samples, halves
-from cardrunner.workloads.melee.likeness.stretch import Play, cut, frames_of, played_stretch
+from cardrunner.workloads.melee.likeness.stretch import Play, Samples, cut, frames_of, halves, played_stretch
 from cardrunner.workloads.melee.viewer.page import PAGE_NAME, pack_match, write_page
 
 RECORDED_NAME: Final = "recorded.json"

@@ -13,8 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from cardrunner.contracts import Batch, BatchDataset, Span
-from cardrunner.training.device_copy import DeviceCopy
+from cardrunner.contracts import Batch, BatchDataset, DeviceMemory, Span
 from cardrunner.workloads.melee.encoding.encoded_data import EncodedData
 from cardrunner.workloads.melee.encoding.layout import BYTES_PER_FRAME, FLOATS, INTS
 from cardrunner.workloads.melee.encoding.row_reader import RowRange, RowReader
@@ -130,7 +129,7 @@ class FrameDataset:
         rows = self._length + self.context_len * int((self._counts > 0).sum())
         return -(-BYTES_PER_FRAME * rows // max(self._length, 1))
 
-    def read(self, spans: Sequence[Span], bus: DeviceCopy, *, reuse: BatchDataset | None = None) -> FrameBlock:
+    def read(self, spans: Sequence[Span], bus: DeviceMemory, *, reuse: BatchDataset | None = None) -> FrameBlock:
         """The spans' frames, read once from the files and copied once to the device.
 
         Raises:
@@ -200,7 +199,7 @@ class FrameDataset:
         return tuple(torch.cat(tensors).index_select(0, back) for tensors in zip(*parts, strict=True))
 
 
-def _memory(rows: int, bus: DeviceCopy, reuse: BatchDataset | None) -> tuple[Tensor, Tensor]:
+def _memory(rows: int, bus: DeviceMemory, reuse: BatchDataset | None) -> tuple[Tensor, Tensor]:
     """Memory for rows on the device: that of an earlier block if it is large enough."""
     if isinstance(reuse, FrameBlock) and len(reuse.room[0]) >= rows:
         return reuse.room

@@ -23,7 +23,7 @@ from cardrunner.workloads.melee.encoding.game_facts import value_facts, written_
 from cardrunner.workloads.melee.encoding.scan import ScanReport, report
 from cardrunner.workloads.melee.encoding.windows import WindowExamples
 from cardrunner.workloads.melee.policy.sections import GamesData, Generator
-from cardrunner.workloads.melee.simulator.generator import generate
+from cardrunner.workloads.melee.simulator.simulator import generate
 
 
 class CheckedFiles:

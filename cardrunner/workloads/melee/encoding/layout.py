@@ -62,8 +62,6 @@ BYTES_PER_FRAME: Final = FLOATS * FLOAT_BYTES + INTS * INT_BYTES
 FLOAT_NAMES: Final = tuple(f"p{player}.{name}" for player in PLAYERS for name in PLAYER_FLOATS)
 INT_NAMES: Final = (*(f"p{player}.{name}" for player in PLAYERS for name in PLAYER_INTS), STAGE)
 
-GROUPS: Final = {"continuous": CONTINUOUS, "binary": BINARY, "analog": ANALOG, "buttons": BUTTONS}
-"""Float columns of one player by kind, in column order."""
 
 STICK_STEP: Final = 1 / 160
 """Smallest change of a stick axis in the 0..1 units of the file."""
@@ -74,23 +72,6 @@ NEUTRAL_CONTROL: Final = (0.5, 0.5, 0.5, 0.5, *(0.0,) * 9)
 
 MINIMUM_ROWS: Final = 120
 """A replay with fewer rows than this is not a game."""
-
-
-def float_slice(player: PlayerIndex) -> slice:
-    """The 28 float columns of a player."""
-    return slice(player * FLOATS_PER_PLAYER, (player + 1) * FLOATS_PER_PLAYER)
-
-
-def int_slice(player: PlayerIndex) -> slice:
-    """The 8 int columns of a player, without the stage."""
-    return slice(player * INTS_PER_PLAYER, (player + 1) * INTS_PER_PLAYER)
-
-
-def group_slice(group: str, player: PlayerIndex) -> slice:
-    """The columns of one of ``GROUPS`` for a player."""
-    names = GROUPS[group]
-    first = float_index(names[0], player)
-    return slice(first, first + len(names))
 
 
 def controller_slice(player: PlayerIndex) -> slice:

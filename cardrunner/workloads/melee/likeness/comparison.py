@@ -30,8 +30,7 @@ from cardrunner.workloads.melee.likeness.measures import (
     distance_counts,
     jensen_shannon,
 )
-from cardrunner.workloads.melee.likeness.samples import Samples
-from cardrunner.workloads.melee.likeness.stretch import Play, frames_of
+from cardrunner.workloads.melee.likeness.stretch import Play, Samples, frames_of
 
 LEAST_FRAMES: Final = 1200
 """Twenty seconds; with fewer frames chance dominates."""

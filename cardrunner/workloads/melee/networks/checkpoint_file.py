@@ -10,8 +10,8 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
+from cardrunner.common.text import listed
 from cardrunner.errors import EnvironmentFailed, IntegrityError
-from cardrunner.text import listed
 
 
 def load_file(path: Path) -> Any:

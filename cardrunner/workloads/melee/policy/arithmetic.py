@@ -8,9 +8,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from cardrunner import units
+from cardrunner.card.platforms import platform_of
 from cardrunner.card.schema.card import Card
-from cardrunner.platforms import platform_of
+from cardrunner.common import units
 from cardrunner.specs import Derived
 from cardrunner.workloads.melee.policy.sections import FrameModel, GamesData
 

@@ -7,9 +7,9 @@ from typing import Literal, NamedTuple
 
 from cardrunner.card.schema.plan import Demo
 from cardrunner.card.schema.training import TrainingSection
+from cardrunner.common.text import did_you_mean, listed
 from cardrunner.errors import PluginFailed, UsageError
 from cardrunner.specs import Location, Remark
-from cardrunner.text import did_you_mean, listed
 from cardrunner.workloads.melee.arena.agent_names import OWN, SIMULATOR, read_agent, split_game
 from cardrunner.workloads.melee.encoding.layout import ANALOG, BUTTONS, FLOATS, INTS
 from cardrunner.workloads.melee.encoding.scheme import EncodingConfig

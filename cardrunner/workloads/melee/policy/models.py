@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
+from cardrunner.common.text import listed
 from cardrunner.errors import IntegrityError, PluginFailed, UsageError
 from cardrunner.plugins import Plugin, find_plugin, plugins
-from cardrunner.text import listed
 from cardrunner.workloads.melee.encoding.layout import ANALOG, BUTTONS, PlayerIndex
 from cardrunner.workloads.melee.encoding.scheme import EncodingConfig
 from cardrunner.workloads.melee.policy.arithmetic import linear

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from cardrunner import units
 from cardrunner.card.schema.card import Card
+from cardrunner.common import units
 from cardrunner.workloads.melee.policy.arithmetic import examples
 from cardrunner.workloads.melee.policy.checks import LOSS_TERMS, Term
 from cardrunner.workloads.melee.policy.models import model_named

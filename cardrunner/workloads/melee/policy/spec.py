@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from cardrunner.card.contracts import WorkloadSpec, narrowed
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.data import DataSection
 from cardrunner.card.schema.training import ModelSection, TrainingSection
 from cardrunner.errors import PluginFailed
-from cardrunner.specs import DataMatch, Derived, MetricSpec, Remark, TrivialBaseline, WorkloadSpec, narrowed
+from cardrunner.specs import DataMatch, Derived, MetricSpec, Remark, TrivialBaseline
 from cardrunner.workloads.melee.policy import arithmetic as spec_arithmetic, checks as spec_checks, page as spec_page
 from cardrunner.workloads.melee.policy.arithmetic import foreseen_mode
 from cardrunner.workloads.melee.policy.metric_names import METRICS, TRIVIAL_BASELINES
@@ -19,7 +20,7 @@ from cardrunner.workloads.melee.policy.sections import MeleeData, PolicyModel
 
 
 class PolicySpec:
-    """Imitation of a player from encoded games; see `cardrunner.specs.WorkloadSpec`."""
+    """Imitation of a player from encoded games; see `cardrunner.card.contracts.WorkloadSpec`."""
 
     name: str = "melee-policy"
     data_section: type[DataSection] = MeleeData

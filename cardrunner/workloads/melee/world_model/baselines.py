@@ -19,9 +19,8 @@ from cardrunner.workloads.melee.world_model.columns import (
     POSITION,
     VELOCITY_COLUMNS,
 )
-from cardrunner.workloads.melee.world_model.examples import WorldBatch
+from cardrunner.workloads.melee.world_model.examples import WorldBatch, both, both_kinds, halves
 from cardrunner.workloads.melee.world_model.foresight import Foreseer, Foresight, Predictor
-from cardrunner.workloads.melee.world_model.halves import both, both_kinds, halves
 from cardrunner.workloads.melee.world_model.metric_names import CONSTANT_VELOCITY, REPEAT_STATE
 from cardrunner.workloads.melee.world_model.prediction import Prediction
 

@@ -1,6 +1,6 @@
 """A world model as the world of a match: its prediction becomes the next frame.
 
-The batched form is `cardrunner.workloads.melee.world_model.advance`; a test compares the two.
+The batched form is `cardrunner.workloads.melee.world_model.foresight`; a test compares the two.
 """
 
 from __future__ import annotations

@@ -22,9 +22,8 @@ from cardrunner.workloads.melee.world_model.columns import (
     DYNAMICS,
     VELOCITY,
 )
-from cardrunner.workloads.melee.world_model.examples import WorldBatch
+from cardrunner.workloads.melee.world_model.examples import WorldBatch, both, both_kinds
 from cardrunner.workloads.melee.world_model.foresight import Foreseer, Foresight, RolloutErrors
-from cardrunner.workloads.melee.world_model.halves import both, both_kinds
 from cardrunner.workloads.melee.world_model.metric_names import LOSS_TERMS, METRICS, ROLLOUT_HORIZONS
 
 _PERCENT, _PLACE = 0, slice(1, 3)  # of the continuous columns

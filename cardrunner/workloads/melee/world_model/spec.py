@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from cardrunner.card.contracts import WorkloadSpec, narrowed
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.data import DataSection
 from cardrunner.card.schema.training import ModelSection, TrainingSection
-from cardrunner.specs import DataMatch, Derived, MetricSpec, Remark, TrivialBaseline, WorkloadSpec, narrowed
+from cardrunner.specs import DataMatch, Derived, MetricSpec, Remark, TrivialBaseline
 from cardrunner.workloads.melee.policy import arithmetic as spec_arithmetic, checks as spec_checks
 from cardrunner.workloads.melee.policy.arithmetic import foreseen_mode
 from cardrunner.workloads.melee.policy.sections import GamesData

@@ -14,7 +14,7 @@ from cardrunner.errors import UsageError
 from cardrunner.workloads.melee.demo.play import DemoRun, play_demo
 from cardrunner.workloads.melee.encoding.scheme import EncodingConfig
 from cardrunner.workloads.melee.world_model.baselines import count_staying, make_baselines
-from cardrunner.workloads.melee.world_model.data import WorldModelData, frames_before, open_world_model_data
+from cardrunner.workloads.melee.world_model.examples import WorldModelData, frames_before, open_world_model_data
 from cardrunner.workloads.melee.world_model.foresight import Foreseer
 from cardrunner.workloads.melee.world_model.frame_stack_mlp import FrameStackMLP, FrameStackSizes
 from cardrunner.workloads.melee.world_model.mamba2 import Mamba2, Mamba2Sizes

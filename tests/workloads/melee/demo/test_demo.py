@@ -22,7 +22,7 @@ from cardrunner.workloads.melee.encoding.encoded_data import EncodedData, open_d
 from cardrunner.workloads.melee.encoding.scheme import EncoderRules, EncodingConfig
 from cardrunner.workloads.melee.encoding.writer import save_encoded
 from cardrunner.workloads.melee.policy.mlp import PolicyMLP, PolicySizes
-from cardrunner.workloads.melee.simulator.generator import play_scripted
+from cardrunner.workloads.melee.simulator.simulator import play_scripted
 from cardrunner.workloads.melee.world_model.frame_stack_mlp import FrameStackMLP, FrameStackSizes
 from cardrunner.workloads.melee.world_model.mamba2 import Mamba2, Mamba2Sizes
 from cardrunner.workloads.melee.world_model.prediction import WorldModel

@@ -18,7 +18,7 @@ from cardrunner.workloads.melee.encoding.encoded_data import EncodedData, open_d
 from cardrunner.workloads.melee.encoding.layout import float_index
 from cardrunner.workloads.melee.encoding.scheme import EncoderRules, EncodingConfig
 from cardrunner.workloads.melee.encoding.writer import Game, save_encoded
-from cardrunner.workloads.melee.simulator.generator import play_scripted
+from cardrunner.workloads.melee.simulator.simulator import play_scripted
 
 SEED_ROW, SEED_FRAMES = 113, 10
 ENCODING = EncodingConfig()

@@ -33,12 +33,9 @@ def test_int_columns_stand_where_the_format_has_them() -> None:
     assert layout.INT_NAMES[layout.STAGE_COLUMN] == "stage"
 
 
-def test_slices_cover_a_player_group_by_group() -> None:
+def test_the_controller_of_a_player_is_one_slice() -> None:
     assert layout.controller_slice(0) == slice(15, 28)
     assert layout.controller_slice(1) == slice(43, 56)
-    covered = [range(56)[layout.group_slice(group, player)] for player in layout.PLAYERS for group in layout.GROUPS]
-    assert [column for part in covered for column in part] == list(range(56))
-    assert (layout.float_slice(1), layout.int_slice(1)) == (slice(28, 56), slice(8, 16))
 
 
 def test_describing_a_frame_needs_neither_torch_nor_numpy() -> None:

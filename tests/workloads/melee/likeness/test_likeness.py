@@ -26,16 +26,17 @@ from cardrunner.workloads.melee.likeness.measures import (
     distance_counts,
     jensen_shannon,
 )
-from cardrunner.workloads.melee.likeness.samples import Samples, halves
 from cardrunner.workloads.melee.likeness.stretch import (
     Play,
     PlayStretch,
+    Samples,
     cut,
     encoded_stretch,
     frames_of,
+    halves,
     played_stretch,
 )
-from cardrunner.workloads.melee.simulator.generator import play_scripted
+from cardrunner.workloads.melee.simulator.simulator import play_scripted
 
 ENCODING = EncodingConfig()
 WritePlayed = Callable[..., list[Frame]]

@@ -12,7 +12,7 @@ from cardrunner.errors import UsageError
 from cardrunner.workloads.melee.encoding.encoded_data import open_data
 from cardrunner.workloads.melee.encoding.layout import STICK_STEP, TRIGGER_STEP
 from cardrunner.workloads.melee.encoding.scan import scan
-from cardrunner.workloads.melee.simulator.generator import generate, play_scripted
+from cardrunner.workloads.melee.simulator.simulator import generate, play_scripted
 
 
 def test_games_have_the_rows_asked_for_and_clean_values(tmp_path: Path) -> None:
@@ -23,7 +23,7 @@ def test_games_have_the_rows_asked_for_and_clean_values(tmp_path: Path) -> None:
 
 def test_the_seed_decides_everything_in_any_process(tmp_path: Path) -> None:
     code = (
-        "import hashlib; from cardrunner.workloads.melee.simulator.generator import play_scripted\n"
+        "import hashlib; from cardrunner.workloads.melee.simulator.simulator import play_scripted\n"
         "print(hashlib.sha256(b''.join(part.tobytes() for part in play_scripted(300, seed='9/0'))).hexdigest())"
     )
     here = hashlib.sha256(b"".join(part.tobytes() for part in play_scripted(300, seed="9/0"))).hexdigest()

@@ -13,7 +13,6 @@ from cardrunner.workloads.melee.encoding.encoded_data import EncodedData, open_d
 from cardrunner.workloads.melee.encoding.frame_dataset import FrameDataset
 from cardrunner.workloads.melee.encoding.layout import PLAYERS, float_index, int_index
 from cardrunner.workloads.melee.encoding.scheme import EncodingConfig
-from cardrunner.workloads.melee.world_model.advance import advance
 from cardrunner.workloads.melee.world_model.baselines import count_staying, make_baselines
 from cardrunner.workloads.melee.world_model.columns import (
     BINARY_COLUMNS,
@@ -25,7 +24,7 @@ from cardrunner.workloads.melee.world_model.columns import (
     VELOCITY_COLUMNS,
 )
 from cardrunner.workloads.melee.world_model.examples import WorldBatch, world_examples
-from cardrunner.workloads.melee.world_model.foresight import Foreseer, Foresight
+from cardrunner.workloads.melee.world_model.foresight import Foreseer, Foresight, advance
 from cardrunner.workloads.melee.world_model.frame_stack_mlp import FrameStackMLP, FrameStackSizes
 from cardrunner.workloads.melee.world_model.metric_names import ROLLOUT_EVERY, ROLLOUT_HORIZONS
 from cardrunner.workloads.melee.world_model.objective import WorldModelObjective

@@ -6,8 +6,7 @@ import torch
 from hypothesis import given, settings, strategies as st
 from torch import Tensor
 
-from cardrunner.workloads.melee.world_model.mamba2 import Mamba2Block
-from cardrunner.workloads.melee.world_model.ssd import scan_in_chunks, scan_last, scan_sequentially
+from cardrunner.workloads.melee.world_model.mamba2 import Mamba2Block, scan_in_chunks, scan_last, scan_sequentially
 
 
 def inputs(frames: int, seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:

@@ -21,7 +21,7 @@ from cardrunner.tracking.progress import NullProgress
 from cardrunner.workloads.melee.encoding.scheme import EncoderRules, EncodingConfig
 from cardrunner.workloads.melee.encoding.writer import save_encoded
 from cardrunner.workloads.melee.policy.mlp import PolicyMLP, PolicySizes
-from cardrunner.workloads.melee.world_model.data import WorldModelData
+from cardrunner.workloads.melee.world_model.examples import WorldModelData
 from cardrunner.workloads.melee.world_model.mamba2 import Mamba2
 from cardrunner.workloads.melee.world_model.model_file import load_world_model
 

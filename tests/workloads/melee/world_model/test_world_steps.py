@@ -11,14 +11,13 @@ from cardrunner.workloads.melee.encoding.scheme import EncodingConfig
 from cardrunner.workloads.melee.game.plausible import FrameLimits
 from cardrunner.workloads.melee.game.stage_table import stage_geometry
 from cardrunner.workloads.melee.game.world import Floats, Frame, Ints
-from cardrunner.workloads.melee.world_model.advance import advance
 from cardrunner.workloads.melee.world_model.columns import CONTROL_COLUMNS
+from cardrunner.workloads.melee.world_model.foresight import advance
 from cardrunner.workloads.melee.world_model.frame_stack_mlp import FrameStackMLP, FrameStackSizes
 from cardrunner.workloads.melee.world_model.learned_world import LearnedWorld
 from cardrunner.workloads.melee.world_model.mamba2 import Mamba2, Mamba2Sizes
-from cardrunner.workloads.melee.world_model.mamba_step import MambaStep
 from cardrunner.workloads.melee.world_model.prediction import WorldModel
-from cardrunner.workloads.melee.world_model.world_steps import Mamba2Step, output_order, world_step
+from cardrunner.workloads.melee.world_model.world_steps import Mamba2Step, MambaStep, output_order, world_step
 
 K = 5
 ENCODING = EncodingConfig()

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from cardrunner.terminal import visible
+from cardrunner.common.redaction import visible
 
 
 @pytest.mark.parametrize(

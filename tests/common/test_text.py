@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cardrunner.text import did_you_mean, listed, nearest, plural
+from cardrunner.common.text import did_you_mean, listed, nearest, plural
 
 
 @pytest.mark.parametrize(

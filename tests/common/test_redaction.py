@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, strategies as st
 
-from cardrunner.redaction import STRUCTURE, found_in, hidden_lines, hide, hide_in, hiding_streams, secrets
+from cardrunner.common.redaction import STRUCTURE, found_in, hidden_lines, hide, hide_in, hiding_streams, secrets
 
 SECRET = 's3cr3t/with+signs and "quotes"'
 
@@ -125,5 +125,5 @@ def test_no_text_around_it_brings_a_secret_back(before: str, after: str) -> None
 
 
 def test_text_without_secrets_stays_as_it_is() -> None:
-    text = (Path(__file__).parents[1] / "README.md").read_text()
+    text = (Path(__file__).parents[2] / "README.md").read_text()
     assert hide(text) == text

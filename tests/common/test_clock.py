@@ -6,7 +6,7 @@ import datetime
 
 import pytest
 
-from cardrunner.clock import moment, parse_timestamp, timestamp, utc_seconds, utc_text
+from cardrunner.common.clock import moment, parse_timestamp, timestamp, utc_seconds, utc_text
 
 NOON = datetime.datetime(2026, 2, 26, 12, tzinfo=datetime.UTC)
 

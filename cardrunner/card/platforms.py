@@ -1,8 +1,8 @@
 """The table of platforms: the modules of their specs and executors.
 
 A card names its platform under ``infra.platform``. Reading such a card imports the platform's torch-free spec
-(`cardrunner.specs.PlatformSpec`), and only running it imports an executor with its SDK. Another package adds a platform
-by an entry point of its name in the group ``cardrunner.executors``::
+(`cardrunner.card.contracts.PlatformSpec`), and only running it imports an executor with its SDK. Another package adds a
+platform by an entry point of its name in the group ``cardrunner.executors``::
 
     [project.entry-points."cardrunner.executors"]
     nice = "acme_nice:PLATFORM"
@@ -21,8 +21,8 @@ from cardrunner.errors import UsageError
 from cardrunner.plugins import Plugin, find_plugin, plugins
 
 if TYPE_CHECKING:
+    from cardrunner.card.contracts import PlatformSpec
     from cardrunner.card.schema.infra import InfraBase
-    from cardrunner.specs import PlatformSpec
 
 KIND = "executor"
 
@@ -31,7 +31,7 @@ class PlatformEntry(NamedTuple):
     """The modules of a platform."""
 
     spec: str
-    """``module:object`` of its `cardrunner.specs.PlatformSpec`."""
+    """``module:object`` of its `cardrunner.card.contracts.PlatformSpec`."""
     executors: Mapping[str, str]
     """Name -> ``module:class`` of each `cardrunner.contracts.Executor` that a card or ``--executor`` can choose."""
 

@@ -2,7 +2,8 @@
 
 Secrets are the values of environment variables whose names say so, and the credentials in URLs. All text that leaves
 the process passes through here: the streams of every entry point, JSON lines and records, the results card, and what
-trackers receive. Names of variables may be shown; values may not.
+trackers receive. Names of variables may be shown; values may not. What a script, a library or an
+exception wrote also moves no cursor and hides no line of a terminal: see `visible`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,18 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, TextIO, cast
 
-from cardrunner.terminal import visible
+TERMINAL_CODE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+"""A whole code, such as one that begins a colour."""
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Control characters and those that turn the direction of text, but for tab, line feed and carriage return."""
+
+
+def visible(text: str) -> str:
+    """The text without terminal codes, and with every other control character as its number."""
+    if _CONTROL.search(text) is None:
+        return text
+    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), TERMINAL_CODE.sub("", text))
+
 
 _SECRET_NAME = re.compile(
     r"(?:^|_)(?:API_?KEY|KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|AUTH|PAT|DSN)(?:_|$)|"

@@ -15,7 +15,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Literal
 
-from cardrunner.text import did_you_mean
+from cardrunner.common.text import did_you_mean
 
 _NUMBER = r"[0-9]{1,18}(?:\.[0-9]{1,18})?"
 _QUANTITY = re.compile(rf"({_NUMBER}) ?([A-Za-zµ]+)")

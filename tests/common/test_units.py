@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given, strategies as st
 
-from cardrunner.units import (
+from cardrunner.common.units import (
     Every,
     format_bytes,
     format_dollars,
