@@ -251,8 +251,7 @@ def judge(tree: Path, tests: Sequence[str], python: str) -> tuple[str, str]:
             os.killpg(process.pid, signal.SIGKILL)
             return "killed", f"no end after {TIMEOUT_SECONDS} s"
     failed = [line for line in told.splitlines() if line.startswith(("FAILED", "ERROR"))]
-    outcome = {0: "survived", 1: "killed", 2: "killed"}.get(process.returncode, "killed")
-    return outcome, (failed or told.strip().splitlines() or [""])[-1][:200]
+    return "killed" if process.returncode else "survived", (failed or told.strip().splitlines() or [""])[-1][:200]
 
 
 def _known(results: Path) -> dict[str, Any]:
@@ -273,12 +272,16 @@ def attempt(tree: Path, mutant: Mutant, options: argparse.Namespace) -> dict[str
             outcome, told = judge(tree, PARTS[mutant.part].tests, options.python)
         finally:
             path.write_text(before)
-        if (failed := re.match(r"(?:FAILED|ERROR) (\S+::\w+)", told)) and judge(tree, [failed[1]], options.python)[
-            0
-        ] != "survived":
-            outcome = "unsure"  # the test fails without the mutant too
+        if outcome == "killed" and not _is_noticed(tree, told, options.python):
+            outcome = "unsure"
     seconds = round(time.monotonic() - began, 1)
     return {**asdict(mutant), "outcome": outcome, "at": at, "told": told, "seconds": seconds}
+
+
+def _is_noticed(tree: Path, told: str, python: str) -> bool:
+    """Whether what failed with the mutant passes without it; a pytest that could not run proves nothing."""
+    failed = re.match(r"(?:FAILED|ERROR) (\S+)", told)
+    return told.startswith("no end") or (failed is not None and judge(tree, [failed[1]], python)[0] == "survived")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -118,7 +118,9 @@ def with_changes(loaded: LoadedCard, changes: Iterable[Mapping[str, Any]]) -> Ca
     Raises:
         UsageError: the card's schema forbids a value.
     """
+    changes = tuple(changes)
     try:
         return loaded.changed(*changes)
     except UsageError as error:
-        raise UsageError(f"kill_thresholds: set: {error}; the restart it asks for is not possible") from None
+        paths = ", ".join(path for change in changes for path in change)
+        raise UsageError(f"kill_thresholds: set: {paths}: {error}; the restart it asks for is not possible") from None
