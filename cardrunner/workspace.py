@@ -8,12 +8,12 @@ from pathlib import Path
 
 from cardrunner.errors import EnvironmentFailed, UsageError
 
-_MARKERS = ("cardrunner.yaml", "runcards")
+RULES = "cardrunner.yaml"
+_MARKERS = (RULES, "runcards")
 DATA_VARIABLE = "CARDRUNNER_DATA"
 VOLUME_VARIABLE = "CARDRUNNER_VOLUME"
 """Set in a container: the folder where the card's volume is mounted, in which its absolute paths begin."""
-WORKSPACE_VARIABLE = "CARDRUNNER_WORKSPACE"
-"""Set in a container: the folder that stands for the workspace the run was launched from."""
+_RECORDS = ".cardrunner"
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,14 @@ class Workspace:
     @classmethod
     def around(cls, place: Path) -> Workspace:
         """Find the workspace of a card or folder; without a marker it is the card's own folder."""
-        start = Path(os.path.abspath(place))  # noqa: PTH100 - a linked card belongs to where the link stands
-        folder = start if start.is_dir() else start.parent
-        for candidate in (folder, *folder.parents):
-            if any((candidate / marker).exists() for marker in _MARKERS):
-                return cls(candidate)
-        return cls(folder)
+        return cls.marked_around(place) or cls(_folder_of(place))
+
+    @classmethod
+    def marked_around(cls, place: Path) -> Workspace | None:
+        """The same, and None without a marker."""
+        folder = _folder_of(place)
+        marked = (candidate for candidate in (folder, *folder.parents) if _is_marked(candidate))
+        return next(map(cls, marked), None)
 
     @property
     def runs(self) -> Path:
@@ -38,9 +40,32 @@ class Workspace:
         return self.root / "runs"
 
     @property
+    def upward(self) -> tuple[Path, ...]:
+        """This folder and every one above it, nearest first, then those that only a link leads to."""
+        named, real = (self.root, *self.root.parents), self.root.resolve()
+        seen = {folder.resolve() for folder in named}
+        return (*named, *(folder for folder in (real, *real.parents) if folder not in seen))
+
+    @property
+    def levels(self) -> tuple[Path, ...]:
+        """This folder and every workspace around it, nearest first. The rules of all of them count."""
+        return (self.root, *(folder for folder in self.upward[1:] if _is_marked(folder)))
+
+    @property
     def records(self) -> Path:
-        """Where signed contents are kept, to be committed with the cards."""
-        return self.root / ".cardrunner"
+        """Where signed contents, blocks and admissions are kept, to be committed with the cards.
+
+        Beside the outermost ``cardrunner.yaml``, so that a workspace inside another one shares its records.
+        """
+        real = self.root.resolve()
+        floors = [folder for folder in (self.root, *real.parents) if stands(folder / RULES)]
+        return (floors[-1] if floors else self.root) / _RECORDS
+
+    @property
+    def record_places(self) -> tuple[Path, ...]:
+        """Every folder of records that counts: `records`, and those kept in another folder of `upward`."""
+        places = (folder / _RECORDS for folder in self.upward)
+        return tuple(dict.fromkeys((self.records, *(place for place in places if stands(place)))))
 
     def inside(self, relative: str, *, field: str) -> Path:
         """Resolve a path of a card.
@@ -77,3 +102,23 @@ class Workspace:
         looked = ", ".join(str(place) for place in places)
         hint = "" if volume else f", or set {DATA_VARIABLE} to the folder that holds it"
         raise EnvironmentFailed(f"data.source: {relative} was not found (looked at {looked}); put it there{hint}")
+
+
+def stands(path: Path) -> bool:
+    """Whether something has this name, a dangling link and what may not be looked at included."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _folder_of(place: Path) -> Path:
+    start = Path(os.path.abspath(place))  # noqa: PTH100 - a linked card belongs to where the link stands
+    return start if start.is_dir() else start.parent
+
+
+def _is_marked(folder: Path) -> bool:
+    return any(stands(folder / marker) for marker in _MARKERS)

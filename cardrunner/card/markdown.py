@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -22,9 +23,14 @@ if TYPE_CHECKING:
 TEMPLATE = "card.md.j2"
 
 
-def render_card(loaded: LoadedCard) -> str:
-    """The page that reviewers read, ending with the sign-off boxes."""
-    page = _environment().get_template(TEMPLATE).render(page=Page(loaded), card=loaded.card)
+def render_card(loaded: LoadedCard, *, floors: Sequence[str] = ()) -> str:
+    """The page that reviewers read, ending with the sign-off boxes.
+
+    Args:
+        loaded: the card.
+        floors: the files whose rules its sign-off has to fulfil, the workspace's own first.
+    """
+    page = _environment().get_template(TEMPLATE).render(page=Page(loaded), card=loaded.card, floors=floors)
     return page.rstrip("\n") + "\n"
 
 

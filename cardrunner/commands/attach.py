@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from cardrunner.commands.run_arguments import add_run_argument, next_steps, progress_of, report_ending, run_of
+from cardrunner.commands.run_arguments import add_run_argument, next_steps, progress_of, report_ending, run_to_read
 from cardrunner.errors import Interrupted
 from cardrunner.launching.submit import attach
 from cardrunner.runs.status import derive_status
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Watch; ends with the run's own exit code."""
-    folder = run_of(options)
+    folder = run_to_read(options)
     try:
         ending = attach(folder, progress=progress_of(options))
     except KeyboardInterrupt:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import webbrowser
 
-from cardrunner.commands.run_arguments import add_run_argument, progress_of, run_of
+from cardrunner.commands.run_arguments import add_run_argument, progress_of, run_to_read
 from cardrunner.errors import UsageError
 from cardrunner.launching.finish import demo
 
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Make the demo, and print its files."""
-    files = demo(run_of(options), progress=progress_of(options))
+    files = demo(run_to_read(options), progress=progress_of(options))
     print("\n".join(map(str, files)))
     if options.open:
         page = next((path for path in files if path.suffix == ".html"), None)

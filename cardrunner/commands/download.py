@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from cardrunner.commands.run_arguments import add_run_argument, progress_of, run_of
+from cardrunner.commands.run_arguments import add_run_argument, progress_of, run_to_read
 from cardrunner.launching.finish import download
 
 HELP = "copy a checkpoint to where the card says, verified"
@@ -23,5 +23,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Copy, and print where to."""
-    print(download(run_of(options), checkpoint=options.checkpoint, progress=progress_of(options)))
+    print(download(run_to_read(options), checkpoint=options.checkpoint, progress=progress_of(options)))
     return 0

@@ -6,7 +6,7 @@ import argparse
 import sys
 import time
 
-from cardrunner.commands.run_arguments import add_run_argument, run_of
+from cardrunner.commands.run_arguments import add_run_argument, run_to_read
 from cardrunner.common.redaction import hide
 from cardrunner.launching.submit import refresh
 from cardrunner.runs.files import explained
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the log."""
-    folder = run_of(options)
+    folder = run_to_read(options)
     if (problem := refresh(folder)) is not None:
         print(problem, file=sys.stderr)
     if not folder.log.exists() and not options.follow:

@@ -10,6 +10,8 @@ from cardrunner import registry
 from cardrunner.card.load import load_card
 from cardrunner.card.markdown import render_card
 from cardrunner.errors import EnvironmentFailed
+from cardrunner.gate.trust import read_floors
+from cardrunner.workspace import Workspace
 
 HELP = "print a card as the markdown page that reviewers read"
 
@@ -22,7 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print or write the page."""
-    page = render_card(load_card(options.card, registry.workload_spec))
+    loaded = load_card(options.card, registry.workload_spec)
+    floors = read_floors(Workspace.around(loaded.path).levels)
+    page = render_card(loaded, floors=[str(floor.path) for floor in floors])
     if options.output is None:
         sys.stdout.write(page)
         return 0

@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from cardrunner import registry
-from cardrunner.commands.run_arguments import add_run_argument, run_of
+from cardrunner.commands.run_arguments import add_run_argument, run_to_read
 from cardrunner.report import render_report
 
 HELP = "render the results card of a run again"
@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Render the page and print where it is."""
-    page = render_report(run_of(options), resolve=registry.workload_spec, stages=registry.stages_of, warn=_warn)
+    page = render_report(run_to_read(options), resolve=registry.workload_spec, stages=registry.stages_of, warn=_warn)
     print(page)
     return 0
 

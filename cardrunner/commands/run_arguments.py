@@ -13,6 +13,7 @@ from cardrunner.common.units import format_dollars
 from cardrunner.contracts import Progress
 from cardrunner.errors import CardrunnerError
 from cardrunner.launching.finish import RunEnd
+from cardrunner.launching.judgement import remarks
 from cardrunner.launching.remote_runs import find_run
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.records import LaunchRecord, read_record
@@ -53,6 +54,18 @@ def run_of(options: argparse.Namespace) -> RunFolder:
         UsageError: there is no such run.
     """
     return find_run(runs_of(options), options.run_name)
+
+
+def run_to_read(options: argparse.Namespace) -> RunFolder:
+    """The same for commands that only read or collect; what would keep the run from training comes first, on stderr.
+
+    Raises:
+        UsageError: there is no such run.
+    """
+    folder = run_of(options)
+    for remark in remarks(folder):
+        print(f"run {folder.name}: {remark}", file=sys.stderr)
+    return folder
 
 
 def progress_of(options: argparse.Namespace) -> Progress:

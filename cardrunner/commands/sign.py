@@ -59,17 +59,18 @@ def run(args: argparse.Namespace) -> int:
     statement = make_statement(case, verdict=args.verdict, note=args.note, conditions=args.conditions)
     policy.prepare(statement, reviewer, case)
     if not args.quiet:
-        print(_page(loaded), end="\n\n")
+        print(_page(loaded, case), end="\n\n")
     if not (args.yes and args.quiet):
         _show(loaded, case, reviewer, statement)
     if not args.yes:
         _ask(case, reviewer, statement)
     mark = policy.mark(statement, reviewer, case, SigningKey(file=args.key, prompt=_say))
     if policy.keeps_content:
-        _keep(loaded, case, workspace, reviewer, statement)
+        _keep(loaded, case.records[0], reviewer, statement)
     signed = save_edits(loaded, [Edit(("sign_off", "reviewers", index, "signed"), mark)])
     if policy.keeps_content and statement.verdict == "approve":
-        _lift(block_path(case.records, loaded.card.name, reviewer.id))
+        for records in case.records:
+            _lift(block_path(records, loaded.card.name, reviewer.id))
     _report(
         signed, workspace, f"{reviewer.id} {_DONE[statement.verdict]} {loaded.card.name} ({loaded.digest[:12]})", policy
     )
@@ -89,13 +90,13 @@ def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _keep(loaded: LoadedCard, case: Case, workspace: Workspace, reviewer: Reviewer, statement: Signature) -> None:
+def _keep(loaded: LoadedCard, records: Path, reviewer: Reviewer, statement: Signature) -> None:
     """Keep the signed content, and a block, before the signature is written, so that every signature has them."""
-    contents = {signed_content_path(case.records, loaded.digest): encode_signed_content(loaded.card)}
+    contents = {signed_content_path(records, loaded.digest): encode_signed_content(loaded.card)}
     if statement.verdict == "block":
-        path = block_path(case.records, loaded.card.name, reviewer.id)
+        path = block_path(records, loaded.card.name, reviewer.id)
         contents[path] = encode_block(statement, run=loaded.card.name, reviewer=reviewer.id)
-    with locked(workspace.root):
+    with locked(records.parent):
         write_together({path: writer_of(data) for path, data in contents.items()})
 
 
@@ -104,10 +105,10 @@ def _lift(block: Path) -> None:
         block.unlink(missing_ok=True)
 
 
-def _page(loaded: LoadedCard) -> str:
+def _page(loaded: LoadedCard, case: Case) -> str:
     from cardrunner.card.markdown import render_card  # imports a template engine, which a quiet signature does not need
 
-    return render_card(loaded)
+    return render_card(loaded, floors=[str(floor.path) for floor in case.trust.floors])
 
 
 def _show(loaded: LoadedCard, case: Case, reviewer: Reviewer, statement: Signature) -> None:

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-from cardrunner.commands.run_arguments import add_runs_argument, run_of, runs_of, summary
+from cardrunner.commands.run_arguments import add_runs_argument, run_to_read, runs_of, summary
 from cardrunner.common.clock import utc_seconds
 from cardrunner.common.units import format_dollars, format_duration
 from cardrunner.errors import IntegrityError
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the state of the run, or of every run."""
     if options.run_name is not None:
-        folder = run_of(options)
+        folder = run_to_read(options)
         if (problem := refresh(folder)) is not None:
             print(problem, file=sys.stderr)
         status = derive_status(folder)

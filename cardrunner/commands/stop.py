@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from cardrunner.commands.run_arguments import add_run_argument, next_steps, progress_of, run_of, summary
+from cardrunner.commands.run_arguments import add_run_argument, next_steps, progress_of, run_to_read, summary
 from cardrunner.launching.submit import finish_if_left, request_stop
 from cardrunner.runs.status import derive_status
 
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Ask and wait; 0 also if it had ended already, or needs longer."""
-    folder = run_of(options)
+    folder = run_to_read(options)
     if not derive_status(folder).live:
         print(f"nothing to stop: {summary(derive_status(folder))}", file=sys.stderr)
         return 0

@@ -32,7 +32,7 @@ class InlineJob:
     def wait(self) -> int:
         """Run the worker here; its exit code."""
         worker = importlib.import_module(WORKER)
-        return int(worker.run_worker(self.folder.root))
+        return int(worker.run_worker(self.folder.root, workspace=self.folder.workspace))
 
     def running(self) -> bool:
         """True while the worker runs or the run is being finished."""

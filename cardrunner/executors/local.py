@@ -102,7 +102,7 @@ class LocalExecutor:
         Raises:
             EnvironmentFailed: the log cannot be written, or no process can be started.
         """
-        process = start_process(folder, python_command(SUPERVISOR, str(folder.root), self.name), session=True)
+        process = start_process(folder, python_command(SUPERVISOR, self.name, *folder.arguments), session=True)
         until = time.monotonic() + _HOLD_SECONDS
         while not is_supervised(folder) and process.poll() is None and time.monotonic() < until:
             time.sleep(0.01)
@@ -131,7 +131,7 @@ class LocalExecutor:
 
 def worker_command(folder: RunFolder) -> list[str]:
     """The command that runs the worker of a run."""
-    return python_command(WORKER, str(folder.root))
+    return python_command(WORKER, *folder.arguments)
 
 
 def start_process(folder: RunFolder, command: Sequence[str], *, session: bool = False) -> subprocess.Popen[bytes]:

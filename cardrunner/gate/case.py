@@ -24,22 +24,24 @@ class Case:
 
     Args:
         file: the card's path as people write it in a command.
-        records: the workspace's folder of signed contents.
-        now: the current time, with its zone; for a resume the time of the launch.
+        records: the folders of signed contents and blocks; new ones go to the first.
+        now: the current time, with its zone; for a run that was admitted, the time of that.
         trust: the workspace's rules and keys.
+        admitted: it was admitted then. Its approvals do not expire any more, and blocks are judged with the run.
     """
 
     file: str
     card: Card
     digest: str
-    records: Path
+    records: tuple[Path, ...]
     now: datetime.datetime
     trust: Trust
+    admitted: bool = False
 
     @property
     def expires(self) -> float | None:
         """How many seconds an approval is valid: the card's limit or the workspace's, whichever is shorter."""
-        limits = (self.card.sign_off.expires, self.trust.floor.sign_off.expires)
+        limits = () if self.admitted else (self.card.sign_off.expires, self.trust.expires)
         return min((limit for limit in limits if limit is not None), default=None)
 
     def command(self, *words: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-from pathlib import Path
 
 from cardrunner.card.load import LoadedCard
 from cardrunner.common.clock import moment
@@ -17,7 +16,7 @@ from cardrunner.workspace import Workspace
 
 
 def examine_gate(
-    loaded: LoadedCard, workspace: Workspace, *, now: datetime.datetime | None = None, trust: Path | None = None
+    loaded: LoadedCard, workspace: Workspace, *, now: datetime.datetime | None = None, admitted: bool = False
 ) -> GateReport:
     """Find every open box of a card. Executes nothing from the card and writes nothing.
 
@@ -25,27 +24,29 @@ def examine_gate(
         loaded: the card, read once; what is judged here is what must run.
         workspace: where its rules, its keys and signed contents are kept.
         now: the time at which approvals have to count, with its zone; the system's clock where not given.
-        trust: the folder with the rules and keys, where it is not the workspace.
+        admitted: it was admitted before, at `now`: its approvals do not expire any more.
     """
-    case = gate_case(loaded, workspace, now=now, trust=trust)
+    case = gate_case(loaded, workspace, now=now, admitted=admitted)
     signatures = examine_sign_off(case)
     return GateReport(
         findings=(*late_clock(case), *open_items(case), *signatures.findings),
         signed_by=tuple(approval.id for approval in signatures.approvals),
         approvals=tuple(approval.as_json() for approval in signatures.approvals),
         trust_files=case.trust.files,
+        floors=tuple(str(floor.path) for floor in case.trust.floors),
     )
 
 
 def gate_case(
-    loaded: LoadedCard, workspace: Workspace, *, now: datetime.datetime | None = None, trust: Path | None = None
+    loaded: LoadedCard, workspace: Workspace, *, now: datetime.datetime | None = None, admitted: bool = False
 ) -> Case:
     """What the gate judges: the card with its digest, here and now."""
     return Case(
         file=str(loaded.path),
         card=loaded.card,
         digest=loaded.digest,
-        records=workspace.records,
+        records=workspace.record_places,
         now=now or moment(),
-        trust=read_trust(trust or workspace.root, keys=POLICIES[loaded.card.sign_off.policy].takes_key),
+        trust=read_trust(workspace, keys=POLICIES[loaded.card.sign_off.policy].takes_key),
+        admitted=admitted,
     )

@@ -84,12 +84,14 @@ class GateReport:
         signed_by: reviewers whose approval counts, in the card's order.
         approvals: the same as plain JSON, with digest, time, note, conditions, and exactly what was signed.
         trust_files: the bytes of the workspace's rules and keys that were used, by file name.
+        floors: the paths of the floors that applied, the workspace's own first.
     """
 
     findings: tuple[Finding, ...]
     signed_by: tuple[str, ...]
     approvals: tuple[Mapping[str, Any], ...]
     trust_files: Mapping[str, bytes] = field(default_factory=dict)
+    floors: tuple[str, ...] = ()
 
     @property
     def open(self) -> bool:

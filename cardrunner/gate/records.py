@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,10 +44,12 @@ def encode_block(statement: Signature, *, run: str, reviewer: str) -> bytes:
     return (json.dumps(said, indent=2, ensure_ascii=False) + "\n").encode()
 
 
-def recorded_blocks(records: Path, run: str) -> tuple[RecordedBlock, ...]:
-    """Every block of a run that is kept. A file that cannot be read still blocks."""
-    folder = block_path(records, run, "").parent
-    return tuple(_read(path) for path in sorted(folder.glob("*.json"))) if folder.is_dir() else ()
+def recorded_blocks(records: Sequence[Path], run: str) -> tuple[RecordedBlock, ...]:
+    """Every block of a run that is kept, one for each reviewer. A file that cannot be read still blocks."""
+    folders = (block_path(place, run, "").parent for place in records)
+    paths = [path for folder in folders if folder.is_dir() for path in sorted(folder.glob("*.json"))]
+    nearest = {path.stem: path for path in reversed(paths)}
+    return tuple(_read(nearest[name]) for name in sorted(nearest))
 
 
 def standing_blocks(case: Case) -> Iterator[Finding]:
@@ -86,9 +88,13 @@ def encode_signed_content(card: Card) -> bytes:
     return (json.dumps(signed_content(card), indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 
-def read_signed_content(records: Path, digest: str) -> dict[str, Any] | None:
+def read_signed_content(records: Sequence[Path], digest: str) -> dict[str, Any] | None:
     """The content behind a digest; None when it is not kept, or the file is not what its name says."""
-    path = signed_content_path(records, digest)
+    found = (_read_content(signed_content_path(place, digest), digest) for place in records)
+    return next((content for content in found if content is not None), None)
+
+
+def _read_content(path: Path, digest: str) -> dict[str, Any] | None:
     try:
         if not path.is_file() or path.stat().st_size > _LARGEST:
             return None
@@ -98,7 +104,7 @@ def read_signed_content(records: Path, digest: str) -> dict[str, Any] | None:
         return None
 
 
-def changes_since(records: Path, digest: str, card: Card) -> tuple[Change, ...] | None:
+def changes_since(records: Sequence[Path], digest: str, card: Card) -> tuple[Change, ...] | None:
     """What changed in a card since a digest was signed; None when the signed content is not kept."""
     before = read_signed_content(records, digest)
     return None if before is None else content_changes(before, signed_content(card))

@@ -18,7 +18,7 @@ from cardrunner.gate.checklist import open_conditions
 from cardrunner.gate.findings import Approval, Finding
 from cardrunner.gate.policies import POLICIES, Judgement, Refused
 from cardrunner.gate.records import standing_blocks
-from cardrunner.gate.trust import FILE_NAME, POLICIES as STRICTNESS
+from cardrunner.gate.trust import POLICIES as STRICTNESS
 
 _WORD = re.compile(r"[a-z0-9]+")
 
@@ -47,15 +47,17 @@ class Demand:
 
 def demands(case: Case) -> Iterator[Demand]:
     """Everything that counts approvals: `need` where it is a number, and every rule that applies to this card."""
-    card, floor = case.card, case.trust.floor.sign_off
+    card = case.card
     required = tuple(reviewer.id for reviewer in card.sign_off.reviewers if reviewer.required)
     if card.sign_off.need != "all":
         whose = f"of {listed(required, 'or')}"
         yield Demand(where="sign_off.need", need=card.sign_off.need, people=required, whose=whose)
     roles = {reviewer.id: reviewer.roles for reviewer in card.sign_off.reviewers}
     yield from _of_rules("sign_off.rules", card.sign_off.rules, roles, case)
-    given = {reviewer: tuple(role for role, people in floor.roles.items() if reviewer in people) for reviewer in roles}
-    yield from _of_rules(f"{FILE_NAME}: sign_off.rules", floor.rules, given, case)
+    for floor in case.trust.floors:
+        groups = floor.sign_off.roles
+        given = {reviewer: tuple(role for role, people in groups.items() if reviewer in people) for reviewer in roles}
+        yield from _of_rules(f"{floor.file}: sign_off.rules", floor.sign_off.rules, given, case)
 
 
 def unmet(demand: Demand, approvals: Sequence[Approval], case: Case) -> Finding | None:
@@ -139,7 +141,8 @@ def examine_sign_off(case: Case) -> SignOffReport:
     policy = POLICIES[case.card.sign_off.policy]
     judged = _one_key_each([(reviewer, policy.judge(reviewer, case)) for reviewer in case.card.sign_off.reviewers])
     approvals = tuple(judgement for _, judgement in judged if isinstance(judgement, Approval))
-    findings = [*_below_the_floor(case), *_missing(judged, approvals, case), *standing_blocks(case)]
+    blocks = () if case.admitted else standing_blocks(case)
+    findings = [*_below_the_floor(case), *_missing(judged, approvals, case), *blocks]
     findings += [finding for approval in approvals for finding in open_conditions(approval, case)]
     return SignOffReport(tuple(findings), approvals)
 
@@ -163,15 +166,17 @@ def _one_key_each(judged: Judged) -> list[tuple[Reviewer, Judgement]]:
 
 def _below_the_floor(case: Case) -> Iterator[Finding]:
     """Findings where a card asks for less than its workspace does."""
-    floor, card = case.trust.floor, case.card
-    for fault in floor.faults:
+    floors, card = case.trust.floors, case.card
+    for fault in (fault for floor in floors for fault in floor.faults):
         yield Finding(f"{fault.file}:{fault.line}:{fault.column}", ": ".join(filter(None, (fault.path, fault.message))))
-    asked, has = floor.sign_off.policy, card.sign_off.policy
-    if STRICTNESS.index(has) < STRICTNESS.index(asked):
-        why = f"is {has}, and {FILE_NAME} asks for {asked}; write policy: {asked} and have it signed"
+    strictest = max(floors, key=lambda floor: STRICTNESS.index(floor.sign_off.policy), default=None)
+    has = card.sign_off.policy
+    if strictest and STRICTNESS.index(has) < STRICTNESS.index(asked := strictest.sign_off.policy):
+        why = f"is {has}, and {strictest.file} asks for {asked}; write policy: {asked} and have it signed"
         yield Finding("sign_off.policy", why)
-    if floor.sign_off.author == "named" and card.author is None:
-        yield Finding("author", f"is missing, and {FILE_NAME} requires it; state who wrote the card")
+    named = next((floor for floor in floors if floor.sign_off.author == "named"), None)
+    if named and card.author is None:
+        yield Finding("author", f"is missing, and {named.file} requires it; state who wrote the card")
 
 
 def _missing(judged: Judged, approvals: Sequence[Approval], case: Case) -> Iterator[Finding]:

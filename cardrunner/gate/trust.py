@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -23,8 +23,8 @@ from cardrunner.gate.ssh.trust_files import (
     read_trust_file,
     trust_fault,
 )
+from cardrunner.workspace import RULES as FILE_NAME, Workspace
 
-FILE_NAME = "cardrunner.yaml"
 POLICIES = ("boxes", "digest", "ssh")
 """From the weakest to the strictest."""
 
@@ -61,39 +61,54 @@ class WorkspaceRules(Section):
 
 @dataclass(frozen=True, kw_only=True)
 class Floor:
-    """The rules of a workspace. With a fault the gate stays closed.
+    """The rules of one workspace. With a fault the gate stays closed.
 
     Args:
-        faults: what is wrong with the file.
-        data: its bytes; None if there is no file.
+        path: where the file is.
+        file: what messages call it.
+        faults: what is wrong with it.
+        data: its bytes; None if it cannot be read.
     """
 
+    path: Path
+    file: str = FILE_NAME
     sign_off: FloorSignOff = field(default_factory=FloorSignOff)
     faults: tuple[Fault, ...] = ()
     data: bytes | None = None
 
 
-def read_floor(root: Path) -> Floor:
-    """Read the file of a workspace; without one there are no rules. Raises nothing: see `faults`."""
+def read_floors(folders: Sequence[Path]) -> tuple[Floor, ...]:
+    """Read the files of a workspace and of those around it, nearest first. Raises nothing: see `Floor.faults`.
+
+    Args:
+        folders: as `cardrunner.workspace.Workspace.levels`.
+    """
+    named = (
+        (folder / FILE_NAME, str(folder / FILE_NAME) if above else FILE_NAME) for above, folder in enumerate(folders)
+    )
+    return tuple(floor for path, file in named if (floor := _read(path, file)) is not None)
+
+
+def _read(path: Path, file: str) -> Floor | None:
+    floor = Floor(path=path, file=file)
     try:
-        data = read_trust_file(root / FILE_NAME)
+        data = read_trust_file(path)
     except UnreadableError as error:
-        return Floor(faults=(trust_fault(FILE_NAME, error.line, str(error)),))
-    return Floor() if data is None else parse_floor(data)
+        return replace(floor, faults=(trust_fault(file, error.line, str(error)),))
+    return None if data is None else _parsed(replace(floor, data=data), data)
 
 
-def parse_floor(data: bytes) -> Floor:
-    """Read the content of the file. Raises nothing: see `faults`."""
+def _parsed(floor: Floor, data: bytes) -> Floor:
     if _says_nothing(data):  # an empty file only marks the workspace
-        return Floor(data=data)
+        return floor
     try:
-        document = read_document(data, file=FILE_NAME)
+        document = read_document(data, file=floor.file)
     except CardError as error:
-        return Floor(faults=tuple(fault for fault in error.faults if isinstance(fault, Fault)), data=data)
+        return replace(floor, faults=tuple(fault for fault in error.faults if isinstance(fault, Fault)))
     try:
-        return Floor(sign_off=WorkspaceRules.model_validate(document.value()).sign_off, data=data)
+        return replace(floor, sign_off=WorkspaceRules.model_validate(document.value()).sign_off)
     except ValidationError as error:
-        return Floor(faults=explain(error, document, WorkspaceRules), data=data)
+        return replace(floor, faults=explain(error, document, WorkspaceRules))
 
 
 def _says_nothing(data: bytes) -> bool:
@@ -106,28 +121,40 @@ class Trust:
 
     Args:
         signers: whose keys count.
-        floor: what every sign-off has to fulfil.
+        floors: what every sign-off has to fulfil, from the workspace's own file outward. The strictest wins.
     """
 
     signers: AllowedSigners = field(default_factory=lambda: AllowedSigners(signers=(), revoked=RevokedKeys(lines={})))
-    floor: Floor = field(default_factory=Floor)
+    floors: tuple[Floor, ...] = ()
+
+    @property
+    def expires(self) -> float | None:
+        """How many seconds an approval is valid at most."""
+        return min((floor.sign_off.expires for floor in self.floors if floor.sign_off.expires), default=None)
 
     @property
     def files(self) -> Mapping[str, bytes]:
-        """The bytes that were read, by file name; a run folder keeps them."""
+        """The bytes that were read, by file name, ``cardrunner.yaml.2`` being the next one outward."""
+        lists, revoked = (self.signers, *self.signers.others), self.signers.revoked
         read = {
-            FILE_NAME: self.floor.data,
-            SIGNERS_FILE: self.signers.data,
-            REVOKED_FILE: self.signers.revoked.data,
+            FILE_NAME: [floor.data for floor in self.floors],
+            SIGNERS_FILE: [each.data for each in lists],
+            REVOKED_FILE: [each.data for each in (revoked, *revoked.others)],
         }
-        return {name: data for name, data in read.items() if data is not None}
+        found = {name: [data for data in each if data is not None] for name, each in read.items()}
+        return {
+            name if number == 1 else f"{name}.{number}": data
+            for name, each in found.items()
+            for number, data in enumerate(each, 1)
+        }
 
 
-def read_trust(root: Path, *, keys: bool) -> Trust:
-    """Read the files of a workspace, or the copies of a run folder. Raises nothing: their faults are in the parts.
+def read_trust(workspace: Workspace, *, keys: bool) -> Trust:
+    """Read the files of a workspace and of those around it. Raises nothing: their faults are in the parts.
 
     Args:
         keys: read `allowed_signers` and `revoked_keys` too, which only `policy: ssh` needs.
     """
-    floor = read_floor(root)
-    return Trust(floor=floor, signers=read_allowed_signers(root)) if keys else Trust(floor=floor)
+    levels = workspace.levels
+    floors = read_floors(levels)
+    return Trust(floors=floors, signers=read_allowed_signers(levels)) if keys else Trust(floors=floors)

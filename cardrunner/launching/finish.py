@@ -31,6 +31,7 @@ from cardrunner.runs.records import DemoRecord, find_record
 from cardrunner.runs.status import Status, derive_status, last_exit_code
 from cardrunner.stages.download import fetch
 from cardrunner.tracking.progress import shown
+from cardrunner.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -116,17 +117,18 @@ def _warn_of_lost_files(ctx: RunContext) -> None:
             ctx.progress.note(f"warning: {message}")
 
 
-def run_launcher_stage(path: Path, name: str) -> None:
+def run_launcher_stage(path: Path, name: str, workspace: Path) -> None:
     """Run one launcher stage, on a machine that has the data.
 
     Args:
         path: the run folder.
         name: the stage.
+        workspace: a folder with the files of the workspace that the stage reads.
 
     Raises:
         CardrunnerError: what the stage raises.
     """
-    run_stage(launcher_context(RunFolder(path), progress=shown()), name)
+    run_stage(launcher_context(RunFolder(path), progress=shown(), workspace=Workspace(workspace)), name)
 
 
 def _ran_remotely(ctx: RunContext, stage: Stage) -> bool:
@@ -181,10 +183,10 @@ def demo(folder: RunFolder, *, progress: Progress) -> tuple[Path, ...]:
     return tuple(folder.root / file for file in record.files)
 
 
-def launcher_context(folder: RunFolder, *, progress: Progress) -> RunContext:
+def launcher_context(folder: RunFolder, *, progress: Progress, workspace: Workspace | None = None) -> RunContext:
     """The context that a launcher stage is given."""
     attempt = Ledger(folder.ledger).attempts()
-    return open_context(folder, stop=StopRequest(), progress=progress, attempt=attempt)
+    return open_context(folder, stop=StopRequest(), progress=progress, attempt=attempt, workspace=workspace)
 
 
 def frozen_card(folder: RunFolder) -> Card:

@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import os
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cardrunner import registry
-from cardrunner.card.load import load_card
 from cardrunner.card.platforms import executors_of, platform_of
 from cardrunner.card.schema.card import Card
-from cardrunner.card.schema.sign_off import Signature
 from cardrunner.common.clock import moment as now, timestamp, utc_now
 from cardrunner.common.redaction import secret_in
+from cardrunner.common.text import listed
 from cardrunner.common.units import format_dollars
 from cardrunner.contracts import Progress, RemoteExecutor
-from cardrunner.errors import CardError, EnvironmentFailed, GateClosed, NameTaken, RunPaused, RunStopped, UsageError
+from cardrunner.errors import EnvironmentFailed, GateClosed, NameTaken, RunPaused, RunStopped, UsageError
 from cardrunner.gate.case import behind
 from cardrunner.gate.findings import Finding
-from cardrunner.gate.records import recorded_blocks
-from cardrunner.gate.ssh.trust_files import revoked_since
+from cardrunner.launching.admission import admitting, give_back, record_admission, refuse_spent, withdraw
 from cardrunner.launching.checks import as_row, prove_all
 from cardrunner.launching.finish import RunEnd
+from cardrunner.launching.judgement import card_of_today, check_launched, judged_from_here
 from cardrunner.launching.remote_runs import discard_unstarted
 from cardrunner.launching.submit import refresh, run_attempt
-from cardrunner.launching.worker import check_launched
 from cardrunner.plan import Planned, plan_card
 from cardrunner.plan.money_text import worst_case
 from cardrunner.runs.attempts import stopped_by_rule
@@ -37,11 +34,12 @@ from cardrunner.runs.environment import collect_environment
 from cardrunner.runs.events import Acknowledged
 from cardrunner.runs.files import explained
 from cardrunner.runs.folder import RunFolder
-from cardrunner.runs.frozen import launched_workspace, load_frozen
+from cardrunner.runs.frozen import load_frozen
 from cardrunner.runs.ledger import Ledger, last_event, latest_events
 from cardrunner.runs.outcome import spent_budget
 from cardrunner.runs.records import ChecksRecord, LaunchedCode, LaunchRecord, read_record
 from cardrunner.runs.status import Status, derive_status
+from cardrunner.workspace import Workspace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,12 +98,12 @@ def admit(planned: Planned, options: LaunchOptions) -> RunFolder:
         EnvironmentFailed: a data file cannot be found, or the platform refuses the run.
         NameTaken: a run of this name exists.
     """
-    late = _late_clock(planned.loaded.path, options.runs or planned.workspace.runs)
-    if findings := (*late, *planned.gate.findings):
+    runs = options.runs or planned.workspace.runs
+    if findings := (*_late_clock(planned.loaded.path, runs), *planned.gate.findings):
         raise GateClosed(findings)
-    folder = RunFolder.of(options.runs or planned.workspace.runs, planned.plan.run)
-    if os.path.lexists(folder.root):
-        raise NameTaken(_why_taken(folder, planned.loaded.card))
+    _check_runs(planned.workspace, runs)
+    folder = replace(RunFolder.of(runs, planned.plan.run), workspace=planned.workspace.root)
+    _refuse_taken(planned, folder)
     if (problem := secret_in(planned.loaded.files)) is not None:
         raise UsageError(problem)
     executor = registry.executor(planned.plan.executor)
@@ -131,25 +129,75 @@ def launch(path: Path, options: LaunchOptions, *, progress: Progress) -> RunEnd:
     planned = prepare(path, options)
     folder = admit(planned, options)
     checks = _checks(planned, progress)
+    if planned.gate.floors:
+        progress.note(f"judged by {listed(planned.gate.floors)}")
     if not platform_of(planned.loaded.card.infra).free:
         progress.note(f"at the worst: {' '.join(worst_case(planned.plan))}")
-    create_run(
-        folder,
-        launch=_launch_record(planned),
-        card=planned.loaded.data,
-        effective=planned.plan.configuration,
-        approvals=planned.gate.approvals,
-        plan=planned.plan.model_dump(mode="json"),
-        checks=checks,
-        trust=planned.gate.trust_files,
-        sources=[(base.file, base.data) for base in planned.loaded.bases],
-    )
-    detach = options.detach or _goes_on_alone(planned.loaded.card)
+    _create(planned, folder, checks)
+    detach, discarded = options.detach or _goes_on_alone(planned.loaded.card), False
     try:
         return run_attempt(folder, detach=detach, progress=progress)
     except BaseException:
-        discard_unstarted(folder)
+        discarded = discard_unstarted(folder)
         raise
+    finally:
+        give_back(folder, planned.workspace, discarded=discarded)
+
+
+def _create(planned: Planned, folder: RunFolder, checks: ChecksRecord) -> None:
+    """Record the admission and make the run folder; of many launches of a name, one does both."""
+    recorded = False
+
+    def record(staging: RunFolder) -> None:
+        nonlocal recorded
+        record_admission(
+            staging, planned.workspace, planned.loaded, planned.gate, name=folder.name, runs=folder.root.parent
+        )
+        recorded = True
+
+    with admitting(planned.workspace, folder.name):
+        _refuse_taken(planned, folder)
+        try:
+            create_run(
+                folder,
+                launch=_launch_record(planned),
+                card=planned.loaded.data,
+                effective=planned.plan.configuration,
+                approvals=planned.gate.approvals,
+                plan=planned.plan.model_dump(mode="json"),
+                checks=checks,
+                trust=planned.gate.trust_files,
+                sources=[(base.file, base.data) for base in planned.loaded.bases],
+                admit=record,
+            )
+        except BaseException:
+            if recorded:
+                withdraw(folder, planned.workspace)
+            raise
+
+
+def _check_runs(workspace: Workspace, runs: Path) -> None:
+    """Refuse a folder of runs in another workspace, whose rules would judge the run from then on."""
+    around = Workspace.marked_around(runs)
+    if around is not None and around.records != workspace.records:
+        raise UsageError(
+            f"--runs: {runs} is in the workspace {around.root}, and the card in {workspace.root}, whose rules judge "
+            "its run; name a folder of that workspace, or one outside every workspace"
+        )
+
+
+def _refuse_taken(planned: Planned, folder: RunFolder) -> None:
+    """Refuse a name that has a folder, or whose approval is spent.
+
+    Raises:
+        NameTaken: it is taken.
+        IntegrityError: the record of admissions cannot be read.
+    """
+    own, card = RunFolder.of(planned.workspace.runs, folder.name), planned.loaded.card
+    for taken in (folder, *(() if card.repeat else (own,))):
+        if os.path.lexists(taken.root):
+            raise NameTaken(_why_taken(taken, card))
+    refuse_spent(planned.workspace, folder.name)
 
 
 def resume(folder: RunFolder, *, acknowledge: str | None, progress: Progress, detach: bool = False) -> RunEnd:
@@ -165,8 +213,8 @@ def resume(folder: RunFolder, *, acknowledge: str | None, progress: Progress, de
         NameTaken: the run lives, or is completed.
         RunPaused: it was paused and waits for an acknowledgement.
         RunStopped: a kill threshold stopped it and has not been acknowledged, or its budget is spent.
-        GateClosed: since the launch, a reviewer has blocked it or a signing key was revoked; or the clock is behind.
-        IntegrityError: the frozen card is not the one that was launched.
+        GateClosed: the gate of today is closed for it, or it was never admitted; or the clock is behind.
+        IntegrityError: it is not the run that was admitted.
     """
     refresh(folder)
     status = derive_status(folder)
@@ -180,9 +228,15 @@ def resume(folder: RunFolder, *, acknowledge: str | None, progress: Progress, de
     if detach:
         name = read_record(folder.launch, LaunchRecord).executor
         _check_detachable(name, registry.offered_executor(name).platform)
-    if findings := (*behind(now(), last_event(folder)), *_objections(folder, progress)):
+    if findings := tuple(behind(now(), last_event(folder))):
         raise GateClosed(findings)
+    folder = judged_from_here(folder)
     check_launched(folder)
+    if (card := card_of_today(folder)) is not None and card.digest != load_frozen(
+        folder, registry.workload_spec
+    ).digest:
+        name = read_record(folder.launch, LaunchRecord).card_file
+        progress.note(f"{name} was edited since the launch; the run goes on with the card that was launched")
     _refuse_spent(folder, status)
     with explained(folder.root, "write in"):
         folder.stop_request.unlink(missing_ok=True)
@@ -251,6 +305,8 @@ def _launch_record(planned: Planned) -> LaunchRecord:
         repeat_of=loaded.card.name if plan.run != loaded.card.name else None,
         created=utc_now(),
         code=None if plan.resources.volume is None else _launched_code(root),
+        floors=planned.gate.floors,
+        recorded=True,
     )
 
 
@@ -276,25 +332,3 @@ def _why_taken(folder: RunFolder, card: Card) -> str:
         else "an approval is for one run: give the card a new name and have it signed"
     )
     return f"run {folder.name} is completed; {again}"
-
-
-def _objections(folder: RunFolder, progress: Progress) -> Iterator[str]:
-    """What speaks against a resume: blocks by reviewers and keys revoked since the launch."""
-    record = read_record(folder.launch, LaunchRecord)
-    workspace = launched_workspace(folder)
-    path = workspace.root / record.card_file
-    yield from (f"{finding}" for finding in revoked_since(folder.approvals, workspace.root))
-    name = record.repeat_of or record.run
-    recorded = {block.reviewer: str(block) for block in recorded_blocks(workspace.records, name)}
-    with contextlib.suppress(CardError, UsageError):  # the file may be gone or half edited; the run has its own copy
-        loaded = load_card(path, registry.workload_spec)
-        recorded |= {
-            reviewer.id: f"has blocked this card on {reviewer.signed.at}"
-            for reviewer in loaded.card.sign_off.reviewers
-            if isinstance(reviewer.signed, Signature) and reviewer.signed.verdict == "block"
-        }
-        if loaded.digest != record.card_digest:
-            progress.note(
-                f"{record.card_file} was edited since the launch; the run goes on with the card that was launched"
-            )
-    yield from (f"reviewer {name}: {what}; only {name} can lift it" for name, what in recorded.items())

@@ -25,18 +25,26 @@ from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.outcome import outcome_of
 from cardrunner.runs.records import StageRecord, write_record
 from cardrunner.stages.base import record_of
+from cardrunner.workspace import Workspace
 
 MOST_RESTARTS = 3
 """How often one kill threshold may restart a run."""
 
 
 def open_context(
-    folder: RunFolder, *, stop: StopRequest, progress: Progress, attempt: int, digest: str | None = None
+    folder: RunFolder,
+    *,
+    stop: StopRequest,
+    progress: Progress,
+    attempt: int,
+    digest: str | None = None,
+    workspace: Workspace | None = None,
 ) -> RunContext:
     """Make the context of a run's stages from the run folder. torch is imported when a stage first needs it.
 
     Args:
         digest: the digest that the gate approved; see `cardrunner.runs.frozen.load_frozen`.
+        workspace: where the card's relative paths begin; None for where they did at the launch.
 
     Raises:
         IntegrityError: the frozen card is not the one that was launched, or a restart set unstated values.
@@ -46,7 +54,7 @@ def open_context(
     ledger = Ledger(folder.ledger)
     return RunContext(
         folder=folder,
-        workspace=launched_workspace(folder),
+        workspace=workspace or launched_workspace(folder),
         card=with_changes(loaded, restart_changes(ledger, loaded.card)),
         digest=loaded.digest,
         workload=cast("Workload", _OnUse(loaded.card.workload)),

@@ -83,12 +83,18 @@ def _is_here(card: Card, workspace: Workspace) -> bool:
         return False
 
 
-def discard_unstarted(folder: RunFolder) -> None:
-    """Remove the folder of a launch that never reached the platform, so that it can be launched again."""
+def discard_unstarted(folder: RunFolder) -> bool:
+    """Remove the folder of a launch that never reached the platform, so that it can be launched again.
+
+    Returns:
+        whether it was removed.
+    """
     with contextlib.suppress(CardrunnerError, OSError):
         record = find_record(folder.remote_run, RemoteRun)
         if record is not None and not record.live and record.call is None:
             shutil.rmtree(folder.root)
+            return True
+    return False
 
 
 def find_run(runs: Path, name: str) -> RunFolder:

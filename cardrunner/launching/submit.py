@@ -13,7 +13,9 @@ from cardrunner import registry
 from cardrunner.common.clock import utc_now
 from cardrunner.contracts import Executor, Job, Progress, RemoteExecutor
 from cardrunner.errors import CardrunnerError, Interrupted, NameTaken
+from cardrunner.launching.admission import begin_training
 from cardrunner.launching.finish import RunEnd, finish_run, recorded_ending, refuse_live
+from cardrunner.launching.judgement import judged_from_here, judges_of
 from cardrunner.launching.losses import append_end, record_loss
 from cardrunner.launching.remote_runs import remote_job
 from cardrunner.launching.start_proof import StartProof
@@ -47,6 +49,7 @@ def run_attempt(folder: RunFolder, *, detach: bool, progress: Progress) -> RunEn
         NameTaken: another worker has taken the run.
         EnvironmentFailed: the worker cannot be started.
     """
+    folder = judged_from_here(folder)
     executor = registry.executor(read_record(folder.launch, LaunchRecord).executor)
     remote = isinstance(executor, RemoteExecutor)
     proof = StartProof(folder, load_frozen(folder, registry.workload_spec))
@@ -156,6 +159,7 @@ def _submitted(folder: RunFolder, executor: Executor, *, detach: bool, progress:
     with locked(folder.submitting):
         if executor.survives_client:
             _refuse_a_live_one(folder, progress)
+        begin_training(folder, judges_of(folder))
         # before the worker's own events
         submitted = Submitted(
             executor=executor.name,

@@ -1,8 +1,9 @@
 """The supervisor of a local run, in its own session: starts the workers, waits for them and finishes the run.
 
-``python -m cardrunner.launching.supervisor FOLDER EXECUTOR`` outlives the shell that launched the run. It passes
-requests to stop on to the worker, records the end of a worker that died, ends a worker that exceeds its timeout or
-budget, starts another after a crash as ``infra.retries`` allows, and finishes the run: download, demo, results card.
+``python -m cardrunner.launching.supervisor EXECUTOR FOLDER [WORKSPACE]`` outlives the shell that launched the run. It
+passes requests to stop on to the worker, records the end of a worker that died, ends a worker that exceeds its timeout
+or budget, starts another after a crash as ``infra.retries`` allows, and finishes the run: download, demo, results card.
+The workspace is the one whose rules judge the run, at every attempt.
 """
 
 from __future__ import annotations
@@ -206,8 +207,9 @@ class _Finishing(NullProgress):
 def _entry(arguments: list[str]) -> int:
     with hiding_streams():
         try:
-            executor = cast("SupervisedExecutor", registry.executor(arguments[1]))
-            return Supervisor(RunFolder(Path(arguments[0])), executor).run()
+            name, folder, *workspace = arguments
+            executor = cast("SupervisedExecutor", registry.executor(name))
+            return Supervisor(RunFolder(Path(folder), *map(Path, workspace)), executor).run()
         except CardrunnerError as error:
             sys.stderr.write(f"{error}\n")  # the executor keeps it in the log
             return error.exit_code

@@ -1,12 +1,12 @@
 """The worker: runs one attempt of a run, in a process or container, from its run folder alone.
 
-``python -m cardrunner.launching.worker FOLDER`` runs one attempt and ends with its exit code.
+``python -m cardrunner.launching.worker FOLDER [WORKSPACE]`` runs one attempt and ends with its exit code. The workspace
+is the one whose rules judge the run.
 """
 
 from __future__ import annotations
 
 import contextlib
-import datetime
 import os
 import socket
 import sys
@@ -16,10 +16,11 @@ from pathlib import Path
 
 from cardrunner import registry
 from cardrunner.card.schema.card import Card
-from cardrunner.common.clock import parse_timestamp, utc_now, utc_text
+from cardrunner.common.clock import utc_now, utc_text
 from cardrunner.common.redaction import hide, hiding_streams
-from cardrunner.errors import CardrunnerError, EnvironmentFailed, GateClosed, IntegrityError
-from cardrunner.gate import examine_gate
+from cardrunner.errors import CardrunnerError, EnvironmentFailed
+from cardrunner.launching.admission import begin_training
+from cardrunner.launching.judgement import check_launched, judges_of
 from cardrunner.launching.pipeline import open_context, run_stage, run_worker_stages
 from cardrunner.runs.attempts import BEGAN_VARIABLE
 from cardrunner.runs.environment import collect_environment, peak_memory
@@ -37,11 +38,12 @@ from cardrunner.tracking.progress import shown
 from cardrunner.tracking.tracker_processes import TrackerProcesses
 
 
-def run_worker(path: Path) -> int:
+def run_worker(path: Path, *, workspace: Path | None = None) -> int:
     """Run one attempt of a run; a completed run returns at once.
 
     Args:
         path: the run folder.
+        workspace: the workspace that judges it; None for the one found from here.
 
     Returns:
         the attempt's exit code, which the ledger has too.
@@ -51,7 +53,7 @@ def run_worker(path: Path) -> int:
         IntegrityError: ``launch.json`` is missing or broken.
         EnvironmentFailed: the folder cannot be written.
     """
-    folder = RunFolder(path.absolute())
+    folder = RunFolder(path.absolute(), workspace)
     ledger = Ledger(folder.ledger)
     with StopRequest(folder.stop_request) as stop, Lease.acquire(folder) as lease:
         last = ledger.last(AttemptEnded)
@@ -85,6 +87,7 @@ def _attempt(folder: RunFolder, ledger: Ledger, stop: StopRequest, lease: Lease)
 def _run(folder: RunFolder, stop: StopRequest, number: int, trackers: TrackerProcesses) -> AttemptEnd:
     try:
         digest = check_launched(folder)
+        begin_training(folder, judges_of(folder))
         ctx = open_context(folder, stop=stop, progress=shown(), attempt=number, digest=digest)
         trackers.start(ctx.card.infra.tracking.wanted)  # they connect while the data is loaded
         run_worker_stages(ctx)
@@ -97,11 +100,12 @@ def _run(folder: RunFolder, stop: StopRequest, number: int, trackers: TrackerPro
     return COMPLETED
 
 
-def rehearse(path: Path) -> list[str]:
+def rehearse(path: Path, workspace: Path) -> list[str]:
     """Check what a first attempt checks before it trains: the gate, the imports, and the data against the card.
 
     Args:
         path: a temporary run folder.
+        workspace: the workspace that judges it.
 
     Returns:
         a line for each fact that was compared.
@@ -109,7 +113,7 @@ def rehearse(path: Path) -> list[str]:
     Raises:
         CardrunnerError: the attempt could not begin.
     """
-    folder = RunFolder(path.absolute())
+    folder = RunFolder(path.absolute(), workspace)
     digest = check_launched(folder)
     _record_start(folder, Ledger(folder.ledger), 1)
     ctx = open_context(folder, stop=StopRequest(), progress=shown(), attempt=1, digest=digest)
@@ -129,35 +133,6 @@ def launched_card(folder: RunFolder) -> Card:
     return load_frozen(folder, registry.workload_spec).card
 
 
-def check_launched(folder: RunFolder) -> str:
-    """Check the frozen card against its digest and its sign-off again, where it is about to run.
-
-    Rules, keys and time are those of the launch, so that an approval that was valid then stays valid.
-
-    Returns:
-        the digest that the gate approved.
-
-    Raises:
-        IntegrityError: it is not the card that was launched, or not the run that it was launched as.
-        GateClosed: the gate is closed for its content.
-    """
-    launch = read_record(folder.launch, LaunchRecord)
-    if launch.run != folder.name:
-        raise IntegrityError(f"{folder.root} is a copy of the run {launch.run}; an approval is for one run")
-    loaded = load_frozen(folder, registry.workload_spec)
-    launched = _launched_at(launch)
-    report = examine_gate(loaded, launched_workspace(folder), now=launched, trust=folder.trust)
-    if not report.open:
-        raise GateClosed(report.findings)
-    return loaded.digest
-
-
-def _launched_at(launch: LaunchRecord) -> datetime.datetime:
-    with contextlib.suppress(ValueError):
-        return parse_timestamp(launch.created)
-    raise IntegrityError(f"launch.json: created: {launch.created!r} is not a time; restore the launched record")
-
-
 def _record_start(folder: RunFolder, ledger: Ledger, number: int) -> None:
     launch = read_record(folder.launch, LaunchRecord)
     started = AttemptStarted(
@@ -167,14 +142,14 @@ def _record_start(folder: RunFolder, ledger: Ledger, number: int) -> None:
         host=socket.gethostname(),
         resumed_from=_resume_point(folder),
         began=utc_text(time.time() - _made_ready()),
-        environment=_environment(launch),
+        environment=_environment(folder, launch),
     )
     ledger.append(started)
 
 
-def _environment(launch: LaunchRecord) -> Environment:
+def _environment(folder: RunFolder, launch: LaunchRecord) -> Environment:
     """Where this attempt runs. Outside a repository, the commit is that of the launch if the code is the same."""
-    here, launched = collect_environment(Path(launch.workspace), launch.card_file), launch.code
+    here, launched = collect_environment(launched_workspace(folder).root, launch.card_file), launch.code
     if launched is None or here.git_commit is not None or here.code_sha256 != launched.code_sha256:
         return here
     return here.model_copy(update={"git_commit": launched.git_commit, "git_dirty": launched.git_dirty})
@@ -207,7 +182,7 @@ def _log(folder: RunFolder, text: str) -> None:
 def _entry(arguments: list[str]) -> int:
     with hiding_streams():
         try:
-            return run_worker(Path(arguments[0]))
+            return run_worker(Path(arguments[0]), workspace=Path(arguments[1]) if arguments[1:] else None)
         except CardrunnerError as error:
             sys.stderr.write(f"{error}\n")  # an executor keeps it in the log
             return error.exit_code

@@ -100,6 +100,7 @@ def _plan(loaded: LoadedCard, workspace: Workspace, gate: GateReport, *, executo
         executor=executor,
         resources=_resources(card),
         gate=_gate(gate),
+        floors=gate.floors,
         stages=tuple(_stages(card, executor)),
         work=_work(loaded, examples),
         data=data,

@@ -170,6 +170,8 @@ class Plan(Record):
     executor: str
     resources: Resources
     gate: GateState
+    floors: tuple[str, ...] = ()
+    """The ``cardrunner.yaml`` files that apply, the workspace's own first."""
     stages: tuple[PlannedStage, ...]
     work: Work
     data: tuple[PlannedData, ...]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cardrunner.common.text import listed
+from cardrunner.common.text import listed, plural
 from cardrunner.common.units import format_bytes
 from cardrunner.plan.money_text import block, estimates, learned, paragraph, prices, timeout, worst_case
 from cardrunner.plan.records import Plan, PlannedData, PlannedMetric
@@ -55,6 +55,7 @@ def _gate(plan: Plan) -> Iterator[str]:
     gate = plan.gate
     if gate.open:
         yield from paragraph(f"open, signed by {', '.join(gate.signed_by)}")
+        yield from _judged_by(plan)
         return
     signed = f", signed by {', '.join(gate.signed_by)}" if gate.signed_by else ""
     yield from paragraph(f"closed: {len(gate.findings)} open{signed}")
@@ -62,6 +63,17 @@ def _gate(plan: Plan) -> Iterator[str]:
         yield from paragraph(f"{number}. {box.what}: {box.why}", hang=3)
         if box.command:
             yield f"   {box.command}"  # unwrapped, so that it can be copied
+    yield from _judged_by(plan)
+
+
+def _judged_by(plan: Plan) -> Iterator[str]:
+    if plan.floors:
+        yield from paragraph(f"judged by {listed(plan.floors)}", hang=2)
+    items = plan.configuration["checklist"]
+    by_hand = sum(item["done"] and not item["check"] for item in items)
+    if by_hand and plan.configuration["sign_off"]["policy"] == "ssh":
+        ticks = plural(by_hand, "checklist item")
+        yield from paragraph(f"{ticks} ticked by a person: a tick is not signed, anyone can set it", hang=2)
 
 
 def _where(plan: Plan) -> Iterator[str]:

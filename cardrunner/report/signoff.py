@@ -24,6 +24,8 @@ class SignOffFacts:
     unchanged: bool | None
     """Whether it is the digest that was launched; None if the launch left no record."""
     launched: Code | None
+    floors: tuple[Code, ...]
+    """The files whose rules the launch was judged by, the workspace's own first."""
     approvals: Table
     checklist: Table
 
@@ -38,6 +40,7 @@ def sign_off_facts(run: RecordedRun) -> SignOffFacts:
         digest=Code(run.loaded.digest),
         unchanged=None if launched is None else launched == run.loaded.digest,
         launched=Code(launched) if launched else None,
+        floors=tuple(map(Code, run.launch.floors if run.launch else ())),
         approvals=_approvals(run),
         checklist=_checklist(run),
     )
@@ -69,7 +72,9 @@ def _conditions(entry: Mapping[str, Any]) -> Iterator[str]:
     met = {tick.get("condition"): tick for tick in entry.get("met") or ()}
     for condition in entry.get("conditions") or ():
         tick = met.get(condition)
-        yield f"{condition} (met: {tick.get('by')}, {when(str(tick.get('at')))})" if tick else f"{condition} (open)"
+        unsigned = "; ticked, not signed" if entry.get("fingerprint") else ""
+        met_by = f"(met: {tick.get('by')}, {when(str(tick.get('at')))}{unsigned})" if tick else "(open)"
+        yield f"{condition} {met_by}"
 
 
 def _digest_cell(signed: str | None, own: str) -> Cell:
@@ -80,7 +85,8 @@ def _digest_cell(signed: str | None, own: str) -> Cell:
 
 def _checklist(run: RecordedRun) -> Table:
     heads = ("", "Item", "Done", "By", "When", "Evidence")
-    rows = [_item(number, item) for number, item in enumerate(run.card.checklist, start=1)]
+    keys = POLICIES[run.card.sign_off.policy].takes_key
+    rows = [_item(number, item, keys=keys) for number, item in enumerate(run.card.checklist, start=1)]
     checks = {row.item: row for row in run.checks.rows} if run.checks else {}
     if not checks:
         return Table(heads, "rlllll", tuple(rows))
@@ -89,8 +95,9 @@ def _checklist(run: RecordedRun) -> Table:
     return Table((*heads, "Checked at the launch"), "rllllll", with_checks)
 
 
-def _item(number: int, item: ChecklistItem) -> tuple[Cell, ...]:
-    return str(number), item.item, "yes" if item.done else Strong("no"), item.by, when(item.at), item.evidence
+def _item(number: int, item: ChecklistItem, *, keys: bool) -> tuple[Cell, ...]:
+    ticked = "ticked, not signed" if keys and not item.check else "yes"
+    return str(number), item.item, ticked if item.done else Strong("no"), item.by, when(item.at), item.evidence
 
 
 def _at_launch(row: CheckRow | None) -> Cell:

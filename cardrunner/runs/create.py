@@ -6,7 +6,7 @@ import errno
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ def create_run(
     checks: ChecksRecord | None = None,
     trust: Mapping[str, bytes] | None = None,
     sources: Sequence[tuple[str, bytes]] = (),
+    admit: Callable[[RunFolder], object] = lambda _: None,
 ) -> None:
     """Make the folder of a run, whole or not at all.
 
@@ -43,6 +44,7 @@ def create_run(
         checks: the results of the checklist's checks.
         trust: the workspace's rules and keys that the gate used, by file name.
         sources: the cards that it extends, nearest first, each with its name and its exact bytes.
+        admit: called with the complete folder before it appears under its name; what it raises ends the launch.
 
     Raises:
         NameTaken: a run of this name was made meanwhile.
@@ -58,6 +60,7 @@ def create_run(
         _keep_gate(RunFolder(staging), checks, trust or {})
         for number, (name, data) in enumerate(sources, 1):
             write_bytes(RunFolder(staging).source(number, name), data)
+        admit(RunFolder(staging))
         _publish(staging, folder)
     finally:
         shutil.rmtree(staging, ignore_errors=True)

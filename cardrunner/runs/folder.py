@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cardrunner.card.schema.base import check_run_name
@@ -12,9 +12,16 @@ from cardrunner.errors import UsageError
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The folder that is the whole run."""
+    """The folder that is the whole run.
+
+    Args:
+        root: the folder.
+        workspace: the workspace whose rules judge it, where the command that was given has found it. It travels with
+            the folder to every process that is started on it; no file of the folder says it.
+    """
 
     root: Path
+    workspace: Path | None = field(default=None, compare=False)
 
     @classmethod
     def of(cls, runs: Path, name: str) -> RunFolder:
@@ -51,6 +58,11 @@ class RunFolder:
         folders = sorted(runs.iterdir()) if runs.is_dir() else []
         found = (cls(path) for path in folders if not path.name.startswith(".") and not path.is_symlink())
         return tuple(folder for folder in found if folder.ledger.is_file())
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """How the command line of a process names it: the folder, and the workspace that judges."""
+        return (str(self.root), *(() if self.workspace is None else (str(self.workspace),)))
 
     @property
     def name(self) -> str:

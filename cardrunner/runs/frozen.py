@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from cardrunner.runs.events import Restarted
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.records import LaunchRecord, RemoteRun, find_record, read_record
-from cardrunner.workspace import WORKSPACE_VARIABLE, Workspace
+from cardrunner.workspace import Workspace
 
 
 def load_frozen(folder: RunFolder, resolve: SpecResolver, *, digest: str | None = None) -> LoadedCard:
@@ -68,17 +67,19 @@ def read_admitted(folder: RunFolder, resolve: SpecResolver, *, file: str) -> Loa
 
 
 def launched_workspace(folder: RunFolder) -> Workspace:
-    """The workspace that a run belongs to on this machine.
+    """The workspace that a run's paths are relative to on this machine; it judges nothing.
+
+    It is the one that the launch recorded. A run in another workspace was moved there together with its own.
 
     Raises:
         IntegrityError: ``launch.json`` is missing or broken.
     """
-    if given := os.environ.get(WORKSPACE_VARIABLE):
-        return Workspace(Path(given))
     remote = find_record(folder.remote_run, RemoteRun)
-    if remote is not None and remote.workspace is not None:
-        return Workspace(Path(remote.workspace))
-    return Workspace(Path(read_record(folder.launch, LaunchRecord).workspace))
+    recorded = Path((remote and remote.workspace) or read_record(folder.launch, LaunchRecord).workspace)
+    around = Workspace.marked_around(folder.root.parent)
+    if around is None or recorded.is_relative_to(around.root) or around.root.is_relative_to(recorded):
+        return Workspace(recorded)
+    return around
 
 
 def read_sources(folder: RunFolder) -> tuple[bytes, ...]:

@@ -56,6 +56,10 @@ class LaunchRecord(Record):
     created: str
     code: LaunchedCode | None = None
     """Only for a remote run."""
+    floors: tuple[str, ...] = ()
+    """The ``cardrunner.yaml`` files that applied, the workspace's own first."""
+    recorded: bool = False
+    """Whether the workspace has a record of the admission; False in folders of earlier versions."""
 
 
 class RemoteRun(Record):

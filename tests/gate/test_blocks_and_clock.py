@@ -68,7 +68,7 @@ def test_a_record_does_nothing_to_the_terminal(desk: Desk, reasons: Reasons, blo
 
 
 def test_a_block_is_for_one_run(desk: Desk, blocked: str) -> None:
-    assert recorded_blocks(desk.workspace.records, "other-run") == ()
+    assert recorded_blocks(desk.workspace.record_places, "other-run") == ()
 
 
 def test_the_latest_time_is_what_a_clock_is_held_against() -> None:

@@ -13,8 +13,9 @@ import pytest
 from cardrunner import registry
 from cardrunner.contracts import RunContext
 from cardrunner.errors import GateClosed, IntegrityError, RestartWanted, RunStopped, UsageError
+from cardrunner.launching.judgement import check_launched
 from cardrunner.launching.pipeline import MOST_RESTARTS, open_context, run_worker_stages
-from cardrunner.launching.worker import check_launched, run_worker
+from cardrunner.launching.worker import run_worker
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.frozen import load_frozen, with_changes
 from cardrunner.runs.interrupts import StopRequest

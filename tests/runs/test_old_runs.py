@@ -15,7 +15,6 @@ from cardrunner.main import main
 from cardrunner.runs.event_model import UnknownEvent
 from cardrunner.runs.jsonl import line_of, lines_of
 from cardrunner.runs.ledger import Ledger
-from cardrunner.workspace import WORKSPACE_VARIABLE
 
 KEPT = Path(__file__).parent.parent / "fixtures" / "runs-0.1.0"
 EXPECTED = KEPT / "expected"
@@ -43,7 +42,6 @@ def workspace(unpacked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, r
     others = {path.name for path in (unpacked / "runs").iterdir()} - {run}
     shutil.copytree(unpacked, copy, ignore=lambda folder, _: others if Path(folder).name == "runs" else set())
     monkeypatch.chdir(copy)
-    monkeypatch.setenv(WORKSPACE_VARIABLE, str(copy))
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
     return copy

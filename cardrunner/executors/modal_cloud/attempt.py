@@ -26,6 +26,7 @@ from cardrunner.executors.modal_cloud.orders import (
     Order,
     check_same,
     write_files,
+    write_judges,
 )
 from cardrunner.executors.modal_cloud.publishing import Publisher
 from cardrunner.executors.modal_cloud.signals import SignalListener, ignored_signals
@@ -92,6 +93,8 @@ class ContainerAttempt:
     def __post_init__(self) -> None:
         self.place = RunFolder(self.volume / self.order.path.lstrip("/"))
         self.work = RunFolder(self.scratch / self.order.run)
+        self.judges_root = self.scratch / ".judges"
+        self.judges = self.judges_root / self.order.judged_in
         self.ledger = Ledger(self.work.ledger)
         self.publisher = Publisher(self.work, self.place, self.commit)
         self._published: object = None
@@ -129,6 +132,7 @@ class ContainerAttempt:
             self.publisher.restore()
         else:
             write_files(self.work, self.order.files)
+        write_judges(self.judges_root, self.order)
         self.ledger.add_missing(self.order.events)
         container = ContainerStarted(submission=self.order.submission, app=self.order.app, **self.note)
         self.ledger.append(container)
@@ -183,7 +187,7 @@ class ContainerAttempt:
         with explained(self.work.log, "write"), self.work.log.open("ab") as log:
             self._shown = self.work.log.stat().st_size
             return subprocess.Popen(
-                python_command(WORKER, str(self.work.root)),
+                python_command(WORKER, str(self.work.root), str(self.judges)),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -17,12 +17,12 @@ from modal.exception import InputCancellation
 from cardrunner.errors import CardrunnerError
 from cardrunner.executors import WORKER
 from cardrunner.executors.modal_cloud.attempt import ContainerAttempt
-from cardrunner.executors.modal_cloud.orders import Order, check_same, write_files
+from cardrunner.executors.modal_cloud.orders import Order, check_same, write_files, write_judges
 from cardrunner.executors.modal_cloud.publishing import DELAYS, Publisher, commit_patiently
 from cardrunner.executors.modal_cloud.volumes import VolumeFolder
 from cardrunner.runs.files import write_text
 from cardrunner.runs.folder import RunFolder
-from cardrunner.workspace import VOLUME_VARIABLE, WORKSPACE_VARIABLE
+from cardrunner.workspace import VOLUME_VARIABLE
 
 _FINISH: Final = "cardrunner.launching.finish"
 
@@ -86,8 +86,7 @@ def later_stage(submitted: dict[str, Any], stage: str) -> dict[str, Any]:
         with _scratch() as scratch:
             publisher = Publisher(RunFolder(scratch / order.run), place, modal.Volume.from_name(order.volume).commit)
             publisher.restore()
-            os.environ[WORKSPACE_VARIABLE] = str(place.borrowed)
-            importlib.import_module(_FINISH).run_launcher_stage(publisher.work.root, stage)
+            importlib.import_module(_FINISH).run_launcher_stage(publisher.work.root, stage, place.borrowed)
             publisher.publish()
     except CardrunnerError as error:
         return {"exit_code": error.exit_code, "reason": str(error)}
@@ -100,7 +99,8 @@ def _rehearse(order: Order, work: RunFolder) -> list[str]:
         check_same(place, order.files, where=order.path)
     _commit_something(order, place)
     write_files(work, order.files)
-    rows: list[str] = importlib.import_module(WORKER).rehearse(work.root)
+    judges = write_judges(work.root.with_name(".judges"), order)
+    rows: list[str] = importlib.import_module(WORKER).rehearse(work.root, judges)
     return rows
 
 

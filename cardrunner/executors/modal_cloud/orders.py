@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from pydantic import Field
+
 from cardrunner.errors import IntegrityError, NameTaken
+from cardrunner.gate.admission import judging_files, read_launched, sha256_hex
 from cardrunner.runs.files import explained, write_bytes
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.records import LaunchRecord, Record, RemoteRun
+from cardrunner.workspace import RULES, Workspace
 
 
 class Order(Record):
@@ -29,15 +33,20 @@ class Order(Record):
     """The submission before this one, which is known to be over."""
     retries: int
     """How often Modal starts another attempt after one that raised."""
+    judges: dict[str, str] = Field(default_factory=dict)
+    """What judges the run there: the content of a small workspace with the admission, the rules, keys and blocks."""
+    judged_in: str = "."
+    """The folder in it that stands for the workspace."""
 
 
 def order_of(folder: RunFolder, record: RemoteRun, *, app: str, retries: int = 0, follows: str | None = None) -> Order:
     """The order that submits the run in a folder.
 
     Raises:
-        IntegrityError: a file of the launch is no longer text.
+        IntegrityError: a file of the launch is no longer text, or the record of the admission cannot be used.
         EnvironmentFailed: one cannot be read.
     """
+    judges, judged_in = _judges(folder)
     return Order(
         run=folder.name,
         volume=record.volume,
@@ -48,7 +57,35 @@ def order_of(folder: RunFolder, record: RemoteRun, *, app: str, retries: int = 0
         events=Ledger(folder.ledger).lines(),
         follows=follows,
         retries=retries,
+        judges=judges,
+        judged_in=judged_in,
     )
+
+
+def _judges(folder: RunFolder) -> tuple[dict[str, str], str]:
+    """What judges a run that is about to train; nothing for a stage after that."""
+    if folder.workspace is None:
+        return {}, "."
+    workspace = Workspace(folder.workspace)
+    launch = sha256_hex(frozen_texts(folder)[folder.launch.name].encode())
+    admission = read_launched(workspace.record_places, folder.name).of(launch)
+    return ({}, ".") if admission is None else judging_files(workspace, folder.name, admission)
+
+
+def write_judges(root: Path, order: Order) -> Path:
+    """Write what judges a run, and return the folder that stands for its workspace.
+
+    Raises:
+        IntegrityError: a path leaves the folder.
+        EnvironmentFailed: the disk is full, read-only or failing.
+    """
+    workspace = root / order.judged_in
+    for path, text in {f"{order.judged_in}/{RULES}": "", **order.judges}.items():
+        target = root / path
+        if not target.resolve().is_relative_to(root.resolve()):
+            raise IntegrityError(f"{path} leaves the folder of the rules")
+        write_bytes(target, text.encode())
+    return workspace
 
 
 def frozen_texts(folder: RunFolder) -> dict[str, str]:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cardrunner.card.reading.reader import Fault
@@ -154,13 +154,17 @@ class AllowedSigners:
 
     Args:
         faults: of `allowed_signers` and `revoked_keys`, each with its line.
+        file: what messages call the file.
         data: the bytes of `allowed_signers`; None if there is no such file.
+        others: the lists of the workspaces around this one; a key counts only if they list it too.
     """
 
     signers: tuple[Signer, ...]
     revoked: RevokedKeys
     faults: tuple[Fault, ...] = ()
+    file: str = FILE_NAME
     data: bytes | None = None
+    others: tuple[AllowedSigners, ...] = ()
 
     def with_key(self, key: PublicKey) -> Signer | None:
         """The one line that lists this key."""
@@ -171,23 +175,40 @@ class AllowedSigners:
         return tuple(signer for signer in self.signers if principal in signer.principals)
 
 
-def read_allowed_signers(root: Path) -> AllowedSigners:
-    """Read both files of a workspace, once. Raises nothing: see `faults`."""
-    revoked = read_revoked_keys(root)
-    try:
-        data = read_trust_file(root / FILE_NAME)
-        if data is None:
-            raise UnreadableError(f"there is no such file in {root}; {HOW_TO_LIST}")
-    except UnreadableError as error:
-        fault = trust_fault(FILE_NAME, error.line, str(error))
+def read_allowed_signers(folders: Sequence[Path]) -> AllowedSigners:
+    """Read both files of a workspace and of those around it, once each. Raises nothing: see `faults`.
+
+    The nearest list says who may sign, and each one farther out may only take from it.
+
+    Args:
+        folders: as `cardrunner.workspace.Workspace.levels`.
+    """
+    revoked = read_revoked_keys(folders)
+    named = [
+        (folder / FILE_NAME, str(folder / FILE_NAME) if above else FILE_NAME) for above, folder in enumerate(folders)
+    ]
+    found = [read for path, file in named if (read := _read(path, file)) is not None]
+    if not found:
+        fault = trust_fault(FILE_NAME, 1, f"there is no such file in {folders[0]}; {HOW_TO_LIST}")
         return AllowedSigners(signers=(), revoked=revoked, faults=(fault, *revoked.faults))
-    return parse_allowed_signers(data, revoked=revoked)
+    faults = tuple(fault for each in found for fault in each.faults)
+    return replace(found[0], revoked=revoked, faults=(*faults, *revoked.faults), others=tuple(found[1:]))
+
+
+def _read(path: Path, file: str) -> AllowedSigners | None:
+    """One list without what is revoked; None if there is no such file."""
+    try:
+        data = read_trust_file(path)
+    except UnreadableError as error:
+        fault = trust_fault(file, error.line, str(error))
+        return AllowedSigners(signers=(), revoked=parse_revoked_keys(b""), faults=(fault,), file=file)
+    return None if data is None else parse_allowed_signers(data, file=file)
 
 
 HOW_TO_LIST = f'give each reviewer a line: ID namespaces="{NAMESPACE}" and the content of their key\'s .pub file'
 
 
-def parse_allowed_signers(data: bytes, *, revoked: RevokedKeys | None = None) -> AllowedSigners:
+def parse_allowed_signers(data: bytes, *, revoked: RevokedKeys | None = None, file: str = FILE_NAME) -> AllowedSigners:
     """Read the content of the file. Raises nothing: see `faults`."""
     revoked = revoked or parse_revoked_keys(b"")
     signers: list[Signer] = []
@@ -201,16 +222,17 @@ def parse_allowed_signers(data: bytes, *, revoked: RevokedKeys | None = None) ->
                     raise MalformedError(f"lists the key of line {first} again; each key has one owner and one line")
                 signers.append(signer)
             except MalformedError as error:
-                faults.append(trust_fault(FILE_NAME, number, f"the line {error}"))
+                faults.append(trust_fault(file, number, f"the line {error}"))
     except UnreadableError as error:
-        faults.append(trust_fault(FILE_NAME, error.line, str(error)))
-    return AllowedSigners(signers=tuple(signers), revoked=revoked, faults=(*faults, *revoked.faults), data=data)
+        faults.append(trust_fault(file, error.line, str(error)))
+    faults += revoked.faults
+    return AllowedSigners(signers=tuple(signers), revoked=revoked, faults=tuple(faults), file=file, data=data)
 
 
-def refused_at(signer: Signer, at: datetime.datetime) -> str | None:
+def refused_at(signer: Signer, at: datetime.datetime, *, file: str = FILE_NAME) -> str | None:
     """Why a signer's key does not count at a moment; None when it does."""
     if signer.valid_after and at < signer.valid_after:
-        return f"counts only from {signer.valid_after:%Y-%m-%d %H:%M:%S} UTC on ({FILE_NAME}:{signer.line})"
+        return f"counts only from {signer.valid_after:%Y-%m-%d %H:%M:%S} UTC on ({file}:{signer.line})"
     if signer.valid_before and at > signer.valid_before:
-        return f"expired on {signer.valid_before:%Y-%m-%d %H:%M:%S} UTC ({FILE_NAME}:{signer.line})"
+        return f"expired on {signer.valid_before:%Y-%m-%d %H:%M:%S} UTC ({file}:{signer.line})"
     return None

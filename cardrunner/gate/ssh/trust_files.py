@@ -6,12 +6,11 @@ whenever a signature was made.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import stat
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cardrunner.card.reading import characters
@@ -33,8 +32,12 @@ class UnreadableError(Exception):
         super().__init__(sentence)
 
 
-def read_trust_file(path: Path) -> bytes | None:
+def read_trust_file(path: Path, *, largest: int = LARGEST_FILE) -> bytes | None:
     """The bytes of a file, read once; None if the file does not exist.
+
+    Args:
+        path: the file.
+        largest: the bytes that it may have.
 
     Raises:
         UnreadableError: it is not a regular file, too large or cannot be read.
@@ -48,7 +51,7 @@ def read_trust_file(path: Path) -> bytes | None:
         with os.fdopen(descriptor, "rb") as stream:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise UnreadableError("this is not a regular file; put a text file there")
-            data = stream.read(LARGEST_FILE + 1)
+            data = stream.read(largest + 1)
     except FileNotFoundError:
         # a dangling link is an error, not an absent file: a list of revoked keys must not vanish silently
         if path.is_symlink():
@@ -56,8 +59,8 @@ def read_trust_file(path: Path) -> bytes | None:
         return None
     except OSError as error:
         raise UnreadableError(f"cannot be read ({error.strerror}); check its permissions") from None
-    if len(data) > LARGEST_FILE:
-        raise UnreadableError(f"is larger than {LARGEST_FILE // 1024} KB; keep one line for each key")
+    if len(data) > largest:
+        raise UnreadableError(f"is larger than {largest // 1024} KB; keep one line for each key")
     return data
 
 
@@ -101,45 +104,61 @@ class RevokedKeys:
     """Fingerprints of revoked keys, each with the line that lists it.
 
     Args:
+        file: what messages call the file.
         data: the file's bytes; None if there is no file.
+        others: the lists of the workspaces around this one, which count as well.
     """
 
     lines: dict[str, int]
     faults: tuple[Fault, ...] = ()
+    file: str = FILE_NAME
     data: bytes | None = None
+    others: tuple[RevokedKeys, ...] = ()
+
+    def place(self, fingerprint: str) -> tuple[str, int] | None:
+        """The file and line that revoke a key; None if it is not revoked."""
+        lists = (self, *self.others)
+        return next(((each.file, each.lines[fingerprint]) for each in lists if fingerprint in each.lines), None)
 
 
-def read_revoked_keys(root: Path) -> RevokedKeys:
-    """Read the file of a workspace; without one, no key is revoked. Raises nothing: see `faults`."""
-    try:
-        data = read_trust_file(root / FILE_NAME)
-    except UnreadableError as error:
-        return RevokedKeys(lines={}, faults=(trust_fault(FILE_NAME, error.line, str(error)),))
-    return RevokedKeys(lines={}) if data is None else parse_revoked_keys(data)
+def read_revoked_keys(folders: Sequence[Path]) -> RevokedKeys:
+    """Read the files of a workspace and of those around it; without one, no key is revoked.
 
-
-def revoked_since(approvals: Path, root: Path) -> Iterator[Fault]:
-    """Faults in the approvals of a run: keys that the workspace revoked after the launch.
+    Raises nothing: see `faults`.
 
     Args:
-        approvals: the run's ``approvals.json``.
-        root: the workspace.
+        folders: as `cardrunner.workspace.Workspace.levels`.
     """
+    own, *others = (
+        _read(folder / FILE_NAME, str(folder / FILE_NAME) if above else FILE_NAME)
+        for above, folder in enumerate(folders)
+    )
+    faults = tuple(fault for each in (own, *others) for fault in each.faults)
+    return replace(own, faults=faults, others=tuple(others))
+
+
+def _read(path: Path, file: str) -> RevokedKeys:
     try:
-        rows = json.loads(approvals.read_bytes())
-        used = {row["fingerprint"]: row["id"] for row in rows if row.get("fingerprint")}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        return  # the approvals themselves are judged by their signatures
-    revoked = read_revoked_keys(root)
-    if used:
-        yield from revoked.faults
+        data = read_trust_file(path)
+    except UnreadableError as error:
+        return RevokedKeys(lines={}, faults=(trust_fault(file, error.line, str(error)),), file=file)
+    return RevokedKeys(lines={}, file=file) if data is None else parse_revoked_keys(data, file=file)
+
+
+def revoked_since(used: Mapping[str, str], revoked: RevokedKeys) -> Iterator[Fault]:
+    """Faults in the approvals of a run: keys that were revoked after the launch.
+
+    Args:
+        used: the fingerprint of each key that signed, and who approved with it.
+        revoked: the keys that are revoked today.
+    """
     for fingerprint, reviewer in used.items():
-        if line := revoked.lines.get(fingerprint):
+        if (found := revoked.place(fingerprint)) is not None:
             why = f"the key that {reviewer} approved this run with has been revoked, {fingerprint}"
-            yield trust_fault(FILE_NAME, line, why)
+            yield trust_fault(*found, why)
 
 
-def parse_revoked_keys(data: bytes) -> RevokedKeys:
+def parse_revoked_keys(data: bytes, *, file: str = FILE_NAME) -> RevokedKeys:
     """Read the content of the file. Raises nothing: see `faults`."""
     lines: dict[str, int] = {}
     faults: list[Fault] = []
@@ -148,10 +167,10 @@ def parse_revoked_keys(data: bytes) -> RevokedKeys:
             try:
                 lines.setdefault(_fingerprint(line), number)
             except MalformedError as error:
-                faults.append(trust_fault(FILE_NAME, number, f"the line {error}"))
+                faults.append(trust_fault(file, number, f"the line {error}"))
     except UnreadableError as error:
-        faults.append(trust_fault(FILE_NAME, error.line, str(error)))
-    return RevokedKeys(lines=lines, faults=tuple(faults), data=data)
+        faults.append(trust_fault(file, error.line, str(error)))
+    return RevokedKeys(lines=lines, faults=tuple(faults), file=file, data=data)
 
 
 def _fingerprint(line: str) -> str:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import datetime
 import hashlib
 
-from cardrunner.gate.ssh.allowed_signers import FILE_NAME, AllowedSigners, refused_at
+from cardrunner.gate.ssh.allowed_signers import AllowedSigners, refused_at
 from cardrunner.gate.ssh.keys import EcPoint, EdPoint, MalformedError, PublicKey, Reader, RsaNumbers
 from cardrunner.gate.ssh.signature import NAMESPACE, SshSignature, parse_signature
-from cardrunner.gate.ssh.trust_files import FILE_NAME as REVOKED
 
 
 def verify_statement(
@@ -41,16 +40,20 @@ def verify_statement(
 
 
 def _untrusted(key: PublicKey, reviewer: str, signers: AllowedSigners, at: datetime.datetime) -> str | None:
-    line = signers.revoked.lines.get(key.fingerprint)
-    if line is not None:
-        return f"the signature was made with a revoked key, {key.fingerprint} ({REVOKED}:{line})"
+    if (revoked := signers.revoked.place(key.fingerprint)) is not None:
+        return f"the signature was made with a revoked key, {key.fingerprint} ({revoked[0]}:{revoked[1]})"
+    reasons = (_unlisted(key, reviewer, each, at) for each in (signers, *signers.others))
+    return next(filter(None, reasons), None)
+
+
+def _unlisted(key: PublicKey, reviewer: str, signers: AllowedSigners, at: datetime.datetime) -> str | None:
     signer = signers.with_key(key)
     if signer is None:
-        return f"the signature was made with a key that is not in {FILE_NAME}, {key.fingerprint}"
+        return f"the signature was made with a key that is not in {signers.file}, {key.fingerprint}"
     if reviewer not in signer.principals:
         owner = signer.principals[0]
-        return f"the signature was made with the key of {owner}, not of {reviewer} ({FILE_NAME}:{signer.line})"
-    reason = refused_at(signer, at)
+        return f"the signature was made with the key of {owner}, not of {reviewer} ({signers.file}:{signer.line})"
+    reason = refused_at(signer, at, file=signers.file)
     return f"the key that made the signature {reason}" if reason else None
 
 

@@ -130,7 +130,7 @@ def test_a_second_encoding_of_the_same_key_is_no_second_key(keyring: Keyring) ->
 
 
 def test_a_missing_file_says_how_to_write_it(tmp_path: Path) -> None:
-    signers = read_allowed_signers(tmp_path)
+    signers = read_allowed_signers([tmp_path])
     assert [str(fault) for fault in signers.faults] == [
         f"allowed_signers:1:1: there is no such file in {tmp_path}; give each reviewer a line: "
         'ID namespaces="cardrunner" and the content of their key\'s .pub file'
@@ -140,7 +140,7 @@ def test_a_missing_file_says_how_to_write_it(tmp_path: Path) -> None:
 def test_both_files_are_read_from_the_workspace(tmp_path: Path) -> None:
     (tmp_path / "allowed_signers").write_text(f"scav {OURS} {key()}\n")
     (tmp_path / "revoked_keys").write_text(key())
-    signers = read_allowed_signers(tmp_path)
+    signers = read_allowed_signers([tmp_path])
     assert not signers.faults
     assert signers.revoked.lines == {signers.signers[0].key.fingerprint: 1}
 
@@ -160,7 +160,7 @@ def test_what_is_no_small_text_file_is_a_fault_and_never_waited_for(tmp_path: Pa
     else:
         content = {"large": b"#" * (1 << 20), "unicode": b"#\n\xff", "bom": b"\xef\xbb\xbf#"}
         place.write_bytes(content[shape])
-    found = read_allowed_signers(tmp_path).faults
+    found = read_allowed_signers([tmp_path]).faults
     assert len(found) == 1
     assert str(found[0]).startswith(f"{name}:{2 if shape == 'unicode' else 1}:1: ")
 
