@@ -168,7 +168,7 @@ def paths() -> Iterator[tuple[str, str]]:
         if isinstance(member, property) and isinstance(found := getattr(folder, name), Path):
             yield name, found.relative_to(folder.root).as_posix()
         elif inspect.isfunction(member) and inspect.signature(member).return_annotation == "Path":
-            arguments = {"number": 1, "name": "base", "stage": "demo"}
+            arguments = {"number": 1, "name": "base", "stage": "demo", "signer": "ada"}
             wanted = [word for word in inspect.signature(member).parameters if word != "self"]
             yield name, member(folder, *(arguments[word] for word in wanted)).relative_to(folder.root).as_posix()
 

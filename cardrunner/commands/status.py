@@ -16,6 +16,7 @@ from cardrunner.launching.submit import refresh
 from cardrunner.runs.attempts import TrackerState
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.heartbeat import read_heartbeat
+from cardrunner.runs.inspect import in_lines, run_damage
 from cardrunner.runs.lease import is_live
 from cardrunner.runs.status import Status, derive_status
 
@@ -35,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
         folder = run_to_read(options)
         if (problem := refresh(folder)) is not None:
             print(problem, file=sys.stderr)
-        status = derive_status(folder)
+        status = _examined(folder)
         print(json.dumps(_plain(status), indent=2) if options.json else "\n".join(_lines(folder, status)))
         return 0
     found = list(_readable(RunFolder.all(runs_of(options))))
@@ -51,9 +52,14 @@ def _readable(folders: tuple[RunFolder, ...]) -> Iterator[Status]:
         try:
             if folder.remote_run.exists() and is_live(folder) and (problem := refresh(folder)) is not None:
                 print(problem, file=sys.stderr)
-            yield derive_status(folder)
+            yield _examined(folder)
         except IntegrityError as error:
             print(error, file=sys.stderr)
+
+
+def _examined(folder: RunFolder) -> Status:
+    """The state of a run, with what is found damaged in its folder."""
+    return derive_status(folder).model_copy(update={"damage": tuple(in_lines(run_damage(folder)))})
 
 
 def _plain(status: Status) -> dict[str, object]:
@@ -68,6 +74,7 @@ def _lines(folder: RunFolder, status: Status) -> Iterator[str]:
         yield f"  now          epoch {beat.epoch}, step {beat.step:,}, {format_duration(ago)} ago"
     if status.warning:
         yield f"  warning      {status.warning}"
+    yield from (f"  folder       {line}" for line in status.damage)
     yield (
         f"  saved        step {status.last_durable_step}"
         if status.last_durable_step is not None

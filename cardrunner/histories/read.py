@@ -16,7 +16,9 @@ from cardrunner.histories.rows import EpochCounting, RowsOf, csv_lines, json_lin
 from cardrunner.kill_rules import Row
 from cardrunner.kill_rules.quantities import range_of
 from cardrunner.runs.history import HistoryRow, RuleRows
+from cardrunner.runs.inspect import in_lines
 from cardrunner.runs.jsonl import parse_line
+from cardrunner.runs.lines import examine_lines
 from cardrunner.specs import MetricNames
 
 
@@ -87,8 +89,9 @@ def _own(path: Path, stream: TextIO, spec: WorkloadSpec) -> FoundHistory:
         if len(rows) > 1 and rows[-1].step < rows[-2].step:
             said = f"{rows[-1].step} comes after {rows[-2].step}"
             raise UsageError(f'{path}:{number}: column "step": {said}; a history goes forward')
-    notes = (f"{torn} torn {'line is' if torn == 1 else 'lines are'} left out, as a crash leaves them",) if torn else ()
-    return FoundHistory(path, tuple(RuleRows(spec.metrics).rows(rows)), notes)
+    notes = [f"{torn} torn {'line is' if torn == 1 else 'lines are'} left out, as a crash leaves them"] if torn else []
+    notes += in_lines(damage for damage in examine_lines(path).damage if damage.grave)
+    return FoundHistory(path, tuple(RuleRows(spec.metrics).rows(rows)), tuple(notes))
 
 
 def _foreign(path: Path, lines: Sequence[HistoryLine], spec: WorkloadSpec, chosen: Mapping[str, str]) -> FoundHistory:

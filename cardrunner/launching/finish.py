@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from cardrunner.runs.frozen import load_frozen
 from cardrunner.runs.interrupts import StopRequest
 from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.records import DemoRecord, find_record
+from cardrunner.runs.seals import changing
 from cardrunner.runs.status import Status, derive_status, last_exit_code
 from cardrunner.stages.download import fetch
 from cardrunner.tracking.progress import shown
@@ -59,8 +61,13 @@ def finish_run(folder: RunFolder, *, progress: Progress) -> RunEnd:
     """
     status = derive_status(folder, supervising=True)
     refuse_live(status)
-    with contextlib.suppress(EnvironmentFailed):
-        Ledger(folder.ledger).append(Finishing())
+    with changing(folder, "finish", warn=_warner(progress), opening=Finishing(), supervising=True):
+        code, problem = _finished(folder, status, progress)
+    return RunEnd(folder, derive_status(folder), code, problem)
+
+
+def _finished(folder: RunFolder, status: Status, progress: Progress) -> tuple[int, str | None]:
+    """Exit code and problem of a run whose stages after the worker were run."""
     problem: CardrunnerError | None = None
     try:
         if status.state == "completed":
@@ -74,7 +81,22 @@ def finish_run(folder: RunFolder, *, progress: Progress) -> RunEnd:
     text = None if problem is None else str(problem)
     with contextlib.suppress(EnvironmentFailed):  # a full disk must not hide how the run ended
         Ledger(folder.ledger).append(Finished(problem=text, exit_code=code))
-    return RunEnd(folder, derive_status(folder), code, text)
+    return code, text
+
+
+def report(folder: RunFolder, *, progress: Progress) -> Path:
+    """Render the results card of a run again; the path of the page.
+
+    Raises:
+        CardrunnerError: see `cardrunner.report.render_report`.
+    """
+    warn = _warner(progress)
+    with changing(folder, "report", warn=lambda _: None):  # the page itself says what is damaged
+        return render_report(folder, resolve=registry.workload_spec, stages=registry.stages_of, warn=warn)
+
+
+def _warner(progress: Progress) -> Callable[[str], None]:
+    return lambda text: progress.note(f"warning: {text}")
 
 
 def refuse_live(status: Status) -> None:
@@ -153,6 +175,11 @@ def download(folder: RunFolder, *, checkpoint: str | None, progress: Progress) -
     Raises:
         IntegrityError: there is no such checkpoint, or its bytes are not what the manifest says.
     """
+    with changing(folder, "download", warn=_warner(progress)):
+        return _downloaded(folder, checkpoint, progress)
+
+
+def _downloaded(folder: RunFolder, checkpoint: str | None, progress: Progress) -> Path:
     ctx = launcher_context(folder, progress=progress)
     planned = ctx.card.after_training.download
     name = checkpoint or (planned.checkpoint if planned else "best")
@@ -172,6 +199,11 @@ def demo(folder: RunFolder, *, progress: Progress) -> tuple[Path, ...]:
         UsageError: the card or its workload has none.
         IntegrityError: the best checkpoint is not what the manifest says.
     """
+    with changing(folder, "demo", warn=_warner(progress)):
+        return _shown(folder, progress)
+
+
+def _shown(folder: RunFolder, progress: Progress) -> tuple[Path, ...]:
     ctx = launcher_context(folder, progress=progress)
     stage = registry.stage("demo")
     fetch_checkpoints(folder, stage.checkpoints(ctx.card), progress=progress)

@@ -17,7 +17,15 @@ from cardrunner.common.redaction import secret_in
 from cardrunner.common.text import listed
 from cardrunner.common.units import format_dollars
 from cardrunner.contracts import Progress, RemoteExecutor
-from cardrunner.errors import EnvironmentFailed, GateClosed, NameTaken, RunPaused, RunStopped, UsageError
+from cardrunner.errors import (
+    EnvironmentFailed,
+    GateClosed,
+    IntegrityError,
+    NameTaken,
+    RunPaused,
+    RunStopped,
+    UsageError,
+)
 from cardrunner.gate.case import behind
 from cardrunner.gate.findings import Finding
 from cardrunner.launching.admission import admitting, give_back, record_admission, refuse_spent, withdraw
@@ -35,6 +43,7 @@ from cardrunner.runs.events import Acknowledged
 from cardrunner.runs.files import explained
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.frozen import load_frozen
+from cardrunner.runs.inspect import in_lines, needed_to_resume, run_damage
 from cardrunner.runs.ledger import Ledger, last_event, latest_events
 from cardrunner.runs.outcome import spent_budget
 from cardrunner.runs.records import ChecksRecord, LaunchedCode, LaunchRecord, read_record
@@ -214,7 +223,7 @@ def resume(folder: RunFolder, *, acknowledge: str | None, progress: Progress, de
         RunPaused: it was paused and waits for an acknowledgement.
         RunStopped: a kill threshold stopped it and has not been acknowledged, or its budget is spent.
         GateClosed: the gate of today is closed for it, or it was never admitted; or the clock is behind.
-        IntegrityError: it is not the run that was admitted.
+        IntegrityError: it is not the run that was admitted, or what it would go on from is damaged.
     """
     refresh(folder)
     status = derive_status(folder)
@@ -237,6 +246,7 @@ def resume(folder: RunFolder, *, acknowledge: str | None, progress: Progress, de
     ).digest:
         name = read_record(folder.launch, LaunchRecord).card_file
         progress.note(f"{name} was edited since the launch; the run goes on with the card that was launched")
+    _refuse_damaged(folder, progress)
     _refuse_spent(folder, status)
     with explained(folder.root, "write in"):
         folder.stop_request.unlink(missing_ok=True)
@@ -266,6 +276,20 @@ def _refuse_spent(folder: RunFolder, status: Status) -> None:
             f"{format_dollars(budget)} (timing.budget); what it made is in {folder.root}; "
             "to train on, sign a card with a larger budget"
         )
+
+
+def _refuse_damaged(folder: RunFolder, progress: Progress) -> None:
+    """Refuse a run whose rows or weights could come out otherwise than without the damage; name any other damage."""
+    damage = run_damage(folder)
+    needed = needed_to_resume(folder, damage)
+    if needed:
+        found = "\n  ".join(in_lines(needed))
+        raise IntegrityError(
+            f"run {folder.name} cannot be resumed, because what it would go on from is damaged; "
+            f"put these files back from a copy of the run folder:\n  {found}"
+        )
+    for line in in_lines(damage):
+        progress.note(f"warning: {line}")
 
 
 def _goes_on_alone(card: Card) -> bool:

@@ -11,6 +11,7 @@ from cardrunner.errors import EnvironmentFailed, NameTaken
 from cardrunner.runs.events import AttemptEnded, AttemptStarted, Submitted
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.ledger import Ledger
+from cardrunner.runs.lines import anchor_of
 from cardrunner.runs.outcome import overdue_outcome, silent_end
 from cardrunner.runs.records import RemoteRun, State, find_record
 from cardrunner.runs.status import LOST_EXIT_CODE, last_word, metered_seconds
@@ -65,6 +66,8 @@ def append_end(folder: RunFolder, state: State, reason: str, exit_code: int) -> 
             reason=reason,
             exit_code=exit_code,
             seconds=round(max(seconds, 0.0), 3),
+            history=anchor_of(folder.history),
+            ledger=anchor_of(folder.ledger),
         )
         ledger.append(ended)
 

@@ -8,7 +8,6 @@ its own files and waits for trackers a few seconds at the end. Steps that a resu
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import select
 import sys
@@ -35,6 +34,7 @@ from cardrunner.runs.history import HistoryRow
 from cardrunner.runs.jsonl import Tail
 from cardrunner.runs.kept_folder import keep_in_place
 from cardrunner.runs.ledger import Ledger, LedgerTail
+from cardrunner.runs.records import read_json
 from cardrunner.runs.status import LOST_EXIT_CODE, derive_status
 from cardrunner.tracking.tracker_processes import LINGER_SECONDS, Memory, read_memory, write_memory
 
@@ -141,7 +141,7 @@ class TrackerProcess:
     def _facts(self) -> TrackedRun:
         loaded = load_frozen(self.folder, registry.workload_spec)
         started = self.ledger.last(AttemptStarted) or AttemptStarted(attempt=self.attempt)
-        card = json.loads(self.folder.card_json.read_bytes())
+        card = read_json(self.folder.card_json)
         config = {
             "card": card,
             "run": self.folder.name,

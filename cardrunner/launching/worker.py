@@ -32,6 +32,7 @@ from cardrunner.runs.interrupts import StopRequest
 from cardrunner.runs.kept_folder import check_in_place
 from cardrunner.runs.lease import Lease
 from cardrunner.runs.ledger import Ledger
+from cardrunner.runs.lines import anchor_of
 from cardrunner.runs.outcome import COMPLETED, AttemptEnd, outcome_of, overdue_outcome
 from cardrunner.runs.records import STATE, Environment, LaunchRecord, LoadRecord, Manifest, find_record, read_record
 from cardrunner.tracking.progress import shown
@@ -68,15 +69,17 @@ def _attempt(folder: RunFolder, ledger: Ledger, stop: StopRequest, lease: Lease)
     _record_start(folder, ledger, number)
     with TrackerProcesses(folder, number) as trackers:  # they read the end of the attempt before they are closed
         outcome = _run(folder, stop, number, trackers)
-        ended = AttemptEnded(
-            attempt=number,
-            state=outcome.state,
-            reason=outcome.reason,
-            exit_code=outcome.exit_code,
-            seconds=round(time.monotonic() - began, 3),
-            peak_memory_bytes=peak_memory(),
-        )
         try:
+            ended = AttemptEnded(
+                attempt=number,
+                state=outcome.state,
+                reason=outcome.reason,
+                exit_code=outcome.exit_code,
+                seconds=round(time.monotonic() - began, 3),
+                peak_memory_bytes=peak_memory(),
+                history=anchor_of(folder.history),
+                ledger=anchor_of(folder.ledger),
+            )
             ledger.append(ended)
         except EnvironmentFailed:  # the disk is full, or the folder is gone: the launcher records the end
             lease.leave_word(outcome.state, outcome.reason, outcome.exit_code)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,14 +11,14 @@ from typing import Any
 from cardrunner.card.load import LoadedCard
 from cardrunner.card.schema.card import Card
 from cardrunner.common.text import plural
-from cardrunner.errors import CardrunnerError
+from cardrunner.errors import CardrunnerError, IntegrityError
 from cardrunner.plan.money import Learned, PastRun, Prices, cost_at, optimistic_epoch
 from cardrunner.runs.environment import collect_environment
 from cardrunner.runs.events import AttemptStarted, Restarted
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.history import History, HistoryRow
 from cardrunner.runs.ledger import Ledger
-from cardrunner.runs.records import Environment, LoadRecord, find_record
+from cardrunner.runs.records import Environment, LoadRecord, find_record, read_json
 from cardrunner.runs.status import derive_status
 
 MOST_RUNS = 10
@@ -114,8 +113,8 @@ def _epoch_speeds(rows: Sequence[HistoryRow], resumed: set[int]) -> Iterator[flo
 
 def _effective(folder: RunFolder) -> Effective | None:
     try:
-        read = json.loads(folder.card_json.read_bytes())
-    except (OSError, ValueError):
+        read = read_json(folder.card_json)
+    except IntegrityError:
         return None
     return read if isinstance(read, dict) else None
 

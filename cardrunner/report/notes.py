@@ -10,6 +10,7 @@ from typing import Literal
 
 from cardrunner.common.text import listed, plural
 from cardrunner.report.checkpoints import agreement
+from cardrunner.report.cross_checks import disagreements
 from cardrunner.report.recorded import RecordedRun
 from cardrunner.report.surroundings import environments
 from cardrunner.report.table import Cell, Code, Strong, Table, facts_of, failed_facts, when
@@ -18,6 +19,7 @@ from cardrunner.report.thresholds import unrecorded
 from cardrunner.runs.attempts import TrackerState, tracker_states
 from cardrunner.runs.event_model import Audience
 from cardrunner.runs.events import Acknowledged, Restarted, WarningGiven, assignments
+from cardrunner.runs.inspect import in_lines
 from cardrunner.runs.records import LoadRecord
 
 Mark = Literal["✓", "⚠", "✗"]
@@ -152,6 +154,18 @@ def _data_match(run: RecordedRun) -> Iterator[PageNote]:
         yield PageNote("✓" if match.agrees else "✗", f"Distribution match: {match.sentence}.")
 
 
+def _damage(run: RecordedRun) -> Iterator[PageNote]:
+    named = {text.partition(":")[0] for text in run.unreadable}
+    found = [one for one in run.damage if one.file not in named]
+    grave = {one.file for one in found if one.grave}
+    for line in in_lines(one for one in found if one.file in grave):
+        yield PageNote("✗", f"The run folder is damaged: {line}.")
+    for line in in_lines(one for one in found if one.file not in grave):
+        yield PageNote("⚠", f"{line[0].upper()}{line[1:]}.")
+    for text in disagreements(run):
+        yield PageNote("✗", text)
+
+
 def _records(run: RecordedRun) -> Iterator[PageNote]:
     for text in run.unreadable:
         yield PageNote("✗", f"A record is damaged: {text}.")
@@ -164,6 +178,7 @@ def _records(run: RecordedRun) -> Iterator[PageNote]:
 
 _KINDS: tuple[Callable[[RecordedRun], Iterator[PageNote]], ...] = (
     _sections,
+    _damage,
     _records,
     _numbers,
     _checkpoint,

@@ -16,10 +16,12 @@ from cardrunner.contracts import MetricNames, MetricSpec, Stage
 from cardrunner.errors import CardError, CardrunnerError, IntegrityError, UsageError
 from cardrunner.kill_rules import Moment, Row, judge_all
 from cardrunner.runs.attempts import Attempt, read_attempts
+from cardrunner.runs.damage import Damage
 from cardrunner.runs.event_model import Event
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.frozen import read_admitted
 from cardrunner.runs.history import History, HistoryRow, RuleRows, baselines_of
+from cardrunner.runs.inspect import run_damage
 from cardrunner.runs.lease import LeaseBody, read_lease
 from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.records import (
@@ -67,6 +69,8 @@ class RecordedRun:
     manifest: Manifest | None
     unreadable: tuple[str, ...]
     """Records that exist and cannot be read, with the reason."""
+    damage: tuple[Damage, ...] = ()
+    """What is torn, missing, changed or unsealed in the folder, apart from the page itself."""
     missing_sections: tuple[str, ...] = ()
     """Reasons why plug-in sections could not be made."""
 
@@ -220,10 +224,11 @@ def read_run(folder: RunFolder, resolve: SpecResolver, stages: StageFinder) -> R
     loaded = _card(folder, resolve)
     known, unknown = _stages(loaded.card, stages)
     reader = _FolderReader(folder)
+    status = derive_status(folder)
     return RecordedRun(
         folder=folder,
         loaded=loaded,
-        status=derive_status(folder),
+        status=status,
         lease=read_lease(folder),
         launch=reader.record(folder.launch, LaunchRecord),
         approvals=reader.approvals(),
@@ -235,6 +240,7 @@ def read_run(folder: RunFolder, resolve: SpecResolver, stages: StageFinder) -> R
         records=reader.records(known),
         manifest=reader.record(folder.manifest, Manifest),
         unreadable=tuple(reader.unreadable),
+        damage=tuple(one for one in run_damage(folder, at_work=status.live) if not one.file.startswith("results")),
     )
 
 

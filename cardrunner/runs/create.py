@@ -16,7 +16,8 @@ from cardrunner.runs.files import explained, flush_folder, write_bytes, write_te
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.process_identity import ProcessIdentity
-from cardrunner.runs.records import ChecksRecord, LaunchRecord, write_record
+from cardrunner.runs.records import ChecksRecord, LaunchRecord, with_checksum, write_record
+from cardrunner.runs.seals import seal_launch
 
 
 def create_run(
@@ -60,6 +61,7 @@ def create_run(
         _keep_gate(RunFolder(staging), checks, trust or {})
         for number, (name, data) in enumerate(sources, 1):
             write_bytes(RunFolder(staging).source(number, name), data)
+        seal_launch(RunFolder(staging))
         admit(RunFolder(staging))
         _publish(staging, folder)
     finally:
@@ -68,9 +70,9 @@ def create_run(
 
 def _fill(staging: RunFolder, launch: LaunchRecord, card: bytes, texts: Mapping[str, Any]) -> None:
     write_bytes(staging.card_yaml, card)
-    write_text(staging.card_json, _json(texts["effective"]))
-    write_text(staging.approvals, _json(texts["approvals"]))
-    write_text(staging.plan, _json(texts["plan"]))
+    write_text(staging.card_json, with_checksum(texts["effective"]))
+    write_text(staging.approvals, _json(texts["approvals"]))  # a list has no place for a checksum: the seal has it
+    write_text(staging.plan, with_checksum(texts["plan"]))
     write_record(staging.launch, launch)
     created = Created(
         run=launch.run,

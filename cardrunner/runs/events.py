@@ -15,6 +15,7 @@ from cardrunner.common.text import listed
 from cardrunner.kill_rules.base import Action
 from cardrunner.runs.event_model import Audience, Event, UnknownEvent
 from cardrunner.runs.jsonl import parse_object
+from cardrunner.runs.lines import LinesAnchor
 from cardrunner.runs.process_identity import ProcessIdentity
 from cardrunner.runs.records import Environment, State
 
@@ -132,6 +133,10 @@ class AttemptEnded(AttemptEvent):
     seconds: float | None = None
     peak_memory_bytes: int | None = None
     """Of the largest of its processes."""
+    history: LinesAnchor | None = None
+    """How far the history had come."""
+    ledger: LinesAnchor | None = None
+    """How far the ledger had come."""
 
     @property
     def broke(self) -> bool:
@@ -209,6 +214,10 @@ class CheckpointSaved(AttemptEvent):
     """``state``, or the names it stands for, such as ``best.pt``."""
     seconds: float | None = None
     """How long saving took."""
+    saves: int | None = None
+    """The number of saves that the manifest counts with this one."""
+    history: LinesAnchor | None = None
+    """How far the history had come."""
 
 
 class Committed(AttemptEvent):
@@ -238,6 +247,17 @@ class Resumed(AttemptEvent):
     def sentence(self) -> str:
         """The sentence for people."""
         return f"went on from {self.point}"
+
+
+class HistoryCut(Event):
+    """Rows of the history will be trained again and are dropped. The train stage writes it before it drops them."""
+
+    event = "history_cut"
+    step: int
+    """The last step that is kept."""
+    rows: int
+    """How many are dropped."""
+    kept: LinesAnchor
 
 
 class RuleFired(AttemptEvent):
@@ -487,12 +507,35 @@ class Finished(Event):
         return self.problem
 
 
+class Opened(Event):
+    """A later command is about to change files of the run. That command writes it, before it changes anything."""
+
+    event = "opened"
+    command: str
+    """The subcommand of ``cardrunner``."""
+
+
+class Sealed(Event):
+    """The run was sealed: after an attempt, by the process that finished it; after a later command, by that command."""
+
+    event = "sealed"
+    command: str
+    """The subcommand that changed the run."""
+    number: int
+    """The seal's own, from 1."""
+    seal: str
+    """The sha256 of the seal."""
+    changed: tuple[str, ...] = ()
+    """The files that are not what the seal before said."""
+
+
 EVENTS: Final[Mapping[str, type[Event]]] = {
     kind.event: kind
     for kind in (
-        Created, Submitted, JobStarted, ContainerStarted, LastHeard, AttemptStarted, StageStarted, DataOpened, Resumed,
-        TrainingBegan, CheckpointSaved, Committed, RuleFired, ProjectedOverrun, WarningGiven, Restarted, TrackerSaid,
-        Leaving, StageEnded, AttemptEnded, Overdue, Retried, Acknowledged, Finishing, NoteLeft, Finished,
+        Created, Submitted, JobStarted, ContainerStarted, LastHeard, AttemptStarted, StageStarted, DataOpened,
+        HistoryCut, Resumed, TrainingBegan, CheckpointSaved, Committed, RuleFired, ProjectedOverrun, WarningGiven,
+        Restarted, TrackerSaid, Leaving, StageEnded, AttemptEnded, Overdue, Retried, Acknowledged, Finishing, NoteLeft,
+        Finished, Opened, Sealed,
     )
 }  # fmt: skip
 """Every event by its name in the ledger, in about the order of a run."""

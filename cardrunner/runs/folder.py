@@ -141,6 +141,24 @@ class RunFolder:
         return self.root / ".mirror.lock"
 
     @property
+    def seals(self) -> Path:
+        """What the run held whenever it was sealed: after each attempt, and after each later command."""
+        return self.root / "seals"
+
+    def seal(self, number: int) -> Path:
+        """One seal; the launch makes number 1."""
+        return self.seals / f"{number:04d}.json"
+
+    def seal_signature(self, number: int, signer: str) -> Path:
+        """The signature of a person over a seal."""
+        return self.seals / f"{number:04d}-{signer}.sig"
+
+    @property
+    def seal_lock(self) -> Path:
+        """Locked while a later command changes the run."""
+        return self.root / ".seal.lock"
+
+    @property
     def ledger(self) -> Path:
         """Append-only events."""
         return self.root / "ledger.jsonl"

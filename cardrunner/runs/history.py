@@ -12,9 +12,10 @@ from pydantic import Field, ValidationError
 from cardrunner.card.schema.card import Card
 from cardrunner.common.units import format_dollars, format_duration
 from cardrunner.kill_rules import Baselines, Row, Rule
-from cardrunner.runs.events import RuleFired
-from cardrunner.runs.files import write_durably
-from cardrunner.runs.jsonl import append_line, line_of, read_lines
+from cardrunner.runs.events import HistoryCut, RuleFired
+from cardrunner.runs.files import write_bytes
+from cardrunner.runs.jsonl import append_line, lines_of, parse_line, read_lines
+from cardrunner.runs.lines import LinesAnchor, seal_of
 from cardrunner.runs.records import Record
 from cardrunner.specs import MetricNames, MetricSpec
 
@@ -104,20 +105,26 @@ class History:
         """The validations, oldest first."""
         return [row for row in self.rows() if row.kind == "validation"]
 
-    def truncate_after(self, step: int) -> int:
-        """Drop the rows beyond a step, which a resumed run trains again.
+    def truncate_after(self, step: int, *, note: Callable[[HistoryCut], object] = lambda _: None) -> int:
+        """Drop the rows beyond a step, which a resumed run trains again. The others keep their bytes.
+
+        Args:
+            step: the last one that is kept.
+            note: called with what will be dropped, before it is.
 
         Returns:
             how many rows were dropped.
         """
-        rows = self.rows()
-        kept = [row for row in rows if row.step <= step]
-        if len(kept) < len(rows):
-            self._rewrite(kept)
-        return len(rows) - len(kept)
-
-    def _rewrite(self, rows: Iterable[HistoryRow]) -> None:
-        write_durably(self.path, lambda stream: stream.writelines(line_of(row.model_dump()) for row in rows))
+        rows = [(line, row) for line in lines_of(self.path) if (row := _row(parse_line(line))) is not None]
+        kept = [line for line, row in rows if row.step <= step]
+        dropped = len(rows) - len(kept)
+        if dropped:
+            left = b"".join(line + b"\n" for line in kept)
+            seal = seal_of(kept[-1]) if kept else None
+            anchor = LinesAnchor(bytes=len(left), last=seal.sum if seal else None)
+            note(HistoryCut(step=step, rows=dropped, kept=anchor))
+            write_bytes(self.path, left)
+        return dropped
 
 
 def _of(spent: float | None, projected: float | None, show: Callable[[float], str]) -> str:

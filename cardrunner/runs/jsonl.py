@@ -1,4 +1,4 @@
-"""JSON lines: appended whole, read tolerantly.
+"""JSON lines: appended whole with a checksum (see `cardrunner.runs.lines`), read tolerantly.
 
 Lines are strict JSON: NaN and infinities travel as the texts ``NaN``, ``Infinity`` and ``-Infinity`` and come back as
 numbers.
@@ -10,30 +10,40 @@ import json
 import math
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from cardrunner.common.redaction import hide_in
 from cardrunner.runs.files import explained
 from cardrunner.runs.kept_folder import check_in_place
+from cardrunner.runs.lines import KEYS, object_of, write_sealed
 
 _NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
 def append_line(path: Path, row: Mapping[str, Any], *, durable: bool) -> None:
-    """Append one row as a line; see `append_bytes`.
+    """Append one row as a line with its checksum, in a single write, so that writers in several processes never mix.
+
+    A line that an earlier crash left half written is ended first, so that only that line is lost.
 
     Args:
+        path: the file; made when absent.
         row: JSON values; floats may be non-finite.
+        durable: wait until the line is on the disk.
+
+    Raises:
+        EnvironmentFailed: the disk is full, read-only or failing, or the run folder is not there any more.
     """
-    append_bytes(path, line_of(row), durable=durable)
+    line = line_of(row)
+    with _appending(path, durable=durable) as descriptor:
+        write_sealed(descriptor, line, partial(_write_line, descriptor))
 
 
 def append_bytes(path: Path, line: bytes, *, durable: bool) -> None:
-    """Append one line in a single write, so that writers in several processes never mix.
-
-    A line that an earlier crash left half written is ended first, so that only that line is lost.
+    """Append one line of another copy of the file, unchanged; see `append_line`.
 
     Args:
         path: the file; made when absent.
@@ -41,19 +51,29 @@ def append_bytes(path: Path, line: bytes, *, durable: bool) -> None:
         durable: wait until the line is on the disk.
 
     Raises:
-        EnvironmentFailed: the disk is full, read-only or failing, or the run folder is not there any more.
+        EnvironmentFailed: as in `append_line`.
     """
+    with _appending(path, durable=durable) as descriptor:
+        _write_line(descriptor, line)
+
+
+@contextmanager
+def _appending(path: Path, *, durable: bool) -> Iterator[int]:
     check_in_place(path)
     with explained(path, "write"):
         descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
         try:
-            _write_whole(descriptor, (b"" if _ends_clean(descriptor) else b"\n") + line)
+            made = os.fstat(descriptor).st_size == 0
+            yield descriptor
             if durable:
                 os.fsync(descriptor)
-            made = os.fstat(descriptor).st_size == len(line)
         finally:
             os.close(descriptor)
     check_in_place(path, made=made)
+
+
+def _write_line(descriptor: int, line: bytes) -> None:
+    _write_whole(descriptor, (b"" if _ends_clean(descriptor) else b"\n") + line)
 
 
 def line_of(row: Mapping[str, Any]) -> bytes:
@@ -92,12 +112,11 @@ def parse_line(line: bytes) -> dict[str, Any] | None:
 
 
 def parse_object(line: bytes) -> dict[str, Any] | None:
-    """One row as its JSON says it, non-finite numbers still as text; None if the line is torn."""
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    return row if isinstance(row, dict) else None
+    """One row as its JSON says it, non-finite numbers still as text, without its checksum; None if the line is torn."""
+    row = object_of(line)
+    if row is None or "sum" not in row:
+        return row
+    return {key: value for key, value in row.items() if key not in KEYS}
 
 
 def _write_whole(descriptor: int, data: bytes) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, overload
@@ -16,6 +16,7 @@ from cardrunner.runs.events import Acknowledged, AttemptStarted, Created, Finish
 from cardrunner.runs.files import explained
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.jsonl import Tail, append_bytes, append_line, line_of, lines_of, parse_object
+from cardrunner.runs.lines import is_as_written, seal_of, sealed
 
 E = TypeVar("E", bound=Event)
 
@@ -61,7 +62,7 @@ class Ledger:
         """Append the lines of another copy that this one lacks, unchanged and in their order.
 
         Lines are compared in the form in which this process would write them. Secrets of this environment are
-        hidden in the lines that are added.
+        hidden in the lines that are added, whose checksum is then a new one that names the old.
 
         Raises:
             EnvironmentFailed: the disk is full, read-only or failing.
@@ -71,8 +72,8 @@ class Ledger:
             if known[key := _rewritten(line)]:
                 known[key] -= 1
             elif (row := parse_object(line.encode())) is not None:
-                kept = f"{line}\n".encode() if hide_in(row) == row else key
-                append_bytes(self.path, kept, durable=True)
+                kept = line.encode() if hide_in(row) == row else _hidden(line.encode(), row)
+                append_bytes(self.path, kept + b"\n", durable=True)
 
     def attempts(self) -> int:
         """The number of attempts that were started."""
@@ -85,7 +86,19 @@ def whole_lines(data: bytes) -> tuple[str, ...]:
 
 
 def _rewritten(line: str) -> bytes:
-    return line_of(parse_object(line.encode()) or {})
+    seal = seal_of(line.encode())
+    place = f" {seal.by} {seal.after}" if seal else ""
+    return line_of(parse_object(line.encode()) or {}) + place.encode()
+
+
+def _hidden(line: bytes, row: Mapping[str, Any]) -> bytes:
+    """A line with this environment's secrets hidden; the checksum of a damaged one stays wrong."""
+    seal = seal_of(line)
+    if seal is None:
+        return line_of(row).rstrip(b"\n")
+    if not is_as_written(line):
+        return line_of({**row, "by": seal.by, "after": seal.after, "sum": seal.sum}).rstrip(b"\n")
+    return sealed(line_of(row), by=seal.by, after=seal.after, was=seal.link).rstrip(b"\n")
 
 
 class LedgerTail(Tail):

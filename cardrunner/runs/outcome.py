@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,6 +10,7 @@ from cardrunner.common.units import cost_of_seconds
 from cardrunner.errors import (
     CardrunnerError,
     EnvironmentFailed,
+    IntegrityError,
     Interrupted,
     RunPaused,
     RunStopped,
@@ -21,7 +21,7 @@ from cardrunner.plugins import blamed_plugin
 from cardrunner.runs.events import GRACE_SECONDS as GRACE_SECONDS, Overdue, Submitted
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.ledger import Ledger
-from cardrunner.runs.records import State
+from cardrunner.runs.records import State, read_json
 
 _STATES: tuple[tuple[type[BaseException], State], ...] = (
     (TimedOut, "timed_out"),
@@ -118,6 +118,6 @@ def has_retries(folder: RunFolder) -> bool:
 
 def _section(folder: RunFolder, name: str) -> dict[str, Any]:
     try:
-        return dict(json.loads(folder.card_json.read_bytes())[name])
-    except (OSError, ValueError, KeyError, TypeError):
+        return dict(read_json(folder.card_json)[name])
+    except (IntegrityError, KeyError, TypeError, ValueError):
         return {}

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cardrunner.common.redaction import hide_in
+from cardrunner.common.text import listed, plural
 from cardrunner.errors import IntegrityError
+from cardrunner.runs.damage import Damage
 from cardrunner.runs.exhibits import Exhibit
 from cardrunner.runs.files import write_text
+from cardrunner.runs.folder import RunFolder
+from cardrunner.runs.lines import LinesAnchor
 
 State = Literal["starting", "running", "completed", "stopped", "investigate", "failed", "interrupted", "timed_out"]
 
@@ -298,30 +304,117 @@ class Manifest(Record):
     """``checkpoints/manifest.json``: the checkpoints of a run."""
 
     entries: tuple[ManifestEntry, ...] = ()
+    saves: int = 0
+    """How often checkpoints were saved."""
+    history: LinesAnchor | None = None
+    """How far the history had come at the last save; None before the first, and in earlier versions."""
+    ledger: LinesAnchor | None = None
+    """The same of the ledger."""
 
 
 R = TypeVar("R", bound=Record)
 
 
+_CHECKSUM = "record_sha256"
+"""The last key of each record."""
+_CHECKSUM_AT_END = re.compile(rb',?\n  "record_sha256": "([0-9a-f]{64})"\n\}\n$')
+
+
 def write_record(path: Path, record: Record) -> None:
-    """Write a record atomically, with the environment's secrets hidden in its texts."""
-    text = record.model_dump_json()
-    hidden = json.dumps(hide_in(json.loads(text)), indent=2, ensure_ascii=False)
-    write_text(path, hidden + "\n")
+    """Write a record atomically with its checksum, with the environment's secrets hidden in its texts."""
+    write_text(path, record_text(record))
+
+
+def record_text(record: Record) -> str:
+    """A record as its file has it, with the environment's secrets hidden in its texts."""
+    return with_checksum(hide_in(json.loads(record.model_dump_json())))
+
+
+def with_checksum(content: Mapping[str, Any]) -> str:
+    """A JSON object as a text whose last key is the sha256 of all bytes before that key."""
+    head = json.dumps(content, indent=2, ensure_ascii=False).removesuffix("}").rstrip("\n")
+    digest = hashlib.sha256(head.encode()).hexdigest()
+    return f'{head}{"" if head == "{" else ","}\n  "{_CHECKSUM}": "{digest}"\n}}\n'
+
+
+def checked_json(data: bytes, path: Path) -> bytes:
+    """The JSON of a record without its checksum, compared with it; one of an earlier version has none.
+
+    Args:
+        data: the content of its file.
+        path: for messages.
+
+    Raises:
+        IntegrityError: it is not what was written.
+    """
+    found = _CHECKSUM_AT_END.search(data)
+    if found is None and _CHECKSUM.encode() not in data:
+        return data
+    if found is None or hashlib.sha256(data[: found.start()]).hexdigest() != found[1].decode():
+        raise IntegrityError(
+            f"{path} is not what was written: its checksum differs; put the file back as it was (a copy of the run "
+            "folder has it), formatted as it was"
+        )
+    return data[: found.start()] + b"\n}"
+
+
+def checksum_of(path: Path) -> str | None:
+    """The checksum that the file of a record has; None for one of an earlier version.
+
+    Raises:
+        IntegrityError: it is missing, cannot be read, or is not what was written.
+    """
+    data = _content(path)
+    checked_json(data, path)
+    found = _CHECKSUM_AT_END.search(data)
+    return found[1].decode() if found else None
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file of the launch, such as ``card.json``, without its checksum.
+
+    Raises:
+        IntegrityError: it is missing, is no JSON, or is not what was written.
+    """
+    try:
+        return json.loads(checked_json(_content(path), path))
+    except ValueError as error:
+        raise IntegrityError(f"{path} is not readable JSON: {error}") from None
 
 
 def read_record(path: Path, kind: type[R]) -> R:
     """Read a record.
 
     Raises:
-        IntegrityError: it is missing, or is not a valid record of this kind.
+        IntegrityError: it is missing, is not what was written, or is not a valid record of this kind.
+    """
+    return parse_record(_content(path), kind, path)
+
+
+def parse_record(data: bytes, kind: type[R], path: Path) -> R:
+    """The record that a file has.
+
+    Args:
+        data: its content.
+        kind: the record's class.
+        path: for messages.
+
+    Raises:
+        IntegrityError: it is not what was written, or is not a valid record of this kind.
     """
     try:
-        return kind.model_validate_json(path.read_bytes())
+        return kind.model_validate_json(checked_json(data, path))
+    except (ValidationError, UnicodeDecodeError) as error:
+        raise IntegrityError(f"{path} is not a readable {kind.__name__}: {_first(error)}") from None
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
     except FileNotFoundError:
         raise IntegrityError(f"{path} is missing; the run never got that far, or the file was removed") from None
-    except (OSError, ValidationError, UnicodeDecodeError) as error:
-        raise IntegrityError(f"{path} is not a readable {kind.__name__}: {_first(error)}") from None
+    except OSError as error:
+        raise IntegrityError(f"{path} cannot be read: {error}") from None
 
 
 def readable_record(path: Path, kind: type[R]) -> R | None:
@@ -339,6 +432,31 @@ def find_record(path: Path, kind: type[R]) -> R | None:
         IntegrityError: it is not a valid record of this kind.
     """
     return read_record(path, kind) if path.exists() else None
+
+
+def check_records(folder: RunFolder) -> list[Damage]:
+    """Compare each record of a run with its checksum; a run of an earlier version has records without one."""
+    named = (folder.card_json, folder.launch, folder.checks, folder.plan, folder.remote_run, folder.manifest)
+    stages = sorted(folder.record("*").parent.glob("*.json"))
+    return list(_record_damage(folder, [path for path in (*named, *stages) if path.is_file()]))
+
+
+def _record_damage(folder: RunFolder, paths: Sequence[Path]) -> Iterator[Damage]:
+    bare = []
+    for path in paths:
+        name = path.relative_to(folder.root).as_posix()
+        try:
+            if checksum_of(path) is None:
+                json.loads(path.read_bytes())
+                bare.append(name)
+        except (IntegrityError, ValueError, OSError):
+            yield Damage(file=name, kind="changed", what="it is not what was written: its checksum differs")
+    own = folder.launch.relative_to(folder.root).as_posix()
+    if bare and own not in bare:  # this version launched the run, so that it wrote each of them with a checksum
+        yield from (Damage(file=name, kind="changed", what="its checksum was removed") for name in bare)
+    elif bare:
+        what = f"{plural(len(bare), 'record')} without a checksum: an earlier version wrote {listed(bare)}"
+        yield Damage(file=own, kind="unsealed", what=what)
 
 
 def _first(error: Exception) -> str:

@@ -78,6 +78,8 @@ class Status(Record):
     """The next command to run; None if there is nothing left to do."""
     warning: str | None = None
     """A warning to show while it runs."""
+    damage: tuple[str, ...] = ()
+    """What is torn, missing, changed or unsealed in the run folder, a line for each file; empty until examined."""
 
     @property
     def live(self) -> bool:

@@ -21,7 +21,8 @@ import torch
 from cardrunner.errors import IntegrityError
 from cardrunner.runs.files import Writer, explained, flush_folder, name_file, sha256_file, write_together
 from cardrunner.runs.folder import RunFolder
-from cardrunner.runs.records import STATE, Manifest, ManifestEntry, read_record, write_record
+from cardrunner.runs.lines import anchor_of
+from cardrunner.runs.records import STATE, Manifest, ManifestEntry, read_record, record_text, write_record
 
 _STATES, _EXPORTS = "state-e*-s*.pt", "export-e*-s*.pt"
 
@@ -85,23 +86,33 @@ class CheckpointStore:
             )
         write_record(self.folder.manifest, Manifest())
 
-    def save(self, snapshots: Sequence[CheckpointSnapshot]) -> None:
+    def save(self, snapshots: Sequence[CheckpointSnapshot]) -> Manifest:
         """Save files together, then the manifest; then remove full states beyond `keep`.
+
+        Returns:
+            the manifest, which says how far history and ledger have come.
 
         Raises:
             EnvironmentFailed: the disk is full, read-only or failing; what was saved before is intact.
         """
         contents: dict[Path, Writer] = {}
-        entries = {entry.file: entry for entry in self.manifest.entries}
+        before = self.manifest
+        entries = {entry.file: entry for entry in before.entries}
         for snapshot in snapshots:
             data = serialized(snapshot.content)
             entries.update({entry.file: entry for entry in _entries(snapshot, data)})
             contents[self.folder.root / snapshot.file] = partial(_write, data=data)
-        kept = Manifest(entries=tuple(self._kept(list(entries.values()))))
-        contents[self.folder.manifest] = partial(_write, data=(kept.model_dump_json(indent=2) + "\n").encode())
+        kept = Manifest(
+            entries=tuple(self._kept(list(entries.values()))),
+            saves=before.saves + 1,
+            history=anchor_of(self.folder.history),
+            ledger=anchor_of(self.folder.ledger),
+        )
+        contents[self.folder.manifest] = partial(_write, data=record_text(kept).encode())
         write_together(contents)
         self._publish(kept)
         self._remove_unlisted(kept)
+        return kept
 
     def newest(self, reject: Callable[[str], None]) -> tuple[ManifestEntry, Mapping[str, Any]] | None:
         """The newest full state whose bytes match the manifest; None if none was ever saved.
@@ -137,9 +148,9 @@ class CheckpointStore:
             else:
                 (self._rejected / f"{path.name}.missing").touch()
             flush_folder(self._rejected)
-        write_record(
-            self.folder.manifest, Manifest(entries=tuple(e for e in self.manifest.entries if e.file != entry.file))
-        )
+        manifest = self.manifest
+        left = tuple(other for other in manifest.entries if other.file != entry.file)
+        write_record(self.folder.manifest, manifest.model_copy(update={"entries": left}))
 
     def _states(self, entries: Sequence[ManifestEntry]) -> list[ManifestEntry]:
         return [entry for entry in entries if STATE in entry.roles]

@@ -13,7 +13,8 @@ from cardrunner.contracts import ExportsFields, MetricNames, RunContext
 from cardrunner.errors import IntegrityError, UsageError
 from cardrunner.runs.events import Acknowledged, AttemptEnded, CheckpointSaved, Resumed, WarningGiven
 from cardrunner.runs.history import HistoryRow
-from cardrunner.runs.records import STATE, BestRecord, ManifestEntry
+from cardrunner.runs.lines import examine_lines
+from cardrunner.runs.records import STATE, BestRecord, Manifest, ManifestEntry
 from cardrunner.training.checkpoint import CheckpointSnapshot, CheckpointStore, export_file, read_checkpoint, state_file
 from cardrunner.training.loop import Trainer
 from cardrunner.training.state import Findings, StateOrigin, all_finite, capture, on_cpu, restore, weights_sha256
@@ -58,7 +59,7 @@ class Saver:
         """
         if (found := self._newest()) is None:
             if self.leads:
-                self.ctx.history.truncate_after(0)
+                self._cut_history(0)
             return None
         entry, state = found
         differences = self._check_origin(entry, state) if self.leads else []
@@ -155,12 +156,12 @@ class Saver:
     def _save(self, snapshots: Sequence[CheckpointSnapshot]) -> None:
         began, cursor = time.monotonic(), self.trainer.cursor
         if self.leads:
-            self.store.save(snapshots)
-            self._record(snapshots, time.monotonic() - began)
+            manifest = self.store.save(snapshots)
+            self._record(snapshots, manifest, time.monotonic() - began)
         if any(not shot.names for shot in snapshots):
             self._saved, self.saved_at = (cursor.step, cursor.epoch), time.monotonic()
 
-    def _record(self, snapshots: Sequence[CheckpointSnapshot], seconds: float) -> None:
+    def _record(self, snapshots: Sequence[CheckpointSnapshot], manifest: Manifest, seconds: float) -> None:
         for shot in snapshots:
             saved = CheckpointSaved(
                 attempt=self.ctx.attempt,
@@ -169,6 +170,8 @@ class Saver:
                 step=shot.step,
                 roles=tuple(shot.names.values()) or (STATE,),
                 seconds=round(seconds, 6),
+                saves=manifest.saves,
+                history=manifest.history,
             )
             self.ctx.ledger.append(saved)
 
@@ -184,10 +187,24 @@ class Saver:
         return entry, read_checkpoint(self.ctx.folder, entry)
 
     def _take_up(self, entry: ManifestEntry) -> None:
-        self.ctx.history.truncate_after(entry.step)
+        self._cut_history(entry.step)
         self._check_history(entry)
         resumed = Resumed(attempt=self.ctx.attempt, file=entry.file, epoch=entry.epoch, step=entry.step)
         self.ctx.ledger.append(resumed)
+
+    def _cut_history(self, step: int) -> None:
+        """Drop the rows beyond a step.
+
+        Raises:
+            IntegrityError: lines of the history are missing, or not what was written.
+        """
+        grave = [damage for damage in examine_lines(self.ctx.folder.history).damage if damage.grave]
+        if grave:
+            raise IntegrityError(f"{self.ctx.folder.history}: {grave[0].what}; put the run's own history back")
+        attempt = self.ctx.attempt
+        self.ctx.history.truncate_after(
+            step, note=lambda cut: self.ctx.ledger.append(cut.model_copy(update={"attempt": attempt}))
+        )
 
     def _check_origin(self, entry: ManifestEntry, state: Mapping[str, Any]) -> list[str]:
         """Notes on what differs and was acknowledged."""

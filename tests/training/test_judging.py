@@ -16,6 +16,7 @@ from cardrunner.runs.event_model import Event
 from cardrunner.runs.events import RuleFired
 from cardrunner.runs.history import RuleRows, baselines_of
 from cardrunner.runs.ledger import Ledger
+from cardrunner.runs.records import Manifest
 from cardrunner.training.checkpoint import CheckpointStore
 from cardrunner.workloads.toy.spec import METRICS
 from tests.ledger_lines import record
@@ -142,10 +143,11 @@ def crash(monkeypatch: pytest.MonkeyPatch, moment: str) -> Iterator[None]:
         if isinstance(event, RuleFired) and moment == "after the verdict":
             raise Crash
 
-    def save_and_die(self: CheckpointStore, *arguments: Any) -> None:
-        save(self, *arguments)
+    def save_and_die(self: CheckpointStore, *arguments: Any) -> Manifest:
+        saved = save(self, *arguments)
         if "verdict" in seen and moment == "after the checkpoint":
             raise Crash
+        return saved
 
     with monkeypatch.context() as patched:
         patched.setattr(Ledger, "append", append_and_die)

@@ -12,7 +12,7 @@ from cardrunner.gate.admission import judging_files, read_launched, sha256_hex
 from cardrunner.runs.files import explained, write_bytes
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.ledger import Ledger
-from cardrunner.runs.records import LaunchRecord, Record, RemoteRun
+from cardrunner.runs.records import LaunchRecord, Record, RemoteRun, parse_record
 from cardrunner.workspace import RULES, Workspace
 
 
@@ -150,8 +150,8 @@ def _text(path: Path) -> str:
 
 def _launched(text: str | None) -> str:
     try:
-        launch = LaunchRecord.model_validate_json(text or "")
-    except ValueError:
+        launch = parse_record((text or "").encode(), LaunchRecord, Path("launch.json"))
+    except IntegrityError:
         return ""
     return f", launched at {launch.created} from a card with the digest {launch.card_digest[:12]}"
 

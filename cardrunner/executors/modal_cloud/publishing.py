@@ -19,7 +19,7 @@ from typing import BinaryIO
 from cardrunner.errors import EnvironmentFailed
 from cardrunner.runs.files import explained
 from cardrunner.runs.folder import RunFolder
-from cardrunner.runs.records import STATE, Manifest, ManifestEntry, find_record
+from cardrunner.runs.records import STATE, Manifest, ManifestEntry, find_record, record_text
 
 DELAYS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 """Seconds between the tries of a commit. The SDK retries connection errors by itself."""
@@ -91,7 +91,7 @@ class Publisher:
             manifest = find_record(self.work.manifest, Manifest)
             if manifest is None:
                 return None
-            self._manifest = (manifest.model_dump_json(indent=2) + "\n").encode()
+            self._manifest = record_text(manifest).encode()
             try:
                 for entry in manifest.entries:
                     self._copy_checkpoint(entry)
@@ -109,7 +109,8 @@ class Publisher:
                 self._copied[name] = entry.sha256
 
     def _copy_records(self) -> None:
-        for name, stamp in self.records().items():
+        # the ledger says how far the history had come, so that the history is copied after it
+        for name, stamp in sorted(self.records().items(), key=lambda found: found[0] != self.work.ledger.name):
             if self._copied.get(name) == stamp:
                 continue
             try:

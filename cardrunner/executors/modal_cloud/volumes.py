@@ -154,7 +154,8 @@ class Mirror:
         files = self.volume_folder.files()
         now = max((stamp.mtime for stamp in files.values()), default=0)
         with locked(self.folder.mirror_lock):
-            for name, stamp in files.items():
+            # the ledger says which attempt changed the other files
+            for name, stamp in sorted(files.items(), key=lambda found: found[0] != self.folder.ledger.name):
                 settled = stamp.mtime < now - _CLOCK_TICK
                 if self._is_record(name, stamp) and not (settled and self._seen.get(name) == stamp):
                     self._download(name)

@@ -52,11 +52,33 @@ def sign_statement(
         raise GateClosed(signers.faults)
     program = _find_ssh_keygen()
     with tempfile.TemporaryDirectory(prefix="cardrunner-sign-") as folder:
-        armored = _signed_by_any(program, _keys(key, reviewer, signers, Path(folder)), statement, Path(folder), say)
+        keys = _keys(key, reviewer, signers, Path(folder))
+        armored = _signed_by_any(program, keys, statement, Path(folder), say)
     if reason := verify_statement(statement, armored, reviewer=reviewer, signers=signers, at=at):
         hint = f"sign with a key that {FILE_NAME} lists for {reviewer}, or {HOW_TO_LIST}"
         raise GateClosed((f"sign_off: {reviewer}: {reason}; {hint}",))
     return armored
+
+
+def sign_text(text: bytes, *, key: Path, namespace: str, say: Say = lambda _: None) -> str:
+    """Sign a text with one key, for another use than a statement.
+
+    Args:
+        text: what is signed.
+        key: as in `sign_statement`.
+        namespace: the use; a signature for one use does not count for another.
+        say: called with what the person at the keyboard has to do.
+
+    Returns:
+        the armored signature, ending with a line feed.
+
+    Raises:
+        UsageError: the key cannot be used.
+        EnvironmentFailed: ssh-keygen is not installed, or refuses to run for this user.
+    """
+    program = _find_ssh_keygen()
+    with tempfile.TemporaryDirectory(prefix="cardrunner-sign-") as folder:
+        return _signed_by_any(program, (_named(key),), text, Path(folder), say, namespace=namespace)
 
 
 def _find_ssh_keygen() -> str:
@@ -70,10 +92,7 @@ def _find_ssh_keygen() -> str:
 def _keys(key: Path | None, reviewer: str, signers: AllowedSigners, folder: Path) -> Sequence[Path]:
     """The named key, else the reviewer's public keys, written to files so that the agent finds the private half."""
     if key is not None:
-        path = key.absolute()  # absolute, so that a name that begins with - is not an option
-        if not path.is_file():
-            raise UsageError(f"--key: there is no file {path}; name your private key, such as ~/.ssh/id_ed25519")
-        return (path,)
+        return (_named(key),)
     own = signers.of(reviewer)
     if not own:
         raise GateClosed((f"sign_off: {FILE_NAME} lists no key for {reviewer}; {HOW_TO_LIST}",))
@@ -82,12 +101,21 @@ def _keys(key: Path | None, reviewer: str, signers: AllowedSigners, folder: Path
     return tuple(_write_public(folder / f"key-{signer.line}.pub", signer.key.text) for signer in own)
 
 
+def _named(key: Path) -> Path:
+    path = key.absolute()  # absolute, so that a name that begins with - is not an option
+    if not path.is_file():
+        raise UsageError(f"--key: there is no file {path}; name your private key, such as ~/.ssh/id_ed25519")
+    return path
+
+
 def _write_public(path: Path, text: str) -> Path:
     path.write_text(text + "\n")
     return path
 
 
-def _signed_by_any(program: str, keys: Sequence[Path], statement: bytes, folder: Path, say: Say) -> str:
+def _signed_by_any(
+    program: str, keys: Sequence[Path], statement: bytes, folder: Path, say: Say, *, namespace: str = NAMESPACE
+) -> str:
     """The signature of the first key that can be used; the last one's sentence when none can."""
     message = folder / "statement"
     message.write_bytes(statement)
@@ -95,7 +123,7 @@ def _signed_by_any(program: str, keys: Sequence[Path], statement: bytes, folder:
     for key in keys:
         if _needs_touch(key):
             say(f"touch the security key of {key} when it blinks")
-        code, said = _run([program, "-Y", "sign", "-n", NAMESPACE, "-f", str(key), str(message)], key)
+        code, said = _run([program, "-Y", "sign", "-n", namespace, "-f", str(key), str(message)], key)
         armored = folder / "statement.sig"
         if code == 0 and armored.is_file() and armored.stat().st_size <= LARGEST_ARMOR:
             return armored.read_text("ascii", errors="replace")

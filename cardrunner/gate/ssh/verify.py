@@ -29,7 +29,7 @@ def verify_statement(
         return f"the signature {error}"
     if signature.namespace != NAMESPACE:
         return f"the signature was made for {signature.namespace[:60]!r}, not for {NAMESPACE!r}; it does not count here"
-    if reason := _untrusted(signature.key, reviewer, signers, at):
+    if reason := untrusted(signature.key, reviewer, signers, at):
         return reason
     if not fits(signature, statement):
         return (
@@ -39,7 +39,8 @@ def verify_statement(
     return None
 
 
-def _untrusted(key: PublicKey, reviewer: str, signers: AllowedSigners, at: datetime.datetime) -> str | None:
+def untrusted(key: PublicKey, reviewer: str, signers: AllowedSigners, at: datetime.datetime) -> str | None:
+    """Why a key does not count for a person at a time; None if it does."""
     if (revoked := signers.revoked.place(key.fingerprint)) is not None:
         return f"the signature was made with a revoked key, {key.fingerprint} ({revoked[0]}:{revoked[1]})"
     reasons = (_unlisted(key, reviewer, each, at) for each in (signers, *signers.others))
