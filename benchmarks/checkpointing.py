@@ -67,7 +67,8 @@ class Saves:
         return weights_sha256(self.trained.model.state_dict())
 
     def _state(self, digest: str) -> CheckpointSnapshot:
-        origin = StateOrigin(run="x", card_digest="", data={}, order="", versions={}, code="", threads=1, processes=1)
+        nothing: dict[str, dict[str, str]] = {"data": {}, "versions": {}, "plugins": {}}
+        origin = StateOrigin(run="x", card_digest="", order="", code="", threads=1, processes=1, **nothing)
         content = capture(self.trained, origin, Findings())
         return self._snapshot(state_file(epoch=1, step=self.step), content, digest, {})
 

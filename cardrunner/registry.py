@@ -13,13 +13,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
+from cardrunner.card.contracts import UsesPlugins
 from cardrunner.card.platforms import OfferedExecutor, executor_names, find_executor
 from cardrunner.card.trackers import FoundTracker, find_tracker, tracker_names
 from cardrunner.common.text import did_you_mean, listed
 from cardrunner.errors import MissingExtra, PluginFailed, UsageError
+from cardrunner.kill_rules.table import plugin_of
 from cardrunner.plugins import Blamed, Plugin, blamed, find_plugin, plugins
 
 if TYPE_CHECKING:
+    from cardrunner.card.schema.card import Card
     from cardrunner.contracts import Executor, Side, Stage, Tracker, Workload, WorkloadSpec
     from cardrunner.workloads.plugged import PluggedWorkload
 
@@ -206,6 +209,30 @@ def _plugged(name: str) -> PluggedWorkload:
     from cardrunner.workloads.plugged import plugged_workload  # only needed for workloads of other packages
 
     return plugged_workload(plugin)
+
+
+def plugins_of(card: Card, *, executor: str) -> tuple[Plugin, ...]:
+    """Every plug-in that a run of a card uses, sections of its results card included.
+
+    Args:
+        card: the card.
+        executor: the name of the one that runs it.
+
+    Raises:
+        UsageError: no installed package has its workload or the executor.
+        PluginFailed: a plug-in cannot be used.
+    """
+    spec = workload_spec(card.workload)
+    found: list[Plugin | None] = [
+        None if card.workload in WORKLOADS else find_plugin("workload", card.workload),
+        *(spec.used_plugins(card) if isinstance(spec, UsesPlugins) else ()),
+        *map(_stage_plugin, card.extra_stages),
+        *map(plugin_of, card.kill_thresholds),
+        *(asked.found.plugin for asked in card.infra.tracking.asked),
+        offered_executor(executor).plugin,
+        *plugins("results section"),
+    ]
+    return tuple(plugin for plugin in found if plugin is not None)
 
 
 def stages(side: Side, extra: Sequence[str] = ()) -> tuple[Stage, ...]:

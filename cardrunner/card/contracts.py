@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cardrunner.card.schema.data import DataSection
     from cardrunner.card.schema.infra import InfraBase
     from cardrunner.card.schema.training import ModelSection, TrainingSection
+    from cardrunner.plugins import Plugin
 
 S = TypeVar("S")
 
@@ -77,6 +78,13 @@ class ForeseesMatch(Protocol):
     """A `WorkloadSpec` that knows before the launch whether the models of the demo were trained on the same data."""
 
     def data_match(self, card: Card, workspace: Path) -> DataMatch | None: ...  # None: the card asks for no demo
+
+
+@runtime_checkable
+class UsesPlugins(Protocol):
+    """A `WorkloadSpec` that has plug-ins of its own kinds; the environment of a run names them."""
+
+    def used_plugins(self, card: Card) -> Sequence[Plugin]: ...  # those that a run of the card uses
 
 
 class Storage(NamedTuple):

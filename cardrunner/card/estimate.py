@@ -7,10 +7,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from cardrunner.card.contracts import WorkloadSpec
+from cardrunner.card.prices import hour_of
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.training import TrainingSection
 from cardrunner.common.text import listed
-from cardrunner.common.units import Every, cost_of_seconds
+from cardrunner.common.units import Every, cost_of_seconds, format_dollars
+
+_ROUNDING = 0.005
+"""Two amounts that differ by a smaller share are the same amount, rounded."""
 
 
 class Estimate(NamedTuple):
@@ -48,6 +52,56 @@ def cost_of(card: Card, seconds: float) -> float | None:
     """The cost of a duration on the card's GPUs; None if the card states no price."""
     price = card.infra.price
     return None if price is None else cost_of_seconds(seconds, hourly=price, count=card.infra.gpus)
+
+
+def bill_of(card: Card, seconds: float, *, hourly: float | None = None) -> float | None:
+    """The whole bill of a duration, CPU and memory included where they are billed; None if a price is unknown.
+
+    Args:
+        hourly: US dollars per hour; by default those of the platform's price table.
+    """
+    rate = hour_of(card.infra).usd if hourly is None else hourly
+    return None if rate is None else cost_of_seconds(seconds, hourly=rate)
+
+
+def is_more(billed: float | None, cost: float | None) -> bool:
+    """Whether a whole bill is so much more than the cost of the GPUs that people have to know it."""
+    return billed is not None and cost is not None and billed > (1 + _ROUNDING) * cost
+
+
+class SpendingLimit(NamedTuple):
+    """What a budget allows: the run meters the time at `infra.price` alone."""
+
+    usd: float
+    seconds: float | None
+    """Seconds of all attempts after which the run stops itself; None if the card states no price."""
+    billed: float | None
+    """The whole bill of that time in US dollars; None if it is not known."""
+
+    @property
+    def share(self) -> str:
+        """`` of GPU time`` where more than that is billed, to follow the amount; else empty."""
+        return " of GPU time" if self.more else ""
+
+    @property
+    def more(self) -> str | None:
+        """The bill beyond the budget, as a clause; None where both are the same."""
+        if self.billed is None or not is_more(self.billed, self.usd):
+            return None
+        return f"about {format_dollars(self.billed)} is billed by then, CPU and memory included"
+
+
+def spending_limit(card: Card, *, hourly: float | None = None) -> SpendingLimit | None:
+    """What the card's budget allows; None without a budget.
+
+    Args:
+        hourly: as in `bill_of`.
+    """
+    budget, metered = card.timing.budget, cost_of(card, 1.0)
+    if budget is None:
+        return None
+    seconds = budget / metered if metered else None
+    return SpendingLimit(budget, seconds, None if seconds is None else bill_of(card, seconds, hourly=hourly))
 
 
 def batches_per_epoch(card: Card, spec: WorkloadSpec) -> int | None:

@@ -120,10 +120,19 @@ def indented(text: str) -> str:
     return "\n".join(f"  | {line}" for line in text.splitlines())
 
 
+def _saved(status: Status) -> str:
+    """From where a run that ended before its plan did goes on; the rows after that are trained again."""
+    if status.live or status.state == "completed":
+        return ""
+    if status.last_durable_step is not None:
+        return f" at step {status.last_durable_step} (saved)"
+    return ", nothing saved" if status.step else ""
+
+
 def summary(status: Status) -> str:
     """A run in one line."""
-    parts = [f"{status.run} {status.state}"]
-    if status.step:
+    parts = [f"{status.run} {status.state}{_saved(status)}"]
+    if status.step and (status.live or status.state == "completed"):
         parts.append(f"epoch {status.epoch}, step {status.step}")
     if status.cost_usd:
         parts.append(format_dollars(status.cost_usd))

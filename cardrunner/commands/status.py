@@ -18,7 +18,7 @@ from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.heartbeat import read_heartbeat
 from cardrunner.runs.inspect import in_lines, run_damage
 from cardrunner.runs.lease import is_live
-from cardrunner.runs.status import Status, derive_status
+from cardrunner.runs.status import Status, derive_status, is_here
 
 HELP = "show the state of one run, or of all"
 
@@ -70,8 +70,7 @@ def _lines(folder: RunFolder, status: Status) -> Iterator[str]:
     yield summary(status)
     yield f"  stage        {status.stage or '-'}, attempt {status.attempts}"
     if status.live and (beat := read_heartbeat(folder.heartbeat)) is not None and beat.attempt == status.attempts:
-        ago = max(0.0, time.time() - utc_seconds(beat.at))
-        yield f"  now          epoch {beat.epoch}, step {beat.step:,}, {format_duration(ago)} ago"
+        yield f"  now          epoch {beat.epoch}, step {beat.step:,}{_ago(folder, beat.at)}"
     if status.warning:
         yield f"  warning      {status.warning}"
     yield from (f"  folder       {line}" for line in status.damage)
@@ -83,7 +82,8 @@ def _lines(folder: RunFolder, status: Status) -> Iterator[str]:
     yield from (f"  {name:<32} {value:.6g}" for name, value in status.metrics.items() if name.startswith("val_"))
     if status.best:
         yield f"  best         {status.best['metric']} {status.best['value']:.6g} in epoch {status.best['epoch']}"
-    yield f"  cost         {'unknown' if status.cost_usd is None else format_dollars(status.cost_usd)}"
+    priced = " at the card's price" if status.cost_usd else ""
+    yield f"  cost         {'unknown' if status.cost_usd is None else format_dollars(status.cost_usd)}{priced}"
     if status.projected_seconds is not None:
         money = "" if not status.projected_cost_usd else f", {format_dollars(status.projected_cost_usd)}"
         yield f"  projected    {format_duration(status.projected_seconds)} in all{money}"
@@ -97,6 +97,13 @@ def _lines(folder: RunFolder, status: Status) -> Iterator[str]:
         yield f"  results      missing; `cardrunner finish {status.run}` makes the results card"
     if status.next:
         yield f"  next         {status.next}"
+
+
+def _ago(folder: RunFolder, at: str) -> str:
+    """How long ago a live worker noted a time; empty for one on another machine, whose clock may differ."""
+    if not is_here(folder):
+        return ""
+    return f", {format_duration(max(0.0, time.time() - utc_seconds(at)))} ago"
 
 
 def _tracker(told: TrackerState) -> str:

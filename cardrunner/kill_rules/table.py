@@ -88,6 +88,12 @@ def read_rule(written: object) -> Rule:
     return written if isinstance(written, Rule) else rule_class(written).model_validate(written)
 
 
+def plugin_of(rule: Rule) -> Plugin | None:
+    """The plug-in that a rule comes from; None for a built-in one."""
+    key = next(iter(_keys_of_plugins(type(rule).model_fields)), None)
+    return None if key is None else find_plugin(KIND, key)
+
+
 @cache
 def _built_in(kind: str) -> type[Rule]:
     module, name = (KEYS | LIMITS)[kind].split(":")

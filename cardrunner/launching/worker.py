@@ -22,6 +22,7 @@ from cardrunner.errors import CardrunnerError, EnvironmentFailed
 from cardrunner.launching.admission import begin_training
 from cardrunner.launching.judgement import check_launched, judges_of
 from cardrunner.launching.pipeline import open_context, run_stage, run_worker_stages
+from cardrunner.plugins import Plugin
 from cardrunner.runs.attempts import BEGAN_VARIABLE
 from cardrunner.runs.environment import collect_environment, peak_memory
 from cardrunner.runs.events import AttemptEnded, AttemptStarted, ResumePoint
@@ -35,6 +36,7 @@ from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.lines import anchor_of
 from cardrunner.runs.outcome import COMPLETED, AttemptEnd, outcome_of, overdue_outcome
 from cardrunner.runs.records import STATE, Environment, LaunchRecord, LoadRecord, Manifest, find_record, read_record
+from cardrunner.runs.status import last_heard
 from cardrunner.tracking.progress import shown
 from cardrunner.tracking.tracker_processes import TrackerProcesses
 
@@ -55,11 +57,13 @@ def run_worker(path: Path, *, workspace: Path | None = None) -> int:
         EnvironmentFailed: the folder cannot be written.
     """
     folder = RunFolder(path.absolute(), workspace)
-    ledger = Ledger(folder.ledger)
+    ledger, lost = Ledger(folder.ledger), last_heard(folder)
     with StopRequest(folder.stop_request) as stop, Lease.acquire(folder) as lease:
         last = ledger.last(AttemptEnded)
         if last is not None and last.state == COMPLETED.state:
             return COMPLETED.exit_code
+        if lost is not None:
+            ledger.append(lost)
         return _attempt(folder, ledger, stop, lease)
 
 
@@ -150,9 +154,16 @@ def _record_start(folder: RunFolder, ledger: Ledger, number: int) -> None:
     ledger.append(started)
 
 
+def _used_plugins(folder: RunFolder, launch: LaunchRecord) -> tuple[Plugin, ...]:
+    with contextlib.suppress(CardrunnerError):  # an attempt whose card cannot be read ends before it trains
+        return registry.plugins_of(load_frozen(folder, registry.workload_spec).card, executor=launch.executor)
+    return ()
+
+
 def _environment(folder: RunFolder, launch: LaunchRecord) -> Environment:
     """Where this attempt runs. Outside a repository, the commit is that of the launch if the code is the same."""
-    here, launched = collect_environment(launched_workspace(folder).root, launch.card_file), launch.code
+    root, plugins = launched_workspace(folder).root, _used_plugins(folder, launch)
+    here, launched = collect_environment(root, launch.card_file, plugins), launch.code
     if launched is None or here.git_commit is not None or here.code_sha256 != launched.code_sha256:
         return here
     return here.model_copy(update={"git_commit": launched.git_commit, "git_dirty": launched.git_dirty})

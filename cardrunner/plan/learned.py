@@ -102,11 +102,11 @@ def _epoch_speeds(rows: Sequence[HistoryRow], resumed: set[int]) -> Iterator[flo
     """Examples per second of every epoch trained within one attempt, including its validation."""
     step = examples = 0
     for row in rows:
-        seconds = row.clock.epoch_seconds
-        if row.kind != "validation" or seconds is None:
+        if row.kind != "validation":
             continue
-        trained, whole = row.examples - examples, not any(step < at < row.step for at in resumed)
-        if whole and trained > 0 and 0 < seconds < math.inf:
+        seconds, trained = row.clock.epoch_seconds, row.examples - examples
+        whole = not any(step < at < row.step for at in resumed)
+        if seconds is not None and whole and trained > 0 and 0 < seconds < math.inf:
             yield trained / seconds
         step, examples = row.step, row.examples
 

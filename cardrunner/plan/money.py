@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
-from cardrunner.card.estimate import cost_of, covered_labels, estimate
+from cardrunner.card.estimate import cost_of, covered_labels, estimate, spending_limit
 from cardrunner.card.platforms import platform_of
 from cardrunner.card.prices import Billed, Price, hour_of
 from cardrunner.card.schema.card import Card
@@ -190,20 +190,17 @@ def timeout_cover(card: Card, run: str) -> TimeoutCover | None:
 
 def worst_case(card: Card, prices: Prices) -> WorstCase:
     """The upper limits of time and cost: timeout x attempts, and the budget."""
-    infra, budget, rate = card.infra, card.timing.budget, prices.usd_per_hour
+    infra, limit = card.infra, spending_limit(card, hourly=prices.usd_per_hour)
     attempts = 1 + infra.retries
     seconds = None if infra.timeout is None else infra.timeout * attempts
-    metered = cost_of(
-        card, 1.0
-    )  # the price per second as the run itself meters it, from the price that the card states
-    until = None if budget is None or not metered else budget / metered
+    until = limit.seconds if limit else None
     return WorstCase(
         attempts=attempts,
         seconds=seconds,
-        cost_usd=_cost(seconds, rate),
-        budget_usd=budget,
+        cost_usd=_cost(seconds, prices.usd_per_hour),
+        budget_usd=limit.usd if limit else None,
         budget_seconds=until,
-        budget_cost_usd=_cost(until, rate),
+        budget_cost_usd=limit.billed if limit else None,
         limited_by=_first_limit(seconds, until, infra.retries),
     )
 

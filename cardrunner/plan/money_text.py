@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 
+from cardrunner.card.estimate import SpendingLimit
 from cardrunner.card.platforms import platform
 from cardrunner.common.text import listed, plural
 from cardrunner.common.units import format_dollars, format_duration
@@ -128,10 +129,10 @@ def worst_case(plan: Plan) -> Iterator[str]:
         yield from paragraph(f"{format_duration(worst.seconds)}{cost} ({each}{gaps})")
     if worst.budget_usd is not None and worst.budget_seconds is not None:
         reached = f"{format_duration(worst.budget_seconds)} of all attempts together"
-        billed = worst.budget_cost_usd
-        more = f", billed {format_dollars(billed)} by then" if billed and billed > 1.005 * worst.budget_usd else ""
+        limit = SpendingLimit(worst.budget_usd, worst.budget_seconds, worst.budget_cost_usd)
+        more = f"; {limit.more}" if limit.more else ""
         stops = f"the run saves and stops after {reached}"
-        yield from paragraph(f"budget {format_dollars(worst.budget_usd)}: {stops}{more}")
+        yield from paragraph(f"budget {format_dollars(worst.budget_usd)}{limit.share}: {stops}{more}")
     yield from paragraph(f"what ends it first: {worst.limited_by}")
 
 

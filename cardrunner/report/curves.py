@@ -235,8 +235,13 @@ def _epochs(run: RecordedRun) -> Table:
 
 
 def _examples_per_second(row: HistoryRow, earlier: HistoryRow | None) -> float | None:
-    """The epoch's training examples per second of training; None if an attempt began inside the epoch."""
-    seconds = row.clock.train_seconds - (earlier.clock.train_seconds if earlier else 0.0)
-    examples = row.examples - (earlier.examples if earlier else 0)
-    same_attempt = earlier is None or row.clock.seconds > earlier.clock.seconds
-    return examples / seconds if same_attempt and seconds > 0 else None
+    """The epoch's training examples per second of training; None unless one training, uninterrupted, did all of it.
+
+    `Clock.train_seconds` begins anew in each attempt, and with each restart inside one. `Clock.trained_seconds` goes
+    on, and what it gains in an epoch of known duration was measured by the process that trained the epoch.
+    """
+    before = earlier.clock.trained_seconds if earlier else 0.0
+    if row.clock.epoch_seconds is None or row.clock.trained_seconds is None or before is None:
+        return None
+    examples, seconds = row.examples - (earlier.examples if earlier else 0), row.clock.trained_seconds - before
+    return examples / seconds if seconds > 0 else None

@@ -12,7 +12,7 @@ from cardrunner.common.units import format_bytes
 from cardrunner.report.recorded import RecordedRun
 from cardrunner.report.table import Cell, Code, Strong, Table, sentence
 from cardrunner.runs.environment import own_version
-from cardrunner.runs.records import Environment, LoadRecord
+from cardrunner.runs.records import Environment, LoadRecord, PluginCode
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +70,7 @@ def _described(environment: Environment) -> dict[str, Cell]:
         "Git commit": Code(environment.git_commit) if environment.git_commit else "none",
         "Git tree": git_tree(environment),
         "Sources of cardrunner": Code(environment.code_sha256[:12]) if environment.code_sha256 else None,
+        **{f"Plug-ins of {code.package}": _plugin(code) for code in environment.plugins},
         "Host": environment.hostname,
         "Processor": f"{environment.cpu}, {environment.cores} cores",
         "Memory": format_bytes(environment.memory_bytes),
@@ -79,6 +80,10 @@ def _described(environment: Environment) -> dict[str, Cell]:
         "Python": environment.python,
     }
     return {**rows, **dict(sorted(environment.packages.items()))}
+
+
+def _plugin(code: PluginCode) -> str:
+    return f"{code.version}, sources {code.sha256[:12]}: {listed(code.adds)}"
 
 
 def git_tree(environment: Environment) -> Cell:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from cardrunner.common.units import format_duration, format_percent
@@ -151,6 +151,8 @@ class ExpectedFacts:
 
     table: Table
     missing: tuple[str, ...]
+    digests: tuple[str, ...]
+    """What is to be known of the sha256 of files that the attempt did not compute."""
     mode: str | None
     seconds: str | None
 
@@ -162,6 +164,7 @@ def expected_facts(run: RecordedRun) -> ExpectedFacts:
     return ExpectedFacts(
         table=Table(("What", "Expected", "Actual", "Result", "Note"), "lllll", tuple(_row(row) for row in rows)),
         missing=tuple(sentence(run.lacks(kind)) for kind in absent),
+        digests=tuple(_not_computed(run.load)) if run.load else (),
         mode=run.load.mode if run.load else None,
         seconds=format_duration(run.load.seconds) if run.load else None,
     )
@@ -176,6 +179,18 @@ def facts_of(run: RecordedRun) -> tuple[FactRow, ...]:
 def failed_facts(run: RecordedRun) -> tuple[FactRow, ...]:
     """The facts that differ from the card."""
     return tuple(row for row in facts_of(run) if not row.ok)
+
+
+def _not_computed(load: LoadRecord) -> Iterator[str]:
+    remembered = [name for name, origin in load.digests.items() if origin == "remembered"]
+    if remembered:
+        yield f"sha256 remembered from an earlier reading, not computed by this attempt: {', '.join(remembered)}."
+    pinned = [fact.name.removeprefix(_DIGEST_OF) for fact in load.facts if fact.name.startswith(_DIGEST_OF)]
+    if unknown := [name for name in pinned if name not in load.digests]:
+        yield f"It is not recorded whether this sha256 was computed or remembered: {', '.join(unknown)}."
+
+
+_DIGEST_OF = "sha256 of "
 
 
 def _parameters(run: RecordedRun) -> list[FactRow]:

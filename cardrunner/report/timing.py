@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cardrunner.card.estimate import Estimate, estimate
+from cardrunner.card.estimate import Estimate, bill_of, estimate, is_more
 from cardrunner.card.platforms import platform_of
 from cardrunner.common.units import format_bytes, format_dollars, format_duration, format_hourly_rate
 from cardrunner.report.recorded import RecordedRun
@@ -49,7 +49,7 @@ def timing_facts(run: RecordedRun) -> TimingFacts:
         figures=_figures(run, spent),
         attempts=_attempts(run.attempts),
         reading=_reading(estimate(run.card), spent),
-        price=_price(run),
+        price=_price(run, spent),
         lost=any(attempt.ended is None for attempt in run.attempts) and not run.status.live,
     )
 
@@ -138,7 +138,7 @@ def _figures(run: RecordedRun, spent: Spent) -> Table:
     return Table(("Figure", "Value", "How it was obtained"), "lrl", tuple(rows))
 
 
-def _price(run: RecordedRun) -> str:
+def _price(run: RecordedRun, spent: Spent) -> str:
     infra = run.card.infra
     if infra.price is None:
         return (
@@ -148,7 +148,10 @@ def _price(run: RecordedRun) -> str:
         )
     gpus = f" for each of {infra.gpus} GPUs" if infra.gpus > 1 else ""
     price = f"the card's price of {format_hourly_rate(infra.price)}{gpus}"
-    return f"Cost is the time of all attempts at {price}; it is not a bill."
+    billed = bill_of(run.card, spent.total)
+    about = format_dollars(billed or 0.0)
+    rest = f", which with CPU and memory is about {about}" if is_more(billed, spent.cost) else ""
+    return f"Cost is the time of all attempts at {price}; it is not the bill{rest}."
 
 
 def _attempts(attempts: Sequence[Attempt]) -> Table:

@@ -14,13 +14,15 @@ import socket
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Iterable
 from functools import cache
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import PackageNotFoundError, files, requires, version
 from pathlib import Path
 
 from cardrunner.common.private_folder import private_folder
+from cardrunner.plugins import Plugin
 from cardrunner.runs.files import explained
-from cardrunner.runs.records import Environment, GitTree
+from cardrunner.runs.records import Environment, GitTree, PluginCode
 
 _DISTRIBUTION = "cardrunner"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -28,12 +30,13 @@ _PATIENCE_SECONDS = 10
 _RECORDS = ".cardrunner"
 
 
-def collect_environment(workspace: Path, card: str | None = None) -> Environment:
+def collect_environment(workspace: Path, card: str | None = None, plugins: Iterable[Plugin] = ()) -> Environment:
     """Describe this process and machine.
 
     Args:
         workspace: the folder whose git commit is recorded.
         card: the card's file, from the workspace.
+        plugins: the plug-ins that the run uses.
     """
     commit = _output("git", "-C", str(workspace), "rev-parse", "HEAD")
     tree = _tree(workspace, card) if commit else None
@@ -51,6 +54,23 @@ def collect_environment(workspace: Path, card: str | None = None) -> Environment
         git_dirty=None if tree is None else bool(tree.changed or tree.untracked),
         git_tree=tree,
         code_sha256=code_sha256(_DISTRIBUTION),
+        plugins=plugin_code(plugins),
+    )
+
+
+def plugin_code(plugins: Iterable[Plugin]) -> tuple[PluginCode, ...]:
+    """The packages of some plug-ins, each with the digest of the sources of all its modules."""
+    packages: dict[str, list[Plugin]] = {}
+    for plugin in plugins:
+        packages.setdefault(plugin.package, []).append(plugin)
+    return tuple(
+        PluginCode(
+            package=package,
+            version=found[0].version,
+            adds=tuple(sorted({f"{plugin.kind} {plugin.name}" for plugin in found})),
+            sha256=code_sha256(*_modules(package), *(plugin.module for plugin in found)),
+        )
+        for package, found in sorted(packages.items())
     )
 
 
@@ -133,6 +153,16 @@ def _sources(package: str) -> list[tuple[Path, Path]]:
     folders = [Path(folder) for folder in (spec.submodule_search_locations or [])] if spec else []
     files = [(path, folder.parent) for folder in folders for path in sorted(folder.rglob("*.py"))]
     return files or ([(Path(spec.origin), Path(spec.origin).parent)] if spec and spec.origin else [])
+
+
+def _modules(package: str) -> set[str]:
+    """The top-level modules that an installed package lists; an editable one lists only how it is found."""
+    try:
+        listed = files(package) or []
+    except PackageNotFoundError:
+        return set()
+    sources = (file.parts[0] for file in listed if file.suffix == ".py")
+    return {name.removesuffix(".py") for name in sources if name != ".." and not name.startswith("__editable__")}
 
 
 def _required() -> list[str]:

@@ -14,7 +14,7 @@ from cardrunner.card.schema_texts import field_texts
 from cardrunner.runs.event_model import Audience, Event
 from cardrunner.runs.events import EVENTS, ResumePoint
 from cardrunner.runs.process_identity import ProcessIdentity
-from cardrunner.runs.records import Environment, GitTree, State
+from cardrunner.runs.records import Environment, GitTree, PluginCode, State
 
 _HEAD = """\
 # Events
@@ -45,7 +45,7 @@ def page() -> str:
     return "\n".join(parts)
 
 
-_OBJECTS: tuple[type[BaseModel], ...] = (ResumePoint, Environment, GitTree, ProcessIdentity)
+_OBJECTS: tuple[type[BaseModel], ...] = (ResumePoint, Environment, GitTree, PluginCode, ProcessIdentity)
 
 
 def _section(kind: type[Event]) -> Iterator[str]:
@@ -102,7 +102,10 @@ def _word(kind: object) -> str:
         return f"`{kind.__name__}`"
     if all(isinstance(word, str) for word in get_args(kind)):
         return ", ".join(f"`{word}`" for word in get_args(kind))
-    return "list of texts" if getattr(kind, "__origin__", None) is tuple else "object"
+    if getattr(kind, "__origin__", None) is not tuple:
+        return "object"
+    item = get_args(kind)[0]
+    return "list of texts" if item is str else f"list of {_word(item)}"
 
 
 if __name__ == "__main__":

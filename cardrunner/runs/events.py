@@ -93,7 +93,7 @@ class ContainerStarted(Event):
 
 
 class LastHeard(Event):
-    """The last sign of life of an attempt that recorded no end. The next container writes it."""
+    """The last sign of life of an attempt that recorded no end. The next worker or container writes it."""
 
     event = "last_heard"
     of: int

@@ -1,14 +1,14 @@
 """A memo beside a large file of what reading all of it has shown, so that it is read only once.
 
-``<file>.cardrunner.json`` holds the file's sha256 and the results of checks, with marks that identify the file: size,
-modification time and, on file systems where they are stable, inode number and change time. A file whose marks differ is
-read again.
+``<file>.cardrunner.json`` holds the file's sha256 and the results of checks, with marks that identify the file: its
+place, size, modification time and, on file systems where they are stable, inode number and change time. A file whose
+marks differ is read again.
 
 A memo is as trustworthy as its folder. It is ignored if its own checksum does not match (an editing slip, a flipped
 bit), if its marks differ from the file's, or if its owner is neither this user, nor root, nor the owner of the file.
 Anyone who may write the file could forge a memo, or replace the file after it was read; so a memo saves work and
-proves nothing. A sha256 pinned in a card is compared with the
-remembered one in every attempt. To have all bytes read again, remove the memo.
+proves nothing. A sha256 pinned in a card is therefore computed from the bytes in every attempt, whatever is remembered.
+To have the values checked again too, remove the memo.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ _PROBES, _PROBE_BYTES = 64, 4096
 class Marks(Record):
     """The marks that identify a file."""
 
+    path: str
     size: int
     modified_ns: int
     changed_ns: int | None
@@ -107,8 +108,8 @@ class MemoPlace:
                 return None
         return f"the check of {self.path} was not recorded, so the next run repeats it: {problem}"
 
-    def sha256(self, progress: Callable[[int], object] | None = None, *, note: Callable[[str], object]) -> str:
-        """The file's sha256, remembered or computed now.
+    def compute(self, progress: Callable[[int], object] | None = None, *, note: Callable[[str], object]) -> str:
+        """The file's sha256 from its bytes; a memo that says otherwise is replaced.
 
         Args:
             progress: called with the bytes of each block that is read.
@@ -116,15 +117,23 @@ class MemoPlace:
 
         Raises:
             EnvironmentFailed: the file cannot be read.
-            IntegrityError: the file changed meanwhile.
+            IntegrityError: the file changed meanwhile, or a memo that cannot be replaced says otherwise.
         """
-        if (memo := self.recall()) is not None:
-            return memo.sha256
         with unchanged(self.path) as marks:
             digest = sha256_file(self.path, progress)
-        if problem := self.remember(Memo(marks=marks, sha256=digest)):
+        if self._agrees(digest):
+            return digest
+        problem = self.remember(Memo(marks=marks, sha256=digest))
+        if problem is not None:
             note(problem)
+        if self._agrees(digest) is False:
+            raise IntegrityError(f"{self.path}: a memo names another sha256 than its bytes have, {digest}; remove it")
         return digest
+
+    def _agrees(self, digest: str) -> bool | None:
+        """Whether the memo has this digest; None without a memo."""
+        memo = self.recall()
+        return None if memo is None else memo.sha256 == digest
 
 
 class unchanged:  # noqa: N801 - reads as a condition
@@ -157,6 +166,7 @@ def marks_of(path: Path) -> Marks:
         found = os.fstat(stream.fileno())
         lasting = _file_system(path) in _LASTING
         return Marks(
+            path=str(path.resolve()),
             size=found.st_size,
             modified_ns=found.st_mtime_ns,
             changed_ns=found.st_ctime_ns if lasting else None,

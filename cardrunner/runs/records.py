@@ -133,6 +133,17 @@ class GitTree(Record):
     """The card's own file; None where it is not in this repository."""
 
 
+class PluginCode(Record):
+    """A package whose plug-ins a run uses."""
+
+    package: str
+    version: str
+    adds: tuple[str, ...]
+    """What it adds to this run, such as ``kill rule rises_by``."""
+    sha256: str
+    """The digest of its sources; see `cardrunner.runs.environment.code_sha256`."""
+
+
 class Environment(Record):
     """Where an attempt ran."""
 
@@ -151,6 +162,11 @@ class Environment(Record):
     """What makes it dirty; None where there is no git, and in records of earlier versions."""
     code_sha256: str | None = None
     """The digest of cardrunner's sources; see `cardrunner.runs.environment.code_sha256`."""
+    plugins: tuple[PluginCode, ...] = ()
+    """The other packages that the run uses, by name."""
+
+
+DigestOrigin = Literal["computed", "remembered"]
 
 
 class LoadRecord(Record):
@@ -162,6 +178,8 @@ class LoadRecord(Record):
     seconds: float
     identity: dict[str, Any]
     facts: tuple[FactRow, ...]
+    digests: dict[str, DigestOrigin] = Field(default_factory=dict)
+    """File, as the card names it -> whether this attempt computed its sha256 from the bytes. A pinned one always is."""
 
 
 STATE = "state"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from cardrunner.runs.events import (
     Created,
     Finished,
     Finishing,
+    LastHeard,
     ResumePoint,
     Retried,
     StageEnded,
@@ -26,7 +28,7 @@ from cardrunner.runs.events import (
 )
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.heartbeat import read_heartbeat, silence_warning
-from cardrunner.runs.history import History, HistoryRow
+from cardrunner.runs.history import Clock, History, HistoryRow
 from cardrunner.runs.lease import LeaseBody, is_live, is_supervised, read_lease
 from cardrunner.runs.ledger import E, Ledger
 from cardrunner.runs.outcome import has_retries, metered_cost, spent_budget
@@ -56,6 +58,7 @@ class Status(Record):
     stage: str | None
     epoch: int
     step: int
+    """Of the newest row; a run that ended goes on from `last_durable_step`."""
     last_durable_step: int | None
     card_digest: str
     signed_by: tuple[str, ...]
@@ -66,7 +69,8 @@ class Status(Record):
     best: dict[str, Any]
     cost_usd: float | None
     projected_seconds: float | None
-    """The projected seconds of all attempts at the end of training; None once the run is completed."""
+    """The projected seconds of all attempts at the end of training, as the last attempt saw it; None before its first
+    row, and once the run is completed."""
     projected_cost_usd: float | None
     started: str
     updated: str
@@ -119,8 +123,8 @@ def derive_status(folder: RunFolder, *, now: float | None = None, supervising: b
         metrics=validation.metrics if validation else {},
         best=train.best.model_dump() if train and train.best else {},
         cost_usd=cost,
-        projected_seconds=row.clock.projected_seconds if row and state != "completed" else None,
-        projected_cost_usd=row.clock.projected_cost_usd if row and state != "completed" else None,
+        projected_seconds=found.projection.projected_seconds if found.projection else None,
+        projected_cost_usd=found.projection.projected_cost_usd if found.projection else None,
         started=launch.created,
         updated=found.updated,
         weights_sha256=train.weights_sha256 if train else None,
@@ -141,9 +145,35 @@ def _next(run: str, state: State, *, finished: bool, asks: bool, spent: bool) ->
     return f"cardrunner resume {run}" + (f' {ACKNOWLEDGE} "why it may go on"' if asks else "")
 
 
-def metered_seconds(folder: RunFolder, *, now: float | None = None) -> float:
+def metered_seconds(folder: RunFolder) -> float:
     """Seconds of all attempts so far."""
-    return _FolderState(folder, time.time() if now is None else now).seconds
+    return _FolderState(folder, time.time()).seconds
+
+
+def seconds_before(folder: RunFolder, attempt: int) -> float:
+    """Seconds of the attempts before one."""
+    earlier = (known for known in _FolderState(folder, time.time()).attempts if known.number < attempt)
+    return sum(known.seconds for known in earlier)
+
+
+def last_heard(folder: RunFolder) -> LastHeard | None:
+    """The last sign of life of a newest attempt that recorded no end, unless it is recorded; the run must not be live.
+
+    The next attempt records it before it cuts the history and takes the lease, which hold the signs.
+    """
+    state = _FolderState(folder, time.time())
+    last = state.attempts[-1] if state.attempts else None
+    if last is None or last.ended is not None:
+        return None
+    found = LastHeard(of=last.number, heartbeat=last.last_sign)
+    known = any(event.of == found.of and event.heartbeat == found.heartbeat for event in state.of(LastHeard))
+    return None if known else found
+
+
+def is_here(folder: RunFolder) -> bool:
+    """Whether the last worker runs on this machine, so that its times can be compared with the present."""
+    body = read_lease(folder)
+    return body is None or body.host == socket.gethostname()
 
 
 def last_exit_code(folder: RunFolder) -> int:
@@ -217,7 +247,7 @@ class _FolderState:
     @property
     def finished(self) -> bool:
         """Whether the run was finished after its last worker ended."""
-        turns = self._of(AttemptEnded, Finished)
+        turns = self.of(AttemptEnded, Finished)
         return bool(turns) and isinstance(turns[-1], Finished) and turns[-1].problem is None
 
     @property
@@ -228,13 +258,13 @@ class _FolderState:
 
     @property
     def stage(self) -> str | None:
-        stages = self._of(StageStarted)
+        stages = self.of(StageStarted)
         return stages[-1].stage if stages else None
 
     @cached_property
     def state(self) -> tuple[State, str | None]:
         """The state and its reason."""
-        latest = next(reversed(self._of(Created, Submitted, AttemptStarted, AttemptEnded)), None)
+        latest = next(reversed(self.of(Created, Submitted, AttemptStarted, AttemptEnded)), None)
         if latest is None:
             return "failed", "the launch broke off before anything began"
         if isinstance(latest, AttemptEnded):
@@ -255,19 +285,26 @@ class _FolderState:
         known = sum(attempt.seconds for attempt in self.attempts)
         if self.attempts and self.live and self.attempts[-1].ended is None:
             last = self.attempts[-1]
-            return known - last.seconds + max(self.now - utc_seconds(last.started), 0.0)
+            return known - last.seconds + max(self._workers_now(last) - utc_seconds(last.started), 0.0)
         return known
+
+    @property
+    def projection(self) -> Clock | None:
+        """The newest projection; None once the run is completed, and until the last attempt has made one."""
+        clock = self.newest.clock if self.newest and self.state[0] != "completed" else None
+        current = clock is not None and clock.attempt in (None, len(self.attempts))
+        return clock if current else None
 
     @property
     def silence(self) -> float:
         """Seconds since the last sign of life of training; 0 unless an attempt trains now."""
-        latest = next(reversed(self._of(StageStarted, StageEnded)), None)
+        latest = next(reversed(self.of(StageStarted, StageEnded)), None)
         if self.state[0] != "running" or not isinstance(latest, StageStarted) or latest.stage != "train":
             return 0.0
         signs, attempt, beat = [latest.at], self.attempts[-1].number, read_heartbeat(self.folder.heartbeat)
         signs += [beat.at] if beat is not None and beat.attempt == attempt else []
         signs += [row.clock.at for row in self.rows[-1:] if row.clock.attempt == attempt]
-        return self.now - utc_seconds(max(signs))
+        return self._workers_now(self.attempts[-1]) - utc_seconds(max(signs))
 
     @property
     def updated(self) -> str:
@@ -276,8 +313,12 @@ class _FolderState:
         times += [row.clock.at for row in self.rows[-1:]] + ([body.heartbeat] if body else [])
         return max(times, default=self.launch.created)
 
+    def _workers_now(self, attempt: Attempt) -> float:
+        """The present by the clock of a live worker: on another machine, whose clock may differ, its last sign."""
+        return self.now if is_here(self.folder) else utc_seconds(attempt.last_sign)
+
     def _has_stages(self, attempt: int) -> bool:
-        return any(event.attempt == attempt for event in self._of(StageStarted))
+        return any(event.attempt == attempt for event in self.of(StageStarted))
 
     def _before_the_worker(self, latest: Event) -> tuple[State, str | None]:
         if self.remote_run is not None and not self.live:
@@ -316,7 +357,7 @@ class _FolderState:
         crashed = ended is None or ended.exit_code in CRASHES
         if not crashed or self.supervising or not is_supervised(self.folder) or not has_retries(self.folder):
             return None
-        turns = self._of(AttemptStarted, AttemptEnded, Finishing)
+        turns = self.of(AttemptStarted, AttemptEnded, Finishing)
         if self.remote_run is not None or isinstance(turns[-1], Finishing):
             return None
         why = f" ({ended.reason})" if ended is not None and ended.reason else ""
@@ -324,7 +365,7 @@ class _FolderState:
 
     def _retry(self) -> str | None:
         """The retry that was submitted last; None if the last submission was no retry."""
-        match self._of(Retried, Submitted)[-2:]:
+        match self.of(Retried, Submitted)[-2:]:
             case [Retried() as retried, Submitted()]:
                 return f"retry {retried.count}"
         return None
@@ -336,7 +377,8 @@ class _FolderState:
             return f"no sign of life from the worker{heard}: {self.remote_run.ending}"
         return f"the worker ended without a word{heard}: killed, or the machine went down"
 
-    def _of(self, *kinds: type[E]) -> list[E]:
+    def of(self, *kinds: type[E]) -> list[E]:
+        """The events of some kinds, oldest first."""
         return [event for event in self.events if isinstance(event, kinds)]
 
     def _readable(self, stage: str, kind: type[R]) -> R | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,7 +20,7 @@ from cardrunner.runs.file_memo import MemoPlace
 from cardrunner.runs.files import explained
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.interrupts import StoppableProgress
-from cardrunner.runs.records import Environment, FactRow, LoadRecord, readable_record, write_record
+from cardrunner.runs.records import DigestOrigin, Environment, FactRow, LoadRecord, readable_record, write_record
 from cardrunner.stages.base import BaseStage
 from cardrunner.stages.run_data import data_files, open_run_data
 
@@ -40,12 +40,14 @@ class LoadStage(BaseStage):
             EnvironmentFailed: a file is missing or cannot be read.
             IntegrityError: a row of the expected-against-actual table disagrees; names every such row.
         """
-        began = time.monotonic()
-        facts = (*promise_facts(ctx), *file_facts(ctx, data_files(ctx)))
+        began, files = time.monotonic(), data_files(ctx)
+        known = {path for path in files if _memo(ctx, path).recall() is not None}
+        facts = (*promise_facts(ctx), *file_facts(ctx, files))
         data: Data | None = None
         if not failures(facts):  # only bytes that match the card are parsed
             data, facts = _open(ctx, facts)
-        record = _record(data, facts, time.monotonic() - began)
+        digests = _digests(ctx, files, known)
+        record = _record(data, facts, digests, time.monotonic() - began)
         write_record(ctx.folder.record(self.name), record)
         if data is not None:
             digest = identity_digest(record.identity)
@@ -102,7 +104,7 @@ def _open(ctx: RunContext, facts: tuple[Fact, ...]) -> tuple[Data | None, tuple[
     return data, (*(fact for fact in general if fact.name not in named), *own)
 
 
-def _record(data: Data | None, facts: Sequence[Fact], seconds: float) -> LoadRecord:
+def _record(data: Data | None, facts: Sequence[Fact], digests: dict[str, DigestOrigin], seconds: float) -> LoadRecord:
     return LoadRecord(
         mode=data.mode if data else "not opened",
         train_examples=len(data.train) if data else 0,
@@ -110,6 +112,7 @@ def _record(data: Data | None, facts: Sequence[Fact], seconds: float) -> LoadRec
         seconds=seconds,
         identity=dict(data.identity()) if data else {},
         facts=tuple(FactRow(**asdict(fact)) for fact in facts),
+        digests=digests,
     )
 
 
@@ -130,9 +133,30 @@ def _pin(entry: DataFile, single: str | None) -> str | None:
 
 
 def _digest(ctx: RunContext, path: Path, size: int) -> str:
-    """The sha256 of a file, kept beside it or in the run folder once it is computed."""
+    """The sha256 of a file from its bytes."""
     with StoppableProgress(ctx.progress, ctx.stop).task(f"sha256 of {path.name}", size, unit="B") as task:
-        return MemoPlace(path, ctx.folder.scratch).sha256(task.advance, note=ctx.progress.note)
+        return _memo(ctx, path).compute(task.advance, note=ctx.progress.note)
+
+
+def _digests(ctx: RunContext, files: Sequence[Path], known: Collection[Path]) -> dict[str, DigestOrigin]:
+    """How the sha256 of each file came about; a file that nothing took the sha256 of is left out.
+
+    Args:
+        ctx: the attempt.
+        files: the files of the card.
+        known: those that had a memo before they were opened.
+    """
+    data, found = ctx.card.data, dict[str, DigestOrigin]()
+    for entry, path in zip(data.source if files else (), files, strict=True):
+        if _pin(entry, data.sha256) is None and path in known:
+            found[entry.path] = "remembered"
+        elif _memo(ctx, path).recall() is not None or _pin(entry, data.sha256) is not None:
+            found[entry.path] = "computed"
+    return found
+
+
+def _memo(ctx: RunContext, path: Path) -> MemoPlace:
+    return MemoPlace(path, ctx.folder.scratch)
 
 
 def _digest_fact(name: str, pinned: str, actual: str) -> Fact:

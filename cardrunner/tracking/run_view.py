@@ -17,12 +17,12 @@ from cardrunner.errors import IntegrityError
 from cardrunner.kill_rules import Observation, RuleHistory
 from cardrunner.kill_rules.quantities import QUANTITIES, number_text
 from cardrunner.runs.event_model import Audience, Event
-from cardrunner.runs.events import AttemptEnded, AttemptStarted, Leaving, RuleFired, StageStarted, TrackerSaid
+from cardrunner.runs.events import AttemptEnded, AttemptStarted, Leaving, Resumed, RuleFired, StageStarted, TrackerSaid
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.heartbeat import HeartbeatRecord, read_heartbeat, silence_warning
 from cardrunner.runs.history import HistoryRow, RuleRows, baselines_of, verdict_line
 from cardrunner.runs.records import LoadRecord, find_record
-from cardrunner.runs.status import metered_seconds
+from cardrunner.runs.status import is_here, metered_seconds, seconds_before
 
 _WINDOW_SECONDS = 60.0
 """The window over which the pace is measured."""
@@ -51,7 +51,9 @@ class RunView:
     """Seconds of all attempts, set once this one has ended."""
     _leaves: bool = False
     _sign: float | None = None
-    """The last sign of life of training, in seconds since 1970."""
+    """The last sign of life of training, in seconds since 1970 by the worker's clock."""
+    _heard_at: tuple[float, float] | None = None
+    """The newest sign of a worker on another machine: by its clock, and by this one's when it was seen."""
     _examples: int | None = None
     _pulse: HeartbeatRecord | None = None
     _read_at: float = 0.0
@@ -67,16 +69,20 @@ class RunView:
         """Add an event; the text that people are shown about it, if any."""
         match event:
             case AttemptStarted():
-                self.attempt, self._began = event.attempt, utc_seconds(event.at)
-                self._before = metered_seconds(self.folder, now=self._began)
+                self.attempt, self._began = event.attempt, utc_seconds(event.since)
+                self._before = seconds_before(self.folder, event.attempt)
                 self._spent, self._leaves = None, False
+                self._heard_at = None if is_here(self.folder) else (utc_seconds(event.at), time.time())
                 self._pace.clear()
+            case Resumed() if self.row is not None and self.row.step > event.step:
+                self.row = None  # it is trained again
             case AttemptEnded():
                 self._spent = metered_seconds(self.folder)
                 self._leaves, self._sign = True, None
             case StageStarted():
                 self.stage = event.stage
                 self._sign = utc_seconds(event.at) if event.stage == "train" and event.at else None
+                self._set_clock(event.at)
             case Leaving():
                 self._leaves, self.stage = True, "saving"
         return self._sentence(event)
@@ -115,7 +121,7 @@ class RunView:
 
     def snapshot(self) -> RunSnapshot:
         """The values to show now."""
-        now = time.time()
+        now = self._workers_now()
         examples, epoch, step = self._position(self._pulse)
         total = self._total()
         seconds = self._seconds(now)
@@ -145,15 +151,33 @@ class RunView:
             return self._spent
         return self._before + now - self._began
 
+    def _workers_now(self) -> float:
+        """The present by the worker's clock; on another machine, its newest sign and the time since that was seen."""
+        if self._heard_at is None:
+            return time.time()
+        sign, seen = self._heard_at
+        return sign + time.time() - seen
+
+    def _set_clock(self, at: str) -> None:
+        if self._heard_at is not None and at and utc_seconds(at) > self._heard_at[0]:
+            self._heard_at = utc_seconds(at), time.time()
+
     def _heard(self, attempt: int | None, at: str) -> None:
-        if self._sign is not None and attempt == self.attempt:
+        if attempt != self.attempt:
+            return
+        self._set_clock(at)
+        if self._sign is not None:
             self._sign = max(self._sign, utc_seconds(at))
 
     def _position(self, pulse: HeartbeatRecord | None) -> tuple[int, int, int]:
         row = self.row
-        if pulse is not None and pulse.attempt == self.attempt and (row is None or pulse.step >= row.step):
+        if pulse is not None and pulse.attempt == self.attempt and (row is None or pulse.step >= self._logged(row)):
             return pulse.examples, pulse.epoch, pulse.step
         return (row.examples, row.epoch, row.step) if row else (0, 0, 0)
+
+    def _logged(self, row: HistoryRow) -> int:
+        """The step of a row of this attempt; one of an earlier attempt may be trained again."""
+        return row.step if row.clock.attempt in (None, self.attempt) else 0
 
     def _speed(self) -> float | None:
         """Examples per second of wall time, validation and saving included."""

@@ -9,6 +9,7 @@ from cardrunner.card.schema.training import TrainingSection
 from cardrunner.contracts import Data, ReadsInBlocks, RunContext
 from cardrunner.errors import UsageError
 from cardrunner.runs.environment import code_sha256, installed_packages
+from cardrunner.runs.events import AttemptStarted
 from cardrunner.training.feed import Feed
 from cardrunner.training.group import ProcessGroup
 from cardrunner.training.loop import BatchHook, Trainer
@@ -97,7 +98,15 @@ def origin_of(ctx: RunContext, data: Data, numerics: Numerics, trainer: Trainer)
         data=json.loads(json.dumps(data.identity())),
         order=f"shuffled in blocks of {blocks} bytes" if (blocks := trainer.feed.block_bytes) else "shuffled in full",
         versions={name: version for name, version in installed_packages().items() if name in _CODE},
-        code=code_sha256(_DISTRIBUTION, type(ctx.workload.spec).__module__),
+        code=code_sha256(_DISTRIBUTION),
+        plugins=_plugins(ctx),
         threads=numerics.threads,
         processes=trainer.group.world,
     )
+
+
+def _plugins(ctx: RunContext) -> dict[str, str]:
+    """The plug-in packages as the attempt recorded them."""
+    started = ctx.ledger.last(AttemptStarted)
+    found = started.environment.plugins if started and started.environment else ()
+    return {code.package: f"{code.version}, sources {code.sha256:.12}..." for code in found}

@@ -3,6 +3,8 @@
 Two figures per metric: weighted by examples, sum(numerators) / sum(denominators), which depends neither on the batch
 size nor on how a batch was split; and the plain mean of per-batch values, as trainers usually report it, where the
 smaller last batch has full weight and a batch with denominator 0 does not count.
+
+Where the loss of a batch, its first metric, is NaN, the model's outputs are too, and so is every metric of the batch.
 """
 
 from __future__ import annotations
@@ -87,6 +89,8 @@ class Meter:
         if not self._waiting:
             return self._sums
         rows = torch.stack(self._waiting).double()  # (batches, 2, M)
+        unknown = rows[:, 0, :1].isnan()  # a comparison with a NaN, or its argmax, would pass for a number
+        rows[:, 0] = torch.where(unknown, torch.nan, rows[:, 0])
         counted = rows[:, 1] != 0  # a NaN counts, so that it is visible
         values = torch.where(counted, rows[:, 0] / rows[:, 1], 0.0)
         return self._sums + torch.cat((rows.sum(0), torch.stack((values.sum(0), counted.double().sum(0)))))

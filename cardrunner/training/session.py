@@ -157,6 +157,7 @@ class Session:
             return
         # the end of an epoch is saved together with its validation
         if not self.trainer.epoch_is_over and (asked.save or due_by_count(training.checkpoint_every, step=step)):
+            self.stamp()  # the state holds the seconds so far, which a resume continues
             self.saver.save_state()
         self.leave(asked)
 

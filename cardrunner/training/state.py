@@ -33,6 +33,8 @@ class StateOrigin:
     versions: Mapping[str, str]
     code: str
     """sha256 of the sources; see `cardrunner.runs.environment.code_sha256`."""
+    plugins: Mapping[str, str]
+    """Package -> version and sources of its plug-ins that the run uses."""
     threads: int
     processes: int
 
@@ -45,14 +47,15 @@ class StateOrigin:
             ("order", "its examples were {saved}, now they are {now}; state data.shuffle"),
             ("versions", "it was trained with other versions ({saved}, now {now})"),
             ("code", "it was trained by other code (sources {saved:.12}..., now {now:.12}...)"),
+            ("plugins", "it was trained with other plug-ins ({saved}, now {now})"),
             ("processes", "it was trained by {saved} processes, now {now}"),
             ("threads", "it was trained with {saved} CPU threads, now {now}; results will differ in the last bits"),
         )
-        now = asdict(self)
+        now, saved = asdict(self), {"plugins": {}, **other}  # states of earlier versions name no plug-ins
         return tuple(
-            text.format(saved=other.get(name, "unknown"), now=now[name])
+            text.format(saved=saved.get(name, "unknown"), now=now[name])
             for name, text in pairs
-            if other.get(name) != now[name]
+            if saved.get(name) != now[name]
         )
 
 

@@ -20,8 +20,8 @@ SHORT = str(ROOT / "tests" / "cards" / "valid" / "policy-22k-short.yaml")
 def test_the_shipped_card_is_valid_and_its_warnings_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["validate", POLICY]) == 0
     out, err = capsys.readouterr()
-    assert [": warning: " in line for line in out.splitlines()] == [True, True]
-    assert err == "1 card, 0 faults, 2 warnings\n"
+    assert [": warning: " in line for line in out.splitlines()] == [True, True, True]
+    assert err == "1 card, 0 faults, 3 warnings\n"
 
 
 def test_a_fault_is_a_line_with_file_line_column_path_and_message(capsys: pytest.CaptureFixture[str]) -> None:
@@ -34,8 +34,15 @@ def test_a_fault_is_a_line_with_file_line_column_path_and_message(capsys: pytest
 def test_many_cards_are_checked_in_one_process(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["validate", SHORT, TYPO, POLICY, "/nowhere/card.yaml"]) == 2
     out, err = capsys.readouterr()
-    assert [line.partition(":")[0] for line in out.splitlines()] == [TYPO, TYPO, POLICY, POLICY, "/nowhere/card.yaml"]
-    assert err == "4 cards, 3 faults, 2 warnings\n"
+    assert [line.partition(":")[0] for line in out.splitlines()] == [
+        TYPO,
+        TYPO,
+        POLICY,
+        POLICY,
+        POLICY,
+        "/nowhere/card.yaml",
+    ]
+    assert err == "4 cards, 3 faults, 3 warnings\n"
 
 
 def test_json_stands_alone_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:
@@ -43,7 +50,7 @@ def test_json_stands_alone_on_stdout(capsys: pytest.CaptureFixture[str]) -> None
     out, err = capsys.readouterr()
     found = json.loads(out)
     assert {key for entry in found for key in entry} == {"file", "line", "column", "path", "message", "severity"}
-    assert [entry["severity"] for entry in found] == ["error", "error", "warning", "warning"]
+    assert [entry["severity"] for entry in found] == ["error", "error", "warning", "warning", "warning"]
     assert err.endswith("warnings\n")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -37,9 +38,11 @@ def place(file: Path, tmp_path: Path) -> MemoPlace:
 
 
 def read_bytes(place: MemoPlace, *, notes: Notes | None = None) -> int:
-    """How many bytes finding out the sha256 reads."""
+    """How many bytes are read to know the sha256, which is computed where it is not remembered."""
+    if place.recall() is not None:
+        return 0
     steps: list[int] = []
-    found = place.sha256(steps.append, note=notes if notes is not None else Notes())
+    found = place.compute(steps.append, note=notes if notes is not None else Notes())
     assert found == hashlib.sha256(place.path.read_bytes()).hexdigest()
     return sum(steps)
 
@@ -47,6 +50,40 @@ def read_bytes(place: MemoPlace, *, notes: Notes | None = None) -> int:
 def test_a_file_is_read_once(place: MemoPlace) -> None:
     assert [read_bytes(place), read_bytes(place)] == [len(CONTENT), 0]
     assert [path.name for path in place.path.parent.iterdir()] == ["games.bin", f"games.bin{SUFFIX}"]
+
+
+def forged(place: MemoPlace) -> None:
+    """A memo that is sound in itself and names another digest."""
+    assert place.remember(Memo(marks=marks_of(place.path), sha256="f" * 64, checks={"values 1": 3})) is None
+
+
+def test_a_digest_is_computed_from_the_bytes_whatever_a_memo_says_and_takes_its_place(place: MemoPlace) -> None:
+    forged(place)
+    known = place.recall()
+    assert known is not None
+    assert known.sha256 == "f" * 64
+    digest = place.compute(note=Notes())
+    assert digest == hashlib.sha256(CONTENT).hexdigest()
+    memo = place.recall()
+    assert memo is not None
+    assert (memo.sha256, memo.checks) == (digest, {})  # its checks are no better than its digest
+
+
+def test_a_right_memo_keeps_its_checks_when_the_digest_is_computed(place: MemoPlace) -> None:
+    memo = Memo(marks=marks_of(place.path), sha256=hashlib.sha256(CONTENT).hexdigest(), checks={"values 1": 3})
+    assert place.remember(memo) is None
+    place.compute(note=Notes())
+    assert place.recall() == memo
+
+
+def test_a_forged_memo_that_cannot_be_replaced_is_named(place: MemoPlace) -> None:
+    forged(place)
+    place.path.parent.chmod(0o555)
+    try:
+        with pytest.raises(IntegrityError, match=r"a memo names another sha256 than its bytes have, .*; remove it"):
+            place.compute(note=Notes())
+    finally:
+        place.path.parent.chmod(0o755)
 
 
 def test_what_a_check_found_is_remembered_beside_the_digest(place: MemoPlace) -> None:
@@ -140,6 +177,16 @@ def test_where_inode_numbers_do_not_last_places_in_the_file_are_compared(
     assert read_bytes(place) == 0
     changed_with_its_old_time(place.path)
     assert read_bytes(place) == len(CONTENT)
+
+
+def test_a_memo_that_was_copied_with_its_file_counts_for_nothing_elsewhere(
+    place: MemoPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_memo, "_LASTING", frozenset())
+    read_bytes(place)
+    copied = place.path.parent.with_name("copy")
+    shutil.copytree(place.path.parent, copied)  # keeps the modification times
+    assert MemoPlace(copied / place.path.name, place.fallback).recall() is None
 
 
 def test_beside_a_folder_that_cannot_be_written_it_lies_in_the_scratch(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from cardrunner.card.schema.data import DataSection
 from cardrunner.contracts import Fact, RunContext
 from cardrunner.errors import EnvironmentFailed, IntegrityError
+from cardrunner.runs.file_memo import Memo, MemoPlace, marks_of
 from cardrunner.runs.records import LoadRecord, read_record
 from cardrunner.stages.load import STAGE
 
@@ -49,9 +50,10 @@ class Opener:
 def load(toy_run: Callable[..., Any], tmp_path: Path) -> Callable[..., LoadRecord]:
     """Runs the stage on one file: ``load({"size": "1 kB"}, workload)``."""
     (tmp_path / "data.bin").write_bytes(CONTENT)
+    names = iter(("toy-run", "second-run"))
 
     def run(section: Mapping[str, object], workload: Opener | None = None) -> LoadRecord:
-        ctx: RunContext = toy_run().context()
+        ctx: RunContext = toy_run(name=next(names)).context()
         fields = {"source": "data.bin", "split": {"train": 0.9, "by": "row"}, **section}
         card = ctx.card.model_copy(update={"data": DataSection.model_validate(fields)})
         ctx = replace(ctx, card=card, workload=workload or Opener())  # type: ignore[arg-type]
@@ -142,3 +144,33 @@ def test_several_files_have_rows_of_their_own(load: Callable[..., LoadRecord], t
     record = load({"source": source, "size": "1.5 kB"})
     assert rows(record) | {"size": True} == rows(record)
     assert {"size of data.bin", "size of more.bin"} <= set(rows(record))
+
+
+def forge(path: Path, sha256: str) -> None:
+    """What anyone who may write beside the file can do: a memo that is sound in itself and names another digest."""
+    assert MemoPlace(path, path.parent).remember(Memo(marks=marks_of(path), sha256=sha256)) is None
+
+
+def test_other_bytes_do_not_pass_as_pinned_because_a_memo_says_so(
+    load: Callable[..., LoadRecord], tmp_path: Path
+) -> None:
+    pin = hashlib.sha256(b"what the card was signed for").hexdigest()
+    forge(tmp_path / "data.bin", pin)
+    real = hashlib.sha256(CONTENT).hexdigest()
+    with pytest.raises(IntegrityError, match=rf"sha256 of data\.bin is {real}, expected {pin}"):
+        load({"sha256": pin})
+
+
+def test_a_pinned_digest_is_computed_by_every_attempt(load: Callable[..., LoadRecord], tmp_path: Path) -> None:
+    pin = hashlib.sha256(CONTENT).hexdigest()
+    assert load({"sha256": pin}).digests == {"data.bin": "computed"}
+    assert MemoPlace(tmp_path / "data.bin", tmp_path).recall() is not None
+    assert load({"sha256": pin}).digests == {"data.bin": "computed"}
+
+
+def test_a_digest_that_the_card_does_not_pin_may_be_remembered_and_the_record_says_so(
+    load: Callable[..., LoadRecord], tmp_path: Path
+) -> None:
+    assert load({}).digests == {}  # nothing took it
+    forge(tmp_path / "data.bin", "f" * 64)
+    assert load({}).digests == {"data.bin": "remembered"}

@@ -355,6 +355,15 @@ def test_other_code_is_refused_until_acknowledged(toy_run: MakeRun, monkeypatch:
     assert any("it was trained by other code" in note for note in run.record.notes)
 
 
+def test_a_state_that_is_saved_between_steps_holds_the_seconds_so_far(toy_run: MakeRun) -> None:
+    run = toy_run({"training.checkpoint_every": "3 steps", "training.toy.raise_at": 8})
+    with pytest.raises(ValueError, match="raise_at"):
+        run.train()
+    state = torch.load(states(run)[-1], weights_only=True)
+    assert (state["cursor"]["step"], state["findings"]["seconds"] >= state["cursor"]["train_seconds"] > 0) == (6, True)
+    assert 0 < state["findings"]["wait_seconds"] <= state["findings"]["seconds"]
+
+
 def test_what_was_really_loaded_stands_in_the_ledger(toy_run: MakeRun) -> None:
     run = interrupted(toy_run({"training.checkpoint_every": "2 steps"}))
     before, newest = states(run)

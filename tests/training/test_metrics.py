@@ -98,3 +98,29 @@ def test_reading_changes_nothing() -> None:
 def test_names_take_a_prefix() -> None:
     figures = meter_over(torch.ones(2), torch.ones(2), 1).figures().prefixed("val_")
     assert set(figures.weighted) == set(figures.per_batch) == {"val_loss", "val_hits"}
+
+
+def test_a_share_of_outputs_that_are_nan_is_not_a_number() -> None:
+    meter = Meter(NAMES, device=CPU)
+    right = torch.tensor([1.0, 0.0])  # a comparison with NaN is False, and looks like an answer
+    spoiled = BatchScore(
+        torch.tensor(math.nan), torch.stack((torch.tensor(math.nan), right.sum())), torch.full((2,), 2.0)
+    )
+    meter.add(row_of([outcome(torch.ones(3), torch.ones(3))]))
+    meter.add(row_of([spoiled]))
+    found = meter.figures()
+    assert all(math.isnan(value) for value in (*found.weighted.values(), *found.per_batch.values()))
+
+
+def test_one_piece_of_a_batch_that_is_nan_makes_the_batch_nan() -> None:
+    meter = Meter(NAMES, device=CPU)
+    good = outcome(torch.ones(3), torch.ones(3))
+    meter.add(row_of([good, BatchScore(good.loss, torch.tensor([math.nan, 3.0]), good.denominators)]))
+    assert math.isnan(meter.figures().weighted["hits"])
+
+
+def test_an_infinite_loss_leaves_shares_as_they_are() -> None:
+    meter = Meter(NAMES, device=CPU)
+    good = outcome(torch.ones(4), torch.ones(4))
+    meter.add(row_of([BatchScore(good.loss, torch.tensor([math.inf, 3.0]), good.denominators)]))
+    assert meter.figures().weighted == {"loss": math.inf, "hits": 0.75}

@@ -5,10 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from cardrunner.card.contracts import WorkloadSpec
-from cardrunner.card.estimate import Estimate, batches_per_epoch, cost_of, covered_labels, estimate, interval
+from cardrunner.card.estimate import (
+    Estimate,
+    batches_per_epoch,
+    cost_of,
+    covered_labels,
+    estimate,
+    interval,
+    spending_limit,
+)
 from cardrunner.card.platforms import platform_of
+from cardrunner.card.prices import hour_of
 from cardrunner.card.schema.card import Card
 from cardrunner.common import units
+from cardrunner.common.text import listed
 from cardrunner.specs import Remark
 
 STATED_TOLERANCE = 0.10
@@ -90,11 +100,21 @@ def budget(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
         message = f"{units.format_dollars(limit)} ends the run before its first epoch is trained, {spent}"
         yield Remark(loc=("timing", "budget"), message=message)
         return
+    yield from _beyond_the_gpu(card)
     for column in columns:
         if column.cost is not None and column.cost > limit:
             spent = f"{column.label}, which costs {units.format_dollars(column.cost)}"
             message = f"{units.format_dollars(limit)} ends the run before {spent}"
             yield Remark(loc=("timing", "budget"), message=message, severity="warning")
+
+
+def _beyond_the_gpu(card: Card) -> Iterator[Remark]:
+    """What is billed beside the time that the budget counts."""
+    limit, rest = spending_limit(card), listed(hour_of(card.infra).not_included)
+    if limit is not None and (limit.more or rest):
+        counts = f"{units.format_dollars(limit.usd)} is counted as GPU time alone"
+        message = "; ".join(filter(None, (counts, limit.more, rest and f"not counted: {rest}")))
+        yield Remark(loc=("timing", "budget"), message=message, severity="warning")
 
 
 def overrun(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:

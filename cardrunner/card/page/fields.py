@@ -11,13 +11,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from cardrunner.card.contracts import WordsFields
+from cardrunner.card.estimate import spending_limit
 from cardrunner.card.load import LoadedCard
 from cardrunner.card.platforms import platform_of
+from cardrunner.card.prices import hour_of
 from cardrunner.card.reading.document import Loc, Scalar
 from cardrunner.card.schema.data import DataFile
 from cardrunner.card.schema.training import TrainingSection
 from cardrunner.card.values import leaves, worded as worded_value
 from cardrunner.common import units
+from cardrunner.common.text import listed
 
 Rows = list[tuple[str, str]]
 _WORDS = {
@@ -155,9 +158,14 @@ def infrastructure(loaded: LoadedCard) -> Rows:
 
 
 def budget(loaded: LoadedCard) -> str | None:
-    """The amount that the run may spend at most."""
-    limit = loaded.card.timing.budget
-    return None if limit is None else written(loaded, ("timing", "budget"), units.format_dollars(limit))
+    """What the budget means, as a sentence: the metered share, and the whole bill where that is more."""
+    limit = spending_limit(loaded.card)
+    if limit is None:
+        return None
+    amount = written(loaded, ("timing", "budget"), units.format_dollars(limit.usd))
+    rest = listed(hour_of(loaded.card.infra).not_included)
+    clauses = (f"it spends more than {amount}{limit.share}", limit.more, rest and f"not counted: {rest}")
+    return f"The run saves and stops before {'; '.join(filter(None, clauses))}."
 
 
 def _described(loaded: LoadedCard, section: str) -> dict[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from cardrunner.card.checks.metrics import side_of
-from cardrunner.card.estimate import Estimate, covered_labels, estimate
+from cardrunner.card.estimate import Estimate, bill_of, covered_labels, estimate, is_more
 from cardrunner.card.load import LoadedCard
 from cardrunner.card.page.fields import minutes, money, shown, written
 from cardrunner.common import units
@@ -37,6 +37,9 @@ def timing(loaded: LoadedCard) -> PageTable:
         rows.append(["Total wall, computed", *(units.format_duration(column.total) for column in columns)])
     if stated.cost:
         rows.append(["Cost, computed", *(money(column.cost) for column in columns)])
+    bills = [bill_of(loaded.card, column.total) for column in columns]
+    if any(is_more(billed, column.cost) for billed, column in zip(bills, columns, strict=True)):
+        rows.append(["Whole bill, with CPU and memory", *map(money, bills)])
     return PageTable(["", *(_calibration(column) for column in columns)], rows)
 
 

@@ -88,7 +88,7 @@ def test_a_run_is_stopped_from_another_machine_and_goes_on_from_a_third(cloud: C
     shutil.copy(cloud.root / "runs" / card.stem / "elsewhere.json", second / "runs" / card.stem)
     code, out, err = cloud.type("stop", card.stem, "--wait", "100", cwd=second)
     assert code == 0, err
-    assert f"{card.stem} stopped, epoch" in out
+    assert f"{card.stem} stopped at step" in out
     assert call.attempts == ["success"]  # a verdict is returned: Modal does not try again
     code, out, err = watching.finish()
     assert code == 0, err

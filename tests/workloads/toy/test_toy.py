@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 from cardrunner.card.load import LoadedCard
 from cardrunner.errors import CardError
 from cardrunner.tracking.progress import NullProgress
+from cardrunner.training.metrics import Meter, row_of
 from cardrunner.workloads.toy.faults import Faults
 from cardrunner.workloads.toy.spec import MAJORITY, SPEC, ToyKnobs
 from cardrunner.workloads.toy.workload import WORKLOAD
@@ -94,3 +96,13 @@ def test_there_is_nothing_to_look_at(toy_card: ToyCard, tmp_path: Path) -> None:
     loaded = toy_card()
     data = opened(loaded, tmp_path)
     assert WORKLOAD.demo(loaded.card, tmp_path / "best.pt", data, out=tmp_path, progress=NullProgress()) is None
+
+
+def test_the_accuracy_of_outputs_that_are_nan_is_not_a_number(toy_card: ToyCard) -> None:
+    objective = WORKLOAD.objective(toy_card().card)
+    batch = (torch.zeros(4, 8), torch.zeros(4, dtype=torch.int64))  # the first class, which argmax finds among NaNs
+    meter = Meter(objective.names, device=torch.device("cpu"))
+    meter.add(row_of([objective.score(torch.full((4, 3), torch.nan), batch)]))
+    found = meter.figures().weighted
+    assert set(found) == {"loss/total", "metric/accuracy", "metric/first_class_accuracy"}
+    assert all(math.isnan(value) for value in found.values())

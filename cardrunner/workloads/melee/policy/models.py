@@ -171,8 +171,13 @@ def find_model(name: str) -> PolicyArchitecture | None:
     """
     if name in MODELS:
         return MODELS[name]
-    plugin = find_plugin(KIND, name)
+    plugin = model_plugin(name)
     return None if plugin is None else _plugged(plugin)
+
+
+def model_plugin(name: str) -> Plugin | None:
+    """The plug-in that adds an architecture; None for those of cardrunner and for unknown ones."""
+    return None if name in MODELS else find_plugin(KIND, name)
 
 
 def model_named(name: str) -> PolicyArchitecture:

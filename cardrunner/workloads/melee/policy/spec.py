@@ -11,11 +11,12 @@ from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.data import DataSection
 from cardrunner.card.schema.training import ModelSection, TrainingSection
 from cardrunner.errors import PluginFailed
+from cardrunner.plugins import Plugin
 from cardrunner.specs import DataMatch, Derived, MetricSpec, Remark, TrivialBaseline
 from cardrunner.workloads.melee.policy import arithmetic as spec_arithmetic, checks as spec_checks, page as spec_page
 from cardrunner.workloads.melee.policy.arithmetic import foreseen_mode
 from cardrunner.workloads.melee.policy.metric_names import METRICS, TRIVIAL_BASELINES
-from cardrunner.workloads.melee.policy.models import find_model
+from cardrunner.workloads.melee.policy.models import find_model, model_plugin
 from cardrunner.workloads.melee.policy.sections import MeleeData, PolicyModel
 
 
@@ -56,6 +57,10 @@ class PolicySpec:
     def examples(self, card: Card) -> tuple[int, int] | None:
         """Training and validation examples; estimated from the split if the card states neither."""
         return spec_arithmetic.examples(model_of(card), data_of(card))
+
+    def used_plugins(self, card: Card) -> Sequence[Plugin]:
+        """The package of the architecture, if it is not cardrunner's."""
+        return tuple(filter(None, [model_plugin(model_of(card).architecture)]))
 
     def describe(self, card: Card) -> Mapping[str, Sequence[tuple[str, str]]]:
         """Rows of the review page for `data`, `model` and `training`."""

@@ -116,17 +116,19 @@ class Foreseer:
         real, floats, ints = floats, floats.clone(), ints.clone()
         sums, counts = [], []
         end = self.before + self.context_len
+        unknown = torch.zeros(len(floats), dtype=torch.bool, device=floats.device)
         for horizon in range(1, max(ROLLOUT_HORIZONS) + 1):
             frame = end + horizon - 1
-            self._play(predict, floats, ints, frame)
+            unknown |= self._play(predict, floats, ints, frame).continuous.isnan().any(1)
             if horizon in ROLLOUT_HORIZONS:
                 counted = after >= horizon
                 missed = both(floats[:, frame] - real[:, frame], POSITION).abs().mean(1)
+                missed = torch.where(unknown, torch.nan, missed)  # its frames have kept their last known places
                 sums.append(torch.where(counted, missed, 0.0).sum() / self.encoding.xy_scale)
                 counts.append(counted.sum())
         return RolloutErrors(torch.stack(sums), torch.stack(counts))
 
-    def _play(self, predict: Predictor, floats: Tensor, ints: Tensor, frame: int) -> None:
+    def _play(self, predict: Predictor, floats: Tensor, ints: Tensor, frame: int) -> Prediction:
         """Replace a frame by the prediction from the K frames before it and the controllers in it."""
         context = slice(frame - self.context_len, frame)
         controls = both(floats[:, frame], CONTROLLERS)
@@ -134,6 +136,7 @@ class Foreseer:
         floats[:, frame], ints[:, frame] = advance(
             floats[:, frame - 1], ints[:, frame - 1], prediction, controls, self.encoding
         )
+        return prediction
 
 
 _ACTION: Final = int_index("action")

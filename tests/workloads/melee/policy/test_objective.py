@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -8,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from cardrunner.contracts import BatchScore
+from cardrunner.training.metrics import Meter, row_of
 from cardrunner.workloads.melee.encoding.windows import FrameBatch
 from cardrunner.workloads.melee.policy.metric_names import METRICS
 from cardrunner.workloads.melee.policy.mlp import Controls, PolicyMLP, PolicySizes
@@ -117,3 +119,16 @@ def test_every_declared_metric_is_scored() -> None:
     assert PolicyObjective.names == tuple(metric.name for metric in METRICS)
     outcome = PolicyObjective().score(example_controls(), example_batch())
     assert outcome.numerators.shape == outcome.denominators.shape == (len(METRICS),)
+
+
+@pytest.mark.parametrize("spoiled", ["analog", "button_logits"])
+def test_accuracies_and_f1_of_outputs_that_are_nan_are_not_numbers(spoiled: str) -> None:
+    controls = replace(
+        example_controls(), **{spoiled: torch.full_like(getattr(example_controls(), spoiled), torch.nan)}
+    )
+    meter = Meter(PolicyObjective.names, device=torch.device("cpu"))
+    meter.add(row_of([PolicyObjective().score(controls, example_batch())]))
+    found = meter.figures().weighted
+    shares = {metric.name for metric in METRICS if metric.percent}
+    assert "metric/button_acc" in shares
+    assert all(math.isnan(found[name]) for name in shares)

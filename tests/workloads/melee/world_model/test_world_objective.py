@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from cardrunner.contracts import BatchScore
+from cardrunner.training.metrics import Meter, row_of
 from cardrunner.workloads.melee.encoding.encoded_data import open_data
 from cardrunner.workloads.melee.encoding.frame_dataset import FrameDataset
 from cardrunner.workloads.melee.encoding.scheme import EncodingConfig
@@ -24,8 +27,9 @@ from cardrunner.workloads.melee.world_model.columns import (
 from cardrunner.workloads.melee.world_model.examples import WorldBatch, world_examples
 from cardrunner.workloads.melee.world_model.foresight import Foreseer, Foresight
 from cardrunner.workloads.melee.world_model.mamba2 import Mamba2, Mamba2Sizes
-from cardrunner.workloads.melee.world_model.metric_names import LOSS_TERMS
+from cardrunner.workloads.melee.world_model.metric_names import LOSS_TERMS, ROLLOUT_HORIZONS
 from cardrunner.workloads.melee.world_model.objective import WorldModelObjective
+from cardrunner.workloads.melee.world_model.prediction import Prediction
 
 K = 4
 FORESEER = Foreseer(K, 0, EncodingConfig())
@@ -109,3 +113,29 @@ def test_sums_over_pieces_are_those_of_the_whole(model: Mamba2, batch: WorldBatc
     numerators = sum(part.numerators for part in parts)
     torch.testing.assert_close(numerators, whole.numerators, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(sum(part.denominators for part in parts), whole.denominators)
+
+
+def test_accuracies_and_rollouts_of_outputs_that_are_nan_are_not_numbers(model: Mamba2, batch: WorldBatch) -> None:
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.fill_(torch.nan)
+    _, outcome = scored(model, batch)
+    meter = Meter(WorldModelObjective.names, device=torch.device("cpu"))
+    meter.add(row_of([outcome]))
+    assert all(math.isnan(value) for value in meter.figures().weighted.values())
+
+
+def test_a_rollout_that_becomes_nan_on_its_way_is_not_a_number_from_there_on(model: Mamba2, batch: WorldBatch) -> None:
+    calls = []
+
+    def breaks_later(floats: Tensor, ints: Tensor, controls: Tensor) -> Prediction:
+        calls.append(len(floats))
+        found: Prediction = model(floats, ints, controls)
+        return replace(found, continuous=found.continuous * torch.nan) if len(calls) == 8 else found
+
+    with torch.no_grad():  # the first call is the next frame itself, the eighth is frame 7 of the rollout
+        errors = FORESEER.validate(breaks_later, batch).rollouts
+    assert errors is not None
+    broken = [horizon >= 7 for horizon in ROLLOUT_HORIZONS]
+    assert errors.sums.isnan().tolist() == broken
+    assert not all(broken)
