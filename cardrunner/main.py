@@ -18,7 +18,7 @@ from cardrunner.errors import CardrunnerError, EnvironmentFailed
 
 COMMANDS = (
     "validate", "render", "plan", "digest", "check", "sign", "launch", "status", "logs", "attach", "stop", "finish",
-    "resume", "download", "demo", "report", "seal", "rules", "encode", "upload", "new", "schema", "workloads",
+    "resume", "download", "demo", "report", "seal", "verify", "rules", "encode", "upload", "new", "schema", "workloads",
 )  # fmt: skip
 QUICK = ("validate", "digest", "render", "schema", "new")
 """Short commands that may exit without garbage collection or clean-up, because they start no process or thread."""

@@ -25,7 +25,7 @@ CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
 GLOSSARY = (ROOT / "docs" / "glossary.md").read_text()
 RUN_FOLDER = (ROOT / "docs" / "run-folder.md").read_text()
 PAGES = sorted({*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")})
-HELD = ("CONTRIBUTING.md", "docs/README.md", "docs/glossary.md", "docs/run-folder.md")
+HELD = ("CONTRIBUTING.md", "docs/README.md", "docs/glossary.md", "docs/run-folder.md", "docs/verify.md")
 PLACES = ("cardrunner/", "tests/", "docs/", "examples/", "runcards/", "benchmarks/", ".ci/")
 MADE_BY_THE_READER = {"cardrunner/kill_rules/jumps.py", "tests/kill_rules/test_jumps.py"}
 """Files that CONTRIBUTING.md tells its reader to make; besides them, those with NAME in their path."""

@@ -27,7 +27,7 @@ ROWS = (
     ("training",),
     ("stages", "executors", "tracking", "report", "histories", "workloads"),
     ("registry",),
-    ("plan",),
+    ("plan", "verifying"),
     ("launching",),
     ("commands",),
     ("main",),

@@ -18,7 +18,7 @@ from cardrunner.contracts import Made, Progress, RunContext, Workload
 from cardrunner.errors import EnvironmentFailed, RestartWanted, RunStopped
 from cardrunner.runs.events import Restarted, StageEnded, StageStarted
 from cardrunner.runs.folder import RunFolder
-from cardrunner.runs.frozen import launched_workspace, load_frozen, restart_changes, with_changes
+from cardrunner.runs.frozen import MOST_RESTARTS, launched_workspace, load_frozen, restart_changes, with_changes
 from cardrunner.runs.history import History
 from cardrunner.runs.interrupts import StopRequest
 from cardrunner.runs.ledger import Ledger
@@ -26,9 +26,6 @@ from cardrunner.runs.outcome import outcome_of
 from cardrunner.runs.records import StageRecord, write_record
 from cardrunner.stages.base import record_of
 from cardrunner.workspace import Workspace
-
-MOST_RESTARTS = 3
-"""How often one kill threshold may restart a run."""
 
 
 def open_context(

@@ -16,6 +16,9 @@ from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.records import LaunchRecord, RemoteRun, find_record, read_record
 from cardrunner.workspace import Workspace
 
+MOST_RESTARTS = 3
+"""How often one kill threshold may restart a run."""
+
 
 def load_frozen(folder: RunFolder, resolve: SpecResolver, *, digest: str | None = None) -> LoadedCard:
     """Read the frozen card; its messages name the file it was launched from.

@@ -131,6 +131,11 @@ def _of(spent: float | None, projected: float | None, show: Callable[[float], st
     return "" if spent is None or projected is None else f"{show(spent)} of {show(projected)}"
 
 
+def parse_row(line: bytes) -> HistoryRow | None:
+    """The row of one line, with or without its end; None for a line that is not one."""
+    return _row(parse_line(line))
+
+
 def _row(line: object) -> HistoryRow | None:
     try:
         return HistoryRow.model_validate(line)

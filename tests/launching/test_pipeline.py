@@ -14,10 +14,10 @@ from cardrunner import registry
 from cardrunner.contracts import RunContext
 from cardrunner.errors import GateClosed, IntegrityError, RestartWanted, RunStopped, UsageError
 from cardrunner.launching.judgement import check_launched
-from cardrunner.launching.pipeline import MOST_RESTARTS, open_context, run_worker_stages
+from cardrunner.launching.pipeline import open_context, run_worker_stages
 from cardrunner.launching.worker import run_worker
 from cardrunner.runs.folder import RunFolder
-from cardrunner.runs.frozen import load_frozen, with_changes
+from cardrunner.runs.frozen import MOST_RESTARTS, load_frozen, with_changes
 from cardrunner.runs.interrupts import StopRequest
 from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.records import LaunchRecord, read_record, write_record

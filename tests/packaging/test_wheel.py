@@ -32,7 +32,10 @@ CALLS = {
     "encode": (["replays", "-o", "games.pt"], 7),
     "upload": (["games.pt", CARD], 2),
     "rules": (["test", CARD, "--history", "history.jsonl"], 2),
-    **{name: (["my-run"], 2) for name in ("logs", "attach", "stop", "finish", "resume", "download", "demo", "report")},
+    **{
+        name: (["my-run"], 2)
+        for name in ("logs", "attach", "stop", "finish", "resume", "download", "demo", "report", "verify")
+    },
 }
 """Words and exit code of a subcommand, in the order in which they are typed; another one is asked for its help."""
 
