@@ -5,7 +5,7 @@
 A point is a training step, or a write, flush, rename or link to the disk, counted from the start of an attempt; a write
 that is struck is left half done. The card warns, pauses twice for investigation, restarts once with another learning
 rate and is stopped in the end. The next attempt starts with or without a launcher's record that the worker was
-killed, and may be struck again.
+killed, and may be struck again. After each attempt, ``cardrunner verify`` has to find no difference.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -26,10 +27,11 @@ from cardrunner import registry
 from cardrunner.launching.worker import run_worker
 from cardrunner.registry import stage_names
 from cardrunner.runs.environment import code_sha256, collect_environment
-from cardrunner.runs.events import Acknowledged, AttemptEnded
+from cardrunner.runs.events import Acknowledged, AttemptEnded, AttemptStarted
 from cardrunner.runs.ledger import Ledger
 from cardrunner.tracking.progress import NullProgress, showing
 from cardrunner.training.loop import Trainer
+from cardrunner.verifying import CHECKS, Evidence, ledger, records, signed
 from tests.conftest import ToyRun, make_toy_run
 
 CARD: dict[str, Any] = {
@@ -49,6 +51,7 @@ CARD: dict[str, Any] = {
     ],
 }  # fmt: skip
 PAUSED, STOPPED = 8, 5
+_OF_LAUNCHES = (ledger.submitted_first, records.launch_and_ledger, signed.approved_at_launch)
 _OPERATIONS = ("write", "fsync", "replace", "link", "unlink")
 _STRUCK_AGAIN = 0.3
 _MOST_ATTEMPTS = 12
@@ -128,22 +131,30 @@ def whole(workspace: Path) -> tuple[ToyRun, list[int]]:
     return run, points
 
 
-def struck(workspace: Path, name: str, points: Sequence[int], chance: random.Random) -> ToyRun:
-    """A run that is struck at one random point of its life, and now and then again until it ends as it should."""
-    run, ledger = make_toy_run(workspace, CARD, name=name), Ledger(workspace / "runs" / name / "ledger.jsonl")
+def struck(workspace: Path, name: str, points: Sequence[int], chance: random.Random, found: list[str]) -> ToyRun:
+    """A run that is struck at one random point of its life, and now and then again until it ends as it should.
+
+    Args:
+        found: gets what ``cardrunner verify`` finds after each attempt.
+    """
+    run, own = make_toy_run(workspace, CARD, name=name), Ledger(workspace / "runs" / name / "ledger.jsonl")
     due: list[int | None] = [None] * chance.choices(range(3), points)[0]
     due.append(chance.randint(1, points[len(due)]))
     for number in range(_MOST_ATTEMPTS):
         again = chance.randint(1, max(points)) if number >= len(due) and chance.random() < _STRUCK_AGAIN else None
         code, _ = attempt(run, at=due[number] if number < len(due) else again)
+        found += verified(run)
+        last = own.last(AttemptStarted, AttemptEnded)
+        if isinstance(last, AttemptEnded):  # a strike after its last word changes nothing
+            code = last.exit_code
         if code == STOPPED:
             return run
         if code == PAUSED:
-            ledger.append(Acknowledged(text="we looked"))
+            own.append(Acknowledged(text="we looked"))
         elif chance.random() < 0.5:  # a launcher that lives says so
-            attempts = ledger.attempts()
+            attempts = own.attempts()
             end = AttemptEnded(attempt=attempts, state="interrupted", reason="killed", exit_code=7, seconds=0.0)
-            ledger.append(end)
+            own.append(end)
     return run
 
 
@@ -168,6 +179,14 @@ def differences(run: ToyRun, plain: ToyRun) -> Iterator[str]:
         yield "other restarts"
 
 
+def verified(run: ToyRun) -> Iterator[str]:
+    """What ``cardrunner verify`` finds, apart from the launch, which these runs have not had."""
+    evidence = Evidence(run.folder, registry.workload_spec, partial(stage_names, "worker"))
+    for check in CHECKS:
+        if check.look not in _OF_LAUNCHES:
+            yield from (f"verify: {damage}" for damage in check.answer(evidence).differences)
+
+
 def _verdicts(run: ToyRun) -> list[tuple[Any, ...]]:
     return [tuple(event[name] for name in ("rule", "action", "kind", "step")) for event in run.events("verdict")]
 
@@ -185,11 +204,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         plain, points = whole(Path(folder))
         print(f"undisturbed: {sum(points)} points in {len(points)} attempts, verdicts {_verdicts(plain)}")
         for number in range(options.points) if options.only is None else [options.only]:
-            run = struck(Path(folder), f"struck-{number}", points, random.Random(f"{options.seed} {number}"))
+            found: list[str] = []
+            run = struck(Path(folder), f"struck-{number}", points, random.Random(f"{options.seed} {number}"), found)
             lives += len(run.events("attempt_started"))
-            for found in differences(run, plain):
+            for difference in (*found, *differences(run, plain)):
                 wrong += 1
-                print(f"struck-{number} (seed {options.seed}): {found}", file=sys.stderr)
+                print(f"struck-{number} (seed {options.seed}): {difference}", file=sys.stderr)
     print(f"{1 if options.only is not None else options.points} runs struck, {lives} attempts: {wrong} differences")
     return int(wrong > 0)
 

@@ -26,10 +26,9 @@ from cardrunner.runs.files import write_text
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.history import History, HistoryRow
 from cardrunner.runs.inspect import run_damage
-from cardrunner.runs.lines import LinesAnchor
+from cardrunner.runs.lines import LinesAnchor, anchor_of
 from cardrunner.runs.records import Manifest, read_record, write_record
 from cardrunner.runs.seals import changing
-from cardrunner.training import checkpoint
 from tests.conftest import ToyRun, make_toy_run
 
 _ROWS_A_SAVE = 10
@@ -108,7 +107,7 @@ def _save(folder: RunFolder, setting: Callable[[], Any]) -> float:
         began = time.perf_counter()
         for _ in range(_ROWS_A_SAVE):
             history.append(row)
-        marks = {"history": checkpoint.anchor_of(lines), "ledger": checkpoint.anchor_of(folder.ledger)}
+        marks = {"history": anchor_of(lines), "ledger": anchor_of(folder.ledger)}
         write_record(record, manifest.model_copy(update=marks))
         return time.perf_counter() - began
 

@@ -10,8 +10,8 @@ from cardrunner.commands.run_arguments import add_run_argument, run_of
 from cardrunner.common.clock import moment
 from cardrunner.errors import IntegrityError
 from cardrunner.gate.ssh import read_allowed_signers
+from cardrunner.launching.judgement import judges_of
 from cardrunner.launching.signed_seals import sign_seal, signed_seals
-from cardrunner.runs.frozen import launched_workspace
 from cardrunner.runs.seals import newest_seal
 
 HELP = "sign the newest seal of a run with an SSH key, or show who signed which"
@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> int:
         IntegrityError: one of them does not count.
     """
     folder = run_of(options)
-    signers = read_allowed_signers(launched_workspace(folder).root)
+    signers = read_allowed_signers(judges_of(folder).levels)
     if options.key is not None:
         print(sign_seal(folder, key=options.key, signers=signers, at=moment(), say=_say))
     found = signed_seals(folder, signers=signers, at=moment())

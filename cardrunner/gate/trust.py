@@ -15,12 +15,21 @@ from cardrunner.card.reading.reader import read_document
 from cardrunner.card.schema.base import FieldError, Identifier, Seconds, Section
 from cardrunner.card.schema.sign_off import ApprovalRule, Identifiers
 from cardrunner.errors import CardError
-from cardrunner.gate.ssh.allowed_signers import FILE_NAME as SIGNERS_FILE, AllowedSigners, read_allowed_signers
+from cardrunner.gate.ssh.allowed_signers import (
+    FILE_NAME as SIGNERS_FILE,
+    AllowedSigners,
+    read_allowed_signers,
+    signers_in,
+)
 from cardrunner.gate.ssh.trust_files import (
     FILE_NAME as REVOKED_FILE,
+    Named,
     RevokedKeys,
     UnreadableError,
+    copies_of,
+    files_of,
     read_trust_file,
+    revoked_in,
     trust_fault,
 )
 from cardrunner.workspace import RULES as FILE_NAME, Workspace
@@ -83,10 +92,11 @@ def read_floors(folders: Sequence[Path]) -> tuple[Floor, ...]:
     Args:
         folders: as `cardrunner.workspace.Workspace.levels`.
     """
-    named = (
-        (folder / FILE_NAME, str(folder / FILE_NAME) if above else FILE_NAME) for above, folder in enumerate(folders)
-    )
-    return tuple(floor for path, file in named if (floor := _read(path, file)) is not None)
+    return _floors_in(files_of(folders, FILE_NAME))
+
+
+def _floors_in(files: Sequence[Named]) -> tuple[Floor, ...]:
+    return tuple(floor for path, file in files if (floor := _read(path, file)) is not None)
 
 
 def _read(path: Path, file: str) -> Floor | None:
@@ -158,3 +168,17 @@ def read_trust(workspace: Workspace, *, keys: bool) -> Trust:
     levels = workspace.levels
     floors = read_floors(levels)
     return Trust(floors=floors, signers=read_allowed_signers(levels)) if keys else Trust(floors=floors)
+
+
+def read_kept_trust(folder: Path, *, keys: bool) -> Trust:
+    """Read a run folder's copies of the files of its launch. Raises nothing: their faults are in the parts.
+
+    Args:
+        folder: as `cardrunner.runs.folder.RunFolder.trust`.
+        keys: read `allowed_signers` and `revoked_keys` too.
+    """
+    floors = _floors_in(copies_of(folder, FILE_NAME))
+    if not keys:
+        return Trust(floors=floors)
+    revoked = revoked_in(copies_of(folder, REVOKED_FILE))
+    return Trust(floors=floors, signers=signers_in(copies_of(folder, SIGNERS_FILE), revoked))

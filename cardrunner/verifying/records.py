@@ -334,14 +334,11 @@ def _newest_saves(run: Evidence, entries: Mapping[str, ManifestEntry]) -> Iterat
     newest = {role: (number, event) for number, event in run.of(CheckpointSaved) for role in event.roles}
     names = {"latest": run.folder.latest.name, "best": run.folder.best.name}
     for role, (number, event) in newest.items():
-        if role == STATE:
-            listed = event.file in entries
-        elif role in names:
-            entry = entries.get(names[role])
-            listed = entry is not None and entry.source == event.file
-        else:
+        if role != STATE and role not in names:
             continue
-        if not listed:
+        entry = entries.get(names.get(role, event.file))
+        unrecorded = run.crashed and entry is not None and entry.step > event.step  # a crash came before the event
+        if entry is None or (entry.source != event.file and not unrecorded):
             what = f"does not have {event.file} as {role}, which line {number} of ledger.jsonl saved last"
             yield difference(MANIFEST, what, kind="missing")
 

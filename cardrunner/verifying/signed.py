@@ -6,7 +6,6 @@ import datetime
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from cardrunner.common.clock import parse_timestamp
@@ -17,7 +16,7 @@ from cardrunner.gate.findings import Finding as GateFinding
 from cardrunner.gate.policies import POLICIES
 from cardrunner.gate.records import recorded_blocks
 from cardrunner.gate.sign_off import examine_sign_off
-from cardrunner.gate.trust import Trust, read_trust
+from cardrunner.gate.trust import Trust, read_kept_trust, read_trust
 from cardrunner.runs.records import ChecksRecord, find_record
 from cardrunner.verifying.evidence import Evidence
 from cardrunner.verifying.findings import Finding, Notice, difference
@@ -69,7 +68,7 @@ def checks_passed(run: Evidence) -> Iterator[Finding]:
 def keys_of_today(run: Evidence) -> Iterator[Finding]:
     """The approvals count by the workspace's keys of today."""
     then, today = _then(run), _today(run)
-    judged = replace(then, trust=Trust(signers=today.signers, floor=then.trust.floor))
+    judged = replace(then, trust=Trust(signers=today.signers, floors=then.trust.floors))
     for finding in _added(judged, then):
         yield difference(CARD, f"by the keys of today {finding.what}: {finding.why}")
 
@@ -77,11 +76,11 @@ def keys_of_today(run: Evidence) -> Iterator[Finding]:
 def floor_of_today(run: Evidence) -> Iterator[Finding]:
     """Whether the workspace asks for more today than at the launch, or a reviewer has blocked the run since."""
     then, today = _then(run), _today(run)
-    raised = replace(then, trust=Trust(signers=then.trust.signers, floor=today.floor))
+    raised = replace(then, trust=Trust(signers=then.trust.signers, floors=today.floors))
     for finding in _added(raised, then):
         yield Notice(f"by today's rules of the workspace, {finding.what}: {finding.why}")
     assert run.workspace is not None  # see Check.workspace
-    for block in recorded_blocks(run.workspace.records, run.launch.repeat_of or run.launch.run):
+    for block in recorded_blocks(run.workspace.record_places, run.launch.repeat_of or run.launch.run):
         yield Notice(f"reviewer {block.reviewer} {block}")
 
 
@@ -91,20 +90,20 @@ def _then(run: Evidence) -> Case:
         file=run.folder.card_yaml.name,
         card=run.loaded.card,
         digest=run.loaded.digest,
-        records=run.folder.root / "records",  # there are none: blocks are the workspace's
+        records=(),  # blocks are the workspace's
         now=_launched(run),
-        trust=_trust(run, run.folder.trust),
+        trust=read_kept_trust(run.folder.trust, keys=_takes_keys(run)),
     )
 
 
 def _today(run: Evidence) -> Trust:
     """The rules and keys of the workspace as they are today."""
     assert run.workspace is not None  # see Check.workspace
-    return _trust(run, run.workspace.root)
+    return read_trust(run.workspace, keys=_takes_keys(run))
 
 
-def _trust(run: Evidence, root: Path) -> Trust:
-    return read_trust(root, keys=POLICIES[run.loaded.card.sign_off.policy].takes_key)
+def _takes_keys(run: Evidence) -> bool:
+    return POLICIES[run.loaded.card.sign_off.policy].takes_key
 
 
 def _added(case: Case, then: Case) -> Iterator[GateFinding]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from cardrunner.verifying import files, history, ledger, records, signed, verdicts
+from cardrunner.verifying import admitted, files, history, ledger, records, sealed, signed, verdicts
 from cardrunner.verifying.check import Check
 
 _OWN_FILE = "put the run's own file back from a backup; without one, do not rely on what this file says"
@@ -15,6 +15,7 @@ _RECORDS = partial(Check, group="records", at_rest=True, advice=_OWN_FILE)
 _FILES = partial(
     Check, group="files", at_rest=True, advice="put the file back from a backup; `cardrunner finish` makes later ones"
 )
+_SEALED = partial(Check, group="seals", advice=_OWN_FILE)
 _SIGNED = partial(
     Check, group="sign-off", advice="do not rely on this run as approved; put the launched files back, or ask reviewers"
 )
@@ -84,6 +85,14 @@ CHECKS: tuple[Check, ...] = (
         advice="put the data back that the card pins; what is there now is not what the run was trained on",
     ),
     _FILES(name="the downloaded copy is what was downloaded", look=files.copy_whole, workspace=True),
+    _SEALED(name="lines, records and files are as they were written and sealed", look=sealed.as_written),
+    _SEALED(
+        name="signatures over seals fit and count today",
+        look=sealed.signatures_count,
+        workspace=True,
+        advice="do not rely on that signature; ask the person to look at the run and sign it with `cardrunner seal`",
+    ),
+    _SIGNED(name="the workspace admitted this launch, with these files", look=admitted.admitted, workspace=True),
     _SIGNED(name="the card's digest, computed again, is the launched one", look=signed.digest_is_launched),
     _SIGNED(name="its approvals count by the files of the launch", look=signed.approved_at_launch),
     _SIGNED(name="the checks of its checklist passed at the launch", look=signed.checks_passed),

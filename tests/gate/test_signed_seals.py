@@ -39,12 +39,12 @@ def render(folder: RunFolder, text: str) -> None:
 
 
 def signed(desk: Desk, folder: RunFolder, person: str = "ada") -> Path:
-    signers = read_allowed_signers(desk.workspace.root)
+    signers = read_allowed_signers(desk.workspace.levels)
     return sign_seal(folder, key=desk.keys[person], signers=signers, at=NOW, say=print)
 
 
 def seen(desk: Desk, folder: RunFolder) -> SignedSeal:
-    (found,) = signed_seals(folder, signers=read_allowed_signers(desk.workspace.root), at=NOW)
+    (found,) = signed_seals(folder, signers=read_allowed_signers(desk.workspace.levels), at=NOW)
     return found
 
 

@@ -15,6 +15,8 @@ from cardrunner.runs.folder import RunFolder
 from cardrunner.verifying import CHECKS
 from tests.verifying.conftest import Kept, Rows, differing, edit_json, edit_lines
 
+WRITTEN = "lines, records and files are as they were written and sealed"
+
 
 class Case(NamedTuple):
     """A damage, and what the check that finds it says."""
@@ -408,8 +410,11 @@ ELSEWHERE = {
     "the downloaded copy is what was downloaded",
     "its approvals count by the workspace's keys of today",
     "rules and blocks of today",
+    "the workspace admitted this launch, with these files",
+    "signatures over seals fit and count today",
+    WRITTEN,
 }
-"""Checks with tests of their own: what they look at is outside the run folder."""
+"""Checks with tests of their own: what they look at is outside the run folder, or in no folder of an older version."""
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.check)
@@ -419,7 +424,7 @@ def test_a_check_alone_finds_its_damage(case: Case, kept: Kept) -> None:
     if folder.root.is_symlink():  # renamed
         folder = RunFolder(folder.root.resolve())
     found = differing(folder)
-    assert list(found) == [case.check], found
+    assert [name for name in found if name != WRITTEN] == [case.check], found
     assert case.says in " ".join(found[case.check])
 
 

@@ -142,7 +142,8 @@ def test_an_approval_counts_only_by_the_keys_of_the_workspace(
     assert "its approvals count by the files of the launch" in differing(folder)
 
 
-def test_a_pinned_file_is_read_again_whatever_a_memo_says(tmp_path: Path) -> None:
+def test_a_pinned_file_is_read_again_whatever_a_memo_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CARDRUNNER_DATA", raising=False)
     card = (ROOT / "runcards" / "real-games.yaml").read_text()
     digest = hashlib.sha256(b"games").hexdigest()
     folder = RunFolder(tmp_path / "runs" / "real-games")

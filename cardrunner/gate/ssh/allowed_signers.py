@@ -16,8 +16,10 @@ from cardrunner.common.text import listed
 from cardrunner.gate.ssh.keys import MalformedError, PublicKey, is_key_kind, parse_key_text
 from cardrunner.gate.ssh.signature import NAMESPACE
 from cardrunner.gate.ssh.trust_files import (
+    Named,
     RevokedKeys,
     UnreadableError,
+    files_of,
     parse_revoked_keys,
     read_revoked_keys,
     read_trust_file,
@@ -183,13 +185,14 @@ def read_allowed_signers(folders: Sequence[Path]) -> AllowedSigners:
     Args:
         folders: as `cardrunner.workspace.Workspace.levels`.
     """
-    revoked = read_revoked_keys(folders)
-    named = [
-        (folder / FILE_NAME, str(folder / FILE_NAME) if above else FILE_NAME) for above, folder in enumerate(folders)
-    ]
-    found = [read for path, file in named if (read := _read(path, file)) is not None]
+    return signers_in(files_of(folders, FILE_NAME), read_revoked_keys(folders))
+
+
+def signers_in(files: Sequence[Named], revoked: RevokedKeys) -> AllowedSigners:
+    """Read these lists, the workspace's own first. Raises nothing: see `faults`."""
+    found = [read for path, file in files if (read := _read(path, file)) is not None]
     if not found:
-        fault = trust_fault(FILE_NAME, 1, f"there is no such file in {folders[0]}; {HOW_TO_LIST}")
+        fault = trust_fault(FILE_NAME, 1, f"there is no such file in {files[0][0].parent}; {HOW_TO_LIST}")
         return AllowedSigners(signers=(), revoked=revoked, faults=(fault, *revoked.faults))
     faults = tuple(fault for each in found for fault in each.faults)
     return replace(found[0], revoked=revoked, faults=(*faults, *revoked.faults), others=tuple(found[1:]))

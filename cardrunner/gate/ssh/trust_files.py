@@ -121,6 +121,21 @@ class RevokedKeys:
         return next(((each.file, each.lines[fingerprint]) for each in lists if fingerprint in each.lines), None)
 
 
+Named = tuple[Path, str]
+"""A file, and what messages call it."""
+
+
+def files_of(folders: Sequence[Path], name: str) -> tuple[Named, ...]:
+    """The file of that name in each folder; outside the first one, messages call it by its whole path."""
+    return tuple((folder / name, str(folder / name) if above else name) for above, folder in enumerate(folders))
+
+
+def copies_of(folder: Path, name: str) -> tuple[Named, ...]:
+    """The copies of the file that a run folder keeps, named as in `cardrunner.gate.trust.Trust.files`."""
+    others = (f"{name}.{number}" for number in range(2, 2 + len(list(folder.glob(f"{name}.*")))))
+    return tuple((folder / each, each) for each in (name, *others))
+
+
 def read_revoked_keys(folders: Sequence[Path]) -> RevokedKeys:
     """Read the files of a workspace and of those around it; without one, no key is revoked.
 
@@ -129,10 +144,12 @@ def read_revoked_keys(folders: Sequence[Path]) -> RevokedKeys:
     Args:
         folders: as `cardrunner.workspace.Workspace.levels`.
     """
-    own, *others = (
-        _read(folder / FILE_NAME, str(folder / FILE_NAME) if above else FILE_NAME)
-        for above, folder in enumerate(folders)
-    )
+    return revoked_in(files_of(folders, FILE_NAME))
+
+
+def revoked_in(files: Sequence[Named]) -> RevokedKeys:
+    """Read these files, the workspace's own first. Raises nothing: see `faults`."""
+    own, *others = (_read(path, file) for path, file in files)
     faults = tuple(fault for each in (own, *others) for fault in each.faults)
     return replace(own, faults=faults, others=tuple(others))
 
