@@ -107,7 +107,7 @@ def _save(folder: RunFolder, setting: Callable[[], Any]) -> float:
         began = time.perf_counter()
         for _ in range(_ROWS_A_SAVE):
             history.append(row)
-        marks = {"history": anchor_of(lines), "ledger": anchor_of(folder.ledger)}
+        marks = {"history": anchor_of(lines), "ledger": anchor_of(folder.ledger)} if setting is ExitStack else {}
         write_record(record, manifest.model_copy(update=marks))
         return time.perf_counter() - began
 

@@ -170,6 +170,7 @@ def make_toy_run(workspace: Path, changes: Changes | None = None, *, name: str =
     """The folder of a launched toy run."""
     loaded = load_toy(changes)
     assert examine_gate(loaded, Workspace(workspace), now=datetime.datetime.now(datetime.UTC)).open
+    (workspace / "runcards").mkdir(parents=True, exist_ok=True)  # else the one around the tests would judge
     folder = RunFolder.of(workspace / "runs", name)
     launch = LaunchRecord(
         run=name,

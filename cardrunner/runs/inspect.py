@@ -53,8 +53,8 @@ def in_lines(damage: Iterable[Damage]) -> list[str]:
             by_file.setdefault(one.file, []).append(one)
     lines = [_line(file, found) for file, found in by_file.items()]
     if bare:
-        why = "an earlier version of cardrunner made it, or it is a copy"
-        lines.append(f"unsealed: {listed(dict.fromkeys(bare))} cannot be checked whole, because {why}")
+        why = "an earlier version of cardrunner wrote them, or the folder is a copy"
+        lines.append(f"unsealed: {listed(dict.fromkeys(bare))} without checksums; {why}")
     return lines
 
 

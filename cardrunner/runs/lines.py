@@ -181,7 +181,7 @@ class LinesReport:
     last: Mapping[str, str]
     """The checksum of each writer's last line."""
     found: frozenset[str]
-    """Those of the wanted checksums that are there."""
+    """Those of the wanted checksums that a line has, right or wrong."""
 
     @property
     def unsealed(self) -> bool:
@@ -249,7 +249,7 @@ class _Examination:
         right = checksum(line[: line.rindex(_SUM)])
         if seal.sum != right:
             self._note("changed", f"line {self.number} is not what was written: its checksum differs")
-        elif self.wanted and seal.sum in self.wanted:
+        if seal.sum in self.wanted:
             self.found.add(seal.sum)
         if seal.after not in self.heads.get(seal.by, (None,)):
             self.gaps.append(_Gap(self.number, seal))

@@ -64,7 +64,19 @@ def test_lines_of_a_run_that_a_crash_tore_are_left_out(toy_run: Any) -> None:
     run.folder.history.write_bytes(b"".join([*lines[:2], lines[2][:40] + b"\n", *lines[3:-1], lines[-1][:-20]]))
     found = read_history(run.folder.history, SPEC)
     assert [row.step for row in found.rows] == [row.step for row in run.rows]
-    assert found.notes == ("2 torn lines are left out, as a crash leaves them",)
+    torn, damage = found.notes
+    assert torn == "2 torn lines are left out, as a crash leaves them"
+    assert damage.startswith("history.jsonl: missing: one or more lines before line 4 are missing")  # no crash goes on
+
+
+def test_a_changed_row_of_a_run_is_named(toy_run: Any) -> None:
+    run = toy_run().train()
+    run.folder.history.write_bytes(
+        run.folder.history.read_bytes().replace(b'"learning_rate": 0.01', b'"learning_rate": 0.02', 1)
+    )
+    assert read_history(run.folder.history, SPEC).notes == (
+        "history.jsonl: changed: line 1 is not what was written: its checksum differs",
+    )
 
 
 def test_a_csv_has_metrics_by_name_or_alias(write: Write) -> None:

@@ -16,6 +16,7 @@ from cardrunner.launching.finish import RunEnd, finish_run
 from cardrunner.launching.launch import LaunchOptions, launch, resume
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.history import History
+from cardrunner.runs.inspect import run_damage
 from cardrunner.runs.lease import Lease
 from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.records import DownloadRecord, LoadRecord, TrainRecord, read_record
@@ -77,7 +78,8 @@ def test_a_signed_card_ends_with_a_results_card(signed_card: Path) -> None:
     assert (signed_card.parent.parent / "out" / "toy-run.pt").read_bytes() == folder.best.read_bytes()
     stages = [(event["stage"], event["ok"]) for event in events(folder, "stage_ended")]
     assert stages == [("load", True), ("train", True), ("checkpoint", True), ("download", True), ("demo", True)]
-    assert [event["event"] for event in events(folder)][-1] == "finished"
+    assert [event["event"] for event in events(folder)][-2:] == ["finished", "sealed"]
+    assert run_damage(folder) == []
 
 
 def test_a_finished_run_is_not_launched_again(signed_card: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from cardrunner.main import main
 from cardrunner.plan import Plan, describe, plan_card
 from cardrunner.runs.folder import RunFolder
+from cardrunner.runs.records import read_json
 
 MakeCard = Callable[..., Path]
 POLICY = Path(__file__).parents[2] / "runcards" / "policy-22k.yaml"
@@ -68,7 +69,7 @@ def test_the_json_on_stdout_is_the_whole_plan_and_nothing_else(
 def test_the_run_folder_keeps_the_plan_of_its_launch(signed_card: Path, tmp_path: Path) -> None:
     plan = plan_card(signed_card).plan
     assert main(["launch", str(signed_card), "--quiet"]) == 0
-    kept = json.loads(RunFolder(tmp_path / "runs" / "toy-run").plan.read_text())
+    kept = read_json(RunFolder(tmp_path / "runs" / "toy-run").plan)
     assert kept == json.loads(plan.model_dump_json())
 
 

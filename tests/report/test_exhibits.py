@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import struct
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,7 +14,7 @@ from cardrunner.contracts import Chart, Exhibit, ExhibitRow, Series, WorkloadSpe
 from cardrunner.report import render_report
 from cardrunner.report.plots import draw_charts
 from cardrunner.runs.folder import RunFolder
-from cardrunner.runs.records import DemoRecord, read_record, write_record
+from cardrunner.runs.records import DemoRecord, read_json, read_record, with_checksum, write_record
 
 Show = Callable[[RunFolder], Any]
 SECTION = "What the demo shows"
@@ -85,9 +84,9 @@ def test_a_demo_that_never_was_says_why(failed_at_load: RunFolder, page: Show) -
 
 def test_a_record_from_before_there_were_exhibits_is_still_read(finished_run: RunFolder, page: Show) -> None:
     path = finished_run.record("demo")
-    content = json.loads(path.read_text())
+    content = read_json(path)
     del content["exhibits"]
-    path.write_text(json.dumps(content))
+    path.write_text(with_checksum(content))
     assert "The demo made no comparison." in page(finished_run).section(SECTION)
 
 
@@ -104,9 +103,9 @@ def test_a_record_that_contradicts_itself_is_named_and_the_rest_is_shown(
     shown_run: Callable[..., RunFolder], page: Show, spoil: Callable[[Any], object]
 ) -> None:
     folder = shown_run(SPEEDS)
-    content = json.loads(folder.record("demo").read_text())
+    content = read_json(folder.record("demo"))
     spoil(content["exhibits"][0])
-    folder.record("demo").write_text(json.dumps(content))
+    folder.record("demo").write_text(with_checksum(content))
     shown = page(folder)
     assert "Not readable: stages/demo.json is damaged." in shown.section(SECTION)
     assert "✗ stages/demo.json: stages/demo.json is not a readable DemoRecord" in shown.text

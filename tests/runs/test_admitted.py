@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,8 +33,10 @@ def launched(make_card: MakeCard, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     folder.card_yaml.write_bytes(older)
     digest = load_card_bytes(older, file="", resolve=registry.workload_spec, admitted=True).digest
     record = {**json.loads(folder.launch.read_text()), "card_digest": digest}
-    folder.launch.write_text(json.dumps({name: record[name] for name in record.keys() - {"recorded", "floors"}}))
+    newer = {"recorded", "floors", "record_sha256"}
+    folder.launch.write_text(json.dumps({name: record[name] for name in record.keys() - newer}))
     (tmp_path / ".cardrunner" / "launched" / "toy-run.json").unlink()  # a version that kept no record
+    shutil.rmtree(folder.seals)  # they hold the card as it is now
     return folder
 
 

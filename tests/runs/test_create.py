@@ -61,12 +61,16 @@ def test_a_new_run_holds_everything_its_worker_needs(make_run: MakeRun) -> None:
     assert [path.name for path in folder.root.parent.iterdir()] == ["a-run"]
 
 
+def contents(folder: RunFolder) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.root.rglob("*") if path.is_file()}
+
+
 def test_a_name_is_taken_once(make_run: MakeRun) -> None:
     folder = make_run("a-run")
-    before = {path: path.read_bytes() for path in folder.root.iterdir()}
+    before = contents(folder)
     with pytest.raises(NameTaken, match="another launch took the name"):
         make_run("a-run")
-    assert {path: path.read_bytes() for path in folder.root.iterdir()} == before
+    assert contents(folder) == before
     assert [path.name for path in folder.root.parent.iterdir()] == ["a-run"]
 
 

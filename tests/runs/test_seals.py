@@ -214,7 +214,7 @@ def test_a_run_that_was_never_sealed_says_so(folder: RunFolder) -> None:
     found = run_damage(folder)
     assert {damage.kind for damage in found} == {"unsealed"}
     (line,) = in_lines(found)
-    assert line.startswith("unsealed: ledger.jsonl, launch.json and seals cannot be checked whole")
+    assert line.startswith("unsealed: ledger.jsonl, launch.json and seals without checksums")
     report(folder, "a page\n")
     assert {damage.file for damage in run_damage(folder)} == {"ledger.jsonl", "launch.json"}
 

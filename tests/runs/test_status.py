@@ -54,6 +54,7 @@ FIELDS = [
     "trackers",
     "next",
     "warning",
+    "damage",
 ]
 
 
