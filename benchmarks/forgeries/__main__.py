@@ -4,6 +4,7 @@
 
 Every case is a card as an attacker would leave it, in the workspace as the attacker would find it. Under policy ssh
 every forgery must be refused; under policy digest, which does not authenticate signers, every one that changes content.
+Each is also tried as the frozen card of a crashed run and in a run folder made by hand, which no resume may go on with.
 """
 
 from __future__ import annotations
@@ -34,12 +35,12 @@ def main(words: Sequence[str] | None = None) -> int:
             _print(policy, tally)
             if policy == "ssh":
                 print(f"verifying one signature  {verifying_seconds(office) * 1000:.3f} ms (median)\n")
-        failed |= bool(tally.escaped or tally.refused_controls or tally.broken_layouts)
+        failed |= bool(tally.escaped or tally.resumed or tally.refused_controls or tally.broken_layouts)
     return int(failed)
 
 
 def _print(policy: str, tally: Tally) -> None:
-    print(f"policy {policy}: {tally.total} forgeries, {len(tally.escaped)} launched")
+    print(f"policy {policy}: {tally.total} forgeries, {len(tally.escaped)} launched, {len(tally.resumed)} resumed")
     for kind in dict.fromkeys(kind for kind, _ in tally.forgeries):
         refused, invalid = tally.forgeries[kind, "refused"], tally.forgeries[kind, "invalid"]
         print(f"  {kind:<52}{refused:>6} refused{invalid:>6} not even valid")

@@ -13,6 +13,7 @@ from benchmarks.forgeries.approvals import forged
 from benchmarks.forgeries.changes import changed_defaults, changed_leaves
 from benchmarks.forgeries.controls import controls, reformatted
 from benchmarks.forgeries.office import CARDS, NOW, Case, Office, Verdict, base_card, load
+from benchmarks.forgeries.resumes import resumes_after_a_crash, resumes_made_by_hand
 from cardrunner.card.schema.sign_off import Signature
 from cardrunner.gate.ssh import parse_allowed_signers, statement_bytes, verify_statement
 
@@ -23,6 +24,8 @@ class Tally:
 
     forgeries: Counter[tuple[str, Verdict]]
     escaped: tuple[Case, ...]
+    resumed: tuple[Case, ...]
+    """Those that a resume would have gone on with."""
     controls: int
     refused_controls: tuple[Case, ...]
     layouts: int
@@ -42,6 +45,7 @@ def attack(
     kept: int = 3,
     tries: int = 30,
     every: int = 1,
+    resumed: int = 1,
     names: Sequence[str] = CARDS,
 ) -> Tally:
     """Try everything once.
@@ -52,6 +56,7 @@ def attack(
         kept: how many changes of each leaf.
         tries: how many values are tried for them.
         every: try one in this many of all changes.
+        resumed: try one in this many of all forgeries at a resume too.
         names: the shipped cards to begin with.
     """
     chance = random.Random(seed)
@@ -70,13 +75,29 @@ def attack(
     return Tally(
         forgeries=Counter((case.kind, verdict) for case, verdict in verdicts),
         escaped=tuple(case for case, verdict in verdicts if verdict == "launched"),
+        resumed=tuple(
+            case for case, verdict in verdicts[::resumed] if verdict != "invalid" and _resumes(office, case, signed)
+        ),
         controls=len(honest),
-        refused_controls=tuple(case for case in honest if office.launches(case) != "launched"),
+        refused_controls=tuple(case for case in honest if not _passes(office, case)),
         layouts=len(other),
         broken_layouts=tuple(
             text for text in other if text in signed or office.launches(Case("layout", text)) != "launched"
         ),
     )
+
+
+def _resumes(office: Office, case: Case, signed: Sequence[str]) -> bool:
+    """Whether a forgery goes on in any of the folders that it is put in."""
+    by_hand = resumes_made_by_hand(office.workspace(case.workspace), case.text)
+    return by_hand or any(resumes_after_a_crash(office, case, text) for text in signed)
+
+
+def _passes(office: Office, case: Case) -> bool:
+    """Whether an honest card is launched, and resumed in both kinds of folder."""
+    workspace = office.workspace(case.workspace)
+    again = resumes_made_by_hand(workspace, case.text) and resumes_after_a_crash(office, case, case.text)
+    return again and office.launches(case) == "launched"
 
 
 def verifying_seconds(office: Office, *, repetitions: int = 51) -> float:

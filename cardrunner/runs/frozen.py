@@ -56,6 +56,8 @@ def read_admitted(folder: RunFolder, resolve: SpecResolver, *, file: str) -> Loa
         CardError: it is no card of its workload any more.
         EnvironmentFailed: one of its kill rules came from a package that is not installed.
     """
+    if folder.card_yaml.exists() and not folder.card_yaml.is_file():
+        raise OSError("it is not a regular file")  # a pipe or a device might never end
     data, sources = folder.card_yaml.read_bytes(), read_sources(folder)
     try:
         return load_card_bytes(data, file=file, resolve=resolve, sources=sources, admitted=True)

@@ -32,7 +32,7 @@ def office(request: pytest.FixtureRequest, tmp_path: Path) -> Office:
 
 @pytest.mark.parametrize("office", ["ssh"], indirect=True)
 def test_under_ssh_no_forgery_of_one_card_launches(office: Office) -> None:
-    tally = attack(office, seed=1, layouts=2, kept=1, tries=1, every=40, names=("quickstart",))
+    tally = attack(office, seed=1, layouts=2, kept=1, tries=1, every=40, resumed=12, names=("quickstart",))
     assert tally.total > 300
     assert {kind for kind, _ in tally.forgeries} >= KINDS - {"copied from another card"}
     nothing_got_through(tally)
@@ -41,7 +41,7 @@ def test_under_ssh_no_forgery_of_one_card_launches(office: Office) -> None:
 @pytest.mark.mutations
 @pytest.mark.parametrize("office", ["ssh"], indirect=True)
 def test_under_ssh_no_forgery_launches_and_every_honest_card_does(office: Office) -> None:
-    tally = attack(office, seed=1, layouts=10, kept=1, tries=1, every=3, names=("quickstart", "real-games"))
+    tally = attack(office, seed=1, layouts=10, kept=1, tries=1, every=3, resumed=6, names=("quickstart", "real-games"))
     assert tally.total > 400
     assert {kind for kind, _ in tally.forgeries} >= KINDS
     nothing_got_through(tally)
@@ -49,7 +49,7 @@ def test_under_ssh_no_forgery_launches_and_every_honest_card_does(office: Office
 
 @pytest.mark.parametrize("office", ["digest"], indirect=True)
 def test_under_digest_no_change_of_one_card_launches(office: Office) -> None:
-    tally = attack(office, seed=2, layouts=2, kept=1, tries=1, every=3, names=("quickstart",))
+    tally = attack(office, seed=2, layouts=2, kept=1, tries=1, every=3, resumed=4, names=("quickstart",))
     assert tally.total > 20
     nothing_got_through(tally)
 
@@ -57,13 +57,14 @@ def test_under_digest_no_change_of_one_card_launches(office: Office) -> None:
 @pytest.mark.mutations
 @pytest.mark.parametrize("office", ["digest"], indirect=True)
 def test_under_digest_no_change_of_content_launches(office: Office) -> None:
-    tally = attack(office, seed=2, layouts=10, kept=1, tries=3, names=("policy-22k",))
+    tally = attack(office, seed=2, layouts=10, kept=1, tries=3, resumed=4, names=("policy-22k",))
     assert tally.total > 100
     nothing_got_through(tally)
 
 
 def nothing_got_through(tally: Tally) -> None:
     assert [case.kind for case in tally.escaped] == []
+    assert [case.kind for case in tally.resumed] == []
     assert [case.kind for case in tally.refused_controls] == []
     assert tally.controls > 8
     assert tally.broken_layouts == ()
