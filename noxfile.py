@@ -22,7 +22,8 @@ nox.options.stop_on_first_error = True
 
 PYTEST = ("python", "-m", "pytest", "-q")
 PARALLEL = ("-n", "auto", "--dist", "worksteal")
-made: dict[str, str] = {}
+DIST = "CARDRUNNER_DIST"
+"""The variable that names the folder of wheel and sdist; where it is set, they are built once for all runs of nox."""
 
 
 @nox.session
@@ -50,13 +51,13 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def browser(session: nox.Session) -> None:
     """The viewer's page in Chromium."""
-    session.run(*PYTEST, "-m", "browser", *PARALLEL, "tests/workloads", *session.posargs)
+    session.run(*PYTEST, "-m", "browser", *PARALLEL, "tests/workloads/melee/viewer", *session.posargs)
 
 
 @nox.session
 def mutations(session: nox.Session) -> None:
-    """Thousands of mutated cards and forged approvals."""
-    session.run(*PYTEST, "-m", "mutations", *PARALLEL, "tests/card", "tests/gate", *session.posargs)
+    """A thousand mutated cards and hundreds of forged approvals."""
+    session.run(*PYTEST, "-m", "mutations and not long", *PARALLEL, "tests/card", "tests/gate", *session.posargs)
 
 
 @nox.session
@@ -67,14 +68,16 @@ def wheel(session: nox.Session) -> None:
 
 @nox.session
 def extras(session: nox.Session) -> None:
-    """Each extra installed on its own."""
-    session.run(*PYTEST, "-m", "extras", *PARALLEL, "tests/packaging", *session.posargs, env=built(session))
+    """Each extra on its own."""
+    quick = ("-m", "extras and not long")
+    session.run(*PYTEST, *quick, *PARALLEL, "tests/packaging", *session.posargs, env=built(session))
 
 
 @nox.session
 def long(session: nox.Session) -> None:
-    """The long form of tests that have a quick one in ``tests``."""
-    session.run(*PYTEST, "-m", "long", *PARALLEL, *session.posargs)
+    """The long form of tests that have a quick one, and all examples of each property."""
+    everything = {**built(session), "CARDRUNNER_EXAMPLES": "all"}
+    session.run(*PYTEST, "-m", "long or hypothesis", *PARALLEL, *session.posargs, env=everything)
 
 
 @nox.session
@@ -87,13 +90,14 @@ def mutants(session: nox.Session) -> None:
 
 def built(session: nox.Session) -> dict[str, str]:
     """Wheel and sdist of what git tracks, as it stands in the work tree, made once; the variable that says where."""
-    if "CARDRUNNER_DIST" not in made:
-        folder = Path(tempfile.mkdtemp(prefix="cardrunner-dist-"))
-        atexit.register(shutil.rmtree, folder)
+    if DIST not in os.environ:
+        os.environ[DIST] = tempfile.mkdtemp(prefix="cardrunner-dist-")
+        atexit.register(shutil.rmtree, os.environ[DIST])
+    folder = Path(os.environ[DIST])
+    if not any(folder.glob("*.whl")):
         tracked = subprocess.run(["git", "ls-files", "-z"], capture_output=True, text=True, check=True).stdout
         for name in filter(os.path.isfile, tracked.split("\0")):
             (folder / "source" / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(name, folder / "source" / name)
         session.run("python", "-m", "build", "--outdir", str(folder), str(folder / "source"), silent=True)
-        made["CARDRUNNER_DIST"] = str(folder)
-    return made
+    return {DIST: str(folder)}

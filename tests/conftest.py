@@ -33,6 +33,7 @@ from cardrunner.runs.records import LaunchRecord, Manifest, TrainRecord, read_re
 from cardrunner.tracking.progress import NullProgress
 from cardrunner.workspace import Workspace
 from tests.ledger_lines import record, recorded
+from tests.sketch import SKETCH
 
 pytest_plugins = ["tests.skips"]
 
@@ -77,6 +78,14 @@ TOY: dict[str, Any] = {
 }
 
 Changes = Mapping[str, Any]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def pictures() -> Iterator[None]:
+    """Sketches, which are neither laid out nor rendered; the tests of reports have whole ones by this name."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cardrunner.report.plots.rendered", lambda canvas: SKETCH)
+        yield
 
 
 def toy_text(changes: Changes | None = None) -> str:

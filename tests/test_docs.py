@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from cardrunner.kill_rules import Row, judge_all
-from cardrunner.main import COMMANDS, main
+from cardrunner.main import COMMANDS
 from cardrunner.plugins import group_of
 from cardrunner.runs.folder import RunFolder
+from tests.conftest import Zygote
 from tests.test_layers import ROWS
 
 ROOT = Path(__file__).parent.parent
@@ -184,7 +185,7 @@ def test_every_path_of_a_run_folder_is_on_its_page() -> None:
 
 
 def test_every_file_that_a_run_leaves_is_on_its_page(
-    make_card: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_card: Callable[..., Path], tmp_path: Path, zygote: Zygote
 ) -> None:
     asked: dict[str, Any] = {
         "infra.executor": "local",
@@ -192,9 +193,7 @@ def test_every_file_that_a_run_leaves_is_on_its_page(
         "training.keep_best": ["val_accuracy"],
         "training.epochs": 1,
     }
-    card = make_card(asked)
-    monkeypatch.chdir(tmp_path)
-    assert main(["launch", str(card), "--quiet"]) == 0
+    assert zygote.command("launch", make_card(asked), "--quiet", cwd=tmp_path).wait() == 0
     root = tmp_path / "runs" / "toy-run"
     left = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
     assert left >= {"card.yaml", "ledger.jsonl", "results.md", "pulse.json", "tracking/tensorboard.log"}

@@ -29,6 +29,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from tests.sketch import SKETCH
+
 PRELOADED = (
     "torch", "torch._dynamo", "torch.distributed.run", "matplotlib.pyplot", "cardrunner.main",
     "cardrunner.executors.local", "cardrunner.launching.worker", "cardrunner.launching.supervisor",
@@ -70,6 +72,8 @@ class ForkedModule:
             fresh(*(given if here is None else here, *((stdout.fileno(),) * 2 if stdout else (1, 2))))
             os.environ.clear()
             os.environ.update(env)
+            if args[0] == "nice":  # nice -n N python -m MODULE
+                os.nice(int(args[2]))
             leave(lambda: run_module(list(args)))
         if here is not None and there is not None:
             os.close(here)
@@ -166,6 +170,7 @@ def run(order: dict[str, Any]) -> None:
     sys.path[0:0] = [order["cwd"]]
     sys.argv = ["zygote", *order["arguments"]]
     if order["environment"] is not None:
+        sys.path[1:1] = filter(None, order["environment"].get("PYTHONPATH", "").split(os.pathsep))
         os.environ.clear()
         os.environ.update(order["environment"])
     if order["limit"] is not None:
@@ -207,6 +212,7 @@ def main() -> None:
     commands = importlib.import_module("cardrunner.commands")
     for found in pkgutil.iter_modules(commands.__path__):
         importlib.import_module(f"cardrunner.commands.{found.name}")
+    vars(importlib.import_module("cardrunner.report.plots"))["rendered"] = lambda canvas: SKETCH
     gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the keepers
     say("ready")

@@ -50,6 +50,5 @@ def _print_from(folder: RunFolder, offset: int) -> int:
     with explained(folder.log, "read"), folder.log.open("rb") as log:
         log.seek(offset)
         data = log.read()
-    sys.stdout.write(hide(data.decode(errors="replace")))
-    sys.stdout.flush()
+    print(hide(data.decode(errors="replace")), end="", flush=True)
     return offset + len(data)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from cardrunner import registry
@@ -28,7 +27,7 @@ def run(options: argparse.Namespace) -> int:
     floors = read_floors(Workspace.around(loaded.path).levels)
     page = render_card(loaded, floors=[str(floor.path) for floor in floors])
     if options.output is None:
-        sys.stdout.write(page)
+        print(page, end="")
         return 0
     try:
         options.output.write_text(page, encoding="utf-8")

@@ -91,17 +91,23 @@ def picture(height: float, paint: Callable[[Canvas], None]) -> bytes:
         paint: draws on the empty canvas.
     """
     import matplotlib
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure as Canvas
 
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_STYLE)  # type: ignore[arg-type]
         canvas = Canvas(figsize=(_WIDTH, height), dpi=_DPI, layout="constrained")
-        FigureCanvasAgg(canvas)
         paint(canvas)
-        stream = io.BytesIO()
-        canvas.savefig(stream, format="png", metadata={"Software": None})
+        return rendered(canvas)
+
+
+def rendered(canvas: Canvas) -> bytes:
+    """A painted canvas as a PNG."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    stream = io.BytesIO()
+    # `savefig` would draw everything a second time for the layout
+    FigureCanvasAgg(canvas).print_png(stream, metadata={"Software": None})  # type: ignore[no-untyped-call]
     return stream.getvalue()
 
 

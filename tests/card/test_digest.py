@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 import rfc8785
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from cardrunner import registry
 from cardrunner.card.digest import card_digest, content_changes, signed_content
 from cardrunner.card.load import LoadedCard, load_card, load_card_bytes
+from tests.examples import examples
 
 Edit = Callable[..., LoadedCard]
 
@@ -128,7 +129,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(before=st.dictionaries(st.sampled_from("abc"), JSON), after=st.dictionaries(st.sampled_from("abc"), JSON))
 def test_there_are_changes_exactly_when_the_canonical_json_differs(
     before: dict[str, Any], after: dict[str, Any]

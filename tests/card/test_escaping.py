@@ -2,11 +2,12 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import example, given, settings, strategies as st
+from hypothesis import example, given, strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from cardrunner.card.markdown import Markdown, as_one_line, code, escape, paragraphs
+from tests.examples import examples
 
 READER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 NASTY = [
@@ -56,7 +57,7 @@ def words(tokens: list[Token]) -> list[str]:
     return found
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(VALUES)
 @example("- [x] Mattie reviewed")
 @example("1) one")
@@ -67,7 +68,7 @@ def test_a_value_reads_as_itself_in_a_table_cell(value: str) -> None:
     assert words(tokens) == ["a", "b", as_one_line(value), "end"]
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(VALUES.filter(as_one_line))
 @example("===")
 @example("---")
@@ -82,7 +83,7 @@ def test_a_value_reads_as_itself_in_a_list_a_heading_and_a_paragraph(value: str)
     ]  # fmt: skip
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(VALUES)
 def test_a_code_span_stays_in_its_cell(value: str) -> None:
     tokens = READER.parse(f"| a |\n|---|\n| {code(value)} |\n")

@@ -4,12 +4,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from cardrunner import registry
 from cardrunner.card.load import LoadedCard, load_card_bytes
 from cardrunner.common.text import nearest
 from cardrunner.errors import CardError
+from tests.examples import examples
 
 Edit = Callable[..., LoadedCard]
 
@@ -114,7 +115,7 @@ PIECES = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(data=st.data())
 def test_whatever_stands_in_a_value_every_fault_has_a_place_and_a_sentence(
     data: st.DataObject, policy_text: str

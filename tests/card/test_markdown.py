@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 from markdown_it import MarkdownIt
 
 from cardrunner.card.digest import signed_content
 from cardrunner.card.load import LoadedCard
 from cardrunner.card.markdown import as_one_line, escape, render_card
 from cardrunner.card.schema.plan import Risk
+from tests.examples import examples
 
 Edit = Callable[..., LoadedCard]
 READER = MarkdownIt("commonmark").enable("table")
@@ -121,7 +122,7 @@ ATTACKS = st.lists(
 ).map("".join).filter(str.strip)  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(text=ATTACKS)
 def test_no_text_of_a_card_can_forge_a_part_of_the_page(full_card: LoadedCard, text: str) -> None:
     plain = with_texts(full_card, "harmless")

@@ -1,4 +1,7 @@
-"""Hundreds of mutated cards, thousands in `nox -s mutations`; `python -m benchmarks.mutated_cards` tries 100,000."""
+"""Hundreds of mutated cards, a thousand in `nox -s mutations`, thousands in `nox -s long`.
+
+`python -m benchmarks.mutated_cards` tries 100,000.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,14 @@ from benchmarks.mutated_cards import MAX_LIMIT, MEDIAN_LIMIT, make_case, run, se
 from cardrunner.card.reading.reader import read_document
 from cardrunner.errors import CardError
 
+COUNTS = [
+    250,
+    pytest.param(1000, marks=pytest.mark.mutations),
+    pytest.param(4000, marks=[pytest.mark.mutations, pytest.mark.long]),
+]
 
-@pytest.mark.parametrize("count", [250, pytest.param(2000, marks=pytest.mark.mutations)])
+
+@pytest.mark.parametrize("count", COUNTS)
 def test_no_mutated_card_breaks_the_reader_or_is_read_otherwise_by_others(count: int) -> None:
     tally = run(1, count)
     assert tally.problems == []

@@ -143,7 +143,7 @@ def test_a_disk_that_fills_up_ends_with_7_and_the_run_goes_on_when_there_is_room
     assert (seen["state"], seen["results"] is not None) == ("failed", True)
     assert "the file would be larger" in seen["reason"]
     assert not list((tmp_path / "runs" / "toy-run").rglob("*.staging"))
-    assert main(["resume", "toy-run", "--runs", str(tmp_path / "runs"), "--quiet"]) == 0
+    assert zygote.command("resume", "toy-run", "--quiet", cwd=tmp_path).wait() == 0
 
 
 def test_a_worker_that_leaves_without_a_word_is_a_failure(

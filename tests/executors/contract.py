@@ -18,6 +18,20 @@ from cardrunner.runs.records import Manifest, read_record
 from cardrunner.runs.status import derive_status
 
 MakeToyRun = Callable[..., Any]
+CHECK_EXECUTOR = """if True:
+    import json, sys
+    from pathlib import Path
+    from tests.conftest import make_toy_run
+    from tests.executors.contract import check_executor
+
+    name, folder, own = sys.argv[1], Path(sys.argv[2]), json.loads(sys.argv[3])
+    check_executor(name, lambda changes, *, name: make_toy_run(folder, own | changes, name=name))
+    print("kept")
+"""
+"""A program that holds an executor against its contract, for a process that has workers forked.
+
+Words: the executor, a folder for its runs, and the changes of its cards as JSON.
+"""
 
 
 def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:

@@ -21,7 +21,8 @@ from cardrunner.runs.lease import is_live
 from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.process_identity import start_time
 from cardrunner.runs.status import derive_status
-from tests.executors.contract import check_executor, until
+from tests.conftest import Zygote
+from tests.executors.contract import CHECK_EXECUTOR, until
 
 HERE = ("inline", "local")
 """Executors of this machine; the others have tests of their own."""
@@ -37,8 +38,9 @@ def test_every_executor_satisfies_the_contract(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", HERE)
-def test_every_executor_of_this_machine_runs_stops_and_resumes_a_run(name: str, toy_run: Callable[..., object]) -> None:
-    check_executor(name, toy_run)
+def test_every_executor_of_this_machine_runs_stops_and_resumes_a_run(name: str, zygote: Zygote, tmp_path: Path) -> None:
+    code, out, err = zygote.code(CHECK_EXECUTOR, name, tmp_path, "{}", cwd=tmp_path).finish()
+    assert (code, out) == (0, "kept\n"), err
 
 
 @pytest.mark.parametrize("name", PLATFORMS)

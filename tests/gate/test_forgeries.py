@@ -1,4 +1,7 @@
-"""Forgeries of one card, more in `nox -s mutations`; `python -m benchmarks.forgeries` tries thousands."""
+"""Forgeries of one card, more in `nox -s mutations` and `nox -s long`.
+
+`python -m benchmarks.forgeries` tries thousands.
+"""
 
 from __future__ import annotations
 
@@ -39,9 +42,11 @@ def test_under_ssh_no_forgery_of_one_card_launches(office: Office) -> None:
 
 
 @pytest.mark.mutations
+@pytest.mark.parametrize(("layouts", "every"), [(4, 40), pytest.param(10, 3, marks=pytest.mark.long)])
 @pytest.mark.parametrize("office", ["ssh"], indirect=True)
-def test_under_ssh_no_forgery_launches_and_every_honest_card_does(office: Office) -> None:
-    tally = attack(office, seed=1, layouts=10, kept=1, tries=1, every=3, resumed=6, names=("quickstart", "real-games"))
+def test_under_ssh_no_forgery_launches_and_every_honest_card_does(office: Office, layouts: int, every: int) -> None:
+    cards = ("quickstart", "real-games")
+    tally = attack(office, seed=1, layouts=layouts, kept=1, tries=1, every=every, resumed=6, names=cards)
     assert tally.total > 400
     assert {kind for kind, _ in tally.forgeries} >= KINDS
     nothing_got_through(tally)
@@ -55,9 +60,10 @@ def test_under_digest_no_change_of_one_card_launches(office: Office) -> None:
 
 
 @pytest.mark.mutations
+@pytest.mark.parametrize(("layouts", "every"), [(4, 2), pytest.param(10, 1, marks=pytest.mark.long)])
 @pytest.mark.parametrize("office", ["digest"], indirect=True)
-def test_under_digest_no_change_of_content_launches(office: Office) -> None:
-    tally = attack(office, seed=2, layouts=10, kept=1, tries=3, resumed=4, names=("policy-22k",))
+def test_under_digest_no_change_of_content_launches(office: Office, layouts: int, every: int) -> None:
+    tally = attack(office, seed=2, layouts=layouts, kept=1, tries=3, every=every, resumed=4, names=("policy-22k",))
     assert tally.total > 100
     nothing_got_through(tally)
 

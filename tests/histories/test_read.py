@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import HealthCheck, given, strategies as st
 
 from cardrunner.errors import UsageError
 from cardrunner.histories import read_history
 from cardrunner.kill_rules import Row, RuleHistory
 from cardrunner.workloads.toy.spec import SPEC
+from tests.examples import examples
 
 Write = Callable[..., Path]
 
@@ -209,7 +210,7 @@ def test_a_column_that_is_chosen_has_to_be_there(write: Write) -> None:
     )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.one_of(
         st.binary(max_size=80),

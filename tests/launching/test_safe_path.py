@@ -22,7 +22,7 @@ MARK = "import os\nopen(os.environ['MARK'], 'a').write(__file__ + chr(10))\n"
 
 
 @pytest.mark.skipif(not INSTALLED.exists(), reason="needs the installed command")
-@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("processes", [pytest.param(1, marks=pytest.mark.long), 2])
 def test_modules_in_the_current_folder_are_never_imported(make_card: MakeCard, tmp_path: Path, processes: int) -> None:
     path = make_card({"infra.executor": "local", "training.processes": processes, "training.epochs": 1})
     for name in ("random", "queue", "yaml", "json", "torch", "socket"):

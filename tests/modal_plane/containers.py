@@ -23,7 +23,7 @@ from tests.modal_plane.world import Container, Input, LogLine, Mounted, Process,
 ENTRYPOINT = "modal._container_entrypoint"
 SKEWED = """
 import datetime, time
-from cardrunner import clock
+from cardrunner.common import clock
 right = time.time
 time.time = lambda: right() + {}
 class Skewed(datetime.datetime):

@@ -72,7 +72,8 @@ def required(*names: str) -> Iterator[Distribution]:
 def lend(found: Distribution, packages: Path) -> None:
     """Put links to a distribution of this environment into another one."""
     for entry in {path.parts[0] for path in found.files or ()} - {"..", "__pycache__"}:
-        (packages / entry).symlink_to(Path(str(found.locate_file(entry))))
+        if not (packages / entry).exists():  # several distributions may share a namespace
+            (packages / entry).symlink_to(Path(str(found.locate_file(entry))))
 
 
 MakeEnvironment = Callable[..., Environment]

@@ -414,6 +414,11 @@ def _approvals(digest: str) -> str:
     return json.dumps([entry])
 
 
+@pytest.fixture(scope="module", autouse=True)
+def pictures() -> None:
+    """Whole pictures, laid out and rendered."""
+
+
 @pytest.fixture(autouse=True)
 def _unhurried_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     """These tests ask nothing of a power cut, so they need not wait for the disk."""

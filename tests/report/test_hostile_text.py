@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import HealthCheck, given, strategies as st
 
 from cardrunner.runs.folder import RunFolder
+from tests.examples import examples
 
 Tell = Callable[[str], RunFolder]
 Show = Callable[[RunFolder], Any]
@@ -60,7 +61,7 @@ def test_characters_nobody_sees_become_a_mark(finished_run: RunFolder, page: Sho
     assert "up�side� down" in text
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(st.sampled_from("ab1 .|\\`*_[]()<>#+-=!~&:{}\n\"'/@$^"), min_size=1, max_size=40))
 def test_no_text_at_all_does(finished_with: Tell, page: Show, plain: Any, text: str) -> None:
     told = page(finished_with(f"x{text}x"))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 from pydantic import BaseModel
 
 from cardrunner.runs import events as module
@@ -32,6 +32,7 @@ from cardrunner.runs.events import (
 from cardrunner.runs.jsonl import line_of
 from cardrunner.runs.ledger import Ledger, LedgerTail
 from cardrunner.runs.records import Environment
+from tests.examples import examples
 
 ROOT = Path(__file__).parent.parent.parent
 PACKAGE = ROOT / "cardrunner"
@@ -75,7 +76,7 @@ def events(kind: type[Event]) -> st.SearchStrategy[Event]:
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.event)
 def test_what_is_written_reads_back_the_same(kind: type[Event]) -> None:
-    @settings(max_examples=25, deadline=None)
+    @examples(25)
     @given(events(kind))
     def check(event: Event) -> None:
         back = parse(line_of(event.row()))
@@ -89,7 +90,7 @@ def test_what_is_written_reads_back_the_same(kind: type[Event]) -> None:
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.event)
 def test_a_sentence_is_one_line_of_plain_text_or_nothing(kind: type[Event]) -> None:
-    @settings(max_examples=25, deadline=None)
+    @examples(25)
     @given(events(kind))
     def check(event: Event) -> None:
         told = [event.text_for(audience) for audience in (Audience.SCREEN, Audience.RESULTS)]
@@ -109,7 +110,7 @@ JSON = st.recursive(
 KEYS = sorted({name for kind in KINDS for name in kind.model_fields} | {"event", "version"})
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.sampled_from(KINDS), st.dictionaries(st.sampled_from(KEYS) | TEXTS, JSON, max_size=8))
 def test_no_line_breaks_a_reader(kind: type[Event], fields: Mapping[str, Any]) -> None:
     event = parse(json.dumps({"event": kind.event, **fields}).encode())
@@ -118,7 +119,7 @@ def test_no_line_breaks_a_reader(kind: type[Event], fields: Mapping[str, Any]) -
     event.sentence()
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.binary(max_size=40) | JSON.map(lambda value: json.dumps(value).encode()))
 def test_bytes_that_are_no_line_are_left_out_or_kept_whole(data: bytes) -> None:
     event = parse(data)

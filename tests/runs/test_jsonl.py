@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from cardrunner.errors import EnvironmentFailed
 from cardrunner.runs.jsonl import append_line, line_of, parse_line, read_lines
+from tests.examples import examples
 
 texts = st.text(max_size=10).filter(lambda text: text not in ("NaN", "Infinity", "-Infinity"))
 values = st.recursive(
@@ -21,7 +22,7 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.dictionaries(texts, values, max_size=4))
 def test_a_row_comes_back_as_it_was(row: dict[str, Any]) -> None:
     assert parse_line(line_of(row)) == row

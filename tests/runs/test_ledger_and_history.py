@@ -5,13 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from cardrunner.common.clock import utc_seconds
 from cardrunner.runs.events import AttemptEnded, AttemptStarted, NoteLeft, RuleFired
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.history import Clock, History, HistoryRow
 from cardrunner.runs.ledger import Ledger
+from tests.examples import examples
 from tests.ledger_lines import recorded
 
 Row = Callable[..., HistoryRow]
@@ -114,7 +115,7 @@ def test_rules_see_the_validations_only(tmp_path: Path, row: Row) -> None:
     ]
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(steps=st.lists(st.integers(0, 40), max_size=12).map(sorted), cut=st.integers(0, 40))
 def test_a_resumed_run_drops_exactly_the_rows_beyond_its_checkpoint(
     tmp_path_factory: object, steps: list[int], cut: int

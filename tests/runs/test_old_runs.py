@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tarfile
 import time
@@ -15,6 +16,7 @@ from cardrunner.main import main
 from cardrunner.runs.event_model import UnknownEvent
 from cardrunner.runs.jsonl import line_of, lines_of
 from cardrunner.runs.ledger import Ledger
+from tests.conftest import Zygote
 
 KEPT = Path(__file__).parent.parent / "fixtures" / "runs-0.1.0"
 EXPECTED = KEPT / "expected"
@@ -103,7 +105,8 @@ def test_an_old_run_that_may_not_go_on_is_refused_as_before(run: str, workspace:
     ("run", "command"), [("killed", "resume"), ("left", "resume"), ("stopped-by-rule", "resume --acknowledge")]
 )
 def test_an_old_run_goes_on_to_its_end_once_the_newer_code_is_acknowledged(
-    run: str, command: str, workspace: Path, capsys: Capture
+    run: str, command: str, workspace: Path, capsys: Capture, zygote: Zygote
 ) -> None:
-    code = main(["resume", run, "--acknowledge", "a newer cardrunner", "--quiet"])
-    check_outcome(run, code, OUTCOMES[run][command], capsys)
+    env = {"TZ": os.environ["TZ"]}
+    resumed = zygote.command("resume", run, "--acknowledge", "a newer cardrunner", "--quiet", cwd=workspace, env=env)
+    check_outcome(run, resumed.wait(), OUTCOMES[run][command], capsys)

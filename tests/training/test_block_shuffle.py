@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from cardrunner.training.block_shuffle import Block, BlockOrder
 from cardrunner.training.order import Shard
+from tests.examples import examples
 
 SIZES = st.lists(st.integers(0, 30), min_size=1, max_size=20)
 
@@ -23,7 +24,7 @@ def walked(order: BlockOrder, start: int = 0) -> list[int]:
     return [number for block in order.blocks(start) for number in numbers(block, order.sizes).tolist()]
 
 
-@settings(max_examples=80, deadline=None)
+@examples(80)
 @given(sizes=SIZES, capacity=st.integers(1, 60), world=st.integers(1, 4), piece=st.integers(1, 40))
 def test_all_processes_together_train_every_example_once(
     sizes: list[int], capacity: int, world: int, piece: int
@@ -38,7 +39,7 @@ def test_all_processes_together_train_every_example_once(
     assert all(sum(span.beyond - span.first for span in block.spans) == block.size for block in blocks)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     sizes=SIZES, capacity=st.integers(1, 40), world=st.integers(1, 3), batch=st.integers(1, 9), steps=st.integers(0, 20)
 )

@@ -6,11 +6,12 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 from torch import Tensor
 
 from cardrunner.contracts import BatchScore
 from cardrunner.training.metrics import Meter, row_of
+from tests.examples import examples
 
 CPU = torch.device("cpu")
 NAMES = ("loss", "hits")
@@ -29,7 +30,7 @@ def meter_over(values: Tensor, counted: Tensor, batch_size: int) -> Meter:
     return meter
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(examples=st.integers(1, 500), batch_size=st.integers(1, 64), seed=st.integers(0, 100))
 def test_weighted_figures_do_not_depend_on_the_batch_size(examples: int, batch_size: int, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)

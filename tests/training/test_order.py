@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from cardrunner.errors import UsageError
 from cardrunner.training.order import (
@@ -16,6 +16,7 @@ from cardrunner.training.order import (
     epoch_is_over,
     sequential_batches,
 )
+from tests.examples import examples
 
 LARGE = 185_648_963
 
@@ -24,13 +25,13 @@ def order(size: int, *, seed: int = 0, epoch: int = 1) -> torch.Tensor:
     return Permutation.of(size, seed=seed, epoch=epoch)(torch.arange(size))
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(size=st.integers(1, 5000), seed=st.integers(0, 2**32 - 1), epoch=st.integers(1, 1000))
 def test_every_example_comes_once(size: int, seed: int, epoch: int) -> None:
     assert torch.equal(order(size, seed=seed, epoch=epoch).sort().values, torch.arange(size))
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(size=st.integers(1, 2**40), positions=st.lists(st.integers(0, 2**40 - 1), min_size=1, max_size=50, unique=True))
 def test_different_positions_of_a_huge_file_lead_to_different_examples(size: int, positions: list[int]) -> None:
     inside = torch.tensor(sorted({position % size for position in positions}))
@@ -69,7 +70,7 @@ def test_the_order_of_a_large_file_looks_uniform() -> None:
     assert abs(float(place)) < 0.015
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(
     examples=st.integers(1, 400),
     batch_size=st.integers(1, 50),
@@ -95,7 +96,7 @@ def test_a_long_epoch_is_not_cut_where_it_is_computed_in_blocks() -> None:
     assert torch.equal(torch.cat(batches), order(examples))
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(examples=st.integers(1, 300), batch_size=st.integers(1, 20), world=st.integers(1, 5), drop_last=st.booleans())
 def test_the_parts_of_all_processes_are_the_batch(examples: int, batch_size: int, world: int, drop_last: bool) -> None:
     parts = [

@@ -82,15 +82,20 @@ def overrun(**changes: Any) -> dict[str, Any]:
     return {**SLOW, "training.epochs": 100, "timing.epoch": "10 ms", **changes}
 
 
-BUDGET = {"infra.price": "$36/h", "timing.budget": "$0.05"}
+BUDGET = {"infra.price": "$90/h", "timing.budget": "$0.05"}  # two seconds
 
 
-@pytest.mark.parametrize(("action", "kind"), [("investigate", RunPaused), ("stop", RunStopped)])
+OVER_BUDGET = (BUDGET, "budget", "beyond the budget of $0.05 (timing.budget)")
+OVERTIME = ({"infra.timeout": "2s"}, "timeout", "beyond the timeout of 2s (infra.timeout)")
+
+
 @pytest.mark.parametrize(
-    ("limits", "limit", "words"),
+    ("limits", "limit", "words", "action", "kind"),
     [
-        (BUDGET, "budget", "beyond the budget of $0.05 (timing.budget)"),
-        ({"infra.timeout": "2s"}, "timeout", "beyond the timeout of 2s (infra.timeout)"),
+        (*OVER_BUDGET, "investigate", RunPaused),
+        (*OVERTIME, "stop", RunStopped),
+        pytest.param(*OVER_BUDGET, "stop", RunStopped, marks=pytest.mark.long),
+        pytest.param(*OVERTIME, "investigate", RunPaused, marks=pytest.mark.long),
     ],
 )
 def test_a_projection_beyond_a_limit_ends_the_run_early_where_the_card_says_so(

@@ -7,7 +7,7 @@ import unicodedata
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings, strategies as st
+from hypothesis import assume, given, strategies as st
 
 from cardrunner.card.reading import characters
 from cardrunner.card.reading.document import Loc
@@ -15,6 +15,7 @@ from cardrunner.card.reading.edit import Edit, Removal, edit_document
 from cardrunner.card.reading.one_line import one_line
 from cardrunner.card.reading.reader import read_document
 from cardrunner.errors import CardError, UsageError
+from tests.examples import examples
 
 
 def edited(text: str, *edits: Edit | Removal) -> str:
@@ -177,7 +178,7 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(values)
 def test_a_value_on_one_line_reads_back_as_itself(value: Any) -> None:
     line = one_line(value)
@@ -300,7 +301,7 @@ NEW = st.sampled_from(
 )
 
 
-@settings(max_examples=250, deadline=None)
+@examples(250)
 @given(st.data())
 def test_in_any_layout_only_the_addressed_item_changes(data: st.DataObject) -> None:
     layout = Layout(data.draw)

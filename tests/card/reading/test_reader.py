@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from cardrunner.card.reading import characters, reader
 from cardrunner.card.reading.document import locate
@@ -23,6 +23,7 @@ from cardrunner.card.reading.reader import (
     read_document,
 )
 from cardrunner.errors import CardError
+from tests.examples import examples
 
 GOOD = """\
 # Does more data help?
@@ -357,7 +358,7 @@ def test_thousands_of_control_characters_give_a_hundred_faults() -> None:
 
 
 @given(st.binary(max_size=300))
-@settings(max_examples=300)
+@examples(300, deadline=200)
 def test_no_bytes_escape_with_anything_but_faults(data: bytes) -> None:
     try:
         read_document(data, file="x")
@@ -366,7 +367,7 @@ def test_no_bytes_escape_with_anything_but_faults(data: bytes) -> None:
 
 
 @given(st.text(alphabet=st.sampled_from("ab1:-?[]{},\"'|>#&*!%@~ \n\t\\ux0"), max_size=60))
-@settings(max_examples=500)
+@examples(500, deadline=200)
 def test_no_text_of_yaml_signs_escapes_with_anything_but_faults(text: str) -> None:
     try:
         read_document(text.encode(), file="x")

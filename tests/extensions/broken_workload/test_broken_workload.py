@@ -139,8 +139,10 @@ def test_a_missing_package_is_said_before_the_launch(
     assert f"a launch would refuse: {said}" in " ".join(plan.split())
 
 
-def test_the_list_says_what_is_wrong_with_each(env: Mapping[str, str], cardrunner: Command, tmp_path: Path) -> None:
-    listed = cardrunner("workloads", "--json", env=env)
+def test_the_list_says_what_is_wrong_with_each(
+    env: Mapping[str, str], cold_cardrunner: Command, tmp_path: Path
+) -> None:
+    listed = cold_cardrunner("workloads", "--json", env=env)
     assert (listed.returncode, listed.stderr) == (0, "")
     faults = {row["name"]: row["fault"] for row in json.loads(listed.stdout) if row["package"] == "acme-broken"}
     said = "acme-missing-package is not installed; to run the workload needy: pip install acme-missing-package"

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,8 @@ import pytest
 from cardrunner.runs.events import Retried, Submitted
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.ledger import Ledger
+from tests.conftest import Zygote
+from tests.executors.contract import CHECK_EXECUTOR
 
 Installed = Callable[..., dict[str, str]]
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -76,7 +77,7 @@ def test_reviewers_editors_and_plans_see_it(nice: dict[str, str], cardrunner: Co
 def test_a_launched_run_is_stopped_and_resumed_on_it(
     nice: dict[str, str], cardrunner: Command, make_card: MakeCard, run_folder: RunFolder
 ) -> None:
-    card = make_card(NICE | {"training.toy.step_ms": 60, "training.epochs": 10})
+    card = make_card(NICE | {"training.toy.step_ms": 60, "training.epochs": 5})
     launched = cardrunner("launch", str(card), "--detach", env=nice)
     assert launched.returncode == 0, launched.stderr
     worker = json.loads(run_folder.lease.read_text())["pid"]
@@ -92,10 +93,10 @@ def test_a_launched_run_is_stopped_and_resumed_on_it(
 
 
 def test_a_crashed_worker_is_started_again_on_it(
-    nice: dict[str, str], cardrunner: Command, make_card: MakeCard, run_folder: RunFolder
+    nice: dict[str, str], cold_cardrunner: Command, make_card: MakeCard, run_folder: RunFolder
 ) -> None:
     card = make_card(NICE | {"infra.retries": 2, "training.toy.exit_at": 5})
-    launched = cardrunner("launch", str(card), env=nice)
+    launched = cold_cardrunner("launch", str(card), env=nice)
     assert launched.returncode == 0, launched.stderr
     assert [event.retry for event in Ledger(run_folder.ledger).events(Retried)] == [1]
     assert started(run_folder) == ["nice", "nice"]
@@ -112,30 +113,10 @@ def test_another_executor_than_those_of_its_platform_is_refused(
     assert (unknown.returncode, "unknown executor 'nise'; did you mean \"nice\"?" in unknown.stderr) == (2, True)
 
 
-def test_it_keeps_the_contract_of_every_executor(nice: dict[str, str], tmp_path: Path) -> None:
-    code = """if True:
-        import sys
-        from functools import partial
-        from pathlib import Path
-        from tests.conftest import make_toy_run
-        from tests.executors.contract import check_executor
-
-        def nice(changes, *, name):
-            return make_toy_run(Path(sys.argv[1]), {"infra": {"platform": "nice"}} | changes, name=name)
-
-        check_executor("nice", nice)
-        print("kept")
-    """
-    assert python(code, tmp_path, env=nice) == "kept\n"
-
-
-def python(code: str, *words: object, env: Mapping[str, str]) -> str:
-    """What a program prints that sees the installed packages and these tests."""
-    environment = {**env, "PYTHONPATH": f"{env['PYTHONPATH']}:{HERE.parents[2]}"}
-    command = [sys.executable, "-c", code, *map(str, words)]
-    ended = subprocess.run(command, env=environment, text=True, capture_output=True, check=False)
-    assert ended.returncode == 0, ended.stderr
-    return ended.stdout
+def test_it_keeps_the_contract_of_every_executor(nice: dict[str, str], zygote: Zygote, tmp_path: Path) -> None:
+    words = ("nice", tmp_path, json.dumps({"infra": {"platform": "nice"}}))
+    code, out, err = zygote.code(CHECK_EXECUTOR, *words, cwd=tmp_path, environment=nice).finish()
+    assert (code, out) == (0, "kept\n"), err
 
 
 BREAKS = {

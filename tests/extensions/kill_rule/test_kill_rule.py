@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.conftest import Zygote
 
 Installed = Callable[..., dict[str, str]]
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -39,17 +40,7 @@ def installed_as(installed: Installed, tmp_path: Path) -> Callable[[str], dict[s
     return install
 
 
-def python(code: str, *words: object, env: Mapping[str, str]) -> str:
-    """What a program prints that sees the installed packages and these tests."""
-    root = str(HERE.parents[2])
-    environment = {**env, "PYTHONPATH": f"{env['PYTHONPATH']}:{root}"}
-    command = [sys.executable, "-c", code, *map(str, words)]
-    ended = subprocess.run(command, env=environment, text=True, capture_output=True, check=False)
-    assert ended.returncode == 0, ended.stderr
-    return ended.stdout
-
-
-def test_it_keeps_the_contract_of_every_kill_rule(installed: Installed) -> None:
+def test_it_keeps_the_contract_of_every_kill_rule(installed: Installed, zygote: Zygote, tmp_path: Path) -> None:
     code = """if True:
         from cardrunner.kill_rules.table import rule_class
         from tests.conftest import load_toy
@@ -57,7 +48,7 @@ def test_it_keeps_the_contract_of_every_kill_rule(installed: Installed) -> None:
         check_kind(rule_class({"rises_by": 1}), load_toy)
         print("kept")
     """
-    assert python(code, env=installed(HERE)) == "kept\n"
+    assert zygote.code(code, cwd=tmp_path, environment=installed(HERE)).finish() == (0, "kept\n", "")
 
 
 LEVELS = """if True:
@@ -74,7 +65,7 @@ LEVELS = """if True:
 
 
 def test_a_run_is_stopped_by_it_and_says_so(
-    installed: Installed, cardrunner: Command, make_card: MakeCard, tmp_path: Path
+    installed: Installed, cardrunner: Command, make_card: MakeCard, zygote: Zygote, tmp_path: Path
 ) -> None:
     env, card = installed(HERE), str(make_card(RISING))
     assert cardrunner("validate", card, env=env).stderr == "1 card, 0 faults, 0 warnings\n"
@@ -85,7 +76,8 @@ def test_a_run_is_stopped_by_it_and_says_so(
     results = (tmp_path / "runs" / "toy-run" / "results.md").read_text().splitlines()
     (row,) = [line for line in results if line.startswith(f"| 1 | {CONDITION} | stop |")]
     assert "**yes, epoch " in row
-    assert python(LEVELS, tmp_path / "runs", env=env) == "True\n"
+    levels = zygote.code(LEVELS, tmp_path / "runs", cwd=tmp_path, environment=env)
+    assert levels.finish() == (0, "True\n", "")
 
     bare = {**env, "PYTHONPATH": ""}
     assert cardrunner("status", "toy-run", env=bare).returncode == 0
@@ -152,11 +144,11 @@ def test_one_that_cannot_be_used_is_named_and_hurts_no_other_card(
 
 
 def test_one_that_fails_at_a_row_ends_the_run_with_its_place(
-    installed_as: Callable[[str], dict[str, str]], cardrunner: Command, make_card: MakeCard
+    installed_as: Callable[[str], dict[str, str]], cold_cardrunner: Command, make_card: MakeCard
 ) -> None:
     text = (HERE / "acme_rules.py").read_text().replace("limit = before + self.rises_by", "limit = before / 0")
     line = next(number for number, code in enumerate(text.splitlines(), 1) if "before / 0" in code)
-    ended = cardrunner("launch", str(make_card(RISING)), "--quiet", env=installed_as(text))
+    ended = cold_cardrunner("launch", str(make_card(RISING)), "--quiet", env=installed_as(text))
     assert ended.returncode == 7, ended.stderr
     assert "the kill rule rises_by of acme-rules 1.2 failed at" in ended.stderr
     assert f"acme_rules.py:{line}: ZeroDivisionError" in ended.stderr

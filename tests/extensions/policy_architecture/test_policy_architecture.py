@@ -91,8 +91,8 @@ def test_a_card_that_cannot_be_trained_is_refused(
     assert (found.returncode, found.stdout) == (2, f"runcards/recurrent.yaml:{message}\n")
 
 
-def test_its_page_shows_its_own_words_and_sizes(env: Mapping[str, str], cardrunner: Command) -> None:
-    page = cardrunner("render", "runcards/recurrent.yaml", env=env).stdout
+def test_its_page_shows_its_own_words_and_sizes(env: Mapping[str, str], cold_cardrunner: Command) -> None:
+    page = cold_cardrunner("render", "runcards/recurrent.yaml", env=env).stdout
     for row in ("| Architecture | PolicyGRU (recurrent) |", f"| Parameters | {PARAMETERS:,} |", "| Hidden dim | 8 |"):
         assert row in page
     assert "Trunk dim" not in page

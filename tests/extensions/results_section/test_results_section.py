@@ -39,7 +39,12 @@ def headings(page: Path) -> list[str]:
     return re.findall(r"^## (.*)$", page.read_text(), re.MULTILINE)
 
 
-def test_a_section_stands_where_it_says_with_what_it_made_of_the_run(page: Path) -> None:
+def test_a_section_stands_where_it_says_with_what_it_made_of_the_run(
+    page: Path, cold_cardrunner: Command, env: Mapping[str, str]
+) -> None:
+    whole = page.read_text()
+    assert cold_cardrunner("report", "toy-run", env=env).returncode == 0
+    assert page.read_text() == whole
     found = headings(page)
     assert found[found.index("Curves") + 1] == "Slowest epochs"
     section = page.read_text().partition("## Slowest epochs")[2].partition("\n## ")[0]

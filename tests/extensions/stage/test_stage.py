@@ -91,10 +91,10 @@ def test_it_runs_stands_in_the_results_card_and_is_repeated_when_its_file_is_gon
 
 
 def test_one_that_raises_is_named_and_the_results_card_says_so(
-    cardrunner: Command, env: Mapping[str, str], make_card: MakeCard, tmp_path: Path
+    cardrunner: Command, cold_cardrunner: Command, env: Mapping[str, str], make_card: MakeCard, tmp_path: Path
 ) -> None:
     line = broken(tmp_path, 'with tarfile.open(path, "w") as tar:', 'with tarfile.open(path / "x", "w") as tar:')
-    done = cardrunner("launch", str(make_card(ASKED)), env=env)
+    done = cold_cardrunner("launch", str(make_card(ASKED)), env=env)
     run, place = tmp_path / "runs" / "toy-run", tmp_path / "site" / "acme_archive.py"
     told = f"the stage archive of acme-archive 1.3 failed: FileNotFoundError: .* at {re.escape(str(place))}:{line}"
     assert done.returncode == 7

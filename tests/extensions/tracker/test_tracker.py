@@ -42,9 +42,9 @@ def test_it_is_shown_before_the_launch(cardrunner: Command, env: Mapping[str, st
 
 
 def test_it_is_told_each_row_once_and_named_in_the_results_card(
-    cardrunner: Command, env: Mapping[str, str], card: str, tmp_path: Path
+    cold_cardrunner: Command, env: Mapping[str, str], card: str, tmp_path: Path
 ) -> None:
-    done = cardrunner("launch", card, env=env)
+    done = cold_cardrunner("launch", card, env=env)
     assert done.returncode == 0, done.stderr
     run = tmp_path / "runs" / "toy-run"
     with (run / "rows.csv").open() as file:

@@ -114,9 +114,9 @@ def test_a_misspelled_name_is_guessed(env: Mapping[str, str], cardrunner: Comman
 
 
 def test_it_trains_and_a_run_that_was_stopped_ends_with_the_same_weights(
-    env: Mapping[str, str], cardrunner: Command, tmp_path: Path
+    env: Mapping[str, str], cardrunner: Command, cold_cardrunner: Command, tmp_path: Path
 ) -> None:
-    whole = cardrunner("launch", "runcards/digits.yaml", env=env)
+    whole = cold_cardrunner("launch", "runcards/digits.yaml", env=env)
     assert whole.returncode == 0, whole.stderr
     folder = RunFolder(tmp_path / "runs" / "digits")
     assert accuracy(folder) > 0.9

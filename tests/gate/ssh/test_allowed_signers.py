@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from cardrunner.gate.ssh import parse_allowed_signers, parse_signature, read_allowed_signers
 from cardrunner.gate.ssh.keys import MalformedError
 from cardrunner.gate.ssh.trust_files import parse_revoked_keys
+from tests.examples import examples
 
 if TYPE_CHECKING:
     from tests.gate.ssh.conftest import Keyring
@@ -187,7 +188,7 @@ PIECES += ["SHA256:" + "A" * 43, "ssh-ed25519", 'valid-after="20260101Z"', 'vali
 lines = st.lists(st.sampled_from(PIECES) | st.text(max_size=5), max_size=12).map("".join)
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(lines.map(lambda text: text.encode(errors="surrogatepass")) | st.binary(max_size=60))
 def test_no_text_brings_down_the_readers_of_trust_files(data: bytes) -> None:
     for file in (parse_allowed_signers(data), parse_revoked_keys(data)):
@@ -203,7 +204,7 @@ armors = st.text() | st.binary(max_size=90).map(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(armors | st.text(max_size=20).map(shaped))
 def test_no_text_brings_down_the_reader_of_signatures(text: str) -> None:
     with pytest.raises(MalformedError):

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from cardrunner.errors import EnvironmentFailed, UsageError
 from cardrunner.workloads.melee.arena.agent_names import AgentName, read_agent, split_game
@@ -24,6 +24,7 @@ from cardrunner.workloads.melee.encoding.windows import swap_floats, swap_ints
 from cardrunner.workloads.melee.game.world import Floats, Frame, Ints
 from cardrunner.workloads.melee.policy.agent import PolicyAgent
 from cardrunner.workloads.melee.policy.mlp import PolicyMLP, PolicySizes
+from tests.examples import examples
 
 SIZES = PolicySizes(context_len=3, hidden_dim=6, trunk_dim=5)
 MODEL = PolicyMLP(SIZES).eval()
@@ -88,7 +89,7 @@ def test_a_game_that_nobody_can_find_is_refused(text: str) -> None:
         split_game(text)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(seed=st.integers(0, 2**31), kind=st.sampled_from(sorted(SEATED)))
 def test_swapping_the_players_swaps_the_answers(seed: int, kind: str) -> None:
     frames = some_frames(seed)

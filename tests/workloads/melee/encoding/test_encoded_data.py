@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import HealthCheck, given, strategies as st
 from numpy.typing import NDArray
 
 from cardrunner.errors import IntegrityError, UsageError
@@ -15,6 +15,7 @@ from cardrunner.workloads.melee.encoding.encoded_data import EncodedData, open_d
 from cardrunner.workloads.melee.encoding.encoded_file import open_encoded
 from cardrunner.workloads.melee.encoding.scheme import EncoderRules, EncodingConfig
 from cardrunner.workloads.melee.encoding.writer import save_encoded
+from tests.examples import examples
 
 Game = tuple[NDArray[np.float32], NDArray[np.int64]]
 
@@ -41,7 +42,7 @@ def test_a_game_is_a_view_into_its_file(three_files: EncodedData) -> None:
         three_files.game(6)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_rows_and_gather_agree_with_joined_files(three_files: EncodedData, data: st.DataObject) -> None:
     joined = torch.cat([file.floats for file in three_files.files])
@@ -57,7 +58,7 @@ def test_rows_and_gather_agree_with_joined_files(three_files: EncodedData, data:
     assert torch.equal(ints, joined_ints[index])
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(parts=st.lists(st.lists(st.integers(1, 9), min_size=1, max_size=4), min_size=1, max_size=4))
 def test_offsets_are_the_running_sum_of_all_games(
     tmp_path: Path, make_game: Callable[[int, int], Game], parts: list[list[int]]

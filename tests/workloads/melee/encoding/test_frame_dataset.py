@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 from torch import Tensor
 
 from cardrunner.workloads.melee.encoding.encoded_data import EncodedData, open_data
@@ -15,6 +15,7 @@ from cardrunner.workloads.melee.encoding.frame_dataset import FrameDataset, spli
 from cardrunner.workloads.melee.encoding.layout import FLOATS, INTS, PlayerIndex
 from cardrunner.workloads.melee.encoding.scheme import EncodingConfig
 from cardrunner.workloads.melee.encoding.windows import player_examples
+from tests.examples import examples
 
 K = 4
 
@@ -61,7 +62,7 @@ def test_every_example_is_what_the_definition_says(files: list[list[int]], playe
         assert tensor.is_contiguous()
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     files=st.lists(st.lists(st.integers(1, 12), min_size=1, max_size=4), min_size=1, max_size=3), share=st.floats(0, 1)
 )

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from cardrunner.workloads.melee.encoding.layout import PlayerIndex, float_index, int_index
 from cardrunner.workloads.melee.encoding.scheme import EncodingConfig
@@ -21,6 +21,7 @@ from cardrunner.workloads.melee.encoding.slp import (
     encode_replay,
     last_of_each,
 )
+from tests.examples import examples
 
 pa = pytest.importorskip("pyarrow", reason="peppi-py is not installed")
 ROWS = 130
@@ -154,7 +155,7 @@ def test_the_stage_clips_to_its_vocabulary() -> None:
     assert MadeUp(stage=80).encode()[1][0, -1] == 32
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(percent=st.floats(0, 999, width=32))
 def test_percent_is_truncated_before_it_is_scaled(percent: float) -> None:
     made = MadeUp()

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from cardrunner.workloads.melee.encoding.scheme import EncodingConfig
 from cardrunner.workloads.melee.networks.fast_codes import encode_batch, groups_of
+from tests.examples import examples
 
 ENCODING = EncodingConfig()
 WIDE = EncodingConfig(action_vocab=1000, jumps_vocab=5, stage_vocab=600)
@@ -31,7 +32,7 @@ def test_small_vocabularies_are_read_together() -> None:
     assert [group.tables for group in groups_of(ENCODING, 2)] == [(0,), (1, 2), (3, 4, 5), (6,), (7,), (8,)]
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(batch=st.integers(1, 9), context_len=st.integers(1, 3), seed=st.integers(0, 999), wide=st.booleans())
 def test_rows_lead_back_to_the_values(batch: int, context_len: int, seed: int, wide: bool) -> None:
     encoding = WIDE if wide else ENCODING

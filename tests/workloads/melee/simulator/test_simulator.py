@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 from numpy.typing import NDArray
 
 from cardrunner.workloads.melee.encoding.layout import (
@@ -24,6 +24,7 @@ from cardrunner.workloads.melee.game.stage_table import STAGES
 from cardrunner.workloads.melee.game.world import Frame, possible_controls
 from cardrunner.workloads.melee.simulator.simulator import Simulator
 from cardrunner.workloads.melee.simulator.states import DEAD
+from tests.examples import examples
 
 Controls = NDArray[np.float32]
 FOX, MARTH = 1, 18
@@ -65,7 +66,7 @@ def held_controls(dice: np.random.Generator, frames: int) -> Controls:
     return np.repeat(wild, 5, axis=0)[:frames].astype(np.float32)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(seed=st.integers(0, 2**32 - 1), stage=st.sampled_from(sorted(STAGES)), cast=st.tuples(*[st.integers(0, 32)] * 2))
 def test_every_frame_is_possible_whatever_is_pressed(seed: int, stage: int, cast: tuple[int, int]) -> None:
     simulator = Simulator(stage, cast, seed)
@@ -94,7 +95,7 @@ def test_every_frame_is_possible_whatever_is_pressed(seed: int, stage: int, cast
         assert ((controls >= 0) & (controls <= 1)).all()
 
 
-@settings(max_examples=10, deadline=None)
+@examples(10)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_nobody_gets_under_the_stage(seed: int) -> None:
     simulator = Simulator(BATTLEFIELD, (FOX, MARTH), seed)

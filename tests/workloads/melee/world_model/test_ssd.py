@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import torch
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 from torch import Tensor
 
 from cardrunner.workloads.melee.world_model.mamba2 import Mamba2Block, scan_in_chunks, scan_last, scan_sequentially
+from tests.examples import examples
 
 
 def inputs(frames: int, seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
@@ -17,7 +18,7 @@ def inputs(frames: int, seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tens
     return x, dt, -torch.rand(3, generator=chance, dtype=torch.float64) * 16, b, c
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(frames=st.integers(1, 13), chunk=st.integers(1, 15), seed=st.integers(0, 1000))
 def test_chunks_of_any_size_and_the_last_frame_alone_agree_with_the_definition(
     frames: int, chunk: int, seed: int
