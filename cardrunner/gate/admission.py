@@ -86,6 +86,8 @@ class Admission(_Frozen):
     """The sha256 of each file that the launch wrote, by its path in the run folder."""
     at: Annotated[str, AfterValidator(_time)]
     training_since: Annotated[str, AfterValidator(_time)] | None = None
+    steps_since: Annotated[str, AfterValidator(_time)] | None = None
+    """When a worker on this side first began its training stage, after which nothing gives the approvals back."""
     launcher: Launcher
 
     @property

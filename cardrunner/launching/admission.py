@@ -35,7 +35,7 @@ from cardrunner.runs.process_identity import ProcessIdentity
 from cardrunner.runs.status import derive_status
 from cardrunner.workspace import Workspace
 
-_TRAINS = "train"
+TRAINS = "train"
 
 
 def refuse_spent(workspace: Workspace, run: str) -> None:
@@ -140,6 +140,17 @@ def begin_training(folder: RunFolder, workspace: Workspace) -> None:
         _change(folder, workspace, {"state": "training", "training_since": utc_now()})
 
 
+def begin_steps(folder: RunFolder, workspace: Workspace) -> None:
+    """Write that the training stage begins, so that the approval stays spent whatever the run folder says later.
+
+    Raises:
+        EnvironmentFailed: it cannot be written, so that no step may run.
+    """
+    found = admission_of(folder, workspace)
+    if found is not None and found.steps_since is None:
+        _change(folder, workspace, {"steps_since": utc_now()})
+
+
 def give_back(folder: RunFolder, workspace: Workspace, *, discarded: bool = False) -> None:
     """Give an approval back if no step of its run has run; for the process that admitted the run, at its own end.
 
@@ -149,7 +160,9 @@ def give_back(folder: RunFolder, workspace: Workspace, *, discarded: bool = Fals
         discarded: its folder was removed again, because nothing was started.
     """
     with contextlib.suppress(CardrunnerError):  # it stays spent
-        if discarded or _ended_without_a_step(folder):
+        found = admission_of(folder, workspace)
+        stepped = found is not None and found.steps_since is not None
+        if discarded or (not stepped and _ended_without_a_step(folder)):
             _change(folder, workspace, {"state": "returned", "training_since": None}, newest=discarded)
 
 
@@ -159,7 +172,7 @@ def _ended_without_a_step(folder: RunFolder) -> bool:
         return False
     ledger = Ledger(folder.ledger)
     over = isinstance(ledger.last(Submitted, AttemptStarted, AttemptEnded), AttemptEnded | None)
-    return over and all(event.stage != _TRAINS for event in ledger.events(StageStarted))
+    return over and all(event.stage != TRAINS for event in ledger.events(StageStarted))
 
 
 def sums_of(folder: RunFolder) -> dict[str, str]:

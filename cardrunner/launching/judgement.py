@@ -25,8 +25,10 @@ from cardrunner.gate.ssh.keys import MalformedError
 from cardrunner.gate.ssh.signature import parse_signature
 from cardrunner.gate.ssh.trust_files import read_revoked_keys, revoked_since
 from cardrunner.launching.admission import admission_of, admitting, record_admission, sums_of
+from cardrunner.runs.files import explained
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.frozen import launched_workspace, load_frozen
+from cardrunner.runs.lines import seal_of
 from cardrunner.runs.records import STATE, LaunchRecord, Manifest, read_record, readable_record
 from cardrunner.workspace import Workspace
 
@@ -74,7 +76,7 @@ def check_launched(folder: RunFolder) -> str:
     if launch.run != folder.name:
         raise IntegrityError(f"{folder.root} is a copy of the run {launch.run}; an approval is for one run")
     admission = admission_of(folder, workspace)
-    if admission is None and launch.recorded:
+    if admission is None and _is_of_this_version(folder, launch):
         raise GateClosed((_unrecorded(folder, workspace),))
     loaded = load_frozen(folder, registry.workload_spec, digest=admission.digest if admission else None)
     if admission is None and folder.name != loaded.card.name and not loaded.card.repeat:
@@ -98,7 +100,7 @@ def remarks(folder: RunFolder) -> tuple[str, ...]:
     except CardrunnerError as error:
         return (f"not admitted: {error}",)
     if admission is None:
-        if launch.recorded:
+        if _is_of_this_version(folder, launch):
             return (f"not admitted: {_unrecorded(folder, workspace).why}",)
         earlier = "launched by an earlier version, which kept no record of the admission; a resume judges it again"
         return (earlier, *_blocks(launch, workspace, launch.repeat_of or launch.run))
@@ -131,6 +133,12 @@ def _advice(folder: RunFolder) -> str:
         f"run {folder.name} keeps the card it was launched with: once this is settled, go on with `cardrunner resume "
         f"{folder.name}`; otherwise give the card a new name, have it signed, and launch that"
     )
+
+
+def _is_of_this_version(folder: RunFolder, launch: LaunchRecord) -> bool:
+    """Whether a version that records admissions made the folder: it says so, or its lines have checksums."""
+    with explained(folder.ledger, "read"), folder.ledger.open("rb") as ledger:
+        return launch.recorded or seal_of(ledger.readline()) is not None
 
 
 def _unrecorded(folder: RunFolder, workspace: Workspace) -> Finding:

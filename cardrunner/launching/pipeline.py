@@ -16,6 +16,8 @@ from typing import Any, cast
 from cardrunner import registry
 from cardrunner.contracts import Made, Progress, RunContext, Workload
 from cardrunner.errors import EnvironmentFailed, RestartWanted, RunStopped
+from cardrunner.launching.admission import TRAINS, begin_steps
+from cardrunner.launching.judgement import judges_of
 from cardrunner.runs.events import Restarted, StageEnded, StageStarted
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.frozen import MOST_RESTARTS, launched_workspace, load_frozen, restart_changes, with_changes
@@ -66,6 +68,8 @@ def open_context(
 def run_worker_stages(ctx: RunContext) -> None:
     """Run load, train and checkpoint, and the worker stages of other packages. Exceptions of a stage propagate."""
     for name in registry.stage_names("worker", ctx.card.extra_stages):
+        if name == TRAINS:
+            begin_steps(ctx.folder, judges_of(ctx.folder))
         ctx = _until_done(ctx, name)
         ctx.stop.raise_if_requested()
 
