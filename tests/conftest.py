@@ -22,6 +22,7 @@ from cardrunner.card.load import LoadedCard, load_card_bytes
 from cardrunner.contracts import RunContext
 from cardrunner.errors import CardrunnerError
 from cardrunner.gate import examine_gate
+from cardrunner.launching.admission import record_admission
 from cardrunner.launching.pipeline import open_context
 from cardrunner.runs.create import create_run
 from cardrunner.runs.folder import RunFolder
@@ -178,7 +179,8 @@ MakeToyRun = Callable[..., ToyRun]
 def make_toy_run(workspace: Path, changes: Changes | None = None, *, name: str = "toy-run") -> ToyRun:
     """The folder of a launched toy run."""
     loaded = load_toy(changes)
-    assert examine_gate(loaded, Workspace(workspace), now=datetime.datetime.now(datetime.UTC)).open
+    gate = examine_gate(loaded, Workspace(workspace), now=datetime.datetime.now(datetime.UTC))
+    assert gate.open
     (workspace / "runcards").mkdir(parents=True, exist_ok=True)  # else the one around the tests would judge
     folder = RunFolder.of(workspace / "runs", name)
     launch = LaunchRecord(
@@ -190,9 +192,14 @@ def make_toy_run(workspace: Path, changes: Changes | None = None, *, name: str =
         card_digest=loaded.digest,
         signed_by=("mattie",),
         created="2026-03-01T12:00:00.000Z",
+        recorded=True,
     )
     effective = loaded.card.model_dump(mode="json", by_alias=True)
-    create_run(folder, launch=launch, card=loaded.data, effective=effective, approvals=[], plan={})
+
+    def admit(staging: RunFolder) -> None:
+        record_admission(staging, Workspace(workspace), loaded, gate, name=name, runs=folder.root.parent)
+
+    create_run(folder, launch=launch, card=loaded.data, effective=effective, approvals=[], plan={}, admit=admit)
     return ToyRun(folder)
 
 

@@ -15,6 +15,7 @@ from cardrunner.runs.create import create_run
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.records import LaunchRecord
 from cardrunner.workspace import Workspace
+from tests.forgeries.rewritten import as_older
 
 
 def resumes_after_a_crash(office: Office, case: Case, launched: str) -> bool:
@@ -55,6 +56,8 @@ def _folder(workspace: Workspace, text: str, *, recorded: bool) -> RunFolder:
     )
     folder = RunFolder(workspace.runs / name, workspace.root)
     create_run(folder, launch=record, card=loaded.data, effective={}, approvals=[], plan={})
+    if not recorded:
+        as_older(folder.root)
     return folder
 
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from cardrunner.common.clock import parse_timestamp
-from cardrunner.errors import IntegrityError
+from cardrunner.errors import EnvironmentFailed, IntegrityError
 from cardrunner.gate.records import block_path
 from cardrunner.gate.ssh.allowed_signers import FILE_NAME as SIGNERS
 from cardrunner.gate.ssh.trust_files import FILE_NAME as REVOKED, UnreadableError, read_trust_file
@@ -132,6 +132,7 @@ def read_launched(places: Sequence[Path], run: str) -> Launched:
 
     Raises:
         IntegrityError: a file is there and cannot be used.
+        EnvironmentFailed: something else is where the folder of the records belongs.
     """
     launched = Launched(run=run)
     for place in reversed(places):
@@ -189,6 +190,11 @@ def judging_files(workspace: Workspace, run: str, admission: Admission) -> tuple
 
 
 def _read(path: Path, run: str) -> Launched | None:
+    if stands(path.parent) and not path.parent.is_dir():
+        raise EnvironmentFailed(
+            f"{path.parent} is not a folder, and the records of what was admitted belong in it; move it away, and "
+            "restore the folder from git"
+        )
     if not stands(path):
         return None
     try:

@@ -28,7 +28,7 @@ from cardrunner.gate.admission import (
 )
 from cardrunner.gate.findings import GateReport
 from cardrunner.runs.events import AttemptEnded, AttemptStarted, StageStarted, Submitted
-from cardrunner.runs.files import explained, flush_folder, locked, write_bytes
+from cardrunner.runs.files import explained, flush_folder, locked, read_regular, write_bytes
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.process_identity import ProcessIdentity
@@ -61,7 +61,7 @@ def admission_of(folder: RunFolder, workspace: Workspace) -> Admission | None:
     """
     launched = read_launched(workspace.record_places, folder.name)
     with explained(folder.launch, "read"):
-        found = launched.of(sha256_hex(folder.launch.read_bytes())) if folder.launch.exists() else None
+        found = launched.of(sha256_hex(read_regular(folder.launch))) if folder.launch.exists() else None
     if found is None and (spent := launched.spent) is not None:
         raise IntegrityError(
             f"{folder.root} is not the run {folder.name} that was admitted on {spent.at}: its launch.json is not the "

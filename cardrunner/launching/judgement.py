@@ -25,7 +25,7 @@ from cardrunner.gate.ssh.keys import MalformedError
 from cardrunner.gate.ssh.signature import parse_signature
 from cardrunner.gate.ssh.trust_files import read_revoked_keys, revoked_since
 from cardrunner.launching.admission import admission_of, admitting, record_admission, sums_of
-from cardrunner.runs.files import explained
+from cardrunner.runs.files import explained, open_regular, read_regular
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.frozen import launched_workspace, load_frozen
 from cardrunner.runs.lines import seal_of
@@ -43,7 +43,7 @@ def judged_from_here(folder: RunFolder) -> RunFolder:
         return folder
     around = Workspace.marked_around(folder.root.parent) or Workspace.around(Path.cwd())
     with contextlib.suppress(CardrunnerError, OSError):  # told where the run is judged
-        launch = sha256_hex(folder.launch.read_bytes())
+        launch = sha256_hex(read_regular(folder.launch))
         if (found := read_launched(around.record_places, folder.name).of(launch)) is not None:
             inner = around.records.parent / found.workspace
             around = Workspace(inner) if inner.is_dir() else around
@@ -137,7 +137,7 @@ def _advice(folder: RunFolder) -> str:
 
 def _is_of_this_version(folder: RunFolder, launch: LaunchRecord) -> bool:
     """Whether a version that records admissions made the folder: it says so, or its lines have checksums."""
-    with explained(folder.ledger, "read"), folder.ledger.open("rb") as ledger:
+    with explained(folder.ledger, "read"), open_regular(folder.ledger) as ledger:
         return launch.recorded or seal_of(ledger.readline()) is not None
 
 
@@ -159,7 +159,7 @@ def _refuse_a_copy(folder: RunFolder, workspace: Workspace, admission: Admission
     """Refuse a copy of a run whose folder is still where it was launched."""
     original = RunFolder(workspace.records.parent / admission.runs / folder.name)
     with contextlib.suppress(OSError):
-        if original.root.samefile(folder.root) or original.launch.read_bytes() != folder.launch.read_bytes():
+        if original.root.samefile(folder.root) or read_regular(original.launch) != read_regular(folder.launch):
             return
         raise IntegrityError(f"{folder.root} is a copy of {original.root}; an approval is for one run: resume that one")
 

@@ -37,7 +37,7 @@ def record_loss(folder: RunFolder, code: int, *, out_of_memory: bool = False) ->
     if isinstance(last, AttemptEnded):
         return
     if code == NameTaken.exit_code:
-        raise NameTaken(f"run {folder.name} is live; watch it with `cardrunner attach {folder.name}`")
+        raise left_alone(folder)
     word = last_word(folder, last) if isinstance(last, AttemptStarted) else None
     if word is not None and word.state is not None and word.exit_code is not None:
         append_end(folder, word.state, word.reason or "", word.exit_code)
@@ -53,6 +53,14 @@ def record_loss(folder: RunFolder, code: int, *, out_of_memory: bool = False) ->
     else:
         reason = f"the worker {silent_end(code)}; see `cardrunner logs {folder.name}`"
         append_end(folder, "failed", reason, code if code in _OWN_CODES else LOST_EXIT_CODE)
+
+
+def left_alone(folder: RunFolder) -> NameTaken:
+    """Why a worker left a run alone: another has it, or what its platform says."""
+    remote = find_record(folder.remote_run, RemoteRun)
+    if remote is not None and remote.ending is not None:
+        return NameTaken(f"run {folder.name} does not go on: {remote.ending}")
+    return NameTaken(f"run {folder.name} is live; watch it with `cardrunner attach {folder.name}`")
 
 
 def append_end(folder: RunFolder, state: State, reason: str, exit_code: int) -> None:

@@ -16,7 +16,7 @@ from cardrunner.errors import CardrunnerError, Interrupted, NameTaken
 from cardrunner.launching.admission import begin_training
 from cardrunner.launching.finish import RunEnd, finish_run, recorded_ending, refuse_live
 from cardrunner.launching.judgement import judged_from_here, judges_of
-from cardrunner.launching.losses import append_end, record_loss
+from cardrunner.launching.losses import append_end, left_alone, record_loss
 from cardrunner.launching.remote_runs import remote_job
 from cardrunner.launching.start_proof import StartProof
 from cardrunner.runs.events import JobStarted, Submitted
@@ -204,7 +204,7 @@ def _run_here(folder: RunFolder, executor: Executor, proof: StartProof, progress
 def _ended(folder: RunFolder, code: int, *, asked: bool, progress: Progress) -> RunEnd:
     """How a job ended. Finishes the run here unless its supervisor has."""
     if code == NameTaken.exit_code:
-        raise NameTaken(f"run {folder.name} is live; watch it with `cardrunner attach {folder.name}`")
+        raise left_alone(folder)
     _refuse_removed(folder)
     if (ending := recorded_ending(folder)) is not None:
         return ending

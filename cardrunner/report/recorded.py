@@ -18,6 +18,7 @@ from cardrunner.kill_rules import Moment, Row, judge_all
 from cardrunner.runs.attempts import Attempt, read_attempts
 from cardrunner.runs.damage import Damage
 from cardrunner.runs.event_model import Event
+from cardrunner.runs.files import read_regular
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.frozen import read_admitted
 from cardrunner.runs.history import History, HistoryRow, RuleRows, baselines_of
@@ -293,7 +294,7 @@ class _FolderReader:
         if not path.exists():
             return ()
         try:
-            found = json.loads(path.read_bytes())
+            found = json.loads(read_regular(path))
         except (OSError, ValueError) as error:
             self._note(path, str(error))
             return ()

@@ -84,6 +84,16 @@ class UnknownEvent(Event):
     event = ""
     raw: Mapping[str, Any]
 
+    @property
+    def name(self) -> str:
+        """What the line calls the event."""
+        return str(self.raw.get("event"))
+
+    @property
+    def stated_version(self) -> object:
+        """The version that the line states; 1 where it states none."""
+        return self.raw.get("version", 1)
+
     def row(self) -> dict[str, Any]:
         """The line as it was read."""
         return dict(self.raw)

@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,6 +18,7 @@ from cardrunner.runs.kept_folder import check_in_place
 
 Writer = Callable[[BinaryIO], object]
 _BLOCK = 4 << 20
+_NOT_REGULAR = "it is not a regular file"
 _ADVICE = {
     errno.ENOSPC: "the disk is full; free some space",
     errno.EDQUOT: "the disk quota is used up; free some space",
@@ -177,6 +179,28 @@ def is_locked(path: Path) -> bool:
         except BlockingIOError:
             return True
     return False
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a regular file for reading. A pipe or a device might never end, or do something when it is opened.
+
+    Raises:
+        OSError: it is something else, or cannot be read.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(_NOT_REGULAR)
+    # a plain open would wait for the writer of a pipe that has replaced the file since
+    stream = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb")
+    if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+        stream.close()
+        raise OSError(_NOT_REGULAR)
+    return stream
+
+
+def read_regular(path: Path) -> bytes:
+    """The content of a regular file; see `open_regular`."""
+    with open_regular(path) as stream:
+        return stream.read()
 
 
 def read_blocks(stream: BinaryIO) -> Iterator[bytes]:

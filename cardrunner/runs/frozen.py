@@ -10,7 +10,8 @@ from typing import Any
 from cardrunner.card.load import LoadedCard, SpecResolver, absent_rules, load_card_bytes
 from cardrunner.card.schema.card import Card
 from cardrunner.errors import CardError, EnvironmentFailed, IntegrityError, UsageError
-from cardrunner.runs.events import Restarted
+from cardrunner.runs.events import Restarted, RuleFired
+from cardrunner.runs.files import read_regular
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.records import LaunchRecord, RemoteRun, find_record, read_record
@@ -56,9 +57,7 @@ def read_admitted(folder: RunFolder, resolve: SpecResolver, *, file: str) -> Loa
         CardError: it is no card of its workload any more.
         EnvironmentFailed: one of its kill rules came from a package that is not installed.
     """
-    if folder.card_yaml.exists() and not folder.card_yaml.is_file():
-        raise OSError("it is not a regular file")  # a pipe or a device might never end
-    data, sources = folder.card_yaml.read_bytes(), read_sources(folder)
+    data, sources = read_regular(folder.card_yaml), read_sources(folder)
     try:
         return load_card_bytes(data, file=file, resolve=resolve, sources=sources, admitted=True)
     except CardError:
@@ -94,24 +93,34 @@ def read_sources(folder: RunFolder) -> tuple[bytes, ...]:
         OSError: one cannot be read.
     """
     paths = sorted(folder.sources.iterdir()) if folder.sources.is_dir() else []
-    return tuple(path.read_bytes() for path in paths)
+    return tuple(map(read_regular, paths))
 
 
 def restart_changes(ledger: Ledger, card: Card) -> list[Mapping[str, Any]]:
     """What the card's restart rules have set so far, oldest first.
 
     Raises:
-        IntegrityError: the ledger has a restart that the card, and so its reviewers, did not agree to.
+        IntegrityError: the ledger has a restart that the card, and so its reviewers, did not agree to, or one without
+            the verdict that asks for it.
     """
-    agreed = [json.loads(json.dumps(rule.set)) for rule in card.kill_thresholds if rule.action == "restart"]
-    changes = [event.set for event in ledger.events(Restarted)]
-    for change in changes:
-        if change not in agreed:
-            raise IntegrityError(
-                f"{ledger.path}: has a restart with {json.dumps(change)[:200]}, which no kill threshold "
-                "of the card asks for; put the run's own ledger back"
-            )
-    return [change for change in changes if change is not None]
+    agreed = [json.loads(json.dumps(rule.set)) if rule.action == "restart" else None for rule in card.kill_thresholds]
+    changes, wanted = list[Mapping[str, Any]](), list[Any]()
+    for event in ledger.events(RuleFired, Restarted):
+        if isinstance(event, RuleFired):
+            wanted += agreed[event.rule : event.rule + 1] if event.action == "restart" else []
+            continue
+        assert isinstance(event, Restarted)
+        if event.set is None or event.set not in agreed:
+            raise _false_restart(ledger, event, "which no kill threshold of the card asks for")
+        if event.set not in wanted:
+            raise _false_restart(ledger, event, "before which no kill threshold asked for it")
+        changes.append(event.set)
+    return changes
+
+
+def _false_restart(ledger: Ledger, event: Restarted, why: str) -> IntegrityError:
+    what = f"has a restart with {json.dumps(event.set)[:200]}, {why}"
+    return IntegrityError(f"{ledger.path}: {what}; put the run's own ledger back")
 
 
 def with_changes(loaded: LoadedCard, changes: Iterable[Mapping[str, Any]]) -> Card:

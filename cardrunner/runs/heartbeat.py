@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from cardrunner.common.clock import utc_now
 from cardrunner.common.units import format_duration
+from cardrunner.runs.files import read_regular
 from cardrunner.runs.kept_folder import check_in_place
 from cardrunner.runs.records import Record
 
@@ -76,7 +77,7 @@ class Heartbeat:
 def read_heartbeat(path: Path) -> HeartbeatRecord | None:
     """The last beat; None if it is missing or incomplete."""
     try:
-        return HeartbeatRecord.model_validate(json.loads(path.read_bytes()))
+        return HeartbeatRecord.model_validate(json.loads(read_regular(path)))
     except (OSError, ValueError, ValidationError):
         return None
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from cardrunner.common.text import listed
 from cardrunner.errors import IntegrityError
 from cardrunner.runs.damage import Damage
-from cardrunner.runs.events import AttemptEnded, CheckpointSaved, HistoryCut, parse
+from cardrunner.runs.event_model import Event
+from cardrunner.runs.events import AttemptEnded, AttemptStarted, CheckpointSaved, HistoryCut, parse
+from cardrunner.runs.files import explained, open_regular
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.lease import is_live, is_supervised
 from cardrunner.runs.lines import LinesAnchor, LinesReport, examine_lines
 from cardrunner.runs.records import Manifest, check_records, readable_record
 from cardrunner.runs.seals import check_seal
 
-_ANCHORING = (b'"checkpoint_saved"', b'"attempt_ended"', b'"history_cut"')
+_ANCHORING = (b'"checkpoint_saved"', b'"attempt_ended"', b'"history_cut"', b'"attempt_started"')
+_ATTEMPT = re.compile(rb'"attempt": (\d+)')
 
 
 def run_damage(folder: RunFolder, *, at_work: bool | None = None) -> list[Damage]:
@@ -107,6 +111,8 @@ class _Anchors:
     saves: int = 0
     """The number of saves that the ledger knows of."""
     manifest: Manifest | None = None
+    attempts: frozenset[int] = frozenset()
+    """The attempts that the ledger knows of."""
 
     @property
     def wanted_of_history(self) -> frozenset[str]:
@@ -126,6 +132,10 @@ class _Anchors:
                     f"its line {anchor.last}, at byte {anchor.bytes:,}, was there when it was last recorded and is gone"
                 )
                 yield Damage(file=file, kind="missing", what=what)
+        unknown = _attempts_of_history(folder) - self.attempts if not folder.remote_run.exists() else frozenset()
+        for attempt in sorted(unknown):
+            what = f"it has no attempt {attempt}, which wrote rows of {folder.history.name}"
+            yield Damage(file=folder.ledger.name, kind="missing", what=what)
         name = folder.manifest.relative_to(folder.root).as_posix()
         if self.saves and not folder.manifest.exists():
             yield Damage(file=name, kind="missing", what=f"the ledger has {self.saves} saves, and it is gone")
@@ -137,9 +147,11 @@ class _Anchors:
 def _anchors(folder: RunFolder) -> _Anchors:
     """The newest records of how far the files had come; a cut of the history, which is recorded too, takes it back."""
     history: LinesAnchor | None = None
-    saves = 0
+    saves, attempts = 0, set[int]()
     for event in _anchoring(folder):
         match event:
+            case AttemptStarted():
+                attempts.add(event.attempt)
             case HistoryCut():
                 history = event.kept
             case CheckpointSaved() | AttemptEnded():
@@ -148,17 +160,24 @@ def _anchors(folder: RunFolder) -> _Anchors:
                 if isinstance(event, CheckpointSaved):
                     saves = max(saves, event.saves or 0)
     manifest = readable_record(folder.manifest, Manifest)
-    return _Anchors(history, manifest.ledger if manifest else None, saves, manifest)
+    return _Anchors(history, manifest.ledger if manifest else None, saves, manifest, frozenset(attempts))
 
 
-def _anchoring(folder: RunFolder) -> Iterator[CheckpointSaved | AttemptEnded | HistoryCut]:
+def _attempts_of_history(folder: RunFolder) -> frozenset[int]:
+    if not folder.history.exists():
+        return frozenset()
+    with explained(folder.history, "read"), open_regular(folder.history) as stream:
+        return frozenset(int(found[1]) for line in stream if (found := _ATTEMPT.search(line)))
+
+
+def _anchoring(folder: RunFolder) -> Iterator[Event]:
     if not folder.ledger.exists():
         return
-    with folder.ledger.open("rb") as stream:
+    with explained(folder.ledger, "read"), open_regular(folder.ledger) as stream:
         for line in stream:
             if any(name in line for name in _ANCHORING):
                 event = parse(line)
-                if isinstance(event, CheckpointSaved | AttemptEnded | HistoryCut):
+                if event is not None:
                     yield event
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from cardrunner.common.redaction import hide_in
-from cardrunner.runs.files import explained
+from cardrunner.runs.files import explained, open_regular, read_regular
 from cardrunner.runs.kept_folder import check_in_place
 from cardrunner.runs.lines import KEYS, object_of, write_sealed
 
@@ -102,7 +102,7 @@ def lines_of(path: Path) -> list[bytes]:
     if not path.exists():
         return []
     with explained(path, "read"):
-        return [line for line in path.read_bytes().split(b"\n") if line]
+        return [line for line in read_regular(path).split(b"\n") if line]
 
 
 def parse_line(line: bytes) -> dict[str, Any] | None:
@@ -166,10 +166,11 @@ class Tail:
     def lines(self) -> Iterator[bytes]:
         """New lines since the last read as they stand in the file, torn ones too."""
         try:
-            with self.path.open("rb") as stream:
-                yield from self._read(stream)
+            stream = open_regular(self.path)
         except FileNotFoundError:
             return
+        with stream:
+            yield from self._read(stream)
 
     def _read(self, stream: BinaryIO) -> Iterator[bytes]:
         found = os.fstat(stream.fileno())

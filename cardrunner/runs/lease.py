@@ -24,7 +24,7 @@ from pydantic import ValidationError
 from cardrunner.common.clock import utc_now
 from cardrunner.common.redaction import hide
 from cardrunner.errors import NameTaken
-from cardrunner.runs.files import explained
+from cardrunner.runs.files import explained, open_regular
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.kept_folder import Kept, keep_in_place, let_go
 from cardrunner.runs.records import Record, RemoteRun, State, read_record
@@ -210,7 +210,7 @@ def _unchanged_seconds(path: Path, body: LeaseBody, written: float) -> float:
 
 def _body(path: Path) -> LeaseBody | None:
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             return LeaseBody.model_validate(json.loads(stream.read(_BODY_BYTES)))
     except (OSError, ValueError, ValidationError):
         return None
@@ -237,7 +237,7 @@ def _try_lock(descriptor: int, kind: int) -> bool:
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[int | None]:
     try:
-        descriptor = os.open(path, os.O_RDONLY)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe would wait for a writer
     except FileNotFoundError:
         yield None
         return

@@ -13,7 +13,7 @@ from cardrunner.common.clock import utc_now
 from cardrunner.common.redaction import hide_in
 from cardrunner.runs.event_model import Event
 from cardrunner.runs.events import Acknowledged, AttemptStarted, Created, Finished, JobStarted, Submitted, parse
-from cardrunner.runs.files import explained
+from cardrunner.runs.files import explained, open_regular
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.jsonl import Tail, append_bytes, append_line, line_of, lines_of, parse_object
 from cardrunner.runs.lines import is_as_written, seal_of, sealed
@@ -131,7 +131,7 @@ def last_event(folder: RunFolder) -> Iterator[tuple[str, str]]:
     Raises:
         EnvironmentFailed: its ledger cannot be read.
     """
-    with explained(folder.ledger, "read"), folder.ledger.open("rb") as stream:
+    with explained(folder.ledger, "read"), open_regular(folder.ledger) as stream:
         stream.seek(max(0, stream.seek(0, os.SEEK_END) - _TAIL))
         lines = stream.read().split(b"\n")
     remote = folder.remote_run.exists()

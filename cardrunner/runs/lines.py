@@ -23,7 +23,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from cardrunner.runs.damage import Damage, Kind
-from cardrunner.runs.files import explained
+from cardrunner.runs.files import explained, open_regular
 
 KEYS = frozenset(("was", "by", "after", "sum"))
 """The keys that belong to the checksum, not to what the line says."""
@@ -152,7 +152,7 @@ def anchor_of(path: Path) -> LinesAnchor:
     """
     if not path.exists():
         return LinesAnchor(bytes=0, last=None)
-    with explained(path, "read"), path.open("rb") as stream:
+    with explained(path, "read"), open_regular(path) as stream:
         size, read = stream.seek(0, os.SEEK_END), 0
         while read < size:
             read = min(size, max(_TAIL_READ, 2 * read))
@@ -201,7 +201,7 @@ def examine_lines(path: Path, *, wanted: Collection[str] = ()) -> LinesReport:
     """
     examination = _Examination(path.name, frozenset(wanted))
     if path.exists():
-        with explained(path, "read"), path.open("rb") as stream:
+        with explained(path, "read"), open_regular(path) as stream:
             for line in stream:
                 examination.take(line.rstrip(b"\n"))
             examination.end()

@@ -16,7 +16,7 @@ from cardrunner.common.text import listed, plural
 from cardrunner.errors import IntegrityError
 from cardrunner.runs.damage import Damage
 from cardrunner.runs.exhibits import Exhibit
-from cardrunner.runs.files import write_text
+from cardrunner.runs.files import read_regular, write_text
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.lines import LinesAnchor
 
@@ -428,7 +428,7 @@ def parse_record(data: bytes, kind: type[R], path: Path) -> R:
 
 def _content(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_regular(path)
     except FileNotFoundError:
         raise IntegrityError(f"{path} is missing; the run never got that far, or the file was removed") from None
     except OSError as error:

@@ -36,7 +36,7 @@ from cardrunner.runs.events import (
     Submitted,
     parse,
 )
-from cardrunner.runs.files import explained, locked, read_blocks, sha256_of
+from cardrunner.runs.files import explained, locked, open_regular, read_blocks, sha256_of
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.lease import is_live, is_supervised
 from cardrunner.runs.ledger import Ledger
@@ -298,7 +298,7 @@ class _Folder:
         """What may differ from the newest seal, by the events since."""
         if self.last is None or not self.folder.ledger.exists():
             return ()
-        with explained(self.folder.ledger, "read"), self.folder.ledger.open("rb") as stream:
+        with explained(self.folder.ledger, "read"), open_regular(self.folder.ledger) as stream:
             if not self.ledger_damage():
                 stream.seek(self.last.seal.ledger.bytes)
             return tuple(filter(None, (_change_of(parse(line)) for line in stream)))
@@ -387,7 +387,7 @@ _EMPTY = hashlib.sha256().hexdigest()
 def _mark(path: Path, most: int | None = None) -> FileMark:
     """The mark of a file, or of its first bytes."""
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             size = os.fstat(stream.fileno()).st_size if most is None else most
             return FileMark(bytes=size, sha256=sha256_of(_first(read_blocks(stream), size)))
     except FileNotFoundError:

@@ -163,11 +163,9 @@ def last_heard(folder: RunFolder) -> LastHeard | None:
     """
     state = _FolderState(folder, time.time())
     last = state.attempts[-1] if state.attempts else None
-    if last is None or last.ended is not None:
+    if last is None or last.ended is not None or any(event.of == last.number for event in state.of(LastHeard)):
         return None
-    found = LastHeard(of=last.number, heartbeat=last.last_sign)
-    known = any(event.of == found.of and event.heartbeat == found.heartbeat for event in state.of(LastHeard))
-    return None if known else found
+    return LastHeard(of=last.number, heartbeat=last.last_sign)
 
 
 def is_here(folder: RunFolder) -> bool:

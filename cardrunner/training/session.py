@@ -17,9 +17,9 @@ from collections.abc import Callable, Sequence
 
 from cardrunner.common.clock import utc_seconds
 from cardrunner.contracts import Data, RunContext
-from cardrunner.errors import CardrunnerError, EnvironmentFailed, RunStopped
+from cardrunner.errors import CardrunnerError, EnvironmentFailed, RunPaused, RunStopped
 from cardrunner.kill_rules import Row
-from cardrunner.runs.events import AttemptStarted, Leaving, WarningGiven
+from cardrunner.runs.events import Acknowledged, AttemptStarted, Leaving, WarningGiven
 from cardrunner.runs.history import HistoryRow
 from cardrunner.runs.records import BatchSplit, TrainRecord, write_record
 from cardrunner.runs.status import metered_seconds
@@ -111,7 +111,9 @@ class Session:
         if entry is None:
             return
         self.ctx.progress.note(f"going on from {entry.file}, step {entry.step}")
-        self.end(self.agreed(self.judge.resume(self.trainer.cursor) if self.group.leads else None))
+        ending = self.judge.resume(self.trainer.cursor) or self._unacknowledged() if self.group.leads else None
+        self.end(self.agreed(ending))
+        self.findings.stopped = None
 
     def score_baselines(self) -> None:
         """Score the trivial baselines, once in a run; the training's random numbers stay untouched."""
@@ -240,8 +242,23 @@ class Session:
 
     def agreed(self, ending: CardrunnerError | None) -> CardrunnerError | None:
         """The leader's ending, in every process."""
+        self._note_stop(ending)
         ends = self.group.share(ending is not None)
         return ending if self.group.leads else Followed("the leader ends the run") if ends else None
+
+    def _note_stop(self, ending: CardrunnerError | None) -> None:
+        """Keep with the state why the run was ended, so that a resume asks, whatever the ledger says by then."""
+        if isinstance(ending, RunStopped | RunPaused):
+            self.findings.stopped = str(ending)
+            self.findings.acknowledgements = len(self.ctx.ledger.events(Acknowledged))
+
+    def _unacknowledged(self) -> RunStopped | None:
+        """What ended the run with the state that it goes on from, if that has not been acknowledged since."""
+        stopped, known = self.findings.stopped, self.findings.acknowledgements
+        if stopped is None or len(self.ctx.ledger.events(Acknowledged)) > known:
+            return None
+        command = f'`cardrunner resume {self.ctx.folder.name} --acknowledge "why it may go on"`'
+        return RunStopped(f"the run was {stopped}, according to its saved state; {command} goes on all the same")
 
     def on_out_of_memory(self, error: BaseException) -> None:
         """Restart if a rule says so; otherwise let the batch be split."""
@@ -252,7 +269,7 @@ class Session:
             where = {"epoch": cursor.epoch, "step": failed.step, "pieces": failed.pieces}
             raise GroupOutOfMemory(reason, **where, progress=progress, seconds=seconds)
         at = Row("event", cursor.epoch, failed.step, progress, seconds)
-        self.end_saved(self.judge.event("out_of_memory", at, can_go_on=True))
+        self.end_saved(self.agreed(self.judge.event("out_of_memory", at, can_go_on=True)))
         split = halved(failed, self.training, reason)
         self.findings.splits.append(split)
         self.ctx.ledger.append(WarningGiven(attempt=self.ctx.attempt, message=split_sentence(split)))

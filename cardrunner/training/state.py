@@ -80,6 +80,10 @@ class Findings:
     seconds: float = 0.0
     """Seconds of training and validation."""
     wait_seconds: float = 0.0
+    stopped: str | None = None
+    """Why a kill threshold or a projection ended the run with this state."""
+    acknowledgements: int = 0
+    """How many the ledger had then; one more lets the run go on."""
 
     def to_dict(self) -> dict[str, Any]:
         """In types that ``torch.load(weights_only=True)`` reads."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from cardrunner.gate.admission import Admission, read_launched, sha256_hex
 from cardrunner.launching.admission import sums_of
-from cardrunner.runs.files import explained
+from cardrunner.runs.files import explained, read_regular
 from cardrunner.verifying.evidence import Evidence
 from cardrunner.verifying.findings import Finding, Notice, difference
 
@@ -29,7 +29,7 @@ def admitted(run: Evidence) -> Iterator[Finding]:
 def _admission(run: Evidence) -> Admission | None:
     assert run.workspace is not None  # see Check.workspace
     with explained(run.folder.launch, "read"):
-        launch = run.folder.launch.read_bytes()
+        launch = read_regular(run.folder.launch)
     return read_launched(run.workspace.record_places, run.folder.name).of(sha256_hex(launch))
 
 

@@ -15,7 +15,7 @@ from cardrunner.common.clock import utc_seconds
 from cardrunner.errors import IntegrityError
 from cardrunner.runs.event_model import Event
 from cardrunner.runs.events import AttemptEnded, AttemptStarted, Overdue, Restarted, Resumed, parse
-from cardrunner.runs.files import explained, sha256_file
+from cardrunner.runs.files import explained, read_regular, sha256_file
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.frozen import read_admitted, with_changes
 from cardrunner.runs.history import HistoryRow, parse_row
@@ -219,7 +219,7 @@ class Evidence:
 def _lines(path: Path) -> Iterator[Line[bytes]]:
     if path.exists():
         with explained(path, "read"):
-            data = path.read_bytes()
+            data = read_regular(path)
         yield from (Line(number, line) for number, line in enumerate(data.split(b"\n"), 1) if line.strip())
 
 

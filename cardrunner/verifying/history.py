@@ -9,7 +9,7 @@ from itertools import pairwise
 from cardrunner.card.estimate import cost_of
 from cardrunner.card.platforms import platform_of
 from cardrunner.runs.events import Acknowledged, AttemptEnded, AttemptStarted, Restarted
-from cardrunner.runs.jsonl import parse_object
+from cardrunner.runs.lines import object_of
 from cardrunner.verifying.evidence import Evidence, seconds_of
 from cardrunner.verifying.findings import Finding, Unchecked, difference
 from cardrunner.verifying.ledger import TOLERANCE, unreadable
@@ -25,7 +25,7 @@ def readable(run: Evidence) -> Iterator[Finding]:
     for number, raw in run.history_lines:
         if number in rows:
             continue
-        if parse_object(raw) is None:
+        if object_of(raw) is None:
             yield unreadable(FILE, number, raw)
         else:
             yield difference(FILE, "is not a row of a history: a value is missing, added or impossible", line=number)

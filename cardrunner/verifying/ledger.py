@@ -30,7 +30,7 @@ from cardrunner.runs.events import (
     TrackerSaid,
     TrainingBegan,
 )
-from cardrunner.runs.jsonl import parse_object
+from cardrunner.runs.lines import object_of
 from cardrunner.runs.records import STATE
 from cardrunner.verifying.evidence import Evidence, Line, seconds_of
 from cardrunner.verifying.findings import Finding, Unchecked, difference
@@ -47,12 +47,12 @@ EXIT_CODES = {"completed": {0}, "stopped": {5}, "timed_out": {5}, "investigate":
 def readable(run: Evidence) -> Iterator[Finding]:
     """Every line is an event; the torn end of a crash is named."""
     for number, raw in run.ledger_lines:
-        if parse_object(raw) is None:
+        if object_of(raw) is None:
             yield unreadable(FILE, number, raw)
     for number, event in run.lines:
         if not isinstance(event, UnknownEvent):
             continue
-        name, version = str(event.raw.get("event")), event.raw.get("version", 1)
+        name, version = event.name, event.stated_version
         if name in EVENTS and version == EVENTS[name].version:
             yield difference(FILE, f"the event {name!r} lacks a value that it always has", line=number)
         else:

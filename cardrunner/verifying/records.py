@@ -19,6 +19,7 @@ from cardrunner.runs.events import (
     StageEnded,
     StageStarted,
 )
+from cardrunner.runs.files import read_regular
 from cardrunner.runs.records import (
     STATE,
     BestRecord,
@@ -68,7 +69,7 @@ def readable(run: Evidence) -> Iterator[Finding]:
             yield difference(_name(run, path), str(error).replace(str(path), "it"))
     for path in (folder.card_json, folder.approvals, folder.plan):
         try:
-            json.loads(path.read_bytes()) if path.is_file() else None
+            json.loads(read_regular(path)) if path.is_file() else None
         except (OSError, ValueError) as error:
             yield difference(_name(run, path), f"is not readable JSON: {error}")
 
@@ -420,7 +421,7 @@ def results_stand(run: Evidence) -> Iterator[Finding]:
 
 def _json(path: Path) -> Any:
     try:
-        return json.loads(path.read_bytes())
+        return json.loads(read_regular(path))
     except FileNotFoundError:
         raise IntegrityError(f"{path.name} is missing") from None
     except (OSError, ValueError) as error:

@@ -32,7 +32,7 @@ class Case(BaseModel):
     control: str | None = None
     attempt: Literal["recorded"] | None = None
     finding: str | None = None
-    pending: bool = False
+    limit: bool = False
 
     @property
     def must_be_refused(self) -> bool:

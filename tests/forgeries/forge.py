@@ -6,6 +6,8 @@
     forge folder runs/small --card CARD [--trust FOLDER] [--ago 40]
     forge digest runs/small
     forge ticked CARD TARGET
+    forge reseal runs/small
+    forge older runs/small
 
 ``forge`` is ``python -m tests.forgeries.forge``.
 """
@@ -29,6 +31,7 @@ from cardrunner.card.schema.sign_off import Signature
 from cardrunner.common.clock import moment, timestamp
 from cardrunner.gate.ssh import NAMESPACE, statement_bytes
 from cardrunner.registry import workload_spec
+from tests.forgeries.rewritten import as_older, reseal
 
 TRUST_FILES = ("cardrunner.yaml", "allowed_signers", "revoked_keys")
 
@@ -60,6 +63,13 @@ def main(words: Sequence[str] | None = None) -> None:
     ticked.add_argument("card", type=Path)
     ticked.add_argument("target", type=Path)
     ticked.set_defaults(deed=_ticked)
+    for name, deed, does in (
+        ("reseal", reseal, "recompute every checksum, chain and seal after an edit"),
+        ("older", as_older, "take away all that earlier versions did not write"),
+    ):
+        rewrite = deeds.add_parser(name, help=does)
+        rewrite.add_argument("folder", type=Path)
+        rewrite.set_defaults(deed=lambda options, deed=deed: deed(options.folder))
     options = parser.parse_args(words)
     options.deed(options)
 

@@ -35,9 +35,7 @@ def place(zygote: Zygote, tmp_path_factory: pytest.TempPathFactory) -> Place:
 
 
 def marked(case: Case) -> Any:
-    marks: list[Any] = [pytest.mark.xfail(reason="it is not refused yet")] if case.pending else []
-    if case.base == "far" and case.name not in QUICK:
-        marks.append(pytest.mark.long)
+    marks = [pytest.mark.long] if case.base == "far" and case.name not in QUICK else []
     return pytest.param(case, id=case.name.replace(" ", "-"), marks=marks)
 
 
@@ -123,6 +121,7 @@ def test_every_name_is_used_once_and_every_forgery_has_a_control_that_passes() -
         if case.control is not None:
             control = named[case.control]
             assert not control.must_be_refused, case.name
+            assert not control.limit, case.name
             assert control.base == case.base, case.name
 
 

@@ -23,6 +23,7 @@ from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.records import LaunchRecord, read_record
 from cardrunner.tracking.progress import NullProgress
 from cardrunner.workspace import Workspace
+from tests.forgeries.rewritten import as_older, reseal
 
 MakeCard = Callable[..., Path]
 Capture = pytest.CaptureFixture[str]
@@ -78,14 +79,16 @@ def admitted(workspace: Path, name: str = "toy-run") -> dict[str, Any]:
 
 
 def edit_launch(folder: RunFolder, **changes: Any) -> None:
+    """Change the launch record as somebody does who recomputes the checksums, if there are any."""
     record = json.loads(folder.launch.read_text())
     folder.launch.write_text(json.dumps({**record, **changes}))
+    if "record_sha256" in record:
+        reseal(folder.root)
 
 
 def as_earlier(folder: RunFolder, workspace: Path) -> None:
     """Make of it a folder of an earlier version, which has no record."""
-    record = json.loads(folder.launch.read_text())
-    folder.launch.write_text(json.dumps({k: v for k, v in record.items() if k not in ("recorded", "floors")}))
+    as_older(folder.root)
     launched_path(Workspace(workspace).records, folder.name).unlink(missing_ok=True)
 
 
@@ -195,6 +198,21 @@ def test_where_the_record_cannot_be_written_a_launch_refuses_and_leaves_no_folde
     assert command.main(["launch", str(make_card()), "--quiet"]) == 7
     assert "cannot write" in capsys.readouterr().err
     assert not list((tmp_path / "runs").glob("*"))
+
+
+def test_a_file_in_place_of_the_folder_of_records_is_named(
+    make_card: MakeCard, tmp_path: Path, capsys: Capture
+) -> None:
+    card = make_card(FAILS_ONCE | ONCE)
+    folder = run(card)
+    shutil.rmtree(tmp_path / ".cardrunner" / "launched")
+    (tmp_path / ".cardrunner" / "launched").touch()
+    assert command.main(["resume", "toy-run", "--quiet"]) == 7
+    assert "launched is not a folder, and the records of what was admitted belong in it" in capsys.readouterr().err
+    folder.root.rename(tmp_path / "away")
+    assert command.main(["launch", str(card), "--quiet"]) == 7
+    assert "launched is not a folder" in capsys.readouterr().err
+    assert not folder.root.exists()
 
 
 def test_a_record_that_cannot_be_written_is_found_before_the_folder_is_made(

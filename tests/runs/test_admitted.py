@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from cardrunner.card.load import load_card_bytes
 from cardrunner.main import main
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.frozen import load_frozen
+from tests.forgeries.rewritten import as_older
 
 MakeCard = Callable[..., Path]
 PAUSES = {
@@ -32,11 +32,9 @@ def launched(make_card: MakeCard, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     older = folder.card_yaml.read_bytes().replace(b"0.99", b"99")
     folder.card_yaml.write_bytes(older)
     digest = load_card_bytes(older, file="", resolve=registry.workload_spec, admitted=True).digest
-    record = {**json.loads(folder.launch.read_text()), "card_digest": digest}
-    newer = {"recorded", "floors", "record_sha256"}
-    folder.launch.write_text(json.dumps({name: record[name] for name in record.keys() - newer}))
+    folder.launch.write_text(json.dumps({**json.loads(folder.launch.read_text()), "card_digest": digest}))
+    as_older(folder.root)
     (tmp_path / ".cardrunner" / "launched" / "toy-run.json").unlink()  # a version that kept no record
-    shutil.rmtree(folder.seals)  # they hold the card as it is now
     return folder
 
 

@@ -58,7 +58,7 @@ def test_other_bytes_leave_the_older_copy_as_it_was(
         download.STAGE.run(after(trained, download=Download(to="best.pt")))
     assert (tmp_path / "best.pt").read_bytes() == b"older"
     assert not trained.folder.record("download").exists()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["best.pt", "runs"]
+    assert {path.name for path in tmp_path.iterdir()} == {".cardrunner", "best.pt", "runcards", "runs"}
 
 
 def test_a_checkpoint_that_was_never_saved_is_named(trained: RunContext) -> None:

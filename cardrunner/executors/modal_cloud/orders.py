@@ -114,7 +114,8 @@ def check_same(folder: RunFolder, files: Mapping[str, str], *, where: str) -> No
     name = folder.launch.name
     if found.get(name) != files.get(name):
         raise NameTaken(
-            f"{where} holds another run{_launched(found.get(name))}; move it away, or give the card a new name"
+            f"{where} holds another run{_launched(found.get(name))}; move it away, or give the card a new name; "
+            f"if it is the same run, put its own {name} back"
         )
     for path in sorted(found.keys() | files.keys()):
         if found.get(path) != files.get(path):

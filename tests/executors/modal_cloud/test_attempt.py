@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from cardrunner.executors.modal_cloud.orders import Order, frozen_texts
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.lease import LeaseBody
 from cardrunner.runs.ledger import Ledger
+from cardrunner.runs.records import LaunchRecord, read_record, write_record
 from tests.ledger_lines import record, recorded
 
 CONTAINER = """
@@ -194,9 +194,8 @@ def test_two_containers_are_not_at_work_on_one_run(submitted: Callable[..., Plac
 
 def test_a_folder_of_another_card_is_left_alone(submitted: Callable[..., Place]) -> None:
     place = submitted()
-    place.there.root.mkdir(parents=True)
-    shutil.copy(place.folder.launch, place.there.launch)
-    place.there.launch.write_text(place.there.launch.read_text().replace("2026-03-01", "2026-03-02"))
+    other = read_record(place.folder.launch, LaunchRecord).model_copy(update={"created": "2026-03-02T12:00:00.000Z"})
+    write_record(place.there.launch, other)
     answer = place.attempt()
     assert answer["returned"]["exit_code"] == 6
     assert "/checkpoints/toy-run holds another run, launched at 2026-03-02" in answer["returned"]["reason"]

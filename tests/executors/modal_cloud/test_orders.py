@@ -21,7 +21,7 @@ from cardrunner.executors.modal_cloud.orders import (
 from cardrunner.launching.judgement import check_launched
 from cardrunner.launching.launch import LaunchOptions, launch
 from cardrunner.runs.folder import RunFolder
-from cardrunner.runs.records import RemoteRun
+from cardrunner.runs.records import LaunchRecord, RemoteRun, read_record, write_record
 from cardrunner.tracking.progress import NullProgress
 
 
@@ -78,7 +78,8 @@ def test_a_folder_that_is_not_what_was_launched_is_refused(launched: RunFolder, 
 
 def test_another_run_of_that_name_is_named_by_its_digest(launched: RunFolder) -> None:
     files = frozen_texts(launched)
-    launched.launch.write_text(launched.launch.read_text().replace("2026-03-01", "2026-03-02"))
+    other = read_record(launched.launch, LaunchRecord).model_copy(update={"created": "2026-03-02T12:00:00.000Z"})
+    write_record(launched.launch, other)
     with pytest.raises(NameTaken, match=r"holds another run, launched at 2026-03-02T12:00:00.000Z from a card with"):
         check_same(launched, files, where="/runs/x")
 

@@ -37,6 +37,7 @@ def test_whatever_happens_to_its_container_in_any_epoch_changes_nothing(cloud: C
         "Modal ends this container, because its time is up or the call was cancelled",
         "Modal takes the machine back",
     ]
+    assert cloud.status(card.stem)["damage"] == []
 
 
 def test_what_a_lost_container_had_not_committed_is_gone_and_trained_again(cloud: Cloud) -> None:
@@ -56,6 +57,7 @@ def test_what_a_lost_container_had_not_committed_is_gone_and_trained_again(cloud
     assert heard["of"] == 1
     assert 0 < cloud.status(card.stem)["cost_usd"] < 0.1, "two hours would be more than a dollar"
     assert cloud.events(card.stem, "attempt_ended")[-1]["state"] == "completed"
+    assert cloud.status(card.stem)["damage"] == []
 
 
 def test_time_that_is_up_starts_the_next_attempt_there(cloud: Cloud, undisturbed: str) -> None:

@@ -28,6 +28,7 @@ def test_a_policy_is_trained_far_away_as_it_is_here(cloud: Cloud) -> None:
     assert code == 0, err
     assert "the data is on the volume: the stage demo runs there, without a GPU" in launched + err
     assert Path(out.strip()).read_text().startswith(f"# Results: {card.stem}")
+    assert cloud.status(card.stem)["damage"] == []
     assert (cloud.root / "downloads" / "quickstart" / "best.pt").exists()
     made = cloud.root / "demos" / "quickstart.json"
     assert json.loads(made.read_text())
