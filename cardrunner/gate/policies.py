@@ -148,7 +148,8 @@ def _other_content(statement: Signature, case: Case) -> str | None:
 def _since(statement: Signature, case: Case) -> str:
     changes = changes_since(case.records, statement.digest, case.card)
     if changes is None:
-        return f"what changed is unknown, because the signed content is not in {case.records[0].name}/signed"
+        place = f"in {case.records[0].name}/signed" if case.records else "known here"
+        return f"what changed is unknown, because the signed content is not {place}"
     return describe_changes(changes) or "the same values under a different format version"
 
 

@@ -16,7 +16,7 @@ from cardrunner.card.load import LoadedCard, load_card
 from cardrunner.card.schema.sign_off import Signature
 from cardrunner.common.clock import moment as now, parse_timestamp
 from cardrunner.errors import CardrunnerError, GateClosed, IntegrityError
-from cardrunner.gate.admission import Admission, read_launched, sha256_hex
+from cardrunner.gate.admission import Admission, launched_path, read_launched, sha256_hex
 from cardrunner.gate.examine import examine_gate
 from cardrunner.gate.findings import Finding, GateReport
 from cardrunner.gate.records import recorded_blocks
@@ -78,6 +78,12 @@ def check_launched(folder: RunFolder) -> str:
     admission = admission_of(folder, workspace)
     if admission is None and _is_of_this_version(folder, launch):
         raise GateClosed((_unrecorded(folder, workspace),))
+    if admission is not None and admission.digest != launch.card_digest:
+        where = launched_path(workspace.records, folder.name)
+        raise IntegrityError(
+            f"{where} admitted the card {admission.digest[:12]}, and launch.json, which it holds, has "
+            f"{launch.card_digest[:12]}; restore it from git"
+        )
     loaded = load_frozen(folder, registry.workload_spec, digest=admission.digest if admission else None)
     if admission is None and folder.name != loaded.card.name and not loaded.card.repeat:
         raise IntegrityError(f"{folder.root} is a run of the card {loaded.card.name}; an approval is for one run")
@@ -152,7 +158,10 @@ def _check_files(folder: RunFolder, admission: Admission) -> None:
     for name in sorted(found.keys() | recorded.keys()):
         if found.get(name) != recorded.get(name):
             what = "added" if name not in recorded else "removed" if name not in found else "changed"
-            raise IntegrityError(f"{folder.root / name} was {what} after the launch; put the launched one back")
+            raise IntegrityError(
+                f"{folder.root / name} was {what} after the launch, by .cardrunner/launched/{folder.name}.json; "
+                "put the launched one back"
+            )
 
 
 def _refuse_a_copy(folder: RunFolder, workspace: Workspace, admission: Admission) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cardrunner.card.schema.base import check_run_name
 from cardrunner.common.text import did_you_mean
-from cardrunner.errors import UsageError
+from cardrunner.errors import IntegrityError, UsageError
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,15 @@ class RunFolder:
 
         Raises:
             UsageError: there is no such run.
+            IntegrityError: its ledger is gone.
         """
         folder = cls.of(runs, name)
         if folder.ledger.is_file():
             return folder
+        if folder.launch.is_file():
+            raise IntegrityError(
+                f"{folder.ledger} is missing, so that no more is known of run {name}; restore the file"
+            )
         known = [folder.name for folder in cls.all(runs)]
         guess = did_you_mean(name, known, otherwise="; `cardrunner status` lists the runs that are there")
         raise UsageError(f"no run {name} in {runs}{guess}")

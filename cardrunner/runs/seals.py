@@ -41,7 +41,7 @@ from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.lease import is_live, is_supervised
 from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.lines import seal_of
-from cardrunner.runs.records import Record, checksum_of, read_record, write_record
+from cardrunner.runs.records import LaunchRecord, Record, checksum_of, read_record, readable_record, write_record
 
 OUTSIDE: Final = (
     "lease.json", "supervisor.json", "submitting.lock", "pulse.json", "stop.json", "worker.log", "elsewhere.json",
@@ -318,7 +318,7 @@ def _change_of(event: Event | None) -> _Change | None:
 def _chain_damage(folder: RunFolder) -> Iterator[Damage]:
     """What is wrong with the seals themselves: each names the one before, and the ledger names each but the first."""
     before: str | None = None
-    numbers = _numbers(folder)
+    numbers, told = _numbers(folder), _told_by_ledger(folder)
     for expected, number in enumerate(numbers, 1):
         name = _seal_name(folder, number)
         try:
@@ -326,11 +326,36 @@ def _chain_damage(folder: RunFolder) -> Iterator[Damage]:
         except IntegrityError:
             yield _differs(name, "it is not what was written")
             return
-        if number != expected or kept.seal.number != number or (kept.seal.after != before):
-            yield _lacks(name, "it does not follow the seal before it: seals are missing, or come from another run")
+        if number == 1 and _is_of_another(folder, kept.seal):
+            yield _differs(name, "it holds another launch.json than the run has: one of the two is of another run")
+        if number != expected:
+            yield _lacks(_seal_name(folder, expected), "it is gone, and a later seal is there")
+            return
+        if kept.seal.number != number:
+            yield _differs(name, f"it is the seal {kept.seal.number} under another name")
+            return
+        if kept.seal.after != before:
+            wrong = number - 1 if before is not None and told.get(number) == kept.digest else number
+            yield _differs(
+                _seal_name(folder, wrong),
+                f"it and the seal {'after' if wrong < number else 'before'} it do "
+                "not belong together: one of them is of another run",
+            )
             return
         before = kept.digest
     yield from _unsealed_events(folder, numbers, before)
+
+
+def _is_of_another(folder: RunFolder, seal: Seal) -> bool:
+    """Whether a seal holds another launch than the one that is here and was not changed since it was written."""
+    mark = seal.files.get(folder.launch.name)
+    return mark not in (None, _found(folder.launch)) and readable_record(folder.launch, LaunchRecord) is not None
+
+
+def _told_by_ledger(folder: RunFolder) -> dict[int, str]:
+    """The checksum of each seal that the ledger names."""
+    events = Ledger(folder.ledger).events(Sealed) if folder.ledger.exists() else []
+    return {event.number: event.seal for event in events}
 
 
 def _unsealed_events(folder: RunFolder, numbers: list[int], last: str | None) -> Iterator[Damage]:
@@ -351,7 +376,7 @@ def _never_sealed(folder: RunFolder) -> Iterator[Damage]:
     """A run of this version was sealed by its launch; one of an earlier version, and a copy, were not."""
     first = next(iter(Ledger(folder.ledger).lines()), "")
     if seal_of(first.encode()) is not None and not folder.remote_run.exists():
-        yield _lacks(folder.seals.name, "the launch sealed the run, and its seals are gone")
+        yield _lacks(_seal_name(folder, 1), "the launch sealed the run, and its seal is gone")
     else:
         yield Damage(file=folder.seals.name, kind="unsealed", what="the run was never sealed here")
 

@@ -351,3 +351,22 @@ def test_ten_thousand_rows_are_examined_in_well_under_a_second(copy: RunFolder) 
     began = time.monotonic()
     assert grave(copy) == []
     assert time.monotonic() - began < 2
+
+
+def test_a_first_seal_that_another_one_took_the_place_of_is_named_and_not_the_seal_after_it(
+    folder: RunFolder, make_run: MakeRun
+) -> None:
+    other = make_run(name="other").seal(1).read_bytes()
+    folder.seal(1).write_bytes(other)
+    assert [(one.file, one.kind) for one in check_seal(folder)][:1] == [("seals/0001.json", "changed")]
+
+
+def test_a_seal_that_is_gone_is_named_and_not_the_one_after_it(folder: RunFolder) -> None:
+    report(folder, "another page\n")
+    folder.seal(2).unlink()
+    assert [(one.file, one.kind) for one in check_seal(folder)] == [("seals/0002.json", "missing")]
+
+
+def test_without_any_seal_the_first_is_missing(make_run: MakeRun) -> None:
+    shutil.rmtree((folder := make_run()).seals)
+    assert ("seals/0001.json", "missing") in [(one.file, one.kind) for one in check_seal(folder)]
