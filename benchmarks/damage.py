@@ -32,7 +32,7 @@ from benchmarks.damage_kinds import HARMLESS, WAYS, applies, damage_file
 from benchmarks.damage_table import Row, cells, printed
 from benchmarks.damaged_runs import LAUNCH, RUN, STATES, Kept, make_all
 from benchmarks.runs_of_toys import forking
-from cardrunner.errors import CardrunnerError, NameTaken
+from cardrunner.errors import CardrunnerError, NameTaken, RunStopped
 from cardrunner.runs.environment import code_sha256
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.history import History
@@ -196,8 +196,8 @@ class Bench:
             result.named_by.append("report")
         resumed, expected = answer.said["resume"], plain.said["resume"]
         result.resumed = resumed.code
-        went_on = resumed.code == 0
-        equal = answer.trained == plain.trained
+        went_on = resumed.code in (0, RunStopped.exit_code)
+        equal = answer.trained == (plain.trained if resumed.code == 0 else trained(self.kept[result.state].workspace))
         result.faults += tracebacks(answer)
         result.verdict = "named" if result.named_by else "without effect" if not result.differs else "silent"
         if result.verdict == "silent" and result.expected == "crash" and (equal or not went_on):
@@ -212,7 +212,7 @@ class Bench:
             result.faults.append(f"differs: {result.differs}")
         if result.expected in ("named", "refused") and not result.named_by:
             result.faults.append("not named")
-        if result.expected == "refused" and expected.code == 0 and went_on:
+        if result.expected == "refused" and expected.code == 0 and resumed.code == 0:
             result.faults.append("not refused")
         if result.verdict in ("silent", "wrong weights"):
             result.faults.append(result.verdict)
@@ -373,10 +373,10 @@ def names_it(said: Said, before: Said | None, names: Iterable[str], kinds: Itera
     found, wanted = named(said), set(kinds)
     if any((file in names or "*" in names) and kind in wanted for file, kind in found):
         return True
-    refused = said.code not in (0, before.code if before else None)
+    refused = said.code not in (0, RunStopped.exit_code, before.code if before else None)
     usual = set(before.err.splitlines()) if before else set()
     lines = [line for line in said.err.splitlines() if line not in usual and (refused or _WRONG.search(line))]
-    return any("*" in names or any(_is_in(name, line) for name in names) for line in lines)
+    return any((refused and "*" in names) or any(_is_in(name, line) for name in names) for line in lines)
 
 
 def _on_page(before: str, page: str, names: Iterable[str]) -> bool:
@@ -384,7 +384,7 @@ def _on_page(before: str, page: str, names: Iterable[str]) -> bool:
     usual = set(before.splitlines())
     new = [line for line in page.splitlines() if line not in usual and (_WRONG.search(line) or "Missing:" in line)]
     said = [line.partition("Missing:")[2] or line for line in new if "rendered this page from" not in line]
-    return any(_is_in(name, line) for name in names for line in said)
+    return any(_is_in(name, line) for name in names if name != "*" for line in said)
 
 
 def _only_shown(differs: Iterable[str], plain: Answer, answer: Answer) -> bool:

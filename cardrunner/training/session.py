@@ -22,7 +22,7 @@ from cardrunner.kill_rules import Row
 from cardrunner.runs.events import Acknowledged, AttemptStarted, Leaving, WarningGiven
 from cardrunner.runs.history import HistoryRow
 from cardrunner.runs.records import BatchSplit, TrainRecord, write_record
-from cardrunner.runs.status import metered_seconds
+from cardrunner.runs.status import ACKNOWLEDGE, metered_seconds
 from cardrunner.training.assembly import make_trainer, origin_of, steps_per_epoch, trained_examples
 from cardrunner.training.budget import RunLimits, Spending
 from cardrunner.training.first_steps import Signs
@@ -257,8 +257,9 @@ class Session:
         stopped, known = self.findings.stopped, self.findings.acknowledgements
         if stopped is None or len(self.ctx.ledger.events(Acknowledged)) > known:
             return None
-        command = f'`cardrunner resume {self.ctx.folder.name} --acknowledge "why it may go on"`'
-        return RunStopped(f"the run was {stopped}, according to its saved state; {command} goes on all the same")
+        command = f'; `cardrunner resume {self.ctx.folder.name} {ACKNOWLEDGE} "why it may go on"` goes on all the same'
+        told = "" if ACKNOWLEDGE in stopped else command
+        return RunStopped(f"according to its saved state, the run was {stopped}{told}")
 
     def on_out_of_memory(self, error: BaseException) -> None:
         """Restart if a rule says so; otherwise let the batch be split."""

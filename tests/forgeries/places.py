@@ -82,8 +82,11 @@ class Place:
             self.do(self.filled(line))
 
     def do(self, line: str, *, folder: Path | None = None) -> None:
-        """One step: a command of cardrunner's or ``forge``, or else a line of shell. ``!`` in front: it must fail."""
-        fails, line = line.startswith("! "), line.removeprefix("! ")
+        """One step: a command of cardrunner's or ``forge``, or else a line of shell.
+
+        In front: ``!``, it must fail; ``?``, it may.
+        """
+        fails, may, line = line.startswith("! "), line.startswith("? "), line.removeprefix("! ").removeprefix("? ")
         if re.match(r"(cd \S+ && )?([A-Z_]+=\S* )*(cardrunner|forge|worker) ", line):
             code, said = self.type(line, folder=folder)
         else:
@@ -92,7 +95,7 @@ class Place:
                 shell, cwd=folder or self.team, env=os.environ | self.variables, capture_output=True, text=True
             )
             code, said = done.returncode, f"{done.stdout}{done.stderr}"
-        assert bool(code) is fails, f"{line}\nended with {code}: {said}"
+        assert may or bool(code) is fails, f"{line}\nended with {code}: {said}"
 
     def filled(self, text: str) -> str:
         """The text with the values of the variables that only this case has."""

@@ -36,6 +36,9 @@ class Stub:
     def run(self, ctx: RunContext) -> None:
         self.cards.append(ctx.card)
         end = self.ends.pop(0) if self.ends else None
+        if isinstance(end, RestartWanted):  # the rule that asks for it is on record first
+            fired = {"rule": 0, "action": "restart", "kind": "event", "epoch": 1, "step": 3}
+            record(ctx.ledger, "verdict", attempt=ctx.attempt, **fired)
         if end is not None:
             raise end
 
@@ -102,6 +105,9 @@ def test_a_restart_that_nobody_agreed_to_is_not_made(toy_run: Callable[..., Any]
         told = re.escape(json.dumps(forged.get("set")))
         with pytest.raises(IntegrityError, match=f"has a restart with {told}, which no kill threshold"):
             run.context()
+    run.folder.ledger.write_bytes(b"".join(line for line in ledger.splitlines(True) if b'"verdict"' not in line))
+    with pytest.raises(IntegrityError, match="before which no kill threshold asked for it"):
+        run.context()
     assert run_worker(run.folder.root) == 4
 
 

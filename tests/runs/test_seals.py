@@ -10,15 +10,19 @@ from typing import Any
 
 import pytest
 
+from cardrunner.errors import EnvironmentFailed, IntegrityError
 from cardrunner.runs.damage import Damage
 from cardrunner.runs.events import AttemptStarted, Opened, Sealed, Submitted
 from cardrunner.runs.files import write_text
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.inspect import in_lines, needed_to_resume, run_damage
+from cardrunner.runs.lease import is_live
 from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.records import LaunchRecord, read_record, write_record
 from cardrunner.runs.seals import CHANGES, OUTSIDE, changing, check_seal, is_open, newest_seal
+from cardrunner.runs.status import derive_status
 from tests.conftest import MakeToyRun, ToyRun
+from tests.forgeries.rewritten import reseal
 from tests.runs.conftest import MakeRun
 
 Warn = Callable[[str], object]
@@ -230,6 +234,22 @@ def test_a_record_without_its_checksum_is_damage_where_the_launch_has_one(folder
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [("launch.json", IntegrityError), ("elsewhere.json", IntegrityError), ("history.jsonl", EnvironmentFailed)],
+)
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(folder: RunFolder, name: str, error: type[Exception]) -> None:
+    (folder.root / name).unlink(missing_ok=True)
+    os.mkfifo(folder.root / name)
+    with pytest.raises(error, match="it is not a regular file"):
+        derive_status(folder)
+
+
+def test_a_pipe_in_place_of_a_lease_is_not_waited_for(folder: RunFolder) -> None:
+    os.mkfifo(folder.lease)
+    assert not is_live(folder)
+
+
 # ---------------------------------------------------------------- runs that trained
 
 
@@ -305,6 +325,14 @@ def test_an_older_manifest_is_named(copy: RunFolder) -> None:
     assert ["it is of save" in damage.what for damage in grave(copy)] == [True]
 
 
+def test_an_attempt_that_wrote_rows_and_is_not_in_the_ledger_is_missing(copy: RunFolder) -> None:
+    lines = [line for line in Ledger(copy.ledger).lines() if '"attempt_started"' not in line]
+    copy.ledger.write_text("".join(f"{line}\n" for line in lines))
+    reseal(copy.root)
+    (found,) = needed_to_resume(copy, run_damage(copy))
+    assert str(found) == "ledger.jsonl: it has no attempt 1, which wrote rows of history.jsonl"
+
+
 def test_a_resume_needs_what_it_goes_on_from_and_no_more(copy: RunFolder) -> None:
     copy.results.write_text("a forged page\n")
     copy.record("train").write_text("{}\n")
@@ -351,22 +379,3 @@ def test_ten_thousand_rows_are_examined_in_well_under_a_second(copy: RunFolder) 
     began = time.monotonic()
     assert grave(copy) == []
     assert time.monotonic() - began < 2
-
-
-def test_a_first_seal_that_another_one_took_the_place_of_is_named_and_not_the_seal_after_it(
-    folder: RunFolder, make_run: MakeRun
-) -> None:
-    other = make_run(name="other").seal(1).read_bytes()
-    folder.seal(1).write_bytes(other)
-    assert [(one.file, one.kind) for one in check_seal(folder)][:1] == [("seals/0001.json", "changed")]
-
-
-def test_a_seal_that_is_gone_is_named_and_not_the_one_after_it(folder: RunFolder) -> None:
-    report(folder, "another page\n")
-    folder.seal(2).unlink()
-    assert [(one.file, one.kind) for one in check_seal(folder)] == [("seals/0002.json", "missing")]
-
-
-def test_without_any_seal_the_first_is_missing(make_run: MakeRun) -> None:
-    shutil.rmtree((folder := make_run()).seals)
-    assert ("seals/0001.json", "missing") in [(one.file, one.kind) for one in check_seal(folder)]

@@ -25,6 +25,7 @@ from cardrunner.errors import (
     UsageError,
 )
 from cardrunner.runs.interrupts import StopRequest
+from cardrunner.runs.ledger import Ledger
 from cardrunner.training import assembly
 from tests.ledger_lines import record
 from tests.stopping import StopAfter
@@ -395,6 +396,7 @@ def test_an_investigate_rule_pauses_and_the_run_can_go_on(toy_run: MakeRun) -> N
     changes = rule(metric="val_loss", above=0.8, after="1 epoch", action="investigate")
     run, whole = toy_run(changes), toy_run(name="whole").train()
     assert isinstance(run.train().ended, RunPaused)
+    record(Ledger(run.folder.ledger), "acknowledged", text="we looked")
     assert run.train().ended is None
     assert run.facts() == whole.facts()
 

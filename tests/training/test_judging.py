@@ -95,7 +95,7 @@ def verdicts(run: Any) -> list[tuple[Place, str]]:
 def finish(run: Any, action: str) -> None:
     """Answer the verdict as people and the pipeline do, and train to the end."""
     ledger: Ledger = Ledger(run.folder.ledger)
-    if action == "investigate":
+    if action in ("stop", "investigate"):
         record(ledger, "acknowledged", text="we looked")
     if action == "restart":
         record(ledger, "restarted", attempt=run.attempts, reason="", set=CHANGES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from cardrunner.errors import RestartWanted, RunPaused, RunStopped
 from cardrunner.runs.events import Acknowledged, AttemptEnded, Restarted, RuleFired
+from cardrunner.runs.ledger import Ledger
 from cardrunner.training.judging import Known
 from tests.ledger_lines import made, record
 
@@ -163,7 +165,21 @@ def test_a_verdict_at_the_end_of_an_epoch_that_is_logged_waits_for_the_validatio
     assert verdicts(run) == [(0, "train", 8)]
     assert [(row.kind, row.step) for row in run.rows] == [("train", 8), ("validation", 8)]
     assert run.record.epochs_done == 1
-    assert run.train().ended is None  # whoever resumes has decided that it may go on
+    record(Ledger(run.folder.ledger), "acknowledged", text="it may go on")
+    assert run.train().ended is None
+
+
+def test_a_stop_that_the_ledger_does_not_tell_of_is_kept_in_the_saved_state(toy_run: MakeRun) -> None:
+    rule = {"metric": "val_loss", "above": 0.1, "after": "2 epochs", "action": "stop"}
+    run = toy_run(rules(rule)).train()
+    ledger = Ledger(run.folder.ledger)
+    lines = [line for line in ledger.lines() if '"verdict"' not in line and '"attempt_ended"' not in line]
+    ledger.path.write_text("".join(f"{line}\n" for line in lines))
+    told = "according to its saved state, the run was stopped by the kill threshold val_loss > 0.1 .*; .*--acknowledge"
+    for _ in range(2):
+        assert re.match(told, str(run.train().ended))
+    record(ledger, "acknowledged", text="it may go on")
+    assert run.train().ended is None
 
 
 def test_verdicts_are_settled_by_what_came_of_them() -> None:
