@@ -33,6 +33,7 @@ class Case(BaseModel):
     attempt: Literal["recorded"] | None = None
     finding: str | None = None
     limit: bool = False
+    long: bool = False
 
     @property
     def must_be_refused(self) -> bool:

@@ -35,7 +35,8 @@ def place(zygote: Zygote, tmp_path_factory: pytest.TempPathFactory) -> Place:
 
 
 def marked(case: Case) -> Any:
-    marks = [pytest.mark.long] if case.base == "far" and case.name not in QUICK else []
+    is_long = case.long or (case.base == "far" and case.name not in QUICK)
+    marks = [pytest.mark.long] if is_long else []
     return pytest.param(case, id=case.name.replace(" ", "-"), marks=marks)
 
 
