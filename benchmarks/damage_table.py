@@ -135,7 +135,7 @@ TABLE: tuple[Row, ...] = (
     Row("*", CRASHED, ("older",), "crash", "a whole folder of an earlier time is the folder of an earlier crash"),
     Row(
         "*", ("interrupted", "stopped", "completed"), ("older",), "crash",
-        "the same; whoever has to tell them apart signs the seal (`cardrunner seal --key`)",
+        "the same; a signed seal tells them apart (`cardrunner seal --key`)",
     ),
     Row("*", ("collected",), ("older",), "named", "its seal was signed; `cardrunner seal` shows no signature now"),
     Row("*", SETTLED, ("older, seals kept",), "named", "the newest seal holds what the folder lacks"),

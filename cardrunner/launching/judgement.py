@@ -76,7 +76,7 @@ def check_launched(folder: RunFolder) -> str:
     if launch.run != folder.name:
         raise IntegrityError(f"{folder.root} is a copy of the run {launch.run}; an approval is for one run")
     admission = admission_of(folder, workspace)
-    if admission is None and _is_of_this_version(folder, launch):
+    if admission is None and is_of_this_version(folder, launch):
         raise GateClosed((_unrecorded(folder, workspace),))
     if admission is not None and admission.digest != launch.card_digest:
         where = launched_path(workspace.records, folder.name)
@@ -106,7 +106,7 @@ def remarks(folder: RunFolder) -> tuple[str, ...]:
     except CardrunnerError as error:
         return (f"not admitted: {error}",)
     if admission is None:
-        if _is_of_this_version(folder, launch):
+        if is_of_this_version(folder, launch):
             return (f"not admitted: {_unrecorded(folder, workspace).why}",)
         earlier = "launched by an earlier version, which kept no record of the admission; a resume judges it again"
         return (earlier, *_blocks(launch, workspace, launch.repeat_of or launch.run))
@@ -141,14 +141,14 @@ def _advice(folder: RunFolder) -> str:
     )
 
 
-def _is_of_this_version(folder: RunFolder, launch: LaunchRecord) -> bool:
+def is_of_this_version(folder: RunFolder, launch: LaunchRecord) -> bool:
     """Whether a version that records admissions made the folder: it says so, or its lines have checksums."""
     with explained(folder.ledger, "read"), open_regular(folder.ledger) as ledger:
         return launch.recorded or seal_of(ledger.readline()) is not None
 
 
 def _unrecorded(folder: RunFolder, workspace: Workspace) -> Finding:
-    path = workspace.records / "launched" / f"{folder.name}.json"
+    path = launched_path(workspace.records, folder.name)
     why = f"there is no record of its admission in {path}; restore the file from git, where it belongs with the cards"
     return Finding(f"run {folder.name}", f"{why}, give the command in the workspace of the launch, or launch anew")
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cardrunner.errors import IntegrityError
-from cardrunner.gate.admission import Admission, read_launched, sha256_hex
+from cardrunner.gate.admission import Admission, launched_path, read_launched, sha256_hex
 from cardrunner.launching.admission import sums_of
+from cardrunner.launching.judgement import is_of_this_version
 from cardrunner.runs.files import explained, read_regular
 from cardrunner.verifying.evidence import Evidence
 from cardrunner.verifying.findings import Finding, Notice, difference
@@ -25,8 +26,8 @@ def admitted(run: Evidence) -> Iterator[Finding]:
         return
     if found is not None:
         yield from _differences(run, found)
-    elif run.launch.recorded:
-        place = run.workspace.records / "launched" / f"{run.folder.name}.json"
+    elif is_of_this_version(run.folder, run.launch):
+        place = launched_path(run.workspace.records, run.folder.name)
         yield difference(LAUNCH, f"{place} has no admission of this launch", kind="unexpected")
     else:
         yield Notice("launched by an earlier version, which kept no record of the admission")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from cardrunner.card.load import LoadedCard, SpecResolver
 from cardrunner.card.schema.card import Card
@@ -228,3 +229,17 @@ def seconds_of(at: str) -> float | None:
     with suppress(ValueError):
         return utc_seconds(at)
     return None
+
+
+def json_of(path: Path) -> Any:
+    """The content of a JSON file.
+
+    Raises:
+        IntegrityError: it is missing, or cannot be read.
+    """
+    try:
+        return json.loads(read_regular(path))
+    except FileNotFoundError:
+        raise IntegrityError(f"{path.name} is missing") from None
+    except (OSError, ValueError) as error:
+        raise IntegrityError(f"{path.name} cannot be read: {error}") from None

@@ -37,7 +37,7 @@ from cardrunner.runs.records import (
 )
 from cardrunner.stages.checkpoint import largest_difference
 from cardrunner.stages.load import identity_digest
-from cardrunner.verifying.evidence import Evidence, seconds_of
+from cardrunner.verifying.evidence import Evidence, json_of, seconds_of
 from cardrunner.verifying.findings import Finding, Unchecked, difference
 from cardrunner.verifying.ledger import TOLERANCE
 
@@ -94,7 +94,7 @@ def launch_and_ledger(run: Evidence) -> Iterator[Finding]:
         yield difference(
             LAUNCH, f"created is {run.launch.created!r}, and line {number} of ledger.jsonl has {event.at!r}"
         )
-    planned = _json(run.folder.plan)
+    planned = json_of(run.folder.plan)
     if isinstance(planned, dict) and planned.get("run", run.launch.run) != run.launch.run:
         yield difference("plan.json", f"run is {planned['run']!r}, and launch.json has {run.launch.run!r}")
 
@@ -113,7 +113,7 @@ def named_as_launched(run: Evidence) -> Iterator[Finding]:
 def cards_agree(run: Evidence) -> Iterator[Finding]:
     """``card.json`` has the values of the frozen card."""
     read = run.loaded.card.model_dump(mode="json", by_alias=True)
-    for place, said, frozen in _differing(_json(run.folder.card_json), json.loads(json.dumps(read)), ""):
+    for place, said, frozen in _differing(json_of(run.folder.card_json), json.loads(json.dumps(read)), ""):
         yield difference("card.json", f"{place} is {_short(said)}, and the card has {_short(frozen)}")
 
 
@@ -417,15 +417,6 @@ def results_stand(run: Evidence) -> Iterator[Finding]:
     if turns and not isinstance(turns[-1].said, Finished):
         why = f"line {turns[-1].number} of ledger.jsonl is newer than the last finishing: results.md may lack it"
         yield Unchecked(f"{why}; `cardrunner report {run.folder.name}` makes it again")
-
-
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(read_regular(path))
-    except FileNotFoundError:
-        raise IntegrityError(f"{path.name} is missing") from None
-    except (OSError, ValueError) as error:
-        raise IntegrityError(f"{path.name} cannot be read: {error}") from None
 
 
 def _short(value: object) -> str:

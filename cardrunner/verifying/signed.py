@@ -17,9 +17,8 @@ from cardrunner.gate.policies import POLICIES
 from cardrunner.gate.records import recorded_blocks
 from cardrunner.gate.sign_off import examine_sign_off
 from cardrunner.gate.trust import Trust, read_kept_trust, read_trust
-from cardrunner.runs.files import read_regular
 from cardrunner.runs.records import ChecksRecord, find_record
-from cardrunner.verifying.evidence import Evidence
+from cardrunner.verifying.evidence import Evidence, json_of
 from cardrunner.verifying.findings import Finding, Notice, difference
 
 CARD, APPROVALS, LAUNCH = "card.yaml", "approvals.json", "launch.json"
@@ -41,10 +40,7 @@ def approved_at_launch(run: Evidence) -> Iterator[Finding]:
     if signed_by != run.launch.signed_by:
         what = f"signed_by is {list(run.launch.signed_by)}, and the card has the approvals of"
         yield difference(LAUNCH, f"{what} {list(signed_by)}")
-    try:
-        rows = json.loads(read_regular(run.folder.approvals))
-    except (OSError, ValueError) as error:
-        raise IntegrityError(f"{APPROVALS} cannot be read: {error}") from None
+    rows = json_of(run.folder.approvals)
     recorded: dict[str, Any] = (
         {str(row.get("id")): row for row in rows if isinstance(row, dict)} if isinstance(rows, list) else {}
     )

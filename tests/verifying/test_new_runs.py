@@ -14,6 +14,7 @@ from cardrunner.gate.admission import launched_path
 from cardrunner.launching.launch import LaunchOptions, launch
 from cardrunner.main import main
 from cardrunner.runs.folder import RunFolder
+from cardrunner.runs.records import LaunchRecord, read_record, write_record
 from cardrunner.tracking.progress import NullProgress
 from cardrunner.workspace import Workspace
 from tests.conftest import toy_text
@@ -104,6 +105,11 @@ def test_a_card_of_the_launch_that_was_exchanged_is_not_what_was_admitted(run: R
 
 def test_a_run_that_the_workspace_did_not_admit_differs(run: RunFolder) -> None:
     launched_path(Workspace(run.root.parent.parent).records, "toy-run").unlink()
+    assert "has no admission of this launch" in " ".join(differing(run)[ADMITTED])
+
+
+def test_a_run_that_calls_itself_older_than_its_checksums_is_not_admitted(run: RunFolder) -> None:
+    write_record(run.launch, read_record(run.launch, LaunchRecord).model_copy(update={"recorded": False}))
     assert "has no admission of this launch" in " ".join(differing(run)[ADMITTED])
 
 
