@@ -1,0 +1,1 @@
+"""Any team's training script, run as its command line."""
