@@ -1,0 +1,4 @@
+"""Needs a terminal."""
+
+name = input("The name of your run: ")
+print(name)
