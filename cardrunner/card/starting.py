@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from cardrunner.card.load import LoadedCard
-from cardrunner.card.reading.document import Document, Mapping, Sequence as ListNode
+from cardrunner.card.reading.document import Document, Mapping, Scalar, Sequence as ListNode, locate
 from cardrunner.card.reading.edit import Edit, Removal, edit_document
 from cardrunner.card.reading.reader import read_document
 
@@ -45,7 +46,9 @@ def from_card(loaded: LoadedCard, name: str, *, today: datetime.date, target: Pa
         *_from_there(loaded, target),
         *_lineage(loaded),
     ]
-    return _headed(edit_document(document, edits), old=loaded.path.name, new=target.name)
+    names = {loaded.path.stem: target.stem, loaded.card.name: name}
+    data = _renamed(read_document(edit_document(document, edits), file=target.name), names)
+    return _headed(data, new=target.name)
 
 
 def _dated(document: Document, today: datetime.date) -> Iterator[Edit]:
@@ -102,11 +105,22 @@ def _lineage(loaded: LoadedCard) -> Iterator[Edit]:
         yield Edit(("lineage",), {"type": "hyperparameter", "built_on": built_on})
 
 
-def _headed(data: bytes, *, old: str, new: str) -> bytes:
-    """The comments above the first key with the new file's name, and the line for editors."""
+def _renamed(document: Document, names: dict[str, str]) -> bytes:
+    """The comments with other names, where they name the file of the card or the folder of the run."""
+    old = "|".join(map(re.escape, names))
+    parts, end = [], 0
+    for found in re.finditer(rf"(?<=/)(?:{old})(?=\.yaml\b)|(?<=runs/)(?:{old})(?![\w.-])", document.text):
+        node = document.find(locate(document.root, found.start()))
+        if not (isinstance(node, Scalar) and node.start <= found.start() < node.end):
+            parts += [document.text[end : found.start()], names[found[0]]]
+            end = found.end()
+    return "".join((*parts, document.text[end:])).encode()
+
+
+def _headed(data: bytes, *, new: str) -> bytes:
+    """With the line for editors above the first key."""
     document = read_document(data, file=new)
     head, rest = document.text[: document.root.start], document.text[document.root.start :]
-    head = head.replace(f"/{old}", f"/{new}")
     newline = "\r\n" if "\r\n" in document.text else "\n"
     if "yaml-language-server:" not in head:
         head = f"{MODELINE}{newline}{head}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from cardrunner import registry
@@ -13,7 +14,7 @@ from cardrunner.card.schema.base import check_run_name
 from cardrunner.card.starting import SCHEMA_FILE, from_card, from_starter
 from cardrunner.commands import schema
 from cardrunner.common.clock import today
-from cardrunner.contracts import OffersStarter
+from cardrunner.contracts import OffersStarter, StartsCommand
 from cardrunner.errors import UsageError
 from cardrunner.runs.files import explained, write_text
 from cardrunner.workspace import Workspace
@@ -27,7 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     begin = parser.add_mutually_exclusive_group()
     begin.add_argument("--from", dest="other", type=Path, metavar="CARD", help="copy a card, without its signatures")
     begin.add_argument("--workload", metavar="NAME", help="what is trained (default: %(default)s)")
-    parser.set_defaults(workload=registry.DEFAULT_WORKLOAD)
+    parser.epilog = "After --workload command, `-- python train.py --lr 1e-3` is the command line that the card runs."
+    parser.set_defaults(workload=registry.DEFAULT_WORKLOAD, after=[])
 
 
 def run(options: argparse.Namespace) -> int:
@@ -45,8 +47,16 @@ def run(options: argparse.Namespace) -> int:
     _offer_schema(folder)
     print(_shown(target))
     if not options.quiet:
-        print(f"fill it in, then: cardrunner validate {_shown(target)}", file=sys.stderr)
+        print(_next(options, _shown(target)), file=sys.stderr)
     return 0
+
+
+def _next(options: argparse.Namespace, card: str) -> str:
+    """What comes after a new card."""
+    spec = None if options.other is not None else registry.workload_spec(options.workload)
+    if not isinstance(spec, StartsCommand):
+        return f"fill it in, then: cardrunner validate {card}"
+    return "\n".join(("next:", *(f"  {step}" for step in spec.next_steps(card))))
 
 
 def _name(name: str) -> str:
@@ -68,13 +78,19 @@ def _content(options: argparse.Namespace, name: str, target: Path) -> bytes:
         other = load_card(options.other, registry.workload_spec)
         data, sources = from_card(other, name, today=day, target=target), other.sources
     else:
-        data, sources = from_starter(_starter(options.workload), name, today=day), ()
+        data, sources = from_starter(_starter(options.workload, options.after, target), name, today=day), ()
     load_card_bytes(data, file=_shown(target), resolve=registry.workload_spec, sources=sources)
     return data
 
 
-def _starter(workload: str) -> str:
+def _starter(workload: str, words: Sequence[str], target: Path) -> str:
     spec = registry.workload_spec(workload)
+    if words and not isinstance(spec, StartsCommand):
+        raise UsageError(
+            f"the workload {workload} runs no command line; leave out {words[0]}, or use --workload command"
+        )
+    if words and isinstance(spec, StartsCommand):
+        return spec.starter_of(words, folder=Path.cwd(), workspace=target.parent.parent)
     if not isinstance(spec, OffersStarter):
         raise UsageError(
             f"the workload {workload} ships no card to begin with; copy one: cardrunner new NAME --from CARD"

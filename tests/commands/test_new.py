@@ -12,6 +12,10 @@ from cardrunner.card.starting import SCHEMA_FILE
 from cardrunner.main import main
 
 ROOT = Path(__file__).parents[2]
+LEFT_TO_DO = {
+    "command": ["code: has no sha256 yet: the gate opens once `cardrunner code CARD --write` has written it"],
+}
+"""Warnings about new cards, by workload."""
 
 
 @pytest.fixture
@@ -31,7 +35,8 @@ def load(path: Path) -> LoadedCard:
 def test_a_new_card_is_valid_unsigned_and_says_what_to_fill_in(folder: Path, workload: str) -> None:
     assert main(["new", "policy-1", "--workload", workload]) == 0
     path = folder / "policy-1.yaml"
-    assert examine_card(path, registry.workload_spec) == ()
+    faults = examine_card(path, registry.workload_spec)
+    assert [f"{fault.path}: {fault.message}" for fault in faults] == LEFT_TO_DO.get(workload, [])
     card = load(path).card
     assert (card.name, card.workload) == ("policy-1", workload)
     assert not any(reviewer.signed for reviewer in card.sign_off.reviewers)
@@ -117,3 +122,21 @@ def test_a_card_with_faults_is_not_copied(folder: Path, capsys: pytest.CaptureFi
     assert main(["new", "a", "--from", str(ROOT / "tests/cards/invalid/typo-in-key.yaml")]) == 2
     assert "unknown key" in capsys.readouterr().err
     assert not (folder / "a.yaml").exists()
+
+
+def test_comments_of_a_copy_name_its_own_file_and_its_own_folder(folder: Path) -> None:
+    main(["new", "first", "--workload", "toy"])
+    card = folder / "first.yaml"
+    own = "goal: as runs/first and runcards/first.yaml say   # see runs/first/results.md, not runs/first-2\n"
+    lines = card.read_text().splitlines(keepends=True)
+    start = next(number for number, line in enumerate(lines) if line.startswith("goal:"))
+    card.write_text("".join((*lines[:start], own, *lines[start + 2 :])))
+    assert main(["new", "second", "--from", str(card)]) == 0
+    text = (folder / "second.yaml").read_text()
+    assert "# Who has to agree: `cardrunner sign runcards/second.yaml" in text
+    assert "goal: as runs/first and runcards/first.yaml say   # see runs/second/results.md, not runs/first-2\n" in text
+
+
+def test_without_a_terminal_the_printed_sign_line_says_how(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["new", "a", "--workload", "command"]) == 0
+    assert "  cardrunner sign runcards/a.yaml --as reviewer   # without a terminal add --yes" in capsys.readouterr().err

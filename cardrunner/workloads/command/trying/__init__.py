@@ -1,0 +1,1 @@
+"""`cardrunner try`: a copy of the code runs unsigned for two minutes in a folder that is thrown away."""
