@@ -11,13 +11,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, runtime_checkable
 
 from cardrunner.card.contracts import (
+    FollowsCard as FollowsCard,
+    ForeseesCommand as ForeseesCommand,
     ForeseesData as ForeseesData,
     ForeseesMatch as ForeseesMatch,
     OffersStarter as OffersStarter,
+    OwnsDemo as OwnsDemo,
+    ProvesWord as ProvesWord,
+    StartsCommand as StartsCommand,
     WorkloadSpec as WorkloadSpec,
+    spec_for as spec_for,
 )
 from cardrunner.runs.exhibits import (
     Chart as Chart,
@@ -55,7 +61,7 @@ if TYPE_CHECKING:
     from cardrunner.runs.history import History, HistoryRow
     from cardrunner.runs.interrupts import StopRequest
     from cardrunner.runs.ledger import Ledger
-    from cardrunner.runs.records import Record
+    from cardrunner.runs.records import CheckpointRecord, Record
     from cardrunner.workspace import Workspace
 
 # ---------------------------------------------------------------- what a workload computes, with torch
@@ -105,7 +111,7 @@ class DeviceMemory(Protocol):
 
 @runtime_checkable
 class GroupedDataset(BatchDataset, Protocol):
-    """A `BatchDataset` whose examples are on disk group by group (a game, a document), and are read in spans.
+    """A `BatchDataset` whose examples are on disk group by group (a file, a document), and are read in spans.
 
     Such a dataset can be larger than memory, and can be kept on the training device.
     """
@@ -200,6 +206,60 @@ class ExportsFields(Protocol):
     """A `Workload` that adds top-level fields to a checkpoint in its own format, beside the weights."""
 
     def export_fields(self, card: Card) -> Mapping[str, Any]: ...  # types that ``torch.load(weights_only=True)`` reads
+
+
+class RunsItself(Protocol):
+    """A workload that trains outside of the built-in loop; the stages ask it instead of opening data and a model.
+
+    It has only `spec` of a `Workload`. Its history, checkpoints and records are those of any run.
+    """
+
+    spec: WorkloadSpec
+
+    # what is to be compared with the card before it begins, beyond the data files' sizes and digests
+    def facts(self, ctx: RunContext) -> Iterable[Fact]: ...
+    # train from the newest checkpoint; writes history, manifest and ``stages/train.json``, and raises what ends a run
+    def train(self, ctx: RunContext) -> None: ...
+    # examine the best checkpoint; None without one
+    def checked(self, ctx: RunContext) -> CheckpointRecord | None: ...
+    # show the best checkpoint, as the card's demo says; None without one
+    def shown(self, ctx: RunContext) -> DemoResult | None: ...
+    # end the processes that a killed worker has left behind
+    def end_left(self, folder: RunFolder) -> None: ...
+
+
+def runs_itself(workload: object) -> RunsItself | None:
+    """A workload, if it is one that runs itself."""
+    parts = ("facts", "train", "checked", "shown", "end_left")
+    return cast("RunsItself", workload) if all(callable(getattr(workload, part, None)) for part in parts) else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialResult:
+    """What a trial of a card showed."""
+
+    lines: tuple[str, ...]
+    """For people."""
+    paste: str
+    """YAML for the card, whole fields of it; empty where it says everything that was seen."""
+    summary: Mapping[str, Any]
+    """The same as JSON."""
+    complete: bool = False
+    """Nothing more is to be learned from another trial than whether what was pasted is read."""
+    exit_code: int = 0
+    """0 if what the card declares came, and stop and resume went well."""
+    problem: str | None = None
+    """What is not well, with the next step."""
+
+
+@runtime_checkable
+class OffersTrial(Protocol):
+    """A workload that runs itself, and can run a copy of a card's code unsigned in a folder that is thrown away."""
+
+    # raises CardrunnerError: it cannot be started, or this process was asked to leave
+    def trial(
+        self, card: Card, workspace: Workspace, *, seconds: float, stop: StopRequest, progress: Progress
+    ) -> TrialResult: ...
 
 
 class PartwiseEncoder(Protocol):

@@ -17,9 +17,12 @@ from pathlib import Path
 from cardrunner.errors import CardrunnerError, EnvironmentFailed
 
 COMMANDS = (
-    "validate", "render", "plan", "digest", "check", "sign", "launch", "status", "logs", "attach", "stop", "finish",
-    "resume", "download", "demo", "report", "seal", "verify", "rules", "encode", "upload", "new", "schema", "workloads",
+    "validate", "render", "plan", "digest", "code", "data", "check", "sign", "launch", "status", "logs", "attach",
+    "stop", "finish", "resume", "download", "demo", "report", "seal", "verify", "rules", "encode", "upload", "new",
+    "try", "schema", "workloads",
 )  # fmt: skip
+_MODULES = {"try": "try_card"}
+"""Commands whose module has another name, since theirs is a word of Python."""
 QUICK = ("validate", "digest", "render", "schema", "new")
 """Short commands that may exit without garbage collection or clean-up, because they start no process or thread."""
 
@@ -46,7 +49,7 @@ def build_parser(only: str | None = None) -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and stop")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name in COMMANDS if only is None else (only,):
-        module = importlib.import_module(f"cardrunner.commands.{name}")
+        module = importlib.import_module(f"cardrunner.commands.{_MODULES.get(name, name)}")
         sub = commands.add_parser(name, help=module.HELP, description=module.HELP)
         module.add_arguments(sub)
         sub.add_argument("--quiet", action="store_true", help="no progress, only results and errors")
@@ -59,7 +62,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code (see the table in the README)."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     only = words[0] if words and words[0] in COMMANDS else None
-    options = build_parser(only).parse_args(words)
+    # what follows -- of `new` is a command line of its own, whose options are not ours
+    own = words[: words.index("--")] if only == "new" and "--" in words else words
+    options = build_parser(only).parse_args(own)
+    if len(own) < len(words):
+        options.after = words[len(own) + 1 :]
     if options.no_color:
         os.environ["NO_COLOR"] = "1"
     from cardrunner.common.redaction import hiding_streams

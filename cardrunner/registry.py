@@ -10,10 +10,11 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
-from cardrunner.card.contracts import UsesPlugins
+from cardrunner.card.contracts import OwnsDemo, UsesPlugins
 from cardrunner.card.platforms import OfferedExecutor, executor_names, find_executor
 from cardrunner.card.trackers import FoundTracker, find_tracker, tracker_names
 from cardrunner.common.text import did_you_mean, listed
@@ -66,7 +67,13 @@ WORKLOADS: dict[str, WorkloadEntry] = {
     "melee-world-model": WorkloadEntry(
         "cardrunner.workloads.melee.world_model.spec:SPEC", "cardrunner.workloads.melee.world_model.workload:WORKLOAD"
     ),
+    "command": WorkloadEntry(
+        "cardrunner.workloads.command.spec:SPEC", "cardrunner.workloads.command.workload:WORKLOAD", needs=()
+    ),
 }
+_FIRST_DEMO = "cardrunner.workloads.melee.demo.section:MatchDemo"
+"""The demo section of a workload that names none: the one that all cards had at first, so that those that were signed
+keep their digests."""
 DEFAULT_WORKLOAD = "melee-policy"
 """The workload of `cardrunner new` unless one is given."""
 STAGES: tuple[StageEntry, ...] = (
@@ -92,10 +99,10 @@ _TRACKER_METHODS = {
 }
 TOOLS: dict[str, ToolEntry] = {
     "encode-parts": ToolEntry(
-        "cardrunner.workloads.melee.encoding.encode_parts:PARTS", ("peppi_py", "torch", "numpy"), "encode replays"
+        "cardrunner.workloads.melee.encoding.encode_parts:PARTS", ("peppi_py", "torch", "numpy"), "encode recordings"
     ),
     "encode": ToolEntry(
-        "cardrunner.workloads.melee.encoding.encode:encode", ("peppi_py", "torch", "numpy"), "encode replays"
+        "cardrunner.workloads.melee.encoding.encode:encode", ("peppi_py", "torch", "numpy"), "encode recordings"
     ),
 }
 
@@ -134,9 +141,12 @@ def workload_spec(name: str) -> WorkloadSpec:
         UsageError: no installed package has it.
         PluginFailed: its plug-in cannot be used.
     """
-    if name not in WORKLOADS:  # scanning the installed packages takes longer than reading a card
-        return _plugged(name).spec()
-    return cast("WorkloadSpec", _resolve(WORKLOADS[name].spec, purpose=f"read a {name} card"))
+    # scanning the installed packages takes longer than reading a card
+    spec = _resolve(WORKLOADS[name].spec, purpose=f"read a {name} card") if name in WORKLOADS else _plugged(name).spec()
+    if not isinstance(spec, OwnsDemo):
+        with suppress(AttributeError):  # a frozen one keeps the fields that every demo has
+            cast("Any", spec).demo_section = _resolve(_FIRST_DEMO, purpose=f"read a {name} card")
+    return cast("WorkloadSpec", spec)
 
 
 def workload(name: str) -> Workload:

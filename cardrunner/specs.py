@@ -81,6 +81,8 @@ class MetricSpec(NamedTuple):
     """Shown as a percentage."""
     validation_only: bool = False
     """Not computed in training, where it is NaN."""
+    training_only: bool = False
+    """Not computed in validation."""
     lower: float | None = None
     """The least value that it can have; None: 0 for a percentage, and unbounded for others."""
     upper: float | None = None
@@ -112,7 +114,7 @@ class Derived(NamedTuple):
     stated: float
     derived: float
     formula: str
-    """How it was derived, with the numbers in it: ``206754081 frames - 22000 games x 10``."""
+    """How it was derived, with the numbers in it: ``206754081 rows - 22000 files x 10``."""
     tolerance: float = 0.0
     """The largest absolute difference that counts as equal."""
     unit: str = ""
@@ -141,7 +143,8 @@ class MetricNames:
     """Resolves the metric names in a card to the validation metrics that a workload computes."""
 
     def __init__(self, metrics: tuple[MetricSpec, ...]) -> None:
-        self._index = {name: spec for spec in metrics for name in (f"val_{spec.name}", *spec.aliases)}
+        validated = [spec for spec in metrics if not spec.training_only]
+        self._index = {name: spec for spec in validated for name in (f"val_{spec.name}", *spec.aliases)}
         trained = (spec for spec in metrics if not spec.validation_only)
         self._training = {spec.name: spec for spec in trained if spec.name not in self._index}
 
@@ -154,7 +157,7 @@ class MetricNames:
         return self._training.get(name)
 
     def canonical(self, name: str) -> str:
-        """``stick_mae`` -> ``val_metric/stick_mae``; unknown names stay unchanged."""
+        """``error`` -> ``val_metric/error``; unknown names stay unchanged."""
         spec = self._index.get(name)
         return f"val_{spec.name}" if spec else name
 

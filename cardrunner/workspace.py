@@ -91,17 +91,50 @@ class Workspace:
         Raises:
             EnvironmentFailed: it was not found.
         """
-        given, volume = Path(relative), os.environ.get(VOLUME_VARIABLE)
-        named = [Path(entry) for entry in os.environ.get(DATA_VARIABLE, "").split(os.pathsep) if entry]
-        below = Path(*given.parts[1:]) if given.is_absolute() else given
-        roots = [Path(volume)] if volume and given.is_absolute() else [self.root, *named]
+        roots, below = self._data_places(relative)
         places = [root / below for root in roots]
         for place in places:
             if place.is_file():
                 return place
-        looked = ", ".join(str(place) for place in places)
-        hint = "" if volume else f", or set {DATA_VARIABLE} to the folder that holds it"
-        raise EnvironmentFailed(f"data.source: {relative} was not found (looked at {looked}); put it there{hint}")
+        raise _not_found(relative, places)
+
+    def find_pattern(self, relative: str) -> dict[str, Path]:
+        """The data files of a pattern by their paths as from the workspace; hidden files are left out.
+
+        Args:
+            relative: with ``*``, ``?`` and ``[...]`` in names and ``**`` for any folders; a path that ends with ``/``
+                stands for every file below that folder.
+
+        Raises:
+            EnvironmentFailed: there is no such file, in the first of the places of `find_data` that has one.
+        """
+        roots, below = self._data_places(relative)
+        pattern = f"{below}/**/*" if relative.endswith("/") else str(below)
+        for root in roots:
+            found = {path.relative_to(root).as_posix(): path for path in root.glob(pattern) if path.is_file()}
+            shown = {name: path for name, path in found.items() if not any(map(_is_hidden, name.split("/")))}
+            if shown:
+                return shown
+        raise _not_found(relative, [root / pattern for root in roots])
+
+    def data_named(self, relative: str, *, pattern: bool) -> dict[str, Path]:
+        """The files of an entry of `data.source` by their paths as from the workspace.
+
+        Args:
+            relative: its path.
+            pattern: whether that is a pattern; see `find_pattern`.
+
+        Raises:
+            EnvironmentFailed: there is no such file.
+        """
+        return self.find_pattern(relative) if pattern else {relative: self.find_data(relative)}
+
+    def _data_places(self, relative: str) -> tuple[list[Path], Path]:
+        """The folders in which a data path is looked for, and the path below them."""
+        given, volume = Path(relative), os.environ.get(VOLUME_VARIABLE)
+        named = [Path(entry) for entry in os.environ.get(DATA_VARIABLE, "").split(os.pathsep) if entry]
+        below = Path(*given.parts[1:]) if given.is_absolute() else given
+        return [Path(volume)] if volume and given.is_absolute() else [self.root, *named], below
 
 
 def stands(path: Path) -> bool:
@@ -113,6 +146,16 @@ def stands(path: Path) -> bool:
     except OSError:
         return True
     return True
+
+
+def _not_found(relative: str, places: list[Path]) -> EnvironmentFailed:
+    looked = ", ".join(str(place) for place in places)
+    hint = "" if os.environ.get(VOLUME_VARIABLE) else f", or set {DATA_VARIABLE} to the folder that holds it"
+    return EnvironmentFailed(f"data.source: {relative} was not found (looked at {looked}); put it there{hint}")
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".")
 
 
 def _folder_of(place: Path) -> Path:

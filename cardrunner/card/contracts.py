@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
     from cardrunner.card.prices import Price
     from cardrunner.card.schema.card import Card
-    from cardrunner.card.schema.data import DataSection
+    from cardrunner.card.schema.data import DataFiles
     from cardrunner.card.schema.infra import InfraBase
-    from cardrunner.card.schema.training import ModelSection, TrainingSection
+    from cardrunner.card.schema.plan import DemoSection
+    from cardrunner.card.schema.training import ModelSection, TrainingBase
     from cardrunner.plugins import Plugin
 
 S = TypeVar("S")
@@ -40,16 +41,48 @@ class WorkloadSpec(Protocol):
     """The torch-free half of a workload (its ``spec.py``)."""
 
     name: str
-    data_section: type[DataSection]  # its `data:` fields
-    model_section: type[ModelSection]  # its `model:` fields
-    training_section: type[TrainingSection]  # its `training:` fields
-    metrics: tuple[MetricSpec, ...]  # everything it computes, in the order of display
-    trivial_baselines: tuple[TrivialBaseline, ...]
+
+    @property
+    def data_section(self) -> type[DataFiles]: ...  # its `data:` fields
+    @property
+    def model_section(self) -> type[ModelSection]: ...  # its `model:` fields
+    @property
+    def training_section(self) -> type[TrainingBase]: ...  # its `training:` fields
+    @property
+    def metrics(self) -> tuple[MetricSpec, ...]: ...  # everything it computes, in the order of display
+    @property
+    def trivial_baselines(self) -> tuple[TrivialBaseline, ...]: ...
 
     def derive(self, card: Card) -> Iterable[Derived]: ...  # every stated number that follows from others
     def check(self, card: Card) -> Iterable[Remark]: ...  # other faults, such as an unknown architecture
     def examples(self, card: Card) -> tuple[int, int] | None: ...  # training and validation examples, where derivable
     def describe(self, card: Card) -> Mapping[str, Sequence[tuple[str, str]]]: ...  # section -> rows (field, value)
+
+
+@runtime_checkable
+class FollowsCard(Protocol):
+    """A `WorkloadSpec` whose metrics each card declares, so that it differs from card to card."""
+
+    def for_card(self, card: Card) -> WorkloadSpec: ...  # reads the card when it is asked for something
+
+
+def spec_for(spec: WorkloadSpec, card: Card) -> WorkloadSpec:
+    """The spec of a workload as it is for a card: its metrics are those of the runs of this card."""
+    return spec.for_card(card) if isinstance(spec, FollowsCard) else spec
+
+
+@runtime_checkable
+class ChecksFiles(Protocol):
+    """A `WorkloadSpec` that compares a card with the files of its workspace, where it is read from its own file."""
+
+    def check_files(self, card: Card, workspace: Path) -> Iterable[Remark]: ...
+
+
+@runtime_checkable
+class OwnsDemo(Protocol):
+    """A `WorkloadSpec` whose cards have fields of its own under `after_training.demo`."""
+
+    demo_section: type[DemoSection]
 
 
 @runtime_checkable
@@ -60,10 +93,17 @@ class OffersStarter(Protocol):
 
 
 @runtime_checkable
+class OffersExamples(Protocol):
+    """A `WorkloadSpec` with examples of fields that its starter leaves out; editors show them."""
+
+    def field_examples(self) -> str: ...  # YAML of a card's sections, which need not be a whole card
+
+
+@runtime_checkable
 class WordsFields(Protocol):
     """A `WorkloadSpec` that lists the fields covered by `describe`; the review page shows the others by name."""
 
-    worded: Mapping[str, Sequence[str]]  # section -> its own fields, such as {"data": ("games", "frames")}
+    worded: Mapping[str, Sequence[str]]  # section -> its own fields, such as {"data": ("rows", "columns")}
 
 
 @runtime_checkable
@@ -71,6 +111,38 @@ class ForeseesData(Protocol):
     """A `WorkloadSpec` that knows before any file is open how the data will be read; the plan shows it."""
 
     def data_mode(self, card: Card) -> str | None: ...  # such as "memory-mapped, full shuffle"; None: unknown
+
+
+@runtime_checkable
+class ProvesWord(Protocol):
+    """A `WorkloadSpec` whose training is a script's: what its card asks for to prove the script's word."""
+
+    def stated_facts(self, card: Card) -> Mapping[str, str]: ...  # row of the training record -> what it has to be
+    def measured_again(self, card: Card) -> Sequence[str]: ...  # metrics that the checkpoint stage has to measure
+
+
+@runtime_checkable
+class ForeseesCommand(Protocol):
+    """A `WorkloadSpec` whose runs are a command line; the plan shows it."""
+
+    # for the run folder that it will have, and the workspace with its code
+    def command_lines(self, card: Card, run: Path, workspace: Path) -> Sequence[str]: ...
+
+
+@runtime_checkable
+class KnowsObstacles(Protocol):
+    """A `WorkloadSpec` that knows before the launch what would keep a run from starting on this machine."""
+
+    def obstacle(self, card: Card, workspace: Path) -> str | None: ...  # a sentence that begins with its place
+
+
+@runtime_checkable
+class StartsCommand(OffersStarter, Protocol):
+    """A `WorkloadSpec` whose new cards can run a command line as people type it."""
+
+    # as `starter`, for a command line that is typed in a folder of a workspace
+    def starter_of(self, command: Sequence[str], *, folder: Path, workspace: Path) -> str: ...
+    def next_steps(self, card: str) -> Sequence[str]: ...  # commands from a new card (its path) to its launch
 
 
 @runtime_checkable
@@ -130,3 +202,23 @@ class PlatformSpec(Protocol):
     def rows(self, infra: Any) -> Sequence[tuple[str, str]]: ...  # further rows there (field, value)
     # what a plan cannot check; `offline`: why the platform was not asked, None if it was
     def unchecked(self, card: Card, *, offline: str | None) -> Iterable[Assumption]: ...
+
+
+@runtime_checkable
+class CarriesCode(Protocol):
+    """A `PlatformSpec` whose runs are on other machines, and which takes the code of a script there."""
+
+    carried: Carried
+
+    def unpinned(self, infra: Any) -> Iterable[Remark]: ...  # packages that it would install in any version
+
+
+class Carried(NamedTuple):
+    """What of a card with code is on the machines of a platform."""
+
+    folders: tuple[str, ...]
+    """Absolute paths that exist there, such as where the volume is mounted."""
+    largest_file: int
+    """Bytes that one file of the code may have."""
+    largest_code: int
+    """Bytes that all of them may have."""

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from cardrunner.card.contracts import WorkloadSpec
 from cardrunner.card.prices import hour_of
 from cardrunner.card.schema.card import Card
-from cardrunner.card.schema.training import TrainingSection
 from cardrunner.common.text import listed
 from cardrunner.common.units import Every, cost_of_seconds, format_dollars
 
@@ -41,11 +39,13 @@ class Estimate(NamedTuple):
 
 def estimate(card: Card) -> tuple[Estimate, ...]:
     """The time and cost of a card, one entry per calibration, in the card's order."""
-    timing = card.timing
-    single = len(timing.epoch) == 1
-    epochs = [timing.epoch[0] * factor for factor in timing.calibration] if single else timing.epoch
-    loads = timing.data_load * len(timing.calibration) if len(timing.data_load) == 1 else timing.data_load
-    return tuple(_column(card, *values) for values in zip(timing.calibration, epochs, loads, strict=True))
+    columns = card.timing.columns(epochs_of(card))
+    return tuple(_column(card, factor, *times) for factor, times in zip(card.timing.calibration, columns, strict=True))
+
+
+def epochs_of(card: Card) -> int:
+    """The parts of a run whose times are estimated: its epochs; 1 where they are not counted."""
+    return card.training.planned_epochs or 1
 
 
 def cost_of(card: Card, seconds: float) -> float | None:
@@ -107,26 +107,20 @@ def spending_limit(card: Card, *, hourly: float | None = None) -> SpendingLimit 
 def batches_per_epoch(card: Card, spec: WorkloadSpec) -> int | None:
     """Batches of one process in an epoch; None if the number of training examples is not known yet."""
     examples = training_examples(card, spec)
-    return None if examples is None else batches_of(examples, card.training, processes=processes_of(card))
+    return None if examples is None else card.training.batches(examples, processes=processes_of(card))
 
 
 def training_examples(card: Card, spec: WorkloadSpec) -> int | None:
     """Training examples, as stated or else as the workload derives them."""
-    if card.data.train_examples is not None:
-        return card.data.train_examples
+    if (stated := card.data.counted[0]) is not None:
+        return stated
     derived = spec.examples(card)
     return derived[0] if derived else None
 
 
 def processes_of(card: Card) -> int:
     """How many processes train together: one per GPU, or as many as the card asks for on the CPU."""
-    return max(card.infra.gpus, card.training.processes)
-
-
-def batches_of(examples: int, training: TrainingSection, *, processes: int = 1) -> int:
-    """Batches of one process per epoch, from the number of training examples."""
-    together = training.batch_size * processes
-    return examples // together if training.drop_last else math.ceil(examples / together)
+    return max(card.infra.gpus, card.training.cpu_processes)
 
 
 def interval(every: Every, *, epoch: float, batches: int | None) -> float | None:
@@ -149,7 +143,7 @@ def covered_labels(columns: Sequence[Estimate]) -> str:
 
 
 def _column(card: Card, factor: float, epoch: float, load: float) -> Estimate:
-    training = epoch * card.training.epochs
+    training = epoch * epochs_of(card)
     total, timeout = load + training, card.infra.timeout
     return Estimate(
         factor=factor,

@@ -77,12 +77,12 @@ def _definitions(specs: Sequence[WorkloadSpec]) -> dict[str, Schema]:
             for name, section in sections.items()
         }
         schema = _renamed(model.model_json_schema(by_alias=True, mode="validation"), names)
-        inner = schema.pop("$defs")
+        inner = {names.get(old, old): part for old, part in schema.pop("$defs").items()}
         found |= {spec.name: _with_texts(schema, model, inner, examples)}
         found |= {
-            new: _with_texts(inner[old], sections[old], inner, examples)
+            new: _with_texts(inner[new], sections[old], inner, examples)
             for old, new in names.items()
-            if old in inner  # a section may state a schema of its own for short forms
+            if new in inner  # a section may state a schema of its own for short forms
         }
     return _with_assembled(found)
 

@@ -11,21 +11,23 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import ValidationError, create_model
+from pydantic import Field, ValidationError, create_model
 
 from cardrunner.card.changes import changed_card, check_restarts, section_validator
 from cardrunner.card.checks.table import check_card, check_restarted
-from cardrunner.card.contracts import WorkloadSpec
+from cardrunner.card.contracts import OwnsDemo, WorkloadSpec, spec_for
 from cardrunner.card.reading.document import Document, Fault
 from cardrunner.card.reading.reader import MAX_FAULTS, read_bytes, read_document
 from cardrunner.card.schema.base import Section
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.data import DataSection
+from cardrunner.card.schema.plan import AfterTraining, DemoSection
 from cardrunner.card.schema.training import ModelSection, TrainingSection
 from cardrunner.common.redaction import secrets_in
 from cardrunner.errors import CardError, PluginFailed, UsageError
 from cardrunner.kill_rules.table import is_absent
 from cardrunner.specs import Remark
+from cardrunner.workspace import Workspace
 
 SpecResolver = Callable[[str], WorkloadSpec]
 """From the name of a workload to its torch-free half; raises UsageError for an unknown name, PluginFailed for a broken
@@ -133,20 +135,32 @@ def examine_card(path: Path, resolve: SpecResolver) -> tuple[Fault, ...]:
 
 
 @lru_cache(maxsize=32)
-def _model_of(data: type, model: type, training: type) -> type[Card]:
-    narrowed: dict[str, Any] = {"data": (data, ...), "model": (model, ...), "training": (training, ...)}
+def _model_of(data: type, model: type, training: type, demo: type[DemoSection]) -> type[Card]:
+    sections = {"data": data, "model": model, "training": training}
+    narrowed: dict[str, Any] = {name: (section, _default(section)) for name, section in sections.items()}
+    if demo is not DemoSection:
+        own: dict[str, Any] = {"demo": (demo | None, None)}
+        after = create_model("AfterTraining", __base__=AfterTraining, __doc__=AfterTraining.__doc__, **own)
+        narrowed["after_training"] = (after, Field(default_factory=after.model_construct))
     return create_model("Card", __base__=Card, __doc__=Card.__doc__, **narrowed)
 
 
+def _default(section: type[Section]) -> Any:
+    """What stands for a section that a card leaves out: one without a field that has to be stated can be."""
+    needed = any(field.is_required() for field in section.model_fields.values())
+    return ... if needed else Field(default_factory=section)
+
+
 def card_model(spec: WorkloadSpec) -> type[Card]:
-    """`Card` with the workload's own `data`, `model` and `training` sections."""
-    return _model_of(spec.data_section, spec.model_section, spec.training_section)
+    """`Card` with the workload's own `data`, `model`, `training` and `after_training.demo` sections."""
+    demo = spec.demo_section if isinstance(spec, OwnsDemo) else DemoSection
+    return _model_of(spec.data_section, spec.model_section, spec.training_section, demo)
 
 
 @lru_cache(maxsize=1)
 def _model_of_any() -> type[Card]:
     """`Card` for an unknown workload, whose own fields are accepted unchecked."""
-    sections: tuple[type[Section], ...] = (DataSection, ModelSection, TrainingSection)
+    sections: tuple[type[Section], ...] = (DataSection, ModelSection, TrainingSection, DemoSection)
     return _model_of(
         *(create_model("Open", __base__=section, __cls_kwargs__={"extra": "ignore"}) for section in sections)
     )
@@ -205,7 +219,9 @@ def _examine(
         faults += (fault for fault in explain(error, document, model) if fault.path not in told)
         part, faulty = _clean_part(value, model, error)
     if spec:
-        remarks += check_card(part, spec, without=faulty, here=isinstance(sources, Path))
+        spec = spec_for(spec, part)
+        here = Workspace.around(sources).root if isinstance(sources, Path) else None
+        remarks += check_card(part, spec, without=faulty, here=here)
         if card is not None and not any(remark.severity == "error" for remark in remarks):
             remarks += check_restarted(card, value, spec)
     usable = not any(fault.severity == "error" for fault in faults)

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from cardrunner.card.contracts import OffersStarter, WorkloadSpec
+from cardrunner.card.contracts import OffersExamples, OffersStarter, WorkloadSpec
 from cardrunner.card.explain import sections_below
 from cardrunner.card.reading.reader import read_document
 from cardrunner.card.schema.base import Described
@@ -35,14 +35,16 @@ class FieldExamples:
 
     @classmethod
     def of(cls, workloads: Iterable[tuple[WorkloadSpec, type[BaseModel]]]) -> FieldExamples:
-        """Examples of every workload, then those of each workload's own starter."""
+        """Examples of every workload, then those of each workload's own starter and of the fields it leaves out."""
         examples = cls()
-        common = read_document(EXAMPLES.read_bytes(), file=EXAMPLES.name).value()
-        common["kill_thresholds"] = tuple(dict(found.example) for found in rule_classes())
+        common = _read(EXAMPLES.read_text(encoding="utf-8"), EXAMPLES.name)
+        common["kill_thresholds"] = [_as_json(dict(found.example)) for found in rule_classes()]
         for spec, model in workloads:
-            examples._walk(_as_json(common), [model])
+            own = _read(spec.field_examples(), spec.name) if isinstance(spec, OffersExamples) else {}
+            examples._walk({key: value for key, value in common.items() if key not in own}, [model])
             if isinstance(spec, OffersStarter):
-                examples._walk(_as_json(read_document(spec.starter().encode(), file=spec.name).value()), [model])
+                examples._walk(_read(spec.starter(), spec.name), [model])
+            examples._walk(own, [model])
         return examples
 
     def at(self, section: type[BaseModel], key: str) -> Sequence[Any]:
@@ -153,6 +155,10 @@ def _fit(value: Mapping[str, Any], section: type[BaseModel]) -> int:
 def _owners(section: type[BaseModel], name: str) -> Iterator[type[BaseModel]]:
     """The classes that declare a field, so that subclasses share the example."""
     return (owner for owner in section.__mro__ if name in vars(owner).get("__annotations__", {}))
+
+
+def _read(text: str, workload: str) -> Any:
+    return _as_json(read_document(text.encode(), file=workload).value())
 
 
 def _as_json(value: object) -> Any:

@@ -17,8 +17,13 @@ from cardrunner.errors import EnvironmentFailed, IntegrityError, UsageError
 from cardrunner.runs.files import locked, write_durably
 
 
-def save_edits(loaded: LoadedCard, edits: Sequence[Edit | Removal]) -> LoadedCard:
+def save_edits(loaded: LoadedCard, edits: Sequence[Edit | Removal], *, signed_content: bool = False) -> LoadedCard:
     """Apply edits to a card's file and return the edited card.
+
+    Args:
+        loaded: the card.
+        edits: what changes.
+        signed_content: they may change what is signed, which then has to be signed anew.
 
     Raises:
         UsageError: the layout cannot be edited in place, or the file changed on disk since it was read.
@@ -36,7 +41,7 @@ def save_edits(loaded: LoadedCard, edits: Sequence[Edit | Removal]) -> LoadedCar
         raise UsageError(
             f"{loaded.path}: this edit would write the value of {variable} into the card; nothing was written"
         )
-    if changed.digest != loaded.digest:
+    if changed.digest != loaded.digest and not signed_content:
         raise IntegrityError(f"{loaded.path}: this edit would change what is signed; nothing was written")
     _replace(loaded.path, expected=loaded.data, data=changed.data)
     return changed

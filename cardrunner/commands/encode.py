@@ -1,4 +1,4 @@
-"""``cardrunner encode``: recorded replays → one encoded data file, here or on the volume of a card."""
+"""``cardrunner encode``: recordings → one encoded data file, here or on the volume of a card."""
 
 from __future__ import annotations
 
@@ -15,24 +15,28 @@ from cardrunner.errors import UsageError
 from cardrunner.tracking.progress import make_progress
 
 NAME = "encode"
-HELP = "turn replays into one encoded data file"
+HELP = "turn recordings into one encoded data file"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("inputs", nargs="+", type=Path, metavar="REPLAY_OR_FOLDER", help="replays, or folders of them")
+    parser.add_argument("inputs", nargs="+", type=Path, metavar="PATH", help="recordings, or folders of them")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.pt", help="the file to make")
-    parser.add_argument("--drop-rollback", action="store_true", help="keep the last row of each frame only")
+    parser.add_argument("--drop-rollback", action="store_true", help="keep the last of rows that were sent twice")
     parser.add_argument(
         "--card", type=Path, metavar="CARD", help="encode on the card's platform: all paths are on its volume"
     )
     parser.add_argument(
-        "--part-size", type=int, default=500, metavar="N", help="with --card: replays that one container encodes (500)"
+        "--part-size",
+        type=int,
+        default=500,
+        metavar="N",
+        help="with --card: recordings of one container (500)",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Encode and report on every replay: 0 if at least one was encoded."""
+    """Encode and report on every recording: 0 if at least one was encoded."""
     progress = make_progress(args.quiet)
     *skipped, summary = _there(args, progress) if args.card is not None else _here(args, progress)
     for line in skipped:
@@ -61,10 +65,10 @@ def _there(args: argparse.Namespace, progress: Progress) -> Sequence[str]:
     for path in (*args.inputs, args.output):
         if not path.is_absolute() or ".." in path.parts:
             raise UsageError(
-                f"{path}: with --card every path is on the volume; write it from its root, such as /replays"
+                f"{path}: with --card every path is on the volume; write it from its root, such as /recordings"
             )
     if args.part_size < 1:
-        raise UsageError(f"--part-size {args.part_size}: a part has at least one replay")
+        raise UsageError(f"--part-size {args.part_size}: a part has at least one recording")
     archive = Archive(
         places=tuple(str(path) for path in args.inputs),
         output=str(args.output),

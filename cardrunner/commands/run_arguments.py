@@ -133,7 +133,9 @@ def summary(status: Status) -> str:
     """A run in one line."""
     parts = [f"{status.run} {status.state}{_saved(status)}"]
     if status.step and (status.live or status.state == "completed"):
-        parts.append(f"epoch {status.epoch}, step {status.step}")
+        parts.append(
+            f"epoch {status.epoch}, step {status.step}" if status.epoch or not status.step else f"step {status.step}"
+        )
     if status.cost_usd:
         parts.append(format_dollars(status.cost_usd))
     line = ", ".join(parts)

@@ -12,6 +12,7 @@ from cardrunner.card.reading.edit import Edit
 from cardrunner.card.schema.sign_off import Reviewer, Signature
 from cardrunner.commands.card_edits import save_edits
 from cardrunner.common.redaction import secret_in
+from cardrunner.common.terminal import at_terminal
 from cardrunner.errors import GateClosed, UsageError
 from cardrunner.gate.case import Case, late_clock, reviewer_label
 from cardrunner.gate.examine import examine_gate, gate_case
@@ -144,7 +145,7 @@ def _ask(case: Case, reviewer: Reviewer, statement: Signature) -> None:
         UsageError: there is no terminal to ask at.
         GateClosed: the answer is no.
     """
-    if not sys.stdin.isatty():
+    if not at_terminal():
         raise UsageError("there is no terminal to ask at; read the card, then sign with --yes")
     answer = input(f"{statement.verdict} this as {reviewer.id}? [y/N] ")
     if answer.strip().casefold() not in ("y", "yes"):

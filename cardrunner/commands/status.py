@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from cardrunner.commands.run_arguments import add_runs_argument, run_to_read, runs_of, summary
 from cardrunner.common.clock import utc_seconds
+from cardrunner.common.text import place_in_training
 from cardrunner.common.units import format_dollars, format_duration
 from cardrunner.errors import IntegrityError
 from cardrunner.launching.submit import refresh
@@ -70,7 +71,7 @@ def _lines(folder: RunFolder, status: Status) -> Iterator[str]:
     yield summary(status)
     yield f"  stage        {status.stage or '-'}, attempt {status.attempts}"
     if status.live and (beat := read_heartbeat(folder.heartbeat)) is not None and beat.attempt == status.attempts:
-        yield f"  now          epoch {beat.epoch}, step {beat.step:,}{_ago(folder, beat.at)}"
+        yield f"  now          {place_in_training(beat.epoch, beat.step)}{_ago(folder, beat.at)}"
     if status.warning:
         yield f"  warning      {status.warning}"
     yield from (f"  folder       {line}" for line in status.damage)
@@ -81,7 +82,8 @@ def _lines(folder: RunFolder, status: Status) -> Iterator[str]:
     )
     yield from (f"  {name:<32} {value:.6g}" for name, value in status.metrics.items() if name.startswith("val_"))
     if status.best:
-        yield f"  best         {status.best['metric']} {status.best['value']:.6g} in epoch {status.best['epoch']}"
+        at = f"in epoch {status.best['epoch']}" if status.best["epoch"] else f"at step {status.best['step']}"
+        yield f"  best         {status.best['metric']} {status.best['value']:.6g} {at}"
     priced = " at the card's price" if status.cost_usd else ""
     yield f"  cost         {'unknown' if status.cost_usd is None else format_dollars(status.cost_usd)}{priced}"
     if status.projected_seconds is not None:

@@ -15,6 +15,11 @@ def utc_text(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def time_of_day(text: str) -> str:
+    """The time of such a text, such as ``09:30:00.125``."""
+    return text[11:].rstrip("Z")
+
+
 def utc_seconds(text: str) -> float:
     """Seconds since 1970 of such a text.
 

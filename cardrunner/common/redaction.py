@@ -57,7 +57,7 @@ def secrets(environment: Mapping[str, str] | None = None) -> dict[str, str]:
     found = {
         value.strip(): name
         for name, value in (os.environ if environment is None else environment).items()
-        if _is_secret_name(name) and _is_secret_value(value.strip())
+        if is_secret_name(name) and _is_secret_value(value.strip())
     }
     return dict(sorted(found.items(), key=lambda item: -len(item[0])))
 
@@ -79,6 +79,11 @@ def hide_in(value: Any) -> Any:
             key: item if key in STRUCTURE and isinstance(item, str) else hide_in(item) for key, item in value.items()
         }
     return [hide_in(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def has_credentials(text: str) -> bool:
+    """Whether a text holds the credentials of a URL."""
+    return "://" in text and _URL_CREDENTIALS.search(text) is not None
 
 
 def found_in(text: str) -> str | None:
@@ -115,7 +120,7 @@ def secrets_in(files: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, int, s
 def _held(text: str) -> str | None:
     if (variable := found_in(text)) is not None:
         return f"the value of the environment variable {variable}"
-    return "the credentials of a URL" if "://" in text and _URL_CREDENTIALS.search(text) else None
+    return "the credentials of a URL" if has_credentials(text) else None
 
 
 @contextmanager
@@ -181,7 +186,8 @@ def hidden_lines(write: Callable[[bytes], object]) -> Iterator[Callable[[bytes],
             write(hide(waiting.decode(errors="surrogateescape")).encode(errors="surrogateescape"))
 
 
-def _is_secret_name(name: str) -> bool:
+def is_secret_name(name: str) -> bool:
+    """Whether the name of a variable says that its value is a secret."""
     if _SECRET_ID.search(name):
         return True
     return bool(_SECRET_NAME.search(name)) and not _HARMLESS_NAME.search(name)
@@ -200,7 +206,7 @@ def _fingerprint() -> tuple[tuple[str, str], ...]:
 
 @lru_cache(maxsize=4096)
 def _is_secret_name_cached(name: str) -> bool:
-    return _is_secret_name(name)
+    return is_secret_name(name)
 
 
 @lru_cache(maxsize=4)

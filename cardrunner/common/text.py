@@ -53,3 +53,8 @@ def did_you_mean(word: str, known: Iterable[str], *, otherwise: str = "", cutoff
 
 def _pairs(word: str) -> set[str]:
     return {word[place : place + 2] for place in range(len(word) or 1)}
+
+
+def place_in_training(epoch: int, step: int) -> str:
+    """``epoch 3, step 1,200``; only the step of a run that counts no epochs, whose epoch is 0."""
+    return f"step {step:,}" if step and not epoch else f"epoch {epoch}, step {step:,}"

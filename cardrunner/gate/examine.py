@@ -8,6 +8,7 @@ from cardrunner.card.load import LoadedCard
 from cardrunner.common.clock import moment
 from cardrunner.gate.case import Case, late_clock
 from cardrunner.gate.checklist import open_items
+from cardrunner.gate.code import code_findings
 from cardrunner.gate.findings import GateReport
 from cardrunner.gate.policies import POLICIES
 from cardrunner.gate.sign_off import examine_sign_off
@@ -28,8 +29,9 @@ def examine_gate(
     """
     case = gate_case(loaded, workspace, now=now, admitted=admitted)
     signatures = examine_sign_off(case)
+    code = () if admitted else tuple(code_findings(loaded.card, workspace))  # a run has its own copy
     return GateReport(
-        findings=(*late_clock(case), *open_items(case), *signatures.findings),
+        findings=(*late_clock(case), *open_items(case), *signatures.findings, *code),
         signed_by=tuple(approval.id for approval in signatures.approvals),
         approvals=tuple(approval.as_json() for approval in signatures.approvals),
         trust_files=case.trust.files,

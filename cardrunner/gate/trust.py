@@ -66,6 +66,8 @@ class WorkspaceRules(Section):
     """The content of ``cardrunner.yaml``."""
 
     sign_off: FloorSignOff = Field(default_factory=FloorSignOff)
+    trials: Annotated[Literal["on", "off"], Field(alias="try")] = "on"
+    """off: `cardrunner try` runs no unsigned code."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +84,7 @@ class Floor:
     path: Path
     file: str = FILE_NAME
     sign_off: FloorSignOff = field(default_factory=FloorSignOff)
+    trials: Literal["on", "off"] = "on"
     faults: tuple[Fault, ...] = ()
     data: bytes | None = None
 
@@ -116,9 +119,10 @@ def _parsed(floor: Floor, data: bytes) -> Floor:
     except CardError as error:
         return replace(floor, faults=tuple(fault for fault in error.faults if isinstance(fault, Fault)))
     try:
-        return replace(floor, sign_off=WorkspaceRules.model_validate(document.value()).sign_off)
+        rules = WorkspaceRules.model_validate(document.value())
     except ValidationError as error:
         return replace(floor, faults=explain(error, document, WorkspaceRules))
+    return replace(floor, sign_off=rules.sign_off, trials=rules.trials)
 
 
 def _says_nothing(data: bytes) -> bool:

@@ -39,14 +39,15 @@ class Rehearsal(NamedTuple):
 
 def rehearse(loaded: LoadedCard, history: FoundHistory) -> Rehearsal:
     """Evaluate every rule at every row. Restarts are not simulated: the history keeps the values it was made with."""
-    rules, epochs = loaded.card.kill_thresholds, loaded.card.training.epochs
+    rules, whole = loaded.card.kill_thresholds, loaded.card.training.whole
     fired, seen = list[Fired](), [list[Observation]() for _ in rules]
     for moment in judge_all(rules, history.rows, baselines=baselines_of(loaded.card, loaded.spec.metrics)):
         for number, observation in enumerate(moment.seen):
             seen[number] += [] if observation is None else [observation]
         for verdict in moment.verdicts:
             rule = rules[verdict.rule]
-            moot = rule.moot_when_trained and verdict.action != "investigate" and moment.row.progress >= epochs
+            trained = whole is not None and moment.row.progress >= whole
+            moot = rule.moot_when_trained and verdict.action != "investigate" and trained
             if verdict.action != "restart" or not any(one.verdict.rule == verdict.rule for one in fired):
                 fired.append(Fired(verdict, verdict.action != "warn" and not moot))
     canonical = MetricNames(loaded.spec.metrics).canonical

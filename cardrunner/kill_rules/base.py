@@ -227,7 +227,7 @@ class Rule(BaseModel):
         return self.condition(limit) + self.scope(), f"{action}: {self.why}" if self.why else action
 
     def describe(self) -> str:
-        """The condition as a reviewer would read it: ``val_stick_mae > 0.03 after epoch 1``."""
+        """The condition as a reviewer would read it: ``val_error > 0.03 after epoch 1``."""
         return self.condition() + self.scope()
 
     def scope(self) -> str:

@@ -39,9 +39,9 @@ class Row(NamedTuple):
     @property
     def place(self) -> str:
         """Where it is, in words: ``after epoch 2``, ``at step 500 in epoch 1``."""
-        return (
-            f"after epoch {self.epoch}" if self.kind == "validation" else f"at step {self.step} in epoch {self.epoch}"
-        )
+        if self.kind == "validation" and self.epoch and self.progress == self.epoch:
+            return f"after epoch {self.epoch}"
+        return f"at step {self.step}" + (f" in epoch {self.epoch}" if self.epoch else "")
 
 
 class RuleHistory:

@@ -80,7 +80,7 @@ class FixedLimit(Sided):
         return Bound(self.metric, self.side, self.limit)
 
     def condition(self, limit: str = "") -> str:
-        """For example ``val_stick_mae > 0.03``, ``epoch_time > 45 min``."""
+        """For example ``val_error > 0.03``, ``epoch_time > 45 min``."""
         return f"{self.metric} {'>' if self.over else '<'} {limit or self._limit_text()}"
 
     def observe(self, view: View) -> Observation:

@@ -28,7 +28,7 @@ from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.frozen import load_frozen
 from cardrunner.runs.interrupts import StopRequest
 from cardrunner.runs.ledger import Ledger
-from cardrunner.runs.records import DemoRecord, find_record
+from cardrunner.runs.records import BEST, LATEST, DemoRecord, find_record
 from cardrunner.runs.seals import changing
 from cardrunner.runs.status import Status, derive_status, last_exit_code
 from cardrunner.stages.download import fetch
@@ -183,7 +183,7 @@ def _downloaded(folder: RunFolder, checkpoint: str | None, progress: Progress) -
     ctx = launcher_context(folder, progress=progress)
     planned = ctx.card.after_training.download
     name = checkpoint or (planned.checkpoint if planned else "best")
-    file = f"{name}.pt" if name in ("best", "latest") else name
+    file = f"{name}.pt" if name in (BEST, LATEST) else name
     to = planned.to if planned and planned.checkpoint == name else f"checkpoints/{folder.name}/{Path(file).name}"
     fetch_checkpoints(folder, [file], progress=progress)
     return ctx.workspace.root / fetch(ctx, checkpoint=file, to=to).to

@@ -7,9 +7,11 @@ import os
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from cardrunner import registry
+from cardrunner.card.contracts import KnowsObstacles
 from cardrunner.card.platforms import executors_of, platform_of
 from cardrunner.card.schema.card import Card
 from cardrunner.common.clock import moment as now, timestamp, utc_now
@@ -30,6 +32,7 @@ from cardrunner.gate.case import behind
 from cardrunner.gate.findings import Finding
 from cardrunner.launching.admission import admitting, give_back, record_admission, refuse_spent, withdraw
 from cardrunner.launching.checks import as_row, prove_all
+from cardrunner.launching.code import keep_code
 from cardrunner.launching.finish import RunEnd
 from cardrunner.launching.judgement import card_of_today, check_launched, judged_from_here
 from cardrunner.launching.remote_runs import discard_unstarted
@@ -122,6 +125,9 @@ def admit(planned: Planned, options: LaunchOptions) -> RunFolder:
         return folder
     registry.check_installed(planned.loaded.card.workload)
     registry.check_trackers(planned.loaded.card.infra.tracking.wanted)
+    spec, root = planned.loaded.spec, planned.workspace.root
+    if isinstance(spec, KnowsObstacles) and (why := spec.obstacle(planned.loaded.card, root)) is not None:
+        raise UsageError(f"{planned.loaded.path}: {why}")
     for data in planned.plan.data:
         if data.found is None:
             raise EnvironmentFailed(str(data.problem))
@@ -177,6 +183,7 @@ def _create(planned: Planned, folder: RunFolder, checks: ChecksRecord) -> None:
                 checks=checks,
                 trust=planned.gate.trust_files,
                 sources=[(base.file, base.data) for base in planned.loaded.bases],
+                keep_code=partial(keep_code, planned),
                 admit=record,
             )
         except BaseException:

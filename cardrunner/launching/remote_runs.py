@@ -78,7 +78,7 @@ def _is_here(card: Card, workspace: Workspace) -> bool:
     if card.data.is_synthetic:
         return True
     try:
-        return all(workspace.find_data(entry.path) for entry in card.data.source)
+        return all(workspace.data_named(entry.path, pattern=entry.is_pattern) for entry in card.data.source)
     except EnvironmentFailed:
         return False
 

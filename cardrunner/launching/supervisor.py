@@ -21,18 +21,20 @@ from typing import TYPE_CHECKING, Any, cast
 
 from cardrunner import registry
 from cardrunner.common.redaction import hiding_streams
-from cardrunner.contracts import SupervisedExecutor
+from cardrunner.contracts import SupervisedExecutor, runs_itself
 from cardrunner.errors import CardrunnerError, EnvironmentFailed, PluginFailed
-from cardrunner.launching.losses import MemoryKills, append_end, record_loss
+from cardrunner.launching.losses import append_end, record_loss
 from cardrunner.plugins import blamed_plugin
 from cardrunner.runs import outcome as overdue
-from cardrunner.runs.events import AttemptEnded, Retried, Submitted, TrainingBegan
+from cardrunner.runs.events import AttemptEnded, Resumed, Retried, Submitted, TrainingBegan
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.interrupts import signal_error
 from cardrunner.runs.kept_folder import check_in_place
 from cardrunner.runs.lease import Lease
 from cardrunner.runs.ledger import Ledger
+from cardrunner.runs.memory_kills import MemoryKills
 from cardrunner.runs.process_identity import ProcessIdentity
+from cardrunner.runs.records import LaunchRecord, read_record
 from cardrunner.runs.status import CRASHES, metered_seconds
 from cardrunner.tracking.progress import NullProgress
 
@@ -94,7 +96,18 @@ class Supervisor:
             self.worker.send_signal(self.asked)
         code = self._waited(self.worker)
         self.worker = None
+        if code < 0:
+            self._end_left()
         record_loss(self.folder, code if code >= 0 else 128 - code, out_of_memory=kills.happened)
+
+    def _end_left(self) -> None:
+        """End the processes that a killed worker has left behind, where its workload starts some."""
+        if not self.folder.script_state.exists():
+            return  # the built-in loop has none that outlive it
+        with contextlib.suppress(CardrunnerError):
+            workload = registry.workload(read_record(self.folder.launch, LaunchRecord).workload)
+            if (itself := runs_itself(workload)) is not None:
+                itself.end_left(self.folder)
 
     def _waited(self, worker: subprocess.Popen[bytes]) -> int:
         """Wait for a worker, at most until its limits; its exit code. Imports what `_finish` needs while it waits."""
@@ -132,11 +145,14 @@ class Supervisor:
         return worker.wait()
 
     def _tries_again(self, attempts: int) -> bool:
-        """Whether to start another worker after a crash: the card allows it, and the crashed one had trained."""
+        """Whether to start another worker after a crash: the card allows it, and the crashed one had trained.
+
+        One that had begun from a checkpoint counts too: the next may begin from an older one.
+        """
         last = self.ledger.last(AttemptEnded)
         if last is None or self.requests or self.folder.stop_request.exists():
             return False
-        trained = any(event.attempt == last.attempt for event in self.ledger.events(TrainingBegan))
+        trained = any(event.attempt == last.attempt for event in self.ledger.events(TrainingBegan, Resumed))
         if last.exit_code not in CRASHES or not trained or attempts > (retries := self._retries()):
             return False
         self.ledger.append(Retried(attempt=last.attempt, retry=attempts, of=retries, reason=last.reason))

@@ -154,7 +154,9 @@ def _record_start(folder: RunFolder, ledger: Ledger, number: int) -> None:
     ledger.append(started)
 
 
-def _used_plugins(folder: RunFolder, launch: LaunchRecord) -> tuple[Plugin, ...]:
+def used_plugins(folder: RunFolder) -> tuple[Plugin, ...]:
+    """The plug-ins that a run uses, also for executors; empty where its card cannot be read."""
+    launch = read_record(folder.launch, LaunchRecord)
     with contextlib.suppress(CardrunnerError):  # an attempt whose card cannot be read ends before it trains
         return registry.plugins_of(load_frozen(folder, registry.workload_spec).card, executor=launch.executor)
     return ()
@@ -162,7 +164,7 @@ def _used_plugins(folder: RunFolder, launch: LaunchRecord) -> tuple[Plugin, ...]
 
 def _environment(folder: RunFolder, launch: LaunchRecord) -> Environment:
     """Where this attempt runs. Outside a repository, the commit is that of the launch if the code is the same."""
-    root, plugins = launched_workspace(folder).root, _used_plugins(folder, launch)
+    root, plugins = launched_workspace(folder).root, used_plugins(folder)
     here, launched = collect_environment(root, launch.card_file, plugins), launch.code
     if launched is None or here.git_commit is not None or here.code_sha256 != launched.code_sha256:
         return here

@@ -9,16 +9,16 @@ from pathlib import Path
 
 from cardrunner import registry
 from cardrunner.card.contracts import Storage
-from cardrunner.card.estimate import batches_of, training_examples
+from cardrunner.card.estimate import training_examples
 from cardrunner.card.load import LoadedCard, load_card
 from cardrunner.card.platforms import executors_of, platform_of
 from cardrunner.card.schema.card import Card
-from cardrunner.card.schema.plan import Demo
 from cardrunner.card.values import leaves, worded
 from cardrunner.errors import MissingExtra
 from cardrunner.gate import GateReport, examine_gate
 from cardrunner.plan.data import (
     also_computed,
+    command_lines,
     data_match,
     data_mode,
     expected_facts,
@@ -104,9 +104,11 @@ def _plan(loaded: LoadedCard, workspace: Workspace, gate: GateReport, *, executo
         stages=tuple(_stages(card, executor)),
         work=_work(loaded, examples),
         data=data,
+        command=command_lines(loaded, _run_folder(card, folder), workspace),
         data_mode=data_mode(loaded),
         expected=tuple(expected_facts(loaded, data)),
         data_match=data_match(loaded, workspace),
+        demo=card.after_training.demo.sentence if card.after_training.demo else None,
         prices=prices,
         estimates=tuple(planned_costs(card, prices, examples)),
         learned=learn(loaded, runs, prices, examples=examples),
@@ -122,6 +124,12 @@ def _plan(loaded: LoadedCard, workspace: Workspace, gate: GateReport, *, executo
         settings=tuple(_settings(card)),
         tracked=tuple(asked.sentence() for asked in card.infra.tracking.asked),
     )
+
+
+def _run_folder(card: Card, folder: RunFolder) -> Path:
+    """The folder of a run where it runs: a container has its own place for it, which only it knows."""
+    far = platform_of(card.infra).storage(card.infra) is not None
+    return Path("...") / folder.name if far else folder.root
 
 
 def _settings(card: Card) -> Iterator[Setting]:
@@ -172,14 +180,14 @@ def _missing(card: Card) -> str | None:
 def _work(loaded: LoadedCard, examples: int | None) -> Work:
     card = loaded.card
     both, training = loaded.spec.examples(card), card.training
-    batches = None if examples is None else batches_of(examples, training, processes=card.infra.gpus)
-    steps = None if batches is None else -(-batches // training.gradient_accumulation)
+    batches = None if examples is None else training.batches(examples, processes=card.infra.gpus)
+    steps, epochs = None if batches is None else -(-batches // training.batches_per_step), training.planned_epochs
     return Work(
         train_examples=examples,
-        val_examples=card.data.val_examples or (both[1] if both else None),
+        val_examples=card.data.counted[1] or (both[1] if both else None),
         batches_per_epoch=batches,
         steps_per_epoch=steps,
-        steps=None if steps is None else steps * training.epochs,
+        steps=None if steps is None or epochs is None else steps * epochs,
     )
 
 
@@ -204,23 +212,21 @@ def unchecked(card: Card, data: Sequence[PlannedData], *, offline: str | None = 
     if checks := sum(item.check is not None for item in card.checklist):
         what = f"what the {'check' if checks == 1 else f'{checks} checks'} of the checklist would say now"
         yield _because(what, "a plan executes nothing of the card")
-    if card.code is not None:
+    if card.code is not None and card.code.folder is None:
         yield _because(f"whether the code is commit {card.code.commit}", "the machine that runs it is not asked")
-    yield from _demo(card.after_training.demo)
+    if (demo := card.after_training.demo) is not None:
+        yield from (_because(f"whether {path} can be used", "the demo stage opens it") for path in demo.opens)
 
 
 def _data(card: Card, data: Sequence[PlannedData], storage: Storage | None) -> Iterator[Unchecked]:
-    if card.data.is_synthetic:
+    if card.data.is_synthetic and not card.training.measured:
+        yield _because("what the script reads", "the card names no file")
+    elif card.data.is_synthetic:
         yield _because("the data", "it is generated when the run begins")
     elif storage is not None:
         yield _because("the data files, including whether they exist", f"they are on the volume {storage.volume}")
     elif any(entry.found for entry in data):
         yield _because("the content of the data files", "the load stage opens them")
-
-
-def _demo(demo: Demo | None) -> Iterator[Unchecked]:
-    if demo is not None and demo.world_model != Demo.model_fields["world_model"].default:
-        yield _because(f"whether {demo.world_model} can be used", "the demo stage opens it")
 
 
 def _because(what: str, why: str) -> Unchecked:

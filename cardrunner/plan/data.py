@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 from cardrunner.card.checks.metrics import target_text
 from cardrunner.card.load import LoadedCard
 from cardrunner.card.platforms import platform_of
 from cardrunner.card.schema.card import Card
-from cardrunner.card.schema.data import SYNTHETIC, DataFile, DataSection
+from cardrunner.card.schema.data import SYNTHETIC, DataFile, DataFiles, DataSection
 from cardrunner.card.values import leaves, worded
+from cardrunner.common.text import plural
 from cardrunner.common.units import format_bytes, rounding_of
-from cardrunner.contracts import Derived, ForeseesData, ForeseesMatch, MetricNames
+from cardrunner.contracts import Derived, ForeseesCommand, ForeseesData, ForeseesMatch, MetricNames
 from cardrunner.errors import EnvironmentFailed
 from cardrunner.kill_rules import QUANTITIES
 from cardrunner.plan.records import MetricUse, PlannedData, PlannedFact, PlannedMetric, PlannedRule
 from cardrunner.runs.records import DataMatchRecord
 from cardrunner.workspace import Workspace
 
+_NAMED_FILES = 8
 _CONTENT = ("sha256", "train_examples", "val_examples")
 
 
@@ -31,6 +34,12 @@ def planned_data(card: Card, workspace: Workspace) -> Iterator[PlannedData]:
 def data_mode(loaded: LoadedCard) -> str | None:
     """How the data will be read; None if the workload can tell only once it is open."""
     return loaded.spec.data_mode(loaded.card) if isinstance(loaded.spec, ForeseesData) else None
+
+
+def command_lines(loaded: LoadedCard, run: Path, workspace: Workspace) -> tuple[str, ...]:
+    """What will run in a run folder, where the run is a command line."""
+    spec = loaded.spec
+    return tuple(spec.command_lines(loaded.card, run, workspace.root)) if isinstance(spec, ForeseesCommand) else ()
 
 
 def data_match(loaded: LoadedCard, workspace: Workspace) -> DataMatchRecord | None:
@@ -49,12 +58,25 @@ def expected_facts(loaded: LoadedCard, data: Sequence[PlannedData]) -> Iterator[
 
 def _planned(entry: DataFile, expected: int | None, workspace: Workspace) -> PlannedData:
     try:
+        if entry.is_pattern:
+            return _planned_pattern(entry, expected, workspace.find_pattern(entry.path))
         found = workspace.find_data(entry.path)
         size = found.stat().st_size
     except (EnvironmentFailed, OSError) as error:
         return PlannedData(path=entry.path, found=None, bytes=None, expected_bytes=expected, problem=str(error))
     problem = _size_problem(expected, size)
     return PlannedData(path=entry.path, found=str(found), bytes=size, expected_bytes=expected, problem=problem)
+
+
+def _planned_pattern(entry: DataFile, expected: int | None, found: Mapping[str, Path]) -> PlannedData:
+    """The files of a pattern; their content is left to the load stage."""
+    size = sum(path.stat().st_size for path in found.values())
+    more = [f"{len(found) - _NAMED_FILES} more"] if len(found) > _NAMED_FILES else []
+    count, stated = plural(len(found), "file"), entry.counted
+    wrong = None if stated in (None, len(found)) else f"has {count}, the card says {stated}"
+    listed_files = f"{count}: {', '.join([*sorted(found)[:_NAMED_FILES], *more])}"
+    wrong = wrong or _size_problem(expected, size)
+    return PlannedData(path=entry.path, found=listed_files, bytes=size, expected_bytes=expected, problem=wrong)
 
 
 def _seen_here(card: Card, data: Sequence[PlannedData]) -> Iterator[PlannedFact]:
@@ -94,7 +116,7 @@ def _left_to_load(card: Card, data: Sequence[PlannedData]) -> Iterator[PlannedFa
                 yield _later(leaf.path, worded(leaf.value))
 
 
-def _content_fields(section: DataSection) -> list[str]:
+def _content_fields(section: DataFiles) -> list[str]:
     """The fields describing the content of the files that the card states."""
     known = DataSection.model_fields.keys() | {SYNTHETIC}
     own = [name for name in type(section).model_fields if name not in known]
@@ -154,7 +176,8 @@ def planned_metrics(loaded: LoadedCard) -> Iterator[PlannedMetric]:
 def also_computed(loaded: LoadedCard, used: Iterable[PlannedMetric]) -> Iterator[str]:
     """Metrics that the workload computes and the card does not use."""
     names = {metric.name for metric in used}
-    yield from (name for spec in loaded.spec.metrics if (name := f"val_{spec.name}") not in names)
+    known = (spec.name if spec.training_only else f"val_{spec.name}" for spec in loaded.spec.metrics)
+    yield from (name for name in known if name not in names)
 
 
 def planned_rules(card: Card) -> Iterator[PlannedRule]:
@@ -164,13 +187,13 @@ def planned_rules(card: Card) -> Iterator[PlannedRule]:
 
 
 def _uses(card: Card) -> Iterator[MetricUse]:
-    select = card.training.select
-    yield MetricUse(
-        where="training.select",
-        written=select.metric,
-        role="best checkpoint",
-        condition="the smallest" if select.mode == "min" else "the largest",
-    )
+    if (select := card.training.selection) is not None:
+        yield MetricUse(
+            where="training.select",
+            written=select.metric,
+            role="best checkpoint",
+            condition="the smallest" if select.mode == "min" else "the largest",
+        )
     for index, target in enumerate(card.targets):
         condition = target_text(target).removeprefix(target.metric).strip()
         yield MetricUse(where=f"targets[{index}]", written=target.metric, role="target", condition=condition)

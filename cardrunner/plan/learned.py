@@ -10,6 +10,7 @@ from typing import Any
 
 from cardrunner.card.load import LoadedCard
 from cardrunner.card.schema.card import Card
+from cardrunner.card.schema.training import TrainingSection
 from cardrunner.common.text import plural
 from cardrunner.errors import CardrunnerError, IntegrityError
 from cardrunner.plan.money import Learned, PastRun, Prices, cost_at, optimistic_epoch
@@ -42,6 +43,10 @@ def learn(loaded: LoadedCard, runs: Path, prices: Prices, *, examples: int | Non
         prices: what an hour costs.
         examples: training examples per epoch; None if not known yet.
     """
+    if not isinstance(loaded.card.training, TrainingSection):
+        return Learned(
+            note="nothing learned: the speed of a script is not measured in examples", runs=(), estimate=None
+        )
     card, effective = loaded.card, loaded.card.model_dump(mode="json", by_alias=True)
     found = tuple(_past_runs(runs, effective, card))
     found = tuple(run for run in found if run.same_model) or found

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
-from cardrunner.card.estimate import cost_of, covered_labels, estimate, spending_limit
+from cardrunner.card.estimate import cost_of, covered_labels, epochs_of, estimate, spending_limit
 from cardrunner.card.platforms import platform_of
 from cardrunner.card.prices import Billed, Price, hour_of
 from cardrunner.card.schema.card import Card
@@ -45,7 +45,7 @@ class PlannedCost(Record):
 
     factor: float | None
     """Factor over the optimistic estimate; None if that estimate is zero."""
-    epoch_seconds: float
+    epoch_seconds: float | None
     load_seconds: float
     training_seconds: float
     total_seconds: float
@@ -150,11 +150,11 @@ def cost_at(
     card: Card, prices: Prices, *, factor: float | None, epoch: float, load: float, examples: int | None
 ) -> PlannedCost:
     """Time and cost of a run from the seconds that an epoch and loading take."""
-    training = epoch * card.training.epochs
+    training = epoch * epochs_of(card)
     total, timeout, rate = load + training, card.infra.timeout, prices.usd_per_hour
     return PlannedCost(
         factor=factor,
-        epoch_seconds=epoch,
+        epoch_seconds=epoch if card.timing.total is None else None,
         load_seconds=load,
         training_seconds=training,
         total_seconds=total,
@@ -168,8 +168,7 @@ def cost_at(
 
 def optimistic_epoch(card: Card) -> float:
     """Seconds of an epoch at 1x, the base of the card's factors."""
-    timing = card.timing
-    return timing.epoch[0] if len(timing.epoch) == 1 else timing.epoch[0] / timing.calibration[0]
+    return card.timing.columns(epochs_of(card))[0][0] / card.timing.calibration[0]
 
 
 def timeout_cover(card: Card, run: str) -> TimeoutCover | None:

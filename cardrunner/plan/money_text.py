@@ -57,6 +57,8 @@ def table(rows: Sequence[Sequence[str]], align: str) -> Iterator[str]:
 
 
 _HEAD = ("", "epoch", "loading", "whole run", "cost", "examples/s", "in the timeout")
+_OPTIONAL = (_HEAD.index("epoch"), _HEAD.index("examples/s"))
+"""Columns that a script may not have."""
 
 
 def estimates(plan: Plan) -> Iterator[str]:
@@ -64,7 +66,8 @@ def estimates(plan: Plan) -> Iterator[str]:
     rows = [_row(f"{column.factor:g}x", column, plan) for column in plan.estimates]
     if plan.learned.estimate:
         rows.append(_row("learned", plan.learned.estimate, plan))
-    yield from table([_HEAD, *rows], "lrrrrrl")
+    shown = [at for at in range(len(_HEAD)) if at not in _OPTIONAL or any(row[at] != "-" for row in rows)]
+    yield from table([[row[at] for at in shown] for row in (_HEAD, *rows)], "".join("lrrrrrl"[at] for at in shown))
 
 
 def learned(plan: Plan) -> Iterator[str]:
@@ -140,7 +143,7 @@ def _row(name: str, column: PlannedCost, plan: Plan) -> tuple[str, ...]:
     speed = column.examples_per_second
     return (
         name,
-        format_duration(column.epoch_seconds),
+        "-" if column.epoch_seconds is None else format_duration(column.epoch_seconds),
         format_duration(column.load_seconds),
         format_duration(column.total_seconds),
         "-" if column.cost_usd is None else format_dollars(column.cost_usd),

@@ -175,11 +175,15 @@ class Plan(Record):
     stages: tuple[PlannedStage, ...]
     work: Work
     data: tuple[PlannedData, ...]
+    command: tuple[str, ...] = ()
+    """What will run, line by line, where the run is a command line."""
     data_mode: str | None
     """How the workload will read the data; None if that is known only in the load stage."""
     expected: tuple[PlannedFact, ...]
     data_match: DataMatchRecord | None = None
     """None if there is no demo, or the workload cannot tell."""
+    demo: str | None = None
+    """What the demo shows; None without one, and in plans of earlier versions."""
     prices: Prices
     estimates: tuple[PlannedCost, ...]
     learned: Learned

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
+from cardrunner.card.schema.data import SYNTHETIC
 from cardrunner.common.text import listed, plural
 from cardrunner.common.units import format_bytes
 from cardrunner.plan.money_text import block, estimates, learned, paragraph, prices, timeout, worst_case
@@ -22,14 +22,15 @@ def describe(plan: Plan) -> Iterator[str]:
     yield ""
     yield from block("where", _where(plan))
     yield from block("stages", _stages(plan))
-    yield from block("afterwards", _afterwards(plan.configuration["after_training"]))
+    yield from block("afterwards", _afterwards(plan))
     yield ""
     yield from block("data", _data(plan))
     yield from block("expected", _expected(plan))
     yield from block("same data", _data_match(plan))
-    for section in ("model", "training"):
+    yield from block("command", (line for shown in plan.command for line in paragraph(shown, hang=2)))
+    for section in ("model", "training") if not plan.command else ("model",):
         yield from block(section, _configured(plan, section))
-    yield from block("steps", _work(plan))
+    yield from block("steps", _work(plan) if not plan.command else ())
     yield ""
     yield from block("estimate", estimates(plan))
     yield from block("learned", learned(plan))
@@ -102,14 +103,14 @@ def _stages(plan: Plan) -> Iterator[str]:
         yield from paragraph(f"{stage.name} is a stage of {stage.package}")
 
 
-def _afterwards(after: Mapping[str, Any]) -> Iterator[str]:
+def _afterwards(plan: Plan) -> Iterator[str]:
     """What the stages on this side write to the workspace."""
+    after = plan.configuration["after_training"]
     if download := after["download"]:
         yield from paragraph(f"the {download['checkpoint']} checkpoint to {download['to']}", hang=2)
     if demo := after["demo"]:
-        players = f"{demo['p0']} against {demo['p1']} in {demo['world_model']}"
         to = f", a copy to {demo['output']}" if demo["output"] else ""
-        yield from paragraph(f"demo: {players}, at most {demo['max_frames']:,} frames{to}", hang=2)
+        yield from paragraph(f"demo: {plan.demo}{to}", hang=2)
 
 
 def _data_match(plan: Plan) -> Iterator[str]:
@@ -121,6 +122,10 @@ def _data_match(plan: Plan) -> Iterator[str]:
 def _data(plan: Plan) -> Iterator[str]:
     for entry in plan.data:
         yield from paragraph(_file(entry))
+    unnamed = all(entry["path"] == SYNTHETIC for entry in plan.configuration["data"]["source"])
+    if plan.command and not plan.data and unnamed:
+        yield "what the script reads; the card names no file"
+        return
     if not plan.data:
         sources = ", ".join(entry["path"] for entry in plan.configuration["data"]["source"])
         volume, looked = plan.resources.volume, "see what was asked" if plan.answers else "not checked"

@@ -31,6 +31,7 @@ def create_run(
     checks: ChecksRecord | None = None,
     trust: Mapping[str, bytes] | None = None,
     sources: Sequence[tuple[str, bytes]] = (),
+    keep_code: Callable[[RunFolder], object] = lambda _: None,
     admit: Callable[[RunFolder], object] = lambda _: None,
 ) -> None:
     """Make the folder of a run, whole or not at all.
@@ -45,6 +46,7 @@ def create_run(
         checks: the results of the checklist's checks.
         trust: the workspace's rules and keys that the gate used, by file name.
         sources: the cards that it extends, nearest first, each with its name and its exact bytes.
+        keep_code: called with the folder before it is sealed, to copy the code that the card names.
         admit: called with the complete folder before it appears under its name; what it raises ends the launch.
 
     Raises:
@@ -61,6 +63,7 @@ def create_run(
         _keep_gate(RunFolder(staging), checks, trust or {})
         for number, (name, data) in enumerate(sources, 1):
             write_bytes(RunFolder(staging).source(number, name), data)
+        keep_code(RunFolder(staging))
         seal_launch(RunFolder(staging))
         admit(RunFolder(staging))
         _publish(staging, folder)

@@ -19,6 +19,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, files, requires, version
 from pathlib import Path
 
+from cardrunner.common.git import git_environment
 from cardrunner.common.private_folder import private_folder
 from cardrunner.plugins import Plugin
 from cardrunner.runs.files import explained
@@ -28,6 +29,8 @@ _DISTRIBUTION = "cardrunner"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _PATIENCE_SECONDS = 10
 _RECORDS = ".cardrunner"
+_LEDGER = "ledger.jsonl"
+"""What a run folder has, and nothing else."""
 
 
 def collect_environment(workspace: Path, card: str | None = None, plugins: Iterable[Plugin] = ()) -> Environment:
@@ -68,7 +71,7 @@ def plugin_code(plugins: Iterable[Plugin]) -> tuple[PluginCode, ...]:
             package=package,
             version=found[0].version,
             adds=tuple(sorted({f"{plugin.kind} {plugin.name}" for plugin in found})),
-            sha256=code_sha256(*_modules(package), *(plugin.module for plugin in found)),
+            sha256=code_sha256(*plugin_modules(package), *(plugin.module for plugin in found)),
         )
         for package, found in sorted(packages.items())
     )
@@ -155,7 +158,7 @@ def _sources(package: str) -> list[tuple[Path, Path]]:
     return files or ([(Path(spec.origin), Path(spec.origin).parent)] if spec and spec.origin else [])
 
 
-def _modules(package: str) -> set[str]:
+def plugin_modules(package: str) -> set[str]:
     """The top-level modules that an installed package lists; an editable one lists only how it is found."""
     try:
         listed = files(package) or []
@@ -210,13 +213,15 @@ def _tree(workspace: Path, card: str | None) -> GitTree | None:
     fields = {"?": 1, "1": 8, "u": 10}
     lines = [line for line in status.split("\0") if line[:1] in fields]
     kinds = {line.split(" ", fields[line[0]])[-1]: "untracked" if line[0] == "?" else "changed" for line in lines}
-    counted = [kind for path, kind in kinds.items() if _RECORDS not in Path(path).parts]
+    runs = {Path(path).parent for path in kinds if Path(path).name == _LEDGER}
+    theirs = {path: kind for path, kind in kinds.items() if runs.isdisjoint(Path(path).parents)}
+    counted = [kind for path, kind in theirs.items() if _RECORDS not in Path(path).parts]
     file = None if card is None else (workspace / card).resolve()
     place = file.relative_to(top).as_posix() if file is not None and file.is_relative_to(top) else None
     return GitTree(
         changed=counted.count("changed"),
         untracked=counted.count("untracked"),
-        admissions=len(kinds) - len(counted),
+        admissions=len(theirs) - len(counted),
         card=None if place is None else kinds.get(place, "committed"),
     )
 
@@ -225,7 +230,13 @@ def _output(*command: str) -> str | None:
     """The output of a command; None if it is absent, slow or fails."""
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", timeout=_PATIENCE_SECONDS, check=True
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_PATIENCE_SECONDS,
+            check=True,
+            env=git_environment(),
         )
     except (OSError, subprocess.SubprocessError):
         return None

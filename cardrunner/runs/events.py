@@ -11,13 +11,14 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from cardrunner.common.clock import time_of_day
 from cardrunner.common.text import listed
 from cardrunner.kill_rules.base import Action
 from cardrunner.runs.event_model import Audience, Event, UnknownEvent
 from cardrunner.runs.jsonl import parse_object
 from cardrunner.runs.lines import LinesAnchor
 from cardrunner.runs.process_identity import ProcessIdentity
-from cardrunner.runs.records import Environment, State
+from cardrunner.runs.records import Environment, ImageRecord, State
 
 TrackerWord = Literal["on", "ended", "failed", "lost", "cut"]
 GRACE_SECONDS = 30.0
@@ -44,7 +45,7 @@ class ResumePoint(BaseModel):
     step: int
 
     def __str__(self) -> str:
-        return f"{self.file}, epoch {self.epoch}, step {self.step}"
+        return f"{self.file}, epoch {self.epoch}, step {self.step}" if self.epoch else f"{self.file}, step {self.step}"
 
 
 class Created(Event):
@@ -90,6 +91,8 @@ class ContainerStarted(Event):
     app: str | None = None
     call: str | None = None
     container: str | None = None
+    image: ImageRecord | None = None
+    """What its image was made from; null in ledgers of earlier versions."""
 
 
 class LastHeard(Event):
@@ -188,6 +191,8 @@ class TrainingBegan(AttemptEvent):
     epoch: int = 0
     step: int
     loss: float | None = None
+    metric: str | None = None
+    """The name of that value, where a script reports it and it need not be a loss."""
     examples_per_second: float | None = None
     seconds: float = 0.0
     """Since the attempt began."""
@@ -197,7 +202,7 @@ class TrainingBegan(AttemptEvent):
         return f"trains: step {self.step}, {', '.join(self._figures())}"
 
     def _figures(self) -> Iterator[str]:
-        yield "no loss yet" if self.loss is None else f"loss {self.loss:.4g}"
+        yield "no loss yet" if self.loss is None else f"{self.metric or 'loss'} {self.loss:.4g}"
         if self.examples_per_second is not None:
             yield f"{self.examples_per_second:,.0f} examples/s"
         yield f"{self.seconds:.1f} s after the attempt began"
@@ -342,6 +347,49 @@ class Leaving(AttemptEvent):
     def sentence(self) -> str:
         """The sentence for people."""
         return "it saves and ends"
+
+
+class ScriptAsked(AttemptEvent):
+    """A script was asked to end. The train stage writes it as soon as the signal is sent, which is when this is."""
+
+    event = "script_asked"
+    audience = Audience.BOTH
+    reason: str
+    """``verdict``, ``limit``, ``interrupted``, ``terminated`` or ``stopped``."""
+    signal: str
+    why: str
+    """Why it was asked at this moment, as the end of a sentence."""
+    waited_seconds: float
+    """From the decision until the signal."""
+    decided_at: str
+    """When the verdict was recorded, the limit came near, or a person asked."""
+    row_at: str | None = None
+    """When the row of the verdict was read; null where no row decided."""
+
+    def sentence(self) -> str:
+        """The sentence for people."""
+        row = "" if self.row_at is None else f", row read at {time_of_day(self.row_at)}"
+        what = "the verdict" if self.reason == "verdict" else "the decision"
+        return (
+            f"the script was sent {self.signal} {self.waited_seconds:.3g} s after {what} of "
+            f"{time_of_day(self.decided_at)}{row}: {self.why}"
+        )
+
+
+class MetricMissing(AttemptEvent):
+    """Declared metrics do not come, so that no threshold on them can fire. The train stage writes it once for each."""
+
+    event = "metric_missing"
+    audience = Audience.BOTH
+    metrics: tuple[str, ...]
+    message: str
+    """Which, and what was reported in their place, as a sentence."""
+    paused: bool = True
+    """Whether the run is paused for it; a person may have said before that it may go on."""
+
+    def sentence(self) -> str:
+        """The sentence for people."""
+        return f"a declared metric does not come: {self.message}"
 
 
 class Restarted(Event):
@@ -534,8 +582,8 @@ EVENTS: Final[Mapping[str, type[Event]]] = {
     for kind in (
         Created, Submitted, JobStarted, ContainerStarted, LastHeard, AttemptStarted, StageStarted, DataOpened,
         HistoryCut, Resumed, TrainingBegan, CheckpointSaved, Committed, RuleFired, ProjectedOverrun, WarningGiven,
-        Restarted, TrackerSaid, Leaving, StageEnded, AttemptEnded, Overdue, Retried, Acknowledged, Finishing, NoteLeft,
-        Finished, Opened, Sealed,
+        Restarted, TrackerSaid, Leaving, MetricMissing, ScriptAsked, StageEnded, AttemptEnded, Overdue, Retried,
+        Acknowledged, Finishing, NoteLeft, Finished, Opened, Sealed,
     )
 }  # fmt: skip
 """Every event by its name in the ledger, in about the order of a run."""

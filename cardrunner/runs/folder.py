@@ -119,16 +119,89 @@ class RunFolder:
         return self.root / "plan.json"
 
     @property
+    def code(self) -> Path:
+        """The script's code as it was at the launch, with links to the data that the card names."""
+        return self.root / "code"
+
+    @property
+    def code_record(self) -> Path:
+        """Which files of `code` the digest is over."""
+        return self.root / "code.json"
+
+    @property
+    def interpreter(self) -> Path:
+        """What is installed in the interpreter of a script."""
+        return self.root / "interpreter.json"
+
+    @property
+    def script_out(self) -> Path:
+        """What a script writes; ``{out}`` in its command."""
+        return self.root / "out"
+
+    @property
+    def script_files(self) -> Path:
+        """Files that are written from the card for a script."""
+        return self.root / "files"
+
+    @property
+    def script_modules(self) -> Path:
+        """What of this package a script finds on its path; see `cardrunner.workloads.command.own_modules`."""
+        return self.root / "modules"
+
+    @property
+    def script_log(self) -> Path:
+        """What a script printed last; see `cardrunner.workloads.command.output`."""
+        return self.root / "script.log"
+
+    @property
+    def script_metrics(self) -> Path:
+        """What a script reports itself; CARDRUNNER_METRICS."""
+        return self.root / "reported.jsonl"
+
+    @property
+    def script_state(self) -> Path:
+        """Where a script stands between two attempts."""
+        return self.root / "script.json"
+
+    @property
+    def beside(self) -> Path:
+        """What the commands beside a script's training wrote, printed and reported."""
+        return self.root / "beside"
+
+    @property
+    def kept(self) -> Path:
+        """Copies of a script's newest checkpoints."""
+        return self.root / "kept"
+
+    @property
+    def code_patch(self) -> Path:
+        """What the code differed in from its commit at the launch."""
+        return self.root / "code.patch"
+
+    @property
+    def code_archive(self) -> Path:
+        """The same code on a volume, where a run that another machine goes on with takes it from."""
+        return self.root / "code.tar"
+
+    @property
+    def scripts(self) -> tuple[Path, ...]:
+        """The folders that hold what a script runs from and writes."""
+        return self.code, self.script_out, self.script_files, self.kept
+
+    @property
     def frozen(self) -> tuple[Path, ...]:
         """The existing files that the launch wrote and that never change afterwards."""
-        named = (self.card_yaml, self.card_json, self.launch, self.approvals, self.checks, self.plan)
         inside = (path for folder in (self.sources, self.trust) if folder.is_dir() for path in sorted(folder.iterdir()))
-        return tuple(path for path in (*named, *inside) if path.is_file())
+        return tuple(path for path in (*self._launched, *inside) if path.is_file())
 
     def is_frozen(self, path: Path) -> bool:
         """Whether a path, existing or not, is one of these files."""
-        named = (self.card_yaml, self.card_json, self.launch, self.approvals, self.checks, self.plan)
-        return path in named or path.parent in (self.sources, self.trust)
+        return path in self._launched or path.parent in (self.sources, self.trust)
+
+    @property
+    def _launched(self) -> tuple[Path, ...]:
+        records = self.card_yaml, self.card_json, self.launch, self.approvals, self.checks, self.plan
+        return *records, self.code_record, self.code_patch
 
     @property
     def remote_run(self) -> Path:

@@ -58,13 +58,16 @@ class HistoryRow(Record):
     """One row of ``history.jsonl``."""
 
     kind: Literal["train", "validation"]
-    epoch: int = Field(ge=1)
-    """Counts from 1."""
+    epoch: int = Field(ge=0)
+    """Counts from 1; 0 where epochs are not counted."""
     step: int = Field(ge=0)
     """Optimizer steps since the run began."""
-    examples: int = Field(ge=0)
+    examples: int = Field(default=0, ge=0)
     """Examples trained on so far."""
-    learning_rate: float
+    learning_rate: float | None = None
+    """None where a script does not report it as such."""
+    reported: bool = False
+    """Whether its values are what a script reported, rather than what this package measured."""
     progress: float | None = None
     """Epochs trained so far: 1.5 is the middle of the second."""
     metrics: dict[str, float]
@@ -78,9 +81,10 @@ class HistoryRow(Record):
         names = [name for name in self.metrics if self.kind == "train" or name.startswith("val_")]
         return ", ".join(f"{name} {self.metrics[name]:.4g}" for name in names[:most])
 
-    def headline(self, epochs: int) -> str:
+    def headline(self, epochs: int | None) -> str:
         """A validation as a line of a log or a screen; `epochs` are those of the card."""
-        return f"epoch {self.epoch}/{epochs}: {self.summary()}"
+        where = f"step {self.step:,}" if epochs is None or self.reported else f"epoch {self.epoch}/{epochs}"
+        return f"{where}: {self.summary()}"
 
 
 @dataclass(frozen=True)
@@ -164,10 +168,11 @@ class RuleRows:
             measured = {name: value for name, value in row.metrics.items() if name not in self._training}
             means = {name: value for name, value in row.metrics.items() if name in self._training}
             found = {**self._names.with_aliases(measured), **_quantities(row.clock, settled=False)}
-            return _rule_row(row, found, progress=float(row.epoch), means=means)
+            done = float(row.epoch) if row.progress is None or not row.reported else row.progress
+            return _rule_row(row, found, progress=done, means=means)
         settled = row.clock.attempt in self._attempts
         self._attempts.add(row.clock.attempt)
-        progress = float(row.epoch - 1) if row.progress is None else row.progress
+        progress = float(max(0, row.epoch - 1)) if row.progress is None else row.progress
         return _rule_row(row, {**row.metrics, **_quantities(row.clock, settled=settled)}, progress=progress)
 
     def rows(self, rows: Iterable[HistoryRow]) -> Iterator[Row]:

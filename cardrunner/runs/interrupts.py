@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,16 @@ _ERRORS: dict[Reason, tuple[type[CardrunnerError], str]] = {
     "stopped": (RunStopped, "stopped by `cardrunner stop`"),
 }
 _POLL_SECONDS = 0.25
+LEAVE_VARIABLE = "CARDRUNNER_LEAVE_SECONDS"
+"""Set where a signal is followed by SIGKILL: the seconds in between."""
+
+
+def leave_seconds() -> float | None:
+    """How long this process may take to end after a signal; None where that is its own matter."""
+    try:
+        return float(os.environ[LEAVE_VARIABLE])
+    except (KeyError, ValueError):
+        return None
 
 
 class StopRequest:
@@ -42,6 +52,8 @@ class StopRequest:
         self._reason: Reason | None = None
         self._polled = -_POLL_SECONDS
         self._before: dict[int, Any] = {}
+        self.last_act: Callable[[], object] = bool
+        """Called before a second signal ends the process: other processes must not go on without it."""
 
     @property
     def reason(self) -> Reason | None:
@@ -85,7 +97,10 @@ class StopRequest:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
         if self._reason in ("interrupted", "terminated"):
-            os._exit(128 + number)
+            try:
+                self.last_act()
+            finally:
+                os._exit(128 + number)
         self._reason = _SIGNALS[number]
 
 

@@ -30,7 +30,8 @@ class RunSnapshot:
     stage: str
     attempt: int
     epoch: int
-    epochs: int
+    epochs: int | None
+    """None where they are not counted."""
     step: int
     examples: int
     """Trained on so far."""

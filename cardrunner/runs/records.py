@@ -68,6 +68,71 @@ class LaunchRecord(Record):
     """Whether the workspace has a record of the admission; False in folders of earlier versions."""
 
 
+class KeptPatch(Record):
+    """The changes of the code since its commit."""
+
+    sha256: str
+    """Of the patch with secrets hidden."""
+    bytes: int
+    whole: bool
+    """Whether ``code.patch`` has it; False for one that is too large."""
+    hidden: bool
+    """Whether secrets of the environment were hidden in it."""
+
+
+class KeptCode(Record):
+    """``code.json``: the copy of a script's code that the launch made, from which every attempt runs."""
+
+    folder: str
+    """Its folder in ``code/``."""
+    files: tuple[str, ...]
+    """What the digest is over, relative to that folder."""
+    sha256: str
+    commit: str | None
+    """The git commit that was checked out; None without git."""
+    changed: tuple[str, ...] | None = None
+    """The files that differ from that commit; None without git, and in records of earlier versions."""
+    patch: KeptPatch | None = None
+    sums: dict[str, str] = Field(default_factory=dict)
+    """The sha256 of each file, so that one that changes can be named."""
+
+    @property
+    def state(self) -> str:
+        """``commit 3adf61e, 3 files changed since``."""
+        return code_state(self.commit, self.changed)
+
+
+def code_state(commit: str | None, changed: Sequence[str] | None) -> str:
+    """Code in words: its commit, and how many files differ from it."""
+    if commit is None:
+        return "not in a git commit"
+    since = "" if changed is None else f", {plural(len(changed), 'file')} changed since" if changed else ", unchanged"
+    return f"commit {commit[:12]}{since}"
+
+
+class InterpreterRecord(Record):
+    """``interpreter.json``: what is installed in the interpreter of a script, as it said at the newest attempt."""
+
+    attempt: int
+    program: str | None
+    """Its path; None for a program that is no Python script."""
+    version: str | None
+    packages: dict[str, str]
+    """Normalized name -> version."""
+    sha256: str | None
+    """Over these, as JSON with sorted keys; None where it did not say."""
+    custom: dict[str, str] = Field(default_factory=dict)
+    """Files that it runs at every start, such as sitecustomize.py -> sha256."""
+    search: tuple[str, ...] = ()
+    """PYTHONPATH as the script gets it: folders of the workspace's code are replaced by those of the copy."""
+    outside: tuple[str, ...] = ()
+    """Folders that it imports code from, by PYTHONPATH or an editable install, which no signature covers."""
+    problem: str | None = None
+    """Why it did not say."""
+    changes: tuple[str, ...] = ()
+    """What differed from the attempts before, a sentence for each attempt."""
+
+
 class RemoteRun(Record):
     """``elsewhere.json``: a remote run, whose worker writes the run folder on its platform.
 
@@ -126,7 +191,7 @@ class GitTree(Record):
     changed: int
     """Files that the commit has otherwise."""
     untracked: int
-    """Files that it does not have, without those under ``.cardrunner/``."""
+    """Files that it does not have, without those under ``.cardrunner/`` and in run folders."""
     admissions: int
     """Files under ``.cardrunner/`` that it does not have, or has otherwise."""
     card: Literal["committed", "changed", "untracked"] | None = None
@@ -166,6 +231,24 @@ class Environment(Record):
     """The other packages that the run uses, by name."""
 
 
+class ImageRecord(Record):
+    """What the image of a container was made from."""
+
+    python: str
+    """``3.11``."""
+    packages: tuple[str, ...]
+    """The lines that pip installed: those of cardrunner and its plug-ins, of the lock file, and of the card."""
+    system_packages: tuple[str, ...]
+    sources: str
+    """The digest of cardrunner's sources; see `cardrunner.runs.environment.code_sha256`."""
+    plugins: tuple[PluginCode, ...] = ()
+    """The other packages whose sources it holds."""
+    code: str | None = None
+    """The digest of the script's code in it; None for a run without code of its own."""
+    sha256: str
+    """Over all of these, as JSON with sorted keys."""
+
+
 DigestOrigin = Literal["computed", "remembered"]
 
 
@@ -184,6 +267,8 @@ class LoadRecord(Record):
 
 STATE = "state"
 """The role of a checkpoint from which training can resume."""
+BEST, LATEST = "best", "latest"
+"""The roles of the chosen checkpoint and of the newest one."""
 
 
 class BestRecord(Record):
@@ -208,15 +293,21 @@ class TrainRecord(Record):
     """``stages/train.json``; rewritten at every validation, so that it survives a run that dies."""
 
     epochs_planned: int
+    """0 where epochs are not counted."""
     epochs_done: int
     steps: int
     steps_per_epoch: int
     examples: int
-    parameters: int
+    parameters: int | None
+    """None where the script does not say it."""
     device: str
     precision: str
     threads: int
     """Of each process."""
+    reported: bool = False
+    """Whether a script trained, which reported its figures; epochs, examples and the like are then left at 0."""
+    ended: bool | None = None
+    """Whether such a script has ended by itself, trained to its end."""
     processes: int = 1
     batch_size: int | None = None
     """Per forward pass and process."""
@@ -233,6 +324,13 @@ class TrainRecord(Record):
     """Trivial baseline -> validation metric -> value."""
     weights_sha256: str | None
     notes: tuple[str, ...] = ()
+    facts: tuple[FactRow, ...] = ()
+    """What such a script said of itself, against the card."""
+
+    @property
+    def done(self) -> bool:
+        """Whether everything is trained."""
+        return self.epochs_done >= self.epochs_planned if self.ended is None else self.ended
 
 
 class CheckpointRecord(Record):
@@ -247,6 +345,10 @@ class CheckpointRecord(Record):
     largest_difference: float
     tolerance: float
     agrees: bool
+    reported: bool = False
+    """Whether the metrics are a script's word, so that only the bytes were compared."""
+    command: tuple[str, ...] = ()
+    """The command line of the card that measured them; empty where this package did, or where they were not."""
     seconds: float
 
 
@@ -261,6 +363,15 @@ class DownloadRecord(Record):
     seconds: float
 
 
+class MadeFile(Record):
+    """A file that a stage made, with its size and digest at that time."""
+
+    path: str
+    """Relative to the run folder."""
+    bytes: int
+    sha256: str
+
+
 class DataMatchRecord(Record):
     """A `cardrunner.specs.DataMatch`, as JSON."""
 
@@ -273,20 +384,13 @@ class DemoRecord(Record):
     """``stages/demo.json``: the demo's files and figures."""
 
     files: tuple[str, ...]
+    made: tuple[MadeFile, ...] = ()
+    """The same with sizes and digests; empty in runs of earlier versions."""
     copied_to: str | None
     summary: dict[str, Any]
     data_match: DataMatchRecord | None = None
     exhibits: tuple[Exhibit, ...] = ()
     seconds: float
-
-
-class MadeFile(Record):
-    """A file that a stage made, with its size and digest at that time."""
-
-    path: str
-    """Relative to the run folder."""
-    bytes: int
-    sha256: str
 
 
 class StageRecord(Record):
@@ -310,12 +414,29 @@ class ManifestEntry(Record):
     epoch: int
     step: int
     metrics: dict[str, float] = Field(default_factory=dict)
+    metrics_step: int | None = None
+    """The step of the validation that gave `metrics`, where that is not `step`."""
+    step_reported: bool = False
+    """Whether `step` is the newest that a script had reported when it wrote this, since nothing in it tells its own."""
     roles: tuple[str, ...] = ()
+    content: str | None = None
+    """The folder that is the checkpoint, relative to the run folder, where it is no file; `weights_sha256` is over its
+    files, and `file` is a record of it."""
 
     @property
     def source(self) -> str:
         """The file to read, relative to the run folder."""
         return self.stored or self.file
+
+    @property
+    def whole(self) -> str:
+        """What a download copies, relative to the run folder."""
+        return self.content or self.source
+
+    @property
+    def whole_sha256(self) -> str:
+        """The digest of what a download copies; see `cardrunner.runs.copies.sha256_at`."""
+        return self.weights_sha256 if self.content else self.sha256
 
 
 class Manifest(Record):
@@ -328,6 +449,17 @@ class Manifest(Record):
     """How far the history had come at the last save; None before the first, and in earlier versions."""
     ledger: LinesAnchor | None = None
     """The same of the ledger."""
+
+    def find(self, name: str) -> ManifestEntry | None:
+        """The checkpoint of a name: a file of the run folder, ``best.pt`` or ``latest.pt``.
+
+        A script's checkpoints have no second names: the best one is found by its role, the latest by its place.
+        """
+        named = next((entry for entry in self.entries if entry.file == name), None)
+        if named is not None or name not in (f"{BEST}.pt", f"{LATEST}.pt"):
+            return named
+        role = STATE if name == f"{LATEST}.pt" else BEST
+        return next((entry for entry in reversed(self.entries) if role in entry.roles), None)
 
 
 R = TypeVar("R", bound=Record)
@@ -454,7 +586,8 @@ def find_record(path: Path, kind: type[R]) -> R | None:
 
 def check_records(folder: RunFolder) -> list[Damage]:
     """Compare each record of a run with its checksum; a run of an earlier version has records without one."""
-    named = (folder.card_json, folder.launch, folder.checks, folder.plan, folder.remote_run, folder.manifest)
+    launched = folder.card_json, folder.launch, folder.checks, folder.plan
+    named = (*launched, folder.remote_run, folder.manifest, folder.interpreter)
     stages = sorted(folder.record("*").parent.glob("*.json"))
     return list(_record_damage(folder, [path for path in (*named, *stages) if path.is_file()]))
 

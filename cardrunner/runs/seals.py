@@ -46,11 +46,14 @@ from cardrunner.runs.records import LaunchRecord, Record, checksum_of, read_reco
 OUTSIDE: Final = (
     "lease.json", "supervisor.json", "submitting.lock", "pulse.json", "stop.json", "worker.log", "elsewhere.json",
     "data/*", "tracking/*", "tensorboard/*", "wandb/*", "workspace/*", "checkpoints/rejected/*", "*.pt",
-    "checkpoints/*.pt", "stages/train-processes.jsonl", "seals/*", "ledger.jsonl",
+    "checkpoints/*.pt", "stages/train-processes.jsonl", "seals/*", "ledger.jsonl", "code.tar", "code/*", "out/*",
+    "files/*", "modules/*", "kept/*", "beside/*", "script*.log", "reported.jsonl*",
 )  # fmt: skip
 """What no seal holds, beside hidden files: leases, locks, heartbeats, logs, what trackers keep, what is made again.
-Checkpoints are held by their manifest, the ledger by its length and sha256, seals by the ones after them."""
-_WORKER_FILES = ("history.jsonl", "checkpoints/*", "stages/load.json", "stages/train.json", "stages/checkpoint.json")
+Checkpoints are held by their manifest, the ledger by its length and sha256, seals by the ones after them, and a
+script's code by its digest."""
+_STAGES = ("stages/load.json", "stages/train.json", "stages/checkpoint.json")
+_WORKER_FILES = ("history.jsonl", "checkpoints/*", "interpreter.json", *_STAGES)
 _FROZEN = (
     "card.yaml",
     "card.json",
@@ -58,6 +61,8 @@ _FROZEN = (
     "approvals.json",
     "checks.json",
     "plan.json",
+    "code.json",
+    "code.patch",
     "sources/*",
     "trust/*",
 )

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from cardrunner.card.schema.card import Card
 from cardrunner.contracts import Made, RunContext, Side
 from cardrunner.errors import EnvironmentFailed, PluginFailed
+from cardrunner.runs.copies import sha256_at
 from cardrunner.runs.files import explained, sha256_file
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.records import MadeFile, Record, StageRecord, readable_record
@@ -77,9 +78,9 @@ class BaseStage:
 
 
 def is_whole(path: Path, sha256: str) -> bool:
-    """Whether a file exists with the recorded digest."""
+    """Whether a file or folder exists with the recorded digest; see `cardrunner.runs.copies.sha256_at`."""
     try:
-        return path.is_file() and sha256_file(path) == sha256
+        return path.exists() and sha256_at(path) == sha256
     except EnvironmentFailed:
         return False
 
@@ -101,11 +102,12 @@ def record_of(folder: RunFolder, stage: str, made: Made, seconds: float) -> Stag
         summary = json.loads(json.dumps(dict(made.summary), allow_nan=False))
     except (TypeError, ValueError) as error:
         raise PluginFailed(f"the summary of the stage {stage} cannot be written as JSON: {error}") from None
-    files = tuple(_made_file(folder, stage, path) for path in made.files)
+    files = tuple(made_file(folder, stage, path) for path in made.files)
     return StageRecord(files=files, summary=summary, seconds=seconds)
 
 
-def _made_file(folder: RunFolder, stage: str, path: Path) -> MadeFile:
+def made_file(folder: RunFolder, stage: str, path: Path) -> MadeFile:
+    """The record of a file that a stage made; raises as `record_of`."""
     root, found = folder.root.resolve(), path.resolve()
     if not found.is_relative_to(root):
         raise PluginFailed(f"the stage {stage} names {path} as made, which lies outside the run folder {folder.root}")

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 from cardrunner.card.schema.card import Card
-from cardrunner.contracts import RunContext, Side
+from cardrunner.contracts import RunContext, Side, runs_itself
 from cardrunner.errors import IntegrityError
+from cardrunner.runs.agreement import difference, largest_difference
 from cardrunner.runs.folder import RunFolder
-from cardrunner.runs.records import CheckpointRecord, readable_record, write_record
+from cardrunner.runs.records import CheckpointRecord, Manifest, TrainRecord, readable_record, write_record
 from cardrunner.stages.base import BaseStage
 from cardrunner.stages.verified import manifest_entry
 
@@ -35,6 +34,11 @@ class CheckpointStage(BaseStage):
         Raises:
             IntegrityError: there is no best checkpoint, it differs from the manifest, or it validates differently.
         """
+        if (itself := runs_itself(ctx.workload)) is not None:
+            if (found := itself.checked(ctx)) is not None:
+                write_record(ctx.folder.record(self.name), found)
+                _check_metrics(found, ctx.folder)
+            return
         from cardrunner.stages.revalidation import revalidate  # imports torch, which a results card must not need
 
         began = time.monotonic()
@@ -60,21 +64,14 @@ class CheckpointStage(BaseStage):
     def done(self, folder: RunFolder, card: Card) -> bool:  # noqa: ARG002
         """Whether the best weights were validated again and agree."""
         record = readable_record(folder.record(self.name), CheckpointRecord)
-        return record is not None and record.agrees
+        return _has_none(folder) if record is None else record.agrees
 
 
-def largest_difference(recorded: Mapping[str, float], measured: Mapping[str, float]) -> float:
-    """The largest difference, relative to values above 1; infinite if only one of two values is finite."""
-    return max((_difference(value, measured[name]) for name, value in recorded.items()), default=0.0)
-
-
-def _difference(before: float, after: float) -> float:
-    if math.isnan(before) and math.isnan(after):
-        return 0.0  # a metric without examples, both times
-    if before == after:
-        return 0.0
-    found = abs(before - after) / max(1.0, abs(before))
-    return found if math.isfinite(found) else math.inf
+def _has_none(folder: RunFolder) -> bool:
+    """Whether there is no best checkpoint to examine: that of a script whose card chooses none, or that kept none."""
+    train, manifest = readable_record(folder.record("train"), TrainRecord), readable_record(folder.manifest, Manifest)
+    best = manifest.find(folder.best.name) if manifest is not None else None
+    return train is not None and train.reported and best is None
 
 
 def _check(record: CheckpointRecord, *, expected_weights: str, folder: RunFolder) -> None:
@@ -82,11 +79,18 @@ def _check(record: CheckpointRecord, *, expected_weights: str, folder: RunFolder
         raise IntegrityError(
             f"{folder.best}: its weights are {record.weights_sha256}, the manifest says {expected_weights}"
         )
+    _check_metrics(record, folder)
+
+
+def _check_metrics(record: CheckpointRecord, folder: RunFolder) -> None:
     if not record.agrees:
-        worst = max(record.recorded, key=lambda name: _difference(record.recorded[name], record.measured[name]))
+        if record.recorded.keys() != record.measured.keys():
+            absent = ", ".join(sorted(record.recorded.keys() ^ record.measured.keys()))
+            raise IntegrityError(f"{folder.root / record.file} was not validated by the same metrics: {absent}")
+        worst = max(record.recorded, key=lambda name: difference(record.recorded[name], record.measured[name]))
         numbers = f"{worst} was {record.recorded[worst]:.8g} in training and is {record.measured[worst]:.8g} now"
         raise IntegrityError(
-            f"{folder.best} does not validate as it did: {numbers} (tolerance {record.tolerance:g}); "
+            f"{folder.root / record.file} does not validate as it did: {numbers} (tolerance {record.tolerance:g}); "
             "the data or the code has changed"
         )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from cardrunner.card.schema.card import Card
-from cardrunner.contracts import DemoResult, RunContext, Side
+from cardrunner.contracts import DemoResult, RunContext, Side, runs_itself
 from cardrunner.errors import UsageError
 from cardrunner.runs.events import NoteLeft
 from cardrunner.runs.files import explained, write_durably
@@ -18,7 +18,7 @@ from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.frozen import launched_workspace
 from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.records import DataMatchRecord, DemoRecord, find_record, readable_record, write_record
-from cardrunner.stages.base import BaseStage
+from cardrunner.stages.base import BaseStage, made_file
 from cardrunner.stages.run_data import open_run_data
 from cardrunner.stages.verified import verified_checkpoint
 
@@ -70,10 +70,9 @@ class DemoStage(BaseStage):
         return card.after_training.demo is not None
 
     def reads(self, card: Card) -> Iterable[str]:
-        """Every path that its fields may name, as in ``policy:PATH`` and ``games.pt:3``."""
+        """Every path that the card's demo may read."""
         demo = card.after_training.demo
-        said = [] if demo is None else [value for value in demo.model_dump().values() if isinstance(value, str)]
-        return sorted({part for value in said for part in value.split(":")})
+        return () if demo is None else demo.reads
 
     def after_remote_run(self, ctx: RunContext) -> None:
         """Copy the first file to where the card says."""
@@ -82,6 +81,8 @@ class DemoStage(BaseStage):
 
 
 def _play(ctx: RunContext) -> DemoResult | None:
+    if (itself := runs_itself(ctx.workload)) is not None:
+        return itself.shown(ctx)
     checkpoint = verified_checkpoint(ctx, ctx.folder.best.name)
     with explained(ctx.folder.demo, "write"):
         ctx.folder.demo.mkdir(exist_ok=True)
@@ -93,6 +94,7 @@ def _record(ctx: RunContext, result: DemoResult, seconds: float) -> DemoRecord:
     match = result.data_match
     return DemoRecord(
         files=files,
+        made=tuple(made_file(ctx.folder, "demo", path) for path in result.files),
         copied_to=copy_out(ctx, result.files),
         summary=dict(result.summary),
         data_match=DataMatchRecord(**match._asdict()) if match else None,

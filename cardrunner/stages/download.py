@@ -10,6 +10,7 @@ from typing import ClassVar
 from cardrunner.card.schema.card import Card
 from cardrunner.contracts import RunContext, Side
 from cardrunner.errors import UsageError
+from cardrunner.runs.copies import size_at
 from cardrunner.runs.events import NoteLeft
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.frozen import launched_workspace
@@ -75,13 +76,13 @@ def fetch(ctx: RunContext, *, checkpoint: str, to: str) -> DownloadRecord:
     began = time.monotonic()
     target = ctx.workspace.inside(to, field="after_training.download.to")
     entry = manifest_entry(ctx.folder, checkpoint)
-    copy_verified(ctx.folder.root / entry.source, entry, target, ctx.progress)
+    copy_verified(ctx.folder, entry, target, ctx.progress)
     record = DownloadRecord(
         checkpoint=checkpoint,
-        source=checkpoint,
+        source=entry.file,
         to=to,
-        bytes=target.stat().st_size,
-        sha256=entry.sha256,
+        bytes=size_at(target),
+        sha256=entry.whole_sha256,
         seconds=time.monotonic() - began,
     )
     write_record(ctx.folder.record(DownloadStage.name), record)

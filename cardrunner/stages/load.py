@@ -13,8 +13,9 @@ from typing import Any, ClassVar
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.data import DataFile
 from cardrunner.common.units import format_bytes, rounding_of
-from cardrunner.contracts import Data, Fact, RunContext, Side
+from cardrunner.contracts import Data, Fact, RunContext, RunsItself, Side, runs_itself
 from cardrunner.errors import IntegrityError
+from cardrunner.runs.data_lists import DataList
 from cardrunner.runs.events import AttemptStarted, DataOpened, WarningGiven
 from cardrunner.runs.file_memo import MemoPlace
 from cardrunner.runs.files import explained
@@ -22,7 +23,8 @@ from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.interrupts import StoppableProgress
 from cardrunner.runs.records import DigestOrigin, Environment, FactRow, LoadRecord, readable_record, write_record
 from cardrunner.stages.base import BaseStage
-from cardrunner.stages.run_data import data_files, open_run_data
+from cardrunner.stages.patterns import listed_data, pattern_facts
+from cardrunner.stages.run_data import data_files, named_files, open_run_data
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,9 @@ class LoadStage(BaseStage):
             EnvironmentFailed: a file is missing or cannot be read.
             IntegrityError: a row of the expected-against-actual table disagrees; names every such row.
         """
+        if (itself := runs_itself(ctx.workload)) is not None:
+            self._compare(ctx, itself)
+            return
         began, files = time.monotonic(), data_files(ctx)
         known = {path for path in files if _memo(ctx, path).recall() is not None}
         facts = (*promise_facts(ctx), *file_facts(ctx, files))
@@ -48,10 +53,35 @@ class LoadStage(BaseStage):
             data, facts = _open(ctx, facts)
         digests = _digests(ctx, files, known)
         record = _record(data, facts, digests, time.monotonic() - began)
+        self._conclude(ctx, record, facts, opened=data is not None)
+
+    def _compare(self, ctx: RunContext, itself: RunsItself) -> None:
+        """Compare the files, which the workload reads itself, and what else it knows before it begins."""
+        began, files = time.monotonic(), data_files(ctx)
+        lists = listed_data(ctx)
+        facts = (*promise_facts(ctx), *file_facts(ctx, files, lists))
+        if not failures(facts):  # what it does by itself needs the files
+            facts = (*facts, *itself.facts(ctx))
+        digests = _digests(ctx, files, set()) | {data.pattern: "computed" for data in lists}
+        record = _record(None, facts, digests, time.monotonic() - began)
+        identity = {
+            "files": [
+                _identity(ctx, entry.path, path)
+                for entry, path in zip(named_files(ctx.card.data), files, strict=bool(files))
+            ]
+        }
+        identity["files"] += [
+            {"path": file.path, "bytes": file.bytes, "sha256": file.sha256} for data in lists for file in data.files
+        ]
+        record = record.model_copy(update={"mode": "by the script", "identity": identity})
+        self._conclude(ctx, record, facts, opened=True)
+
+    def _conclude(self, ctx: RunContext, record: LoadRecord, facts: Sequence[Fact], *, opened: bool) -> None:
+        """Write the record; raise if a fact disagrees."""
         write_record(ctx.folder.record(self.name), record)
-        if data is not None:
+        if opened:
             digest = identity_digest(record.identity)
-            ctx.ledger.append(DataOpened(attempt=ctx.attempt, digest=digest, mode=data.mode))
+            ctx.ledger.append(DataOpened(attempt=ctx.attempt, digest=digest, mode=record.mode))
         for fact in facts:
             if not fact.ok and fact.severity == "warning":
                 ctx.ledger.append(WarningGiven(attempt=ctx.attempt, message=_sentence(fact)))
@@ -64,13 +94,23 @@ class LoadStage(BaseStage):
         return record is not None and all(fact.ok or fact.severity == "warning" for fact in record.facts)
 
 
-def file_facts(ctx: RunContext, files: Sequence[Path]) -> Iterator[Fact]:
-    """Facts that need no parsing: sizes, and the sha256 of files that the card pins."""
+def file_facts(ctx: RunContext, files: Sequence[Path], lists: Sequence[DataList] = ()) -> Iterator[Fact]:
+    """Facts that need no parsing: sizes, and the sha256 of files that the card pins.
+
+    Args:
+        ctx: the run.
+        files: those that the card names one by one.
+        lists: those of its patterns.
+    """
     data = ctx.card.data
     sizes = [_size(path) for path in files]
-    if data.size is not None and files:
-        yield _size_fact("size", data.size, sum(sizes))
-    for entry, path, size in zip(data.source if files else (), files, sizes, strict=True):
+    if data.size is not None and (files or lists):
+        yield _size_fact("size", data.size, sum(sizes) + sum(found.bytes for found in lists))
+    for entry, found in zip((entry for entry in data.source if entry.is_pattern), lists, strict=True):
+        if entry.size is not None:
+            yield _size_fact(f"size of {entry.path}", entry.size, found.bytes)
+    yield from pattern_facts(ctx, lists)
+    for entry, path, size in zip(named_files(data) if files else (), files, sizes, strict=True):
         if entry.size is not None:
             yield _size_fact(f"size of {entry.path}", entry.size, size)
         if (pin := _pin(entry, data.sha256)) is not None:
@@ -79,8 +119,8 @@ def file_facts(ctx: RunContext, files: Sequence[Path]) -> Iterator[Fact]:
 
 def example_facts(ctx: RunContext, data: Data) -> Iterator[Fact]:
     """The counts of examples, which follow from the files and the split."""
-    yield _count_fact("train examples", ctx.card.data.train_examples, len(data.train))
-    yield _count_fact("validation examples", ctx.card.data.val_examples, len(data.validation))
+    yield _count_fact("train examples", ctx.card.data.counted[0], len(data.train))
+    yield _count_fact("validation examples", ctx.card.data.counted[1], len(data.validation))
 
 
 def failures(facts: Sequence[Fact]) -> list[Fact]:
@@ -128,6 +168,11 @@ def _size_fact(name: str, expected: int, actual: int) -> Fact:
     )
 
 
+def _identity(ctx: RunContext, name: str, path: Path) -> dict[str, Any]:
+    size = _size(path)
+    return {"path": name, "bytes": size, "sha256": _digest(ctx, path, size)}
+
+
 def _pin(entry: DataFile, single: str | None) -> str | None:
     return entry.sha256 or single
 
@@ -147,7 +192,7 @@ def _digests(ctx: RunContext, files: Sequence[Path], known: Collection[Path]) ->
         known: those that had a memo before they were opened.
     """
     data, found = ctx.card.data, dict[str, DigestOrigin]()
-    for entry, path in zip(data.source if files else (), files, strict=True):
+    for entry, path in zip(named_files(data) if files else (), files, strict=True):
         if _pin(entry, data.sha256) is None and path in known:
             found[entry.path] = "remembered"
         elif _memo(ctx, path).recall() is not None or _pin(entry, data.sha256) is not None:
@@ -184,8 +229,9 @@ STAGE = LoadStage()
 
 def promise_facts(ctx: RunContext) -> Iterator[Fact]:
     """The row about the pinned commit, from the environment that this attempt recorded."""
-    if ctx.card.code is not None:
-        yield _commit_fact(ctx.card.code.commit, _environment(ctx))
+    pin = ctx.card.code
+    if pin is not None and pin.commit is not None and pin.folder is None:  # else the digest decides
+        yield _commit_fact(pin.commit, _environment(ctx))
 
 
 def _environment(ctx: RunContext) -> Environment | None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from cardrunner.contracts import Progress, RunContext
 from cardrunner.errors import IntegrityError
+from cardrunner.runs.copies import put
 from cardrunner.runs.files import copy_blocks, explained, flush_folder, read_blocks, sha256_file, sha256_of
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.records import Manifest, ManifestEntry, find_record
@@ -20,8 +22,7 @@ def manifest_entry(folder: RunFolder, file: str) -> ManifestEntry:
         IntegrityError: there is no such row.
     """
     manifest = find_record(folder.manifest, Manifest) or Manifest()
-    found = next((entry for entry in manifest.entries if entry.file == file), None)
-    if found is None:
+    if (found := manifest.find(file)) is None:
         known = ", ".join(entry.file for entry in manifest.entries) or "none was saved"
         raise IntegrityError(f"run {folder.name} has no checkpoint {file}; it has: {known}")
     return found
@@ -41,13 +42,17 @@ def verified_checkpoint(ctx: RunContext, file: str) -> Path:
     return path
 
 
-def copy_verified(source: Path, entry: ManifestEntry, target: Path, progress: Progress) -> None:
+def copy_verified(folder: RunFolder, entry: ManifestEntry, target: Path, progress: Progress) -> None:
     """Copy a checkpoint. The target appears only if the bytes match the manifest.
 
     Raises:
         IntegrityError: the bytes differ; the target is unchanged.
         EnvironmentFailed: the disk is full, read-only or failing.
     """
+    source = folder.root / entry.whole
+    if entry.content is not None:
+        _copy_folder(source, entry, target)
+        return
     part = target.with_name(f".{target.name}.part")
     with explained(target, "write"):
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -61,6 +66,26 @@ def copy_verified(source: Path, entry: ManifestEntry, target: Path, progress: Pr
         flush_folder(target.parent)
 
 
+def _copy_folder(source: Path, entry: ManifestEntry, target: Path) -> None:
+    """Copy a checkpoint that is a folder; a folder of an earlier copy makes room for it."""
+    part, before = target.with_name(f".{target.name}.part"), target.with_name(f".{target.name}.before")
+    with explained(target, "write"):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        for left in (part, before):
+            shutil.rmtree(left, ignore_errors=True)
+        try:
+            found = put(source, part)
+            if found != entry.whole_sha256:
+                raise IntegrityError(_mismatch(source, entry, found))
+            if target.exists():
+                target.rename(before)
+            part.rename(target)
+        finally:
+            for left in (part, before):
+                shutil.rmtree(left, ignore_errors=True)
+        flush_folder(target.parent)
+
+
 def _copy(source: Path, part: Path, progress: Progress, total: int) -> str:
     """Copy a file; the sha256 of the bytes written."""
     with source.open("rb") as incoming, part.open("wb") as out, progress.task(source.name, total, unit="B") as task:
@@ -68,6 +93,5 @@ def _copy(source: Path, part: Path, progress: Progress, total: int) -> str:
 
 
 def _mismatch(path: Path, entry: ManifestEntry, found: str) -> str:
-    return (
-        f"{path}: its sha256 is {found}, the manifest says {entry.sha256}; it was changed or damaged after it was saved"
-    )
+    expected = f"the manifest says {entry.whole_sha256}"
+    return f"{path}: its sha256 is {found}, {expected}; it was changed or damaged after it was saved"

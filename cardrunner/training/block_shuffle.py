@@ -1,6 +1,6 @@
 """The order of an epoch that is read in sequence: pieces of groups in random order, in blocks, each block shuffled.
 
-Groups (files, games, documents) are cut into pieces that are still long enough to be read in sequence. Laid end to
+Groups (files, documents) are cut into pieces that are still long enough to be read in sequence. Laid end to
 end in a keyed random order, the pieces form one line of all examples. Each process owns one stretch of the line
 and walks it in blocks of `capacity` examples; within a block a permutation with a key of its own decides. So the order
 of an epoch is a function of (seed, epoch, shard, position): any position can be entered after reading one block, every
@@ -24,7 +24,7 @@ from cardrunner.training.prefetch import one_ahead
 
 _CHUNK = 1 << 14
 PIECE = 1024
-"""Examples of a piece; of frames of 360 bytes these are reads of 139 and 229 KB."""
+"""Examples of a piece; of rows of 360 bytes these are reads of 139 and 229 KB."""
 
 
 @dataclass(frozen=True)

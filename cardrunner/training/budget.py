@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from cardrunner.card.estimate import cost_of
 from cardrunner.card.platforms import platform_of
 from cardrunner.card.schema.card import Card
+from cardrunner.common.clock import utc_seconds
 from cardrunner.common.units import format_dollars, format_duration
 from cardrunner.contracts import RunContext
 from cardrunner.errors import CardrunnerError, RunPaused, RunStopped, TimedOut
-from cardrunner.runs.events import Acknowledged, AttemptEnded, ProjectedOverrun, Restarted
+from cardrunner.runs.events import Acknowledged, AttemptEnded, AttemptStarted, ProjectedOverrun, Restarted
 from cardrunner.runs.history import HistoryRow
 
 _SAVING_SHARE = 0.02
@@ -205,3 +206,9 @@ def _reported(ctx: RunContext) -> tuple[set[str], set[str]]:
         elif not (isinstance(event, AttemptEnded) and event.broke):
             reported, open_ = reported | open_, set()
     return reported, open_
+
+
+def attempt_seconds(ctx: RunContext) -> float:
+    """Seconds since the attempt began, according to the ledger."""
+    started = ctx.ledger.last(AttemptStarted)
+    return max(0.0, time.time() - utc_seconds(started.since)) if started else 0.0

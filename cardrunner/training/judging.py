@@ -9,16 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from cardrunner.contracts import RunContext
+from cardrunner.contracts import RunContext, spec_for
 from cardrunner.errors import CardrunnerError, RestartWanted, RunPaused, RunStopped
 from cardrunner.kill_rules import Row, RuleHistory, Verdict, judge, judge_event
 from cardrunner.runs.event_model import Event
 from cardrunner.runs.events import Acknowledged, AttemptEnded, Restarted, RuleFired
 from cardrunner.runs.history import HistoryRow, RuleRows, baselines_of, verdict_line
 from cardrunner.training.budget import Overruns
-from cardrunner.training.group import GroupOutOfMemory
-from cardrunner.training.loop import Cursor
+
+if TYPE_CHECKING:
+    from cardrunner.training.group import GroupOutOfMemory  # needs torch, which judging does not
 
 VerdictKey = tuple[int, str, int]
 """Identifies a verdict: its rule, the kind of row, and the step."""
@@ -72,23 +74,24 @@ class Judge:
 
     def __init__(self, ctx: RunContext) -> None:
         self.ctx, self.rules = ctx, ctx.card.kill_thresholds
-        metrics = ctx.workload.spec.metrics
+        metrics = spec_for(ctx.workload.spec, ctx.card).metrics
         self._rows = RuleRows(metrics)
         self._watched = RuleHistory(baselines=baselines_of(ctx.card, metrics))
         self._known = Known.of(ctx.ledger.events(RuleFired, AttemptEnded, Restarted, Acknowledged))
         self._overruns = Overruns(ctx)
 
-    def resume(self, cursor: Cursor) -> CardrunnerError | None:
+    def resume(self, step: int | None, *, at_validation: bool) -> CardrunnerError | None:
         """Take up the history; a verdict that a crash kept from ending the run ends it now.
 
         Args:
-            cursor: where the training goes on; everything up to there has been judged.
+            step: where the training goes on; everything up to there has been judged. None where nothing tells it.
+            at_validation: whether the validation of that step is behind it; otherwise it is repeated.
         """
         for row in self._rows.rows(self.ctx.history.rows()):
             self._see(row)
         for event in self._known.open.values():
-            saved = event.kind == "train" or cursor.position == 0  # otherwise the validation is repeated
-            if event.step == cursor.step and event.kind != "event" and saved:
+            saved = event.kind == "train" or at_validation
+            if (step is None or event.step <= step) and event.kind != "event" and saved:
                 return self._ending(event, can_go_on=False)
         return None
 
@@ -102,7 +105,8 @@ class Judge:
         self._see(seen)
         at = seen._replace(kind="event")
         verdicts = (*judge(self.rules, self._watched), *self._on(events, at))
-        over = seen.progress >= self.ctx.card.training.epochs
+        whole = self.ctx.card.training.whole
+        over = whole is not None and seen.progress >= whole
         return self._act(verdicts, trained=over) or self._left_open(row) or self._overruns.row(row)
 
     def event(self, event: str, at: Row, *, can_go_on: bool = False) -> CardrunnerError | None:

@@ -15,16 +15,15 @@ import math
 import time
 from collections.abc import Callable, Sequence
 
-from cardrunner.common.clock import utc_seconds
 from cardrunner.contracts import Data, RunContext
 from cardrunner.errors import CardrunnerError, EnvironmentFailed, RunPaused, RunStopped
 from cardrunner.kill_rules import Row
-from cardrunner.runs.events import Acknowledged, AttemptStarted, Leaving, WarningGiven
+from cardrunner.runs.events import Acknowledged, Leaving, WarningGiven
 from cardrunner.runs.history import HistoryRow
 from cardrunner.runs.records import BatchSplit, TrainRecord, write_record
 from cardrunner.runs.status import ACKNOWLEDGE, metered_seconds
 from cardrunner.training.assembly import make_trainer, origin_of, steps_per_epoch, trained_examples
-from cardrunner.training.budget import RunLimits, Spending
+from cardrunner.training.budget import RunLimits, Spending, attempt_seconds
 from cardrunner.training.first_steps import Signs
 from cardrunner.training.group import Followed, GroupOutOfMemory, ProcessGroup
 from cardrunner.training.judging import Judge
@@ -69,11 +68,11 @@ class Session:
         self.trainer = make_trainer(ctx, data, numerics, on_out_of_memory=self.on_out_of_memory, group=self.group)
         self.findings = Findings(notes=list(numerics.notes()))
         self.saver = Saver(ctx, self.trainer, origin_of(ctx, data, numerics, self.trainer), self.findings)
-        attempt_seconds = _attempt_seconds(ctx)
-        metered = max(metered_seconds(ctx.folder), attempt_seconds)
-        self.limits = RunLimits.of(ctx.card, attempt_seconds=attempt_seconds, metered_seconds=metered)
+        elapsed = attempt_seconds(ctx)
+        metered = max(metered_seconds(ctx.folder), elapsed)
+        self.limits = RunLimits.of(ctx.card, attempt_seconds=elapsed, metered_seconds=metered)
         self.watch = Watch(ctx.stop, self.limits, self.group)
-        began = time.monotonic() - attempt_seconds
+        began = time.monotonic() - elapsed
         self.signs = Signs(ctx, self.trainer, self.group, began=began)
         examples = trained_examples(len(data.train), self.training, processes=self.group.world)
         self.pace = Pace(self.training.epochs, examples, len(data.validation))
@@ -111,9 +110,13 @@ class Session:
         if entry is None:
             return
         self.ctx.progress.note(f"going on from {entry.file}, step {entry.step}")
-        ending = self.judge.resume(self.trainer.cursor) or self._unacknowledged() if self.group.leads else None
+        ending = self._judge_again() or self._unacknowledged() if self.group.leads else None
         self.end(self.agreed(ending))
         self.findings.stopped = None
+
+    def _judge_again(self) -> CardrunnerError | None:
+        cursor = self.trainer.cursor
+        return self.judge.resume(cursor.step, at_validation=cursor.position == 0)
 
     def score_baselines(self) -> None:
         """Score the trivial baselines, once in a run; the training's random numbers stay untouched."""
@@ -345,9 +348,3 @@ class Session:
             f"{what} not finite {where} and no kill threshold ended the run; "
             "lower training.learning_rate or check the data"
         )
-
-
-def _attempt_seconds(ctx: RunContext) -> float:
-    """Seconds since the attempt began, according to the ledger."""
-    started = ctx.ledger.last(AttemptStarted)
-    return max(0.0, time.time() - utc_seconds(started.since)) if started else 0.0

@@ -5,7 +5,6 @@ from collections.abc import Callable
 import pytest
 
 from cardrunner.card.estimate import (
-    batches_of,
     batches_per_epoch,
     bill_of,
     covered_labels,
@@ -43,8 +42,8 @@ def test_several_gpus_cost_several_prices(full_card: LoadedCard) -> None:
 
 def test_batches_are_rounded_as_the_last_one_is_treated(policy_card: LoadedCard, full_card: LoadedCard) -> None:
     assert batches_per_epoch(policy_card.card, policy_card.spec) == 185648963 // 1024 == 181297
-    assert batches_of(1025, full_card.card.training) == 3  # 512 + 512 + 1: drop_last is false
-    assert batches_of(1025, full_card.card.training, processes=2) == 2
+    assert full_card.card.training.batches(1025) == 3  # 512 + 512 + 1: drop_last is false
+    assert full_card.card.training.batches(1025, processes=2) == 2
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,13 @@ WORDS: dict[tuple[str, object], str] = {
     ("metrics[*].direction", "min"): "smaller",
     ("after_training.demo.rules", False): "uncorrected",
     ("sign_off.reviewers[*].required", False): "not required",
+    ("training.metrics[*].direction", "max"): "larger",
+    ("training.metrics[*].direction", "min"): "smaller",
+    ("training.metrics[*].percent", True): "as a percentage",
+    ("training.checkpoints.at_end", True): "written at the end",
+    ("training.report.wandb", True): "wandb.log",
+    ("training.script_module", True): "cardrunner_script.py",
+    ("training.resume", "itself"): "finds its checkpoint itself",
 }
 """What the page says of values that have other words there."""
 

@@ -53,7 +53,7 @@ def test_the_page_has_the_sections_reviewers_know_in_their_order(policy_card: Lo
         "| policy-p0-test | 50 | p0 | 0.037 | 96.6% | 0.039 | 5 epochs, MPS, 12s/epoch |",
         "| policy-imitation-4k | 4,000 | p0 | 0.020 | 98.2% | 0.032 | 50 epochs, converged ep 26 |",
         "0.020 (policy-imitation-4k) | < 0.015", "> 99%", "val_stick_mae > 0.030 after epoch 1", "training.batch_size = 512", "c79a6ae",
-        "cardrunner launch ", "cardrunner resume policy-22k", "worldmodel/checkpoints/policy-22k/best.pt", "demo-22k-agents-v2.json", "20000 frames",
+        "cardrunner launch ", "cardrunner resume policy-22k", "worldmodel/checkpoints/policy-22k/best.pt", "demo-22k-agents-v2.json", "20,000 frames",
         "- [ ] Scav (scav) reviewed", "- [ ] Mattie (mattie) reviewed",
     ],
 )  # fmt: skip

@@ -46,5 +46,5 @@ def test_encode_without_its_package_says_how_to_get_it(
 ) -> None:
     monkeypatch.setitem(sys.modules, "peppi_py", None)
     assert main(["encode", str(tmp_path), "-o", str(tmp_path / "games.pt")]) == 7
-    message = "peppi-py is not installed; to encode replays: pip install 'cardrunner[melee]'\n"
+    message = "peppi-py is not installed; to encode recordings: pip install 'cardrunner[melee]'\n"
     assert capsys.readouterr().err == message

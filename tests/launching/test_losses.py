@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from cardrunner.errors import NameTaken
-from cardrunner.launching.losses import MemoryKills, record_loss
+from cardrunner.launching.losses import record_loss
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.ledger import Ledger
+from cardrunner.runs.memory_kills import MemoryKills
 from tests.ledger_lines import record, recorded
 
 MakeRun = Callable[..., RunFolder]

@@ -61,7 +61,7 @@ def test_a_child_runs_this_very_code_from_any_folder(tmp_path: Path) -> None:
 
 
 def test_one_place_writes_the_command_line_of_our_processes() -> None:
-    spelled = [path for path in PACKAGE.rglob("*.py") if re.search(r'"-m"|sys\.executable,', path.read_text())]
+    spelled = [path for path in PACKAGE.rglob("*.py") if re.search(r'"-m",|\[sys\.executable,', path.read_text())]
 
     assert [path.name for path in spelled] == ["environment.py"]
 

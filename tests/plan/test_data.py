@@ -13,6 +13,7 @@ from cardrunner.contracts import WorkloadSpec
 from cardrunner.main import main
 from cardrunner.plan import plan_card
 from cardrunner.plan.data import data_mode, expected_facts, planned_data
+from cardrunner.workloads.melee.demo.section import MatchDemo
 from cardrunner.workspace import Workspace
 
 ROOT = Path(__file__).parents[2]
@@ -93,6 +94,7 @@ class _Silent:
         self.data_section = spec.data_section
         self.model_section = spec.model_section
         self.training_section = spec.training_section
+        self.demo_section = MatchDemo
         self.metrics = spec.metrics
         self.trivial_baselines = spec.trivial_baselines
         self.derive, self.check, self.examples, self.describe = spec.derive, spec.check, spec.examples, spec.describe

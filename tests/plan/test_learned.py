@@ -194,6 +194,7 @@ def test_a_real_run_teaches_the_next_plan(
         ("toy-run", "completed", 3, True)
     ]
     assert found.estimate is not None
+    assert found.estimate.epoch_seconds is not None
     assert found.estimate.epoch_seconds < 60
     capsys.readouterr()
     assert main(["plan", str(card), "--json", "--runs", str(tmp_path / "none")]) == 0

@@ -166,3 +166,13 @@ def test_the_text_of_a_small_card_reads_like_this(make_card: MakeCard, tmp_path:
         "               kill threshold: > 2: stop\n",
     ):
         assert part in text, text
+
+
+def test_without_a_terminal_the_plan_says_how_to_sign(
+    make_card: MakeCard, signed_card: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["plan", str(signed_card)]) == 0
+    assert "cardrunner sign" not in capsys.readouterr().err
+    card = make_card({"sign_off.reviewers": [{"id": "ada", "signed": None}]})
+    assert main(["plan", str(card)]) == 0
+    assert "cardrunner sign: without a terminal add --yes, once the card is read" in capsys.readouterr().err

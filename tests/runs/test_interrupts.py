@@ -75,3 +75,16 @@ def test_looking_costs_next_to_nothing(tmp_path: Path) -> None:
     for _ in range(10_000):
         stop.raise_if_requested()
     assert time.perf_counter() - began < 0.5
+
+
+def test_a_last_act_comes_before_the_end_by_a_second_signal() -> None:
+    code = (
+        "import os, signal, sys\n"
+        "from cardrunner.runs.interrupts import StopRequest\n"
+        "with StopRequest() as stop:\n"
+        "    stop.last_act = lambda: os.write(1, b'ended what it started')\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (130, "ended what it started")

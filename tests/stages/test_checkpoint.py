@@ -12,8 +12,8 @@ import torch
 
 from cardrunner import registry
 from cardrunner.errors import IntegrityError
+from cardrunner.runs.agreement import largest_difference
 from cardrunner.runs.records import CheckpointRecord, Manifest, read_record, write_record
-from cardrunner.stages.checkpoint import largest_difference
 
 MakeRun = Callable[..., Any]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cardrunner.card.schema.plan import AfterTraining, Demo, Download
+from cardrunner.card.schema.plan import AfterTraining, DemoSection, Download
 from cardrunner.contracts import DemoResult, RunContext
 from cardrunner.errors import EnvironmentFailed, IntegrityError, UsageError
 from cardrunner.runs.events import NoteLeft
@@ -104,7 +104,7 @@ class Player:
 
 def test_a_demo_is_recorded_and_copied(trained: RunContext, tmp_path: Path) -> None:
     ctx = replace(trained, workload=Player("match.json", "page.html"))  # type: ignore[arg-type]
-    demo.STAGE.run(after(ctx, demo=Demo(output="shown/match.json")))
+    demo.STAGE.run(after(ctx, demo=DemoSection(output="shown/match.json")))
     assert (tmp_path / "shown" / "match.json").read_bytes() == CONTENT[:3]
     record = read_record(ctx.folder.record("demo"), DemoRecord)
     assert record.files == ("demo/match.json", "demo/page.html")
@@ -115,12 +115,12 @@ def test_a_damaged_checkpoint_plays_nothing(trained: RunContext) -> None:
     trained.folder.best.write_bytes(CONTENT[::-1])
     ctx = replace(trained, workload=Player("match.json"))  # type: ignore[arg-type]
     with pytest.raises(IntegrityError, match="changed or damaged"):
-        demo.STAGE.run(after(ctx, demo=Demo()))
+        demo.STAGE.run(after(ctx, demo=DemoSection()))
     assert not ctx.folder.demo.exists()
 
 
-@pytest.mark.parametrize("wanted", [None, Demo()])
-def test_no_demo_leaves_a_note(trained: RunContext, wanted: Demo | None) -> None:
+@pytest.mark.parametrize("wanted", [None, DemoSection()])
+def test_no_demo_leaves_a_note(trained: RunContext, wanted: DemoSection | None) -> None:
     ctx = replace(trained, workload=Player())  # type: ignore[arg-type]
     demo.STAGE.run(after(ctx, demo=wanted))
     assert "no demo" in trained.ledger.events(NoteLeft)[0].message
@@ -131,4 +131,4 @@ def test_a_demo_folder_that_cannot_be_made_is_explained(trained: RunContext) -> 
     trained.folder.demo.symlink_to("/proc/self/nowhere")
     ctx = replace(trained, workload=Player("match.json"))  # type: ignore[arg-type]
     with pytest.raises(EnvironmentFailed, match="cannot write"):
-        demo.STAGE.run(after(ctx, demo=Demo()))
+        demo.STAGE.run(after(ctx, demo=DemoSection()))

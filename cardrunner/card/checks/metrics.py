@@ -54,7 +54,9 @@ def known_to_the_workload(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
 
 def selection(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
     """The best checkpoint is selected in the direction in which its metric is better."""
-    chosen = card.training.select
+    chosen = card.training.selection
+    if chosen is None:
+        return
     metric = MetricNames(spec.metrics).spec(chosen.metric)
     if metric and metric.direction != chosen.mode:
         message = (
@@ -127,7 +129,7 @@ def side_of(target: Target) -> str:
 
 
 def target_text(target: Target) -> str:
-    """``val_stick_mae < 0.015``."""
+    """``val_error < 0.015``."""
     return f"{target.metric} {'<' if target.below is not None else '>'} {target.limit:g}"
 
 
@@ -165,8 +167,9 @@ def _watched(card: Card) -> Iterator[tuple[Location, str]]:
 
 
 def _choosing(card: Card) -> Iterator[tuple[Location, str]]:
-    yield ("training", "select", "metric"), card.training.select.metric
-    yield from ((("training", "keep_best", index), name) for index, name in enumerate(card.training.keep_best))
+    if (chosen := card.training.selection) is not None:
+        yield ("training", "select", "metric"), chosen.metric
+    yield from ((("training", "keep_best", index), name) for index, name in enumerate(card.training.also_kept))
 
 
 def _named_baselines(card: Card) -> Iterator[tuple[Location, str, str]]:

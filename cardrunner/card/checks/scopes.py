@@ -19,7 +19,9 @@ _AT_BOTH, _AT_LOG_POINTS = ("wall_time", "cost"), ("examples_per_second", "data_
 
 def scopes(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
     """Rules that can never fire, at all or within the card's epochs."""
-    clock = _Clock(card, spec)
+    if card.training.planned_epochs is None or card.training.log_interval is None:
+        return  # when rows come is only seen in the run
+    clock = _Clock(card, spec, epochs=card.training.planned_epochs, log_every=card.training.log_interval)
     for index, rule in enumerate(card.kill_thresholds):
         yield from _one(rule, ("kill_thresholds", index), clock)
 
@@ -27,11 +29,11 @@ def scopes(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
 class _Clock:
     """Converts spans to epochs, and gives the interval between rows."""
 
-    def __init__(self, card: Card, spec: WorkloadSpec) -> None:
-        self.epochs, self._log_every = card.training.epochs, card.training.log_every
+    def __init__(self, card: Card, spec: WorkloadSpec, *, epochs: int, log_every: Every) -> None:
+        self.epochs, self._log_every = epochs, log_every
         self._names = MetricNames(spec.metrics)
         batches = batches_per_epoch(card, spec)
-        self._steps = None if not batches else -(-batches // card.training.gradient_accumulation)
+        self._steps = None if not batches else -(-batches // card.training.batches_per_step)
 
     def in_epochs(self, span: Every) -> float | None:
         """A span in epochs; None for a duration, and for steps if the steps per epoch are unknown."""

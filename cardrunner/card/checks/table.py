@@ -7,6 +7,8 @@ These checks are independent of the domain: formulas come from the workload's to
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from cardrunner.card.changes import CHANGEABLE, changed_card, changes_few
@@ -19,8 +21,8 @@ from cardrunner.card.checks import (
     stages as stage_checks,
     timing as timing_checks,
 )
-from cardrunner.card.contracts import WorkloadSpec
-from cardrunner.card.estimate import batches_of, processes_of, training_examples
+from cardrunner.card.contracts import ChecksFiles, WorkloadSpec
+from cardrunner.card.estimate import processes_of, training_examples
 from cardrunner.card.platforms import platform_of
 from cardrunner.card.schema.card import Card
 from cardrunner.common import units
@@ -33,7 +35,9 @@ MOST_ERRORS = 100
 Check = Callable[[Card, WorkloadSpec], Iterable[Remark]]
 
 
-def check_card(card: Card, spec: WorkloadSpec, *, without: Collection[str] = (), here: bool = False) -> list[Remark]:
+def check_card(
+    card: Card, spec: WorkloadSpec, *, without: Collection[str] = (), here: Path | None = None
+) -> list[Remark]:
     """Find every error and warning about the numbers and names of a card.
 
     Args:
@@ -41,9 +45,10 @@ def check_card(card: Card, spec: WorkloadSpec, *, without: Collection[str] = (),
         spec: its workload.
         without: sections that have faults of their own and are absent from `card`; a check that needs one of
             them ends there, and the others still run.
-        here: also check whether this machine has what the card names.
+        here: the workspace of the card, to also check whether this machine has what the card names; None: it is read
+            from a run folder.
     """
-    checks = (*CHECKS, *HERE) if here else CHECKS
+    checks: tuple[Check, ...] = CHECKS if here is None else (*CHECKS, *HERE, partial(_files, here))
     found = (remark for check in checks for remark in _enough(_as_far_as_possible(check, card, spec, without)))
     return list(dict.fromkeys(found))  # a failing workload fails in several checks
 
@@ -75,6 +80,11 @@ def _failure(error: Exception) -> Remark:
     return Remark(loc=("workload",), message=sentence)
 
 
+def _files(workspace: Path, card: Card, spec: WorkloadSpec) -> Iterable[Remark]:
+    """Findings of the workload about the files of the workspace."""
+    return spec.check_files(card, workspace) if isinstance(spec, ChecksFiles) else ()
+
+
 def derived_numbers(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
     """Stated numbers agree with those derived by the workload's formulas."""
     for number in spec.derive(card):
@@ -96,9 +106,9 @@ def platform_remarks(card: Card, spec: WorkloadSpec) -> Iterable[Remark]:
 def batches(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
     """The stated batches per epoch are right, and there is at least one batch."""
     examples = training_examples(card, spec)
-    if examples is None:
+    count = None if examples is None else card.training.batches(examples, processes=processes_of(card))
+    if count is None:
         return
-    count = batches_of(examples, card.training, processes=processes_of(card))
     together = f"{card.training.batch_size}" + (f" x {processes_of(card)} processes" if processes_of(card) > 1 else "")
     if count == 0:
         yield Remark(

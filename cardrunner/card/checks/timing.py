@@ -10,6 +10,7 @@ from cardrunner.card.estimate import (
     batches_per_epoch,
     cost_of,
     covered_labels,
+    epochs_of,
     estimate,
     interval,
     spending_limit,
@@ -74,11 +75,13 @@ def timeout(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
 
 def log_interval(card: Card, spec: WorkloadSpec) -> Iterator[Remark]:
     """The time between log lines at the slowest calibration."""
+    if (every := card.training.log_interval) is None:
+        return
     slowest = max(estimate(card), key=lambda column: column.epoch)
-    silence = interval(card.training.log_every, epoch=slowest.epoch, batches=batches_per_epoch(card, spec))
+    silence = interval(every, epoch=slowest.epoch, batches=batches_per_epoch(card, spec))
     if silence is None or silence <= LONGEST_SILENCE:
         return
-    written, limit = units.format_every(card.training.log_every), units.format_duration(LONGEST_SILENCE)
+    written, limit = units.format_every(every), units.format_duration(LONGEST_SILENCE)
     apart = f"{units.format_duration(silence)} at {slowest.label}"
     message = f"every {written} is a line every {apart}, more than {limit}; log more often"
     yield Remark(loc=("training", "log_every"), message=message, severity="warning")
@@ -134,7 +137,7 @@ def _what_then(card: Card) -> str:
 
 def _formula(card: Card, column: Estimate, name: str) -> str:
     shown: dict[str, Callable[[], str]] = {
-        "training": lambda: f"{card.training.epochs} epochs x {units.format_duration(column.epoch)}",
+        "training": lambda: f"{epochs_of(card)} epochs x {units.format_duration(column.epoch)}",
         "total": lambda: (
             f"{units.format_duration(column.training)} of training + {units.format_duration(column.load)} of loading"
         ),

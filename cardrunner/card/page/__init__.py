@@ -31,6 +31,7 @@ class Page:
         self.data = partial(fields.data, loaded)
         self.model = partial(fields.model, loaded)
         self.training = partial(fields.training, loaded)
+        self.demo = partial(fields.demo, loaded)
         self.infrastructure = partial(fields.infrastructure, loaded)
         self.budget = partial(fields.budget, loaded)
         self.timeout = partial(tables.timeout, loaded)

@@ -16,7 +16,8 @@ from cardrunner.card.load import LoadedCard
 from cardrunner.card.platforms import platform_of
 from cardrunner.card.prices import hour_of
 from cardrunner.card.reading.document import Loc, Scalar
-from cardrunner.card.schema.data import DataFile
+from cardrunner.card.schema.data import DataFile, DataFiles, DataSection
+from cardrunner.card.schema.plan import DemoSection
 from cardrunner.card.schema.training import TrainingSection
 from cardrunner.card.values import leaves, worded as worded_value
 from cardrunner.common import units
@@ -132,6 +133,8 @@ def model(loaded: LoadedCard) -> Rows:
 def training(loaded: LoadedCard) -> Rows:
     """The rows of every field that controls the run; rare ones only where the card states them."""
     section, own = loaded.card.training, _described(loaded, "training")
+    if not isinstance(section, TrainingSection):
+        return [*own.items(), *_others(loaded, "training", ())]
     usual = {row.label: own.pop(row.label, "") or row.text(loaded, section) for row in _TRAINING if not row.rarer}
     rarer = [
         (row.label, row.text(loaded, section)) for row in _TRAINING if row.rarer and _is_stated(section, row.fields[0])
@@ -139,6 +142,19 @@ def training(loaded: LoadedCard) -> Rows:
     worded = [name for row in _TRAINING for name in row.fields]
     others = _others(loaded, "training", worded)
     return [*((name, value) for name, value in usual.items() if value), *own.items(), *rarer, *others]
+
+
+def demo(loaded: LoadedCard) -> Rows:
+    """The rows of a demo beside its sentence, and the fields that the card states and no row shows."""
+    section = loaded.card.after_training.demo
+    if section is None:
+        return []
+    worded = {*section.worded, *DemoSection.model_fields}
+    others = (leaf for leaf in leaves(section) if leaf.stated and leaf.value is not None)
+    return [
+        *section.rows(),
+        *((leaf.path, worded_value(leaf.value)) for leaf in others if re.split(r"[.\[]", leaf.path)[0] not in worded),
+    ]
 
 
 def infrastructure(loaded: LoadedCard) -> Rows:
@@ -189,7 +205,8 @@ def _source(loaded: LoadedCard) -> str:
 
 def _file(file: DataFile) -> str:
     size = [] if file.size is None else [units.format_bytes(file.size)]
-    known = [*size, *([f"sha256 {file.sha256}"] if file.sha256 else [])]
+    count = [] if file.counted is None else [f"{file.counted} files"]
+    known = [*count, *size, *([f"sha256 {file.sha256}"] if file.sha256 else [])]
     return with_reasons(file.path, [", ".join(known)] if known else [])
 
 
@@ -197,8 +214,17 @@ def _sizes(loaded: LoadedCard) -> dict[str, str]:
     section = loaded.card.data
     rows = {} if section.size is None else {"File size": units.format_bytes(section.size)}
     rows |= {"SHA-256": section.sha256} if section.sha256 else {}
-    rows |= {"Train examples": f"{section.train_examples:,}"} if section.train_examples else {}
-    rows |= {"Val examples": f"{section.val_examples:,}"} if section.val_examples else {}
+    train, validation = section.counted
+    rows |= {"Train examples": f"{train:,}"} if train else {}
+    rows |= {"Val examples": f"{validation:,}"} if validation else {}
+    return rows | _order(section)
+
+
+def _order(section: DataFiles) -> dict[str, str]:
+    """How the built-in loop divides and shuffles the examples."""
+    if not isinstance(section, DataSection):
+        return {}
+    rows: dict[str, str] = {}
     rows["Split"] = f"{units.format_percent(section.split.train)} train, by {section.split.by}"
     blocks = "" if section.shuffle == "full" else f", blocks of {units.format_bytes(section.shuffle_block)}"
     rows["Shuffle"] = f"{section.shuffle}{blocks}"

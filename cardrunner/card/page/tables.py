@@ -9,6 +9,7 @@ from cardrunner.card.checks.metrics import side_of
 from cardrunner.card.estimate import Estimate, bill_of, covered_labels, estimate, is_more
 from cardrunner.card.load import LoadedCard
 from cardrunner.card.page.fields import minutes, money, shown, written
+from cardrunner.card.schema.card import Card
 from cardrunner.common import units
 from cardrunner.specs import MetricNames
 
@@ -27,8 +28,8 @@ def timing(loaded: LoadedCard) -> PageTable:
     """Time and cost at each calibration: stated figures as stated, with computed ones below."""
     columns, stated = estimate(loaded.card), loaded.card.timing.stated
     rows = [
-        ["Epoch time", *_figures(loaded, "epoch", [minutes(column.epoch) for column in columns])],
-        [f"Training ({loaded.card.training.epochs} ep)", *_stated(loaded, "training", columns, units.format_duration)],
+        *_epoch_times(loaded, columns),
+        [_training_label(loaded.card), *_stated(loaded, "training", columns, units.format_duration)],
         ["Data load", *_figures(loaded, "data_load", [units.format_duration(column.load) for column in columns])],
         ["Total wall", *_stated(loaded, "total", columns, units.format_duration)],
         ["Cost", *_stated(loaded, "cost", columns, money)],
@@ -95,6 +96,18 @@ def _without_empty(table: PageTable, name: str) -> PageTable:
         return table
     head, *rows = ([*row[:place], *row[place + 1 :]] for row in (table.head, *table.rows))
     return PageTable(head, rows)
+
+
+def _training_label(card: Card) -> str:
+    epochs = card.training.planned_epochs
+    return "Training" if epochs is None else f"Training ({epochs} ep)"
+
+
+def _epoch_times(loaded: LoadedCard, columns: Sequence[Estimate]) -> list[list[str]]:
+    """The time of an epoch, where epochs are what the card estimates."""
+    if loaded.card.timing.epoch is None:
+        return []
+    return [["Epoch time", *_figures(loaded, "epoch", [minutes(column.epoch) for column in columns])]]
 
 
 def _figures(loaded: LoadedCard, name: str, computed: Sequence[str]) -> list[str]:

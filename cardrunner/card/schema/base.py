@@ -15,12 +15,13 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    GetJsonSchemaHandler,
     GetPydanticSchema,
     StringConstraints,
     Tag,
     WithJsonSchema,
 )
-from pydantic_core import core_schema
+from pydantic_core import CoreSchema, core_schema
 
 from cardrunner.common import units
 from cardrunner.specs import ADDED as ADDED
@@ -265,6 +266,21 @@ def one_or_many(value: Any) -> Any:
 def one_or_many_schema(item: dict[str, Any], *, at_least: int = 0) -> dict[str, Any]:
     """The JSON Schema of a `one_or_many` field."""
     return {"anyOf": [item, {"type": "array", "items": item, "minItems": at_least}]}
+
+
+class ShortForm:
+    """Lets an editor's schema take a short form too: one entry for a list of entries, or what a `shape` describes.
+
+    Args:
+        shape: the schema of the short form; that of one entry where nothing is given.
+    """
+
+    def __init__(self, shape: dict[str, Any] | None = None) -> None:
+        self._shape = shape
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        shown = handler(core)
+        return {"anyOf": [self._shape or shown["items"], shown]}
 
 
 Lines = Annotated[tuple[Line, ...], BeforeValidator(one_or_many), WithJsonSchema(one_or_many_schema(TEXT_SCHEMA))]

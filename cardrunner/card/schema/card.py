@@ -38,6 +38,8 @@ class Card(Section):
     """A plan for a training run that people review before money is spent.
 
     A workload narrows `data`, `model` and `training` to its own section classes; see `cardrunner.card.load.card_model`.
+    They are typed as those of the built-in loop. One that runs itself has others, which are a `DataFiles` and a
+    `TrainingBase`: whatever serves all workloads asks for what these two have.
     """
 
     card: Annotated[Literal[1], BeforeValidator(_version)]

@@ -31,6 +31,16 @@ class DataFile(Section):
     sha256: Sha256 | None = None
     """Pins the content; checked before training."""
 
+    @property
+    def is_pattern(self) -> bool:
+        """Whether the path stands for any number of files, which `files` counts and `sha256` is over together."""
+        return False
+
+    @property
+    def counted(self) -> int | None:
+        """How many files it stands for, where the card says it."""
+        return None
+
 
 class Split(Section):
     """How validation examples are kept apart."""
@@ -41,11 +51,12 @@ class Split(Section):
     """The unit that is never torn apart."""
 
 
-def _file(value: object) -> object:
+def as_file(value: object) -> object:
+    """An entry of `data.source` that is written as its path."""
     return {"path": value} if isinstance(value, str) else value
 
 
-_ENTRY_SCHEMA: dict[str, Any] = {
+ENTRY_SCHEMA: dict[str, Any] = {
     "type": ["string", "object"],
     "properties": {
         "path": {**TEXT_SCHEMA, "description": "Where it is.", "examples": ["encoded-22k.pt"]},
@@ -60,17 +71,17 @@ _ENTRY_SCHEMA: dict[str, Any] = {
     "required": ["path"],
     "additionalProperties": False,
 }
-FileEntry = Annotated[DataFile, BeforeValidator(_file)]
+FileEntry = Annotated[DataFile, BeforeValidator(as_file)]
 Source = Annotated[
     tuple[FileEntry, ...],
     BeforeValidator(one_or_many),
     Field(min_length=1),
-    WithJsonSchema(one_or_many_schema(_ENTRY_SCHEMA, at_least=1)),
+    WithJsonSchema(one_or_many_schema(ENTRY_SCHEMA, at_least=1)),
 ]
 
 
-class DataSection(Section):
-    """The part of `data` that every workload has."""
+class DataFiles(Section):
+    """Which files a run reads: what any workload has of `data`."""
 
     source: Source
     """A path, a list of paths or of files, or `synthetic`. On a volume a path is absolute; else it is relative to the
@@ -79,6 +90,29 @@ class DataSection(Section):
     """All files together."""
     sha256: Sha256 | None = None
     """Pins the content of a single file; checked before training."""
+    notes: Lines = ()
+    """What one should know about the files."""
+
+    @model_validator(mode="after")
+    def _one_digest_for_one_file(self) -> Self:
+        if self.sha256 and len(self.source) > 1:
+            raise FieldError("is for a single file; give each file of data.source its own", "sha256")
+        return self
+
+    @property
+    def is_synthetic(self) -> bool:
+        """True when a generator makes the data."""
+        return len(self.source) == 1 and self.source[0].path == SYNTHETIC
+
+    @property
+    def counted(self) -> tuple[int | None, int | None]:
+        """The training and validation examples that the card states."""
+        return None, None
+
+
+class DataSection(DataFiles):
+    """The part of `data` that every workload of the built-in loop has."""
+
     split: Split
     train_examples: PositiveCount | None = None
     """Derived from the files; when stated it must agree."""
@@ -93,16 +127,8 @@ class DataSection(Section):
     """Memory of a block; the larger it is, the more is mixed."""
     on_constant_columns: Literal["warn", "fail"] = "warn"
     """A column that never changes carries nothing; it is named in the expected-against-actual table."""
-    notes: Lines = ()
-    """What one should know about the files."""
-
-    @model_validator(mode="after")
-    def _one_digest_for_one_file(self) -> Self:
-        if self.sha256 and len(self.source) > 1:
-            raise FieldError("is for a single file; give each file of data.source its own", "sha256")
-        return self
 
     @property
-    def is_synthetic(self) -> bool:
-        """True when a generator makes the data."""
-        return len(self.source) == 1 and self.source[0].path == SYNTHETIC
+    def counted(self) -> tuple[int | None, int | None]:
+        """The training and validation examples that the card states."""
+        return self.train_examples, self.val_examples

@@ -24,7 +24,7 @@ class Baseline(Section):
     metrics: dict[str, Number] = Field(min_length=1)
     """Values by metric name or alias."""
     facts: dict[str, LineOrNumber] = Field(default_factory=dict)
-    """Anything else that tells it apart, such as games: 50."""
+    """Anything else that tells it apart, such as documents: 50."""
     notes: Lines = ()
     """What one should know about it."""
 

@@ -1,19 +1,20 @@
 """Why the run exists: lineage, what must match, and what people want to remember about it."""
 
 import re
-from typing import Annotated, Literal
+from collections.abc import Collection, Sequence
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from cardrunner.card.schema.base import (
     ADDED,
     Date,
+    FieldError,
     Identifier,
     Line,
-    LineOrCount,
     Lines,
-    PositiveCount,
     Section,
+    Sha256,
     Text,
     WorkspacePath,
 )
@@ -42,9 +43,9 @@ class DistributionPart(Section):
     """One row of the distribution match: which data a component has seen."""
 
     component: Line
-    """World model, this policy, previous policy, ..."""
+    """This model, the previous one, the model it is used with, ..."""
     data_scale: Line
-    """How much data, such as 22K games."""
+    """How much data, such as 22K documents."""
     notes: Lines = ()
     """What differs."""
 
@@ -107,8 +108,27 @@ def _commit(value: str) -> str:
 class CodePin(Section):
     """The code this card was reviewed with; checked at launch."""
 
-    commit: Annotated[str, AfterValidator(_commit)]
-    """The git commit, 7 to 40 hexadecimal digits."""
+    commit: Annotated[str, AfterValidator(_commit)] | None = None
+    """The git commit, 7 to 40 hexadecimal digits. Beside a sha256, which decides, it is only shown."""
+    folder: Annotated[WorkspacePath | None, ADDED] = None
+    """The folder of a script's code, relative to the workspace; each attempt runs a copy of it that the launch made."""
+    sha256: Annotated[Sha256 | None, ADDED] = None
+    """The digest over the tracked files of the folder, which `cardrunner code CARD --write` writes."""
+    files: Annotated[Lines, ADDED] = ()
+    """Patterns of files that count as well, such as generated/*.py; all of them where there is no git."""
+
+    lock: Annotated[WorkspacePath | None, ADDED] = None
+    """A file of that code with lines name==version, relative to the folder: what the interpreter of the script must
+    have installed, and what an image for it is given."""
+
+    @model_validator(mode="after")
+    def _names_code(self) -> Self:
+        if self.commit is None and self.folder is None:
+            raise FieldError("is missing; or name the folder of a script's code", "commit")
+        needy = next((name for name in ("sha256", "files", "lock") if getattr(self, name)), None)
+        if self.folder is None and needy is not None:
+            raise FieldError("needs folder: the files that it is about are in there", needy)
+        return self
 
 
 class Incident(Section):
@@ -129,29 +149,41 @@ class Download(Section):
     """Where it goes, relative to the workspace."""
 
 
-class Demo(Section):
-    """The last look, by people."""
+class DemoSection(Section):
+    """The last look, by people: what every demo has. A workload extends it with what its own demo needs."""
 
-    world_model: Line = "simulator"
-    """The checkpoint of a world model, or the workload's built-in simulator."""
-    seed_game: LineOrCount | None = None
-    """What it starts from: a file, or a number of a validation unit; null for the first."""
-    p0: Line = "policy:best"
-    """Who plays the first side: a policy as policy:CHECKPOINT, or what the workload offers."""
-    p1: Line = "policy:best"
-    """Who plays the second side; see p0."""
-    max_frames: PositiveCount = 1200
-    """Frames until it ends."""
-    rules: Annotated[bool, ADDED] = True
-    """Let the workload's own rules correct a learned world model where it breaks them; each correction is counted."""
     output: WorkspacePath | None = None
     """A copy of the demo, relative to the workspace."""
     look_for: Line | None = None
     """What a person should see."""
+
+    @property
+    def sentence(self) -> str:
+        """What is shown, for the review page and the plan."""
+        return "what the workload shows of the best checkpoint"
+
+    def rows(self) -> Sequence[tuple[str, str]]:
+        """Rows (label, value) of the review page; a stated field without one stands there under its own name."""
+        return ()
+
+    @property
+    def worded(self) -> Collection[str]:
+        """The fields that `sentence` and `rows` show."""
+        return ()
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The paths in the workspace that it may read."""
+        return ()
+
+    @property
+    def opens(self) -> tuple[str, ...]:
+        """The files of which only the demo itself can tell whether they are usable."""
+        return ()
 
 
 class AfterTraining(Section):
     """Download and demo."""
 
     download: Download | None = None
-    demo: Demo | None = None
+    demo: DemoSection | None = None

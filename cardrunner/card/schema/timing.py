@@ -54,8 +54,10 @@ class Timing(Section):
         5.0,
     )
     """Factors over the optimistic estimate."""
-    epoch: SecondsColumns
+    epoch: SecondsColumns | None = None
     """One epoch: a single value is scaled by the factors, a list gives each column."""
+    total: Annotated[SecondsColumns | None, ADDED] = None
+    """The whole run instead of one epoch, loading included, where epochs are not counted."""
     data_load: SecondsColumns = (0.0,)
     """Before the first step: a single value is the same in each column, a list gives each column."""
     data_load_measured: Seconds | None = None
@@ -71,9 +73,29 @@ class Timing(Section):
     @model_validator(mode="after")
     def _columns_fit(self) -> Self:
         width = len(self.calibration)
-        columns: dict[tuple[str, ...], Any] = {(name,): getattr(self, name) for name in ("epoch", "data_load")}
+        if self.epoch is not None and self.total is not None:
+            raise FieldError("is for a run whose epochs are not timed; leave it out, or timing.epoch", "total")
+        names = ("epoch", "total", "data_load")
+        columns: dict[tuple[str, ...], Any] = {(name,): getattr(self, name) for name in names}
         columns |= {("stated", name): getattr(self.stated, name) for name in ("training", "total", "cost")}
+        if self.epoch is None and self.total is None:
+            raise FieldError("is missing; say how long one takes, or give timing.total", "epoch")
         for at, value in columns.items():
             if value is not None and len(value) not in (1, width):
                 raise FieldError(f"has {len(value)} values for {width} calibrations; give one or {width}", *at)
         return self
+
+    def columns(self, epochs: int) -> tuple[tuple[float, float], ...]:
+        """The seconds of one epoch and of the loading at each calibration.
+
+        Args:
+            epochs: of the whole run, into which `total` is divided.
+        """
+        width = len(self.calibration)
+        loads = self.data_load * width if len(self.data_load) == 1 else self.data_load
+        stated = self.total if self.epoch is None else self.epoch
+        assert stated is not None  # the validator has seen one of them
+        times = stated if len(stated) == width > 1 else tuple(stated[0] * factor for factor in self.calibration)
+        if self.epoch is None:
+            times = tuple(max(0.0, time - load) / epochs for time, load in zip(times, loads, strict=True))
+        return tuple(zip(times, loads, strict=True))

@@ -1,5 +1,6 @@
 """How the model is trained. A workload may extend `TrainingSection` with its own knobs."""
 
+import math
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
@@ -35,8 +36,62 @@ class Selection(Section):
     """Whether the smallest or the largest value is the best."""
 
 
-class TrainingSection(Section):
-    """The part of `training` that every workload has. Every field here controls the run."""
+class TrainingBase(Section):
+    """What the rest of the package asks of any `training` section. The defaults are those of a workload that runs
+    itself and tells nothing; one of the built-in loop extends `TrainingSection`."""
+
+    @property
+    def measured(self) -> bool:
+        """Whether this package measures the metrics itself, rather than being told them."""
+        return False
+
+    @property
+    def planned_epochs(self) -> int | None:
+        """Epochs of the whole run; None where they are not counted."""
+        return None
+
+    @property
+    def whole(self) -> float | None:
+        """The progress of a run that is trained (`cardrunner.kill_rules.Row.progress`); None where it is unknown."""
+        return None if self.planned_epochs is None else float(self.planned_epochs)
+
+    @property
+    def selection(self) -> Selection | None:
+        """What makes a checkpoint the best one; None where none is."""
+        return None
+
+    @property
+    def also_kept(self) -> tuple[str, ...]:
+        """Validation metrics by each of which the best weights are kept too."""
+        return ()
+
+    @property
+    def log_interval(self) -> EveryValue | None:
+        """The time between rows of the history; None where only the run shows it."""
+        return None
+
+    @property
+    def wants_gpu(self) -> bool:
+        """Whether it cannot run without a GPU."""
+        return False
+
+    @property
+    def cpu_processes(self) -> int:
+        """Processes that train together on the CPU."""
+        return 1
+
+    @property
+    def batches_per_step(self) -> int:
+        """Batches of an optimizer step."""
+        return 1
+
+    def batches(self, examples: int, *, processes: int = 1) -> int | None:  # noqa: ARG002
+        """Batches of one process in an epoch, from its training examples; None where batches are not counted."""
+        return None
+
+
+class TrainingSection(TrainingBase):
+    """The part of `training` that every workload of the built-in loop has. Every field here controls the run."""
 
     epochs: PositiveCount
     """Total number of epochs, also after a resume."""
@@ -92,6 +147,51 @@ class TrainingSection(Section):
     """What makes a checkpoint the best one."""
     reason: Lines = ()
     """Why these numbers."""
+
+    @property
+    def measured(self) -> bool:
+        """True: the built-in loop measures."""
+        return True
+
+    @property
+    def planned_epochs(self) -> int | None:
+        """Epochs of the whole run."""
+        return self.epochs
+
+    @property
+    def selection(self) -> Selection | None:
+        """What makes a checkpoint the best one."""
+        return self.select
+
+    @property
+    def also_kept(self) -> tuple[str, ...]:
+        """Validation metrics by each of which the best weights are kept too."""
+        return self.keep_best
+
+    @property
+    def log_interval(self) -> EveryValue | None:
+        """The time between rows of the history."""
+        return self.log_every
+
+    @property
+    def wants_gpu(self) -> bool:
+        """Whether it cannot run without a GPU."""
+        return self.device == "cuda"
+
+    @property
+    def cpu_processes(self) -> int:
+        """Processes that train together on the CPU."""
+        return self.processes
+
+    @property
+    def batches_per_step(self) -> int:
+        """Batches of an optimizer step."""
+        return self.gradient_accumulation
+
+    def batches(self, examples: int, *, processes: int = 1) -> int | None:
+        """Batches of one process in an epoch, from its training examples."""
+        together = self.batch_size * processes
+        return examples // together if self.drop_last else math.ceil(examples / together)
 
     @model_validator(mode="after")
     def _warmup_fits(self) -> Self:

@@ -6,11 +6,11 @@ import datetime
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from cardrunner.common.terminal import at_terminal
 from cardrunner.errors import EnvironmentFailed, GateClosed, UsageError
 from cardrunner.gate.ssh.allowed_signers import FILE_NAME, HOW_TO_LIST, AllowedSigners
 from cardrunner.gate.ssh.signature import LARGEST_ARMOR, NAMESPACE
@@ -137,7 +137,7 @@ def _run(argv: Sequence[str], key: Path) -> tuple[int, str]:
     try:
         done = subprocess.run(
             argv,
-            stdin=None if _at_terminal() else subprocess.DEVNULL,
+            stdin=None if at_terminal() else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             timeout=LONGEST_WAIT,
@@ -151,10 +151,6 @@ def _run(argv: Sequence[str], key: Path) -> tuple[int, str]:
     except OSError as error:
         raise EnvironmentFailed(f"{argv[0]} could not be started ({error.strerror}); reinstall OpenSSH") from None
     return done.returncode, done.stdout.decode(errors="replace")
-
-
-def _at_terminal() -> bool:
-    return sys.stdin is not None and not sys.stdin.closed and sys.stdin.isatty()
 
 
 def _needs_touch(key: Path) -> bool:
