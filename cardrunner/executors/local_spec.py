@@ -66,7 +66,7 @@ class ThisMachine:
 
     def unchecked(self, card: Card, *, offline: str | None) -> Iterator[Assumption]:  # noqa: ARG002
         """Whether there is a GPU, if the card needs one."""
-        if card.infra.gpu or card.training.device == "cuda":
+        if card.infra.gpu or card.training.wants_gpu:
             yield Assumption(f"whether {card.infra.gpu or 'a GPU'} is there and free", "a plan imports no torch")
 
 

@@ -1,114 +1,21 @@
-"""The app of a run: its image, volume, secrets and functions, from the card alone."""
+"""The app of a run: its volume, secrets and functions."""
 
 from __future__ import annotations
 
 import math
-import re
-import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, distribution, version
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import modal
 
-import cardrunner
 from cardrunner.card.schema.card import Card
 from cardrunner.errors import EnvironmentFailed
 from cardrunner.executors.modal_cloud import MOUNT
 from cardrunner.executors.modal_cloud.functions import preflight, train
+from cardrunner.executors.modal_cloud.image import Contents, image_of
 from cardrunner.executors.modal_cloud.spec import ModalInfra, infra_of
-from cardrunner.workspace import VOLUME_VARIABLE
-
-PINS = {"torch": "2.13.0"}
-"""Versions to install when the package is not installed here, and there is no version to copy."""
-_HOME = "/root"
-"""Where Modal's containers look for code."""
-_DISTRIBUTION = "cardrunner"
-_NOT_THERE = {"all", "modal", "test"}
-_REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9._-]+)(?:\[[^\]]*\])?\s*(?P<range>[^;]*?)\s*(?:;(?P<marker>.*))?")
-_EXTRA = re.compile(r"""extra\s*==\s*["'](?P<extra>[^"']+)["']""")
-_COMPILED = ("**/__pycache__", "**/*.pyc")
-
-
-@dataclass(frozen=True)
-class Requirement:
-    """One requirement that the package declares."""
-
-    name: str
-    range: str
-    extra: str | None
-
-    @property
-    def pinned(self) -> str:
-        """The version installed here, without a local suffix such as ``+cpu``; else as declared."""
-        try:
-            return f"{self.name}=={version(self.name).partition('+')[0]}"
-        except PackageNotFoundError:
-            return f"{self.name}=={PINS[self.name]}" if self.name in PINS else f"{self.name}{self.range}"
-
-
-def requirements(infra: ModalInfra) -> tuple[str, ...]:
-    """What the image installs with pip: the declared requirements that containers need, by name, then the card's own.
-
-    Raises:
-        EnvironmentFailed: this package is not installed here, so its requirements are unknown.
-    """
-    without = _NOT_THERE if infra.tracking.settings_of("wandb") else _NOT_THERE | {"wandb"}
-    own = {each.name: each for each in declared() if each.extra not in without and each.name != _DISTRIBUTION}
-    return (*(own[name].pinned for name in sorted(own)), *infra.packages)
-
-
-def declared() -> Iterator[Requirement]:
-    """The requirements that this package declares, including extras."""
-    try:
-        lines: Sequence[str] = distribution(_DISTRIBUTION).requires or ()
-    except PackageNotFoundError:
-        raise EnvironmentFailed(
-            "cardrunner runs from a folder that was never installed; `pip install -e .` there, so that the image can "
-            "be given the same packages"
-        ) from None
-    for line in lines:
-        if (found := _REQUIREMENT.fullmatch(line)) is not None:
-            extra = _EXTRA.search(found["marker"] or "")
-            yield Requirement(found["name"].lower(), found["range"].replace(" ", ""), extra["extra"] if extra else None)
-
-
-@contextmanager
-def image_of(infra: ModalInfra) -> Iterator[modal.Image]:
-    """The image of a card's containers; its files exist until the block ends.
-
-    Raises:
-        EnvironmentFailed: see `requirements`.
-    """
-    installed = _installed(
-        modal.Image.debian_slim(python_version=f"{sys.version_info[0]}.{sys.version_info[1]}"), infra
-    )
-    package = Path(cardrunner.__file__).parent
-    with TemporaryDirectory() as folder:
-        metadata = Path(folder) / "METADATA"
-        metadata.write_text(_metadata(), encoding="utf-8")
-        there = f"{_HOME}/{_DISTRIBUTION}-{version(_DISTRIBUTION)}.dist-info/METADATA"
-        yield (
-            installed.env({VOLUME_VARIABLE: MOUNT})
-            .add_local_dir(package, f"{_HOME}/{package.name}", ignore=list(_COMPILED))
-            .add_local_file(metadata, there)
-        )
-
-
-def _metadata() -> str:
-    """The metadata of this package, installed as a wheel or from its folder."""
-    found = distribution(_DISTRIBUTION)
-    return found.read_text("METADATA") or found.read_text("PKG-INFO") or ""
-
-
-def _installed(base: modal.Image, infra: ModalInfra) -> modal.Image:
-    system: Iterable[str] = infra.system_packages
-    return (base.apt_install(*system) if system else base).uv_pip_install(*requirements(infra))
-
 
 MIB = 2**20
 STARTUP_SECONDS = 1800
@@ -127,17 +34,17 @@ class Built:
 
 
 @contextmanager
-def built(card: Card, run: str, submission: str) -> Iterator[Built]:
+def built(contents: Contents, run: str, submission: str) -> Iterator[Built]:
     """Build the app of one submission, without sending anything.
 
     Raises:
         EnvironmentFailed: see `image_of`.
     """
-    infra = infra_of(card)
+    infra = contents.infra
     app = modal.App(
         app_name(run), include_source=False, tags={"cardrunner-run": run, "cardrunner-submission": submission}
     )
-    with image_of(infra) as image:
+    with image_of(contents) as image:
         common: dict[str, Any] = {
             "image": image,
             "include_source": False,

@@ -118,7 +118,7 @@ def join_parts(count: int, submitted: dict[str, Any]) -> dict[str, Any]:
         submitted: an `ArchiveOrder`, as JSON.
 
     Returns:
-        ``games``, ``frames`` and ``bytes`` of the file; or ``exit_code`` and ``reason``.
+        what the workload counted in the file, and its ``bytes``; or ``exit_code`` and ``reason``.
     """
     order = ArchiveOrder.model_validate(submitted)
     parts = [path for number in range(count) if (path := order.part(number, "pt")).exists()]

@@ -15,7 +15,6 @@ from cardrunner.contracts import Archive, Progress
 from cardrunner.errors import EnvironmentFailed, UsageError
 from cardrunner.executors.modal_cloud import MOUNT
 from cardrunner.executors.modal_cloud.advice import advised, check_answer, words
-from cardrunner.executors.modal_cloud.app import image_of
 from cardrunner.executors.modal_cloud.archive_functions import (
     CORES,
     ArchiveOrder,
@@ -23,6 +22,7 @@ from cardrunner.executors.modal_cloud.archive_functions import (
     join_parts,
     list_archive,
 )
+from cardrunner.executors.modal_cloud.image import Contents, image_of
 from cardrunner.executors.modal_cloud.preflight import find_volume, reach
 from cardrunner.executors.modal_cloud.spec import infra_of
 from cardrunner.executors.modal_cloud.volumes import VolumeFolder
@@ -65,7 +65,7 @@ def encode_archive(card: Card, archive: Archive, *, progress: Progress) -> tuple
         made = _checked(join.remote(int(listed["parts"]), order))
     skipped = [f"skipped {path}: {reason}" for report in reports for path, reason in report["skipped"]]
     left_out = f"; {len(skipped)} of {listed['files']} recordings skipped" if skipped else ""
-    counts = f"{made['games']:,} games, {made['frames']:,} frames, {made['bytes']:,} bytes"
+    counts = ", ".join(f"{value:,} {what}" for what, value in made.items())
     return (*skipped, f"{archive.output} on the volume {infra.volume}: {counts}{left_out}")
 
 
@@ -116,7 +116,7 @@ def _joining(card: Card, disk: int | None) -> Iterator[Any]:
 @contextmanager
 def _app(card: Card) -> Iterator[tuple[modal.App, dict[str, Any]]]:
     infra = infra_of(card)
-    with image_of(infra) as image:
+    with image_of(Contents(infra)) as image:
         yield (
             modal.App("cardrunner-encode", include_source=False),
             {

@@ -30,11 +30,13 @@ from cardrunner.executors.modal_cloud.orders import (
 )
 from cardrunner.executors.modal_cloud.publishing import Publisher
 from cardrunner.executors.modal_cloud.signals import SignalListener, ignored_signals
+from cardrunner.executors.modal_cloud.snapshot import ARCHIVE, bring
 from cardrunner.runs.attempts import BEGAN_VARIABLE
 from cardrunner.runs.environment import child_environment, python_command
 from cardrunner.runs.events import AttemptEnded, AttemptStarted, Committed, ContainerStarted, LastHeard, WarningGiven
 from cardrunner.runs.files import explained, write_text
 from cardrunner.runs.folder import RunFolder
+from cardrunner.runs.interrupts import LEAVE_VARIABLE
 from cardrunner.runs.lease import read_lease
 from cardrunner.runs.ledger import Ledger
 from cardrunner.runs.outcome import silent_end
@@ -132,9 +134,12 @@ class ContainerAttempt:
             self.publisher.restore()
         else:
             write_files(self.work, self.order.files)
+        bring(Path.home() / ARCHIVE, self.work)
         write_judges(self.judges_root, self.order)
         self.ledger.add_missing(self.order.events)
-        container = ContainerStarted(submission=self.order.submission, app=self.order.app, **self.note)
+        container = ContainerStarted(
+            submission=self.order.submission, app=self.order.app, image=self.order.image, **self.note
+        )
         self.ledger.append(container)
         self._record_loss()
 
@@ -192,7 +197,7 @@ class ContainerAttempt:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                env={**child_environment(), BEGAN_VARIABLE: str(self.began)},
+                env={**child_environment(), BEGAN_VARIABLE: str(self.began), LEAVE_VARIABLE: str(GRACE_SECONDS)},
             )
 
     def _poll(self) -> None:
@@ -220,14 +225,14 @@ class ContainerAttempt:
         sys.stdout.write(data.decode(errors="replace"))
         sys.stdout.flush()
 
-    def _publish(self) -> None:
-        """Publish changes, if there are any, and record which step is durable now."""
+    def _publish(self, *, final: bool = False) -> None:
+        """Publish changes, if there are any, and record which step is durable now; at the end, all there is."""
         stamps = self.publisher.records()
         self._manifest_seen = self._manifest_stamp()
         self._published_at = time.monotonic()
-        if (stamps, self._manifest_seen) == self._published:
+        if (stamps, self._manifest_seen) == self._published and not final:
             return
-        done = self.publisher.publish()
+        done = self.publisher.publish(final=final)
         if done.step != self._step or done.tries > 1:
             self._step = done.step
             committed = Committed(
@@ -256,7 +261,7 @@ class ContainerAttempt:
         self._show()
         end = self._recorded_end() or self._record_end(code)
         with ignored_signals():  # the container ends anyway
-            self._publish()
+            self._publish(final=True)
             self._publish()  # the event that the first call recorded
         outcome = ContainerEnd(state=end.state, exit_code=end.exit_code, reason=end.reason)
         if self.order.retries and self._is_worth_another(outcome, code):
@@ -293,7 +298,7 @@ class ContainerAttempt:
         """Publish the last state before the container ends."""
         self._show()
         with contextlib.suppress(CardrunnerError):  # the next attempt starts from the previous commit
-            self._publish()
+            self._publish(final=True)
 
 
 def _end_worker(worker: subprocess.Popen[bytes]) -> None:

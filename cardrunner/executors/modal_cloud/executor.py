@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
 import modal
@@ -25,10 +25,12 @@ from cardrunner.executors.modal_cloud import NAME
 from cardrunner.executors.modal_cloud.advice import REFUSALS, advised, check_answer
 from cardrunner.executors.modal_cloud.app import Built, built, check_recorded
 from cardrunner.executors.modal_cloud.archives import encode_archive
+from cardrunner.executors.modal_cloud.image import Contents
 from cardrunner.executors.modal_cloud.job import ModalJob, update_record
 from cardrunner.executors.modal_cloud.later_stages import run_remotely
 from cardrunner.executors.modal_cloud.orders import Order, order_of
 from cardrunner.executors.modal_cloud.preflight import find_volume, preflight, reach, unreachable_reason
+from cardrunner.executors.modal_cloud.snapshot import unpack
 from cardrunner.executors.modal_cloud.spec import infra_of, storage_of
 from cardrunner.executors.modal_cloud.uploads import upload
 from cardrunner.executors.modal_cloud.volumes import Mirror, VolumeFolder, inside
@@ -104,10 +106,11 @@ class ModalExecutor:
             EnvironmentFailed: it cannot be downloaded completely.
         """
         manifest = find_record(folder.manifest, Manifest) or Manifest()
-        entry = next((entry for entry in manifest.entries if entry.file == file), None)
-        if entry is None:
+        if (entry := manifest.find(file)) is None:
             known = ", ".join(entry.file for entry in manifest.entries) or "none was saved"
             raise IntegrityError(f"run {folder.name} has no checkpoint {file}; it has: {known}")
+        if entry.content is not None:
+            return _fetch_folder(folder, entry.content, progress)
         target = inside(folder.root, entry.source)
         if not (target.is_file() and sha256_file(target) == entry.sha256):
             volume_folder = _job(folder.root).volume_folder
@@ -157,6 +160,19 @@ class ModalExecutor:
             return _adopted(RunFolder.of(runs, run), VolumeFolder(modal.Volume.from_name(volume), path))
 
 
+def _fetch_folder(folder: RunFolder, content: str, progress: Progress) -> Path:
+    """Download a checkpoint that is a folder, and the record with its digest, with which the copy is compared later."""
+    place, record = PurePosixPath(content), str(PurePosixPath(content).parent / "checkpoint.json")
+    volume_folder = _job(folder.root).volume_folder
+    with advised(f"download {content}"):
+        names = [name for name in volume_folder.files() if name == record or PurePosixPath(name).is_relative_to(place)]
+        with progress.task(f"{place.name} from Modal", len(names), unit="files") as task:
+            for name in names:
+                volume_folder.fetch(name, inside(folder.root, name))
+                task.advance()
+    return inside(folder.root, content)
+
+
 @lru_cache(maxsize=64)
 def _job(root: Path) -> ModalJob:
     """One job per folder, which limits how often Modal is asked: commands poll in short loops."""
@@ -170,11 +186,13 @@ class _Unknown(EnvironmentFailed):
 def _submit(folder: RunFolder, card: Card, record: RemoteRun, *, follows: str | None) -> None:
     called = False
     doing = advised(f"start the run {folder.name} on Modal")
-    with doing, built(card, folder.name, record.submission) as made, _shown(), made.app.run(detach=True):
+    contents = Contents.of(folder, card, importlib.import_module(WORKER).used_plugins(folder))
+    with doing, built(contents, folder.name, record.submission) as made, _shown(), made.app.run(detach=True):
         app = str(made.app.app_id)
         update_record(folder, app=app, function=made.train.object_id, page=f"https://modal.com/id/{app}")
         check_recorded(made.train, card)
-        order = order_of(folder, record, app=app, retries=infra_of(card).retries, follows=follows)
+        image, retries = contents.record, contents.infra.retries
+        order = order_of(folder, record, app=app, image=image, retries=retries, follows=follows)
         _rehearse(made, order)
         VolumeFolder(modal.Volume.from_name(record.volume), record.path).remove(folder.stop_request.name)
         update_record(folder, call=_spawn(made, order))
@@ -221,6 +239,9 @@ def _adopted(folder: RunFolder, volume_folder: VolumeFolder) -> RunFolder:
                 if staging.is_frozen(inside(staging.root, name)):
                     data = volume_folder.read(name) or b""
                     write_bytes(staging.root / name, data)
+            if (code := volume_folder.read(staging.code_archive.name)) is not None:
+                write_bytes(staging.code_archive, code)
+                unpack(staging.code_archive, staging)
             write_record(staging.remote_run, _record_of(volume_folder, Workspace.around(folder.root.parent)))
             Mirror(staging, volume_folder).pull()
             if folder.root.exists() and set(folder.root.iterdir()) <= {folder.remote_run, folder.launch}:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,10 +12,12 @@ import modal
 
 from cardrunner.card.schema.card import Card
 from cardrunner.contracts import Progress
+from cardrunner.executors import WORKER
 from cardrunner.executors.modal_cloud import MOUNT
 from cardrunner.executors.modal_cloud.advice import advised, check_answer
-from cardrunner.executors.modal_cloud.app import app_name, image_of, memory_of
+from cardrunner.executors.modal_cloud.app import app_name, memory_of
 from cardrunner.executors.modal_cloud.functions import later_stage
+from cardrunner.executors.modal_cloud.image import Contents, image_of
 from cardrunner.executors.modal_cloud.job import ModalJob
 from cardrunner.executors.modal_cloud.orders import order_of
 from cardrunner.executors.modal_cloud.spec import infra_of
@@ -41,7 +44,7 @@ def run_remotely(folder: RunFolder, card: Card, stage: str, files: dict[str, Pat
     """
     job = ModalJob(folder)
     progress.note(f"the data is on the volume: the stage {stage} runs there, without a GPU")
-    with advised(f"run the stage {stage} on Modal"), _running(card, folder.name) as function:
+    with advised(f"run the stage {stage} on Modal"), _running(folder, card) as function:
         _send(job.volume_folder, files)
         order = order_of(folder, job.record, app=job.record.app or "")
         answer: dict[str, Any] = function.remote(order.model_dump(mode="json"), stage)
@@ -52,10 +55,11 @@ def run_remotely(folder: RunFolder, card: Card, stage: str, files: dict[str, Pat
 
 
 @contextmanager
-def _running(card: Card, run: str) -> Iterator[Any]:
+def _running(folder: RunFolder, card: Card) -> Iterator[Any]:
     infra = infra_of(card)
-    app = modal.App(f"{app_name(run)}-after", include_source=False)
-    with image_of(infra) as image:
+    app = modal.App(f"{app_name(folder.name)}-after", include_source=False)
+    contents = Contents.of(folder, card, importlib.import_module(WORKER).used_plugins(folder))
+    with image_of(contents) as image:
         function = app.function(
             name=later_stage.__name__,
             image=image,

@@ -12,7 +12,7 @@ from cardrunner.gate.admission import judging_files, read_launched, sha256_hex
 from cardrunner.runs.files import explained, write_bytes
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.ledger import Ledger
-from cardrunner.runs.records import LaunchRecord, Record, RemoteRun, parse_record
+from cardrunner.runs.records import ImageRecord, LaunchRecord, Record, RemoteRun, parse_record
 from cardrunner.workspace import RULES, Workspace
 
 
@@ -33,13 +33,23 @@ class Order(Record):
     """The submission before this one, which is known to be over."""
     retries: int
     """How often Modal starts another attempt after one that raised."""
+    image: ImageRecord | None = None
+    """What the image of its containers was made from; None for one of a later stage."""
     judges: dict[str, str] = Field(default_factory=dict)
     """What judges the run there: the content of a small workspace with the admission, the rules, keys and blocks."""
     judged_in: str = "."
     """The folder in it that stands for the workspace."""
 
 
-def order_of(folder: RunFolder, record: RemoteRun, *, app: str, retries: int = 0, follows: str | None = None) -> Order:
+def order_of(
+    folder: RunFolder,
+    record: RemoteRun,
+    *,
+    app: str,
+    image: ImageRecord | None = None,
+    retries: int = 0,
+    follows: str | None = None,
+) -> Order:
     """The order that submits the run in a folder.
 
     Raises:
@@ -57,6 +67,7 @@ def order_of(folder: RunFolder, record: RemoteRun, *, app: str, retries: int = 0
         events=Ledger(folder.ledger).lines(),
         follows=follows,
         retries=retries,
+        image=image,
         judges=judges,
         judged_in=judged_in,
     )

@@ -7,11 +7,13 @@ every row up to the saved states.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import shutil
+import stat
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -24,6 +26,10 @@ from cardrunner.runs.records import STATE, Manifest, ManifestEntry, find_record,
 DELAYS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 """Seconds between the tries of a commit. The SDK retries connection errors by itself."""
 _READS = 5
+_REST_NS = 2_000_000_000
+"""How long a file of a script has to be unchanged until it is copied."""
+_GIVEN_UP = {RunFolder(Path()).script_out.name, RunFolder(Path()).kept.name}
+"""Folders in which checkpoints are removed for newer ones."""
 _BLOCK = 4 << 20
 Stamp = tuple[int, int]
 
@@ -69,15 +75,18 @@ class Publisher:
         manifest = find_record(self.work.manifest, Manifest) or Manifest()
         self._copied |= {name: entry.sha256 for entry in manifest.entries for name in (entry.source, entry.file)}
 
-    def publish(self) -> Published:
+    def publish(self, *, final: bool = False) -> Published:
         """Copy what changed, and commit.
+
+        Args:
+            final: the worker has ended, so that what its script wrote last is whole, or will never be.
 
         Raises:
             EnvironmentFailed: the volume cannot be written or committed.
         """
         began = time.monotonic()
         manifest = self._copy_checkpoints()
-        self._copy_records()
+        self._copy_records(manifest, final=final)
         if manifest is not None:
             _replace(self.place.manifest, io.BytesIO(self._manifest))
         tries = commit_patiently(self.commit, self.delays)
@@ -108,10 +117,16 @@ class Publisher:
                 self._copy(self.work.root / entry.source, self.place.root / name)
                 self._copied[name] = entry.sha256
 
-    def _copy_records(self) -> None:
+    def _copy_records(self, manifest: Manifest | None, *, final: bool) -> None:
+        """Copy what is no checkpoint of the manifest; of a script's own files those that are at rest."""
+        entries = manifest.entries if manifest is not None else ()
+        copied = {name for entry in entries for name in (entry.source, entry.file)}
+        rest = time.time_ns() - _REST_NS
         # the ledger says how far the history had come, so that the history is copied after it
         for name, stamp in sorted(self.records().items(), key=lambda found: found[0] != self.work.ledger.name):
-            if self._copied.get(name) == stamp:
+            if self._copied.get(name) == stamp or name in copied:
+                continue
+            if not final and stamp[1] > rest and self._is_scripts(name):
                 continue
             try:
                 self._copy(self.work.root / name, self.place.root / name)
@@ -120,15 +135,12 @@ class Publisher:
             self._copied[name] = stamp
 
     def records(self) -> dict[str, Stamp]:
-        """Size and time of each file, except checkpoints and files that are being written."""
-        found: dict[str, Stamp] = {}
-        for folder, folders, names in os.walk(self.work.root):
-            folders[:] = [name for name in folders if not name.startswith(".")]
-            for name in names:
-                path = Path(folder, name)
-                if not name.startswith(".") and not self._is_checkpoint(path):
-                    found |= _stamp(path, self.work.root)
-        return found
+        """Size and time of each file, except checkpoints, code, and files that are being written."""
+        return {name: stamp for name, stamp in _files(self.work) if not self._is_checkpoint(self.work.root / name)}
+
+    def _is_scripts(self, name: str) -> bool:
+        """Whether a script wrote it, whose files nothing says are whole."""
+        return name.partition("/")[0] == self.work.script_out.name
 
     def _is_checkpoint(self, path: Path) -> bool:
         inside = path.is_relative_to(self.work.checkpoints) and self.work.checkpoints / "rejected" not in path.parents
@@ -137,9 +149,18 @@ class Publisher:
     def _copy(self, source: Path, target: Path) -> None:
         with source.open("rb") as stream:
             _replace(target, stream)
+            if source.is_relative_to(self.work.script_out):  # the newest checkpoint is known by its time
+                status = os.fstat(stream.fileno())
+                os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
 
     def _remove_unlisted(self, manifest: Manifest | None) -> None:
         """Remove checkpoints that newer ones replaced; the next commit makes that durable."""
+        for name, _ in list(_files(self.place)):
+            if name.partition("/")[0] in _GIVEN_UP and not os.path.lexists(self.work.root / name):
+                (self.place.root / name).unlink(missing_ok=True)
+                self._copied.pop(name, None)
+                with contextlib.suppress(OSError):  # it may hold others
+                    (self.place.root / name).parent.rmdir()
         if manifest is None:
             return
         listed = {self.place.root / name for entry in manifest.entries for name in (entry.source, entry.file)}
@@ -184,9 +205,19 @@ def commit_patiently(commit: Callable[[], object], delays: Sequence[float] = DEL
             return tries
 
 
-def _stamp(path: Path, root: Path) -> dict[str, Stamp]:
+def _files(folder: RunFolder) -> Iterator[tuple[str, Stamp]]:
+    """Every regular file of a run with its size and time, by its path there; without hidden ones and the code."""
+    for place, folders, names in os.walk(folder.root):
+        hidden = {name for name in folders if name.startswith(".") or Path(place, name) == folder.code}
+        folders[:] = [name for name in folders if name not in hidden]
+        for name in names:
+            if not name.startswith(".") and (stamp := _stamp(path := Path(place, name))) is not None:
+                yield path.relative_to(folder.root).as_posix(), stamp
+
+
+def _stamp(path: Path) -> Stamp | None:
     try:
         status = path.stat()
-    except FileNotFoundError:
-        return {}
-    return {path.relative_to(root).as_posix(): (status.st_size, status.st_mtime_ns)}
+    except OSError:  # it is gone, or a link to something that is
+        return None
+    return (status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else None

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator
 
-from cardrunner.card.contracts import Assumption, PlatformSpec, Storage
+from cardrunner.card.contracts import Assumption, Carried, PlatformSpec, Storage
 from cardrunner.card.prices import Price, gpu_names, read_prices
 from cardrunner.card.schema.base import Identifier, Line, Seconds
 from cardrunner.card.schema.card import Card
@@ -14,7 +14,7 @@ from cardrunner.card.schema.infra import InfraBase
 from cardrunner.common.text import nearest
 from cardrunner.common.units import format_hourly_rate
 from cardrunner.errors import EnvironmentFailed
-from cardrunner.executors.modal_cloud import NAME
+from cardrunner.executors.modal_cloud import MOUNT, NAME
 from cardrunner.specs import Remark
 
 MOST_GPUS = 8
@@ -80,6 +80,14 @@ class ModalPlatform:
     infra: type[InfraBase] = ModalInfra
     free: bool = False
     resumes_after_timeout: bool = True
+    carried: Carried = Carried((MOUNT, "/tmp", "/dev"), largest_file=64_000_000, largest_code=512_000_000)
+
+    def unpinned(self, infra: ModalInfra) -> Iterator[Remark]:
+        """Packages of the image without a version."""
+        for index, line in enumerate(infra.packages):
+            if not re.search(r"==|@", line):
+                message = f"{line} pins no version, so that two images may differ; write {line}==VERSION"
+                yield Remark(loc=("infra", "packages", index), message=message)
 
     def executor_of(self, infra: ModalInfra) -> str:  # noqa: ARG002
         """The only executor, modal."""
@@ -169,6 +177,8 @@ def _data_on_the_volume(card: Card, infra: ModalInfra) -> Iterator[Remark]:
         if not file.path.startswith("/") or ".." in file.path.split("/"):
             at = () if len(files) == 1 else (number,)
             message = f"is on the volume {infra.volume}: write the path from its root, such as /encoded.pt"
+            if card.code is not None and card.code.folder is not None:
+                message += "; a file of the code needs no entry, the digest of the code covers it"
             yield Remark(loc=("data", "source", *at), message=message)
 
 

@@ -115,6 +115,18 @@ class VolumeFolder:
             f"{sha256[:12]}; try again later, nothing was replaced here"
         )
 
+    def fetch(self, name: str, target: Path) -> None:
+        """Download a file that its reader compares with a digest.
+
+        Raises:
+            EnvironmentFailed: the local disk cannot be written.
+        """
+        part = target.with_name(f".{target.name}.part")
+        with explained(target, "write"):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self._copy(name, part, lambda _: None)
+            part.replace(target)
+
     def _copy(self, name: str, part: Path, advance: Callable[[int], object]) -> tuple[int, str]:
         with part.open("wb") as out:
             digest = sha256_of(copy_blocks(self._blocks(name), out), advance)
@@ -167,7 +179,8 @@ class Mirror:
         parts_hidden = any(part.startswith(".") for part in path.parts)
         frozen = self.folder.is_frozen(self.folder.root / name)
         local = name in (self.folder.stop_request.name, self.folder.remote_run.name)
-        return path.suffix in _KINDS and not (parts_hidden or frozen or local) and stamp.size <= _LARGEST
+        scripts = path.parts[0] in {place.name for place in self.folder.scripts}
+        return path.suffix in _KINDS and not (parts_hidden or frozen or local or scripts) and stamp.size <= _LARGEST
 
     def _download(self, name: str) -> None:
         data = self.volume_folder.read(name)

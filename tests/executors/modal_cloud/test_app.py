@@ -14,16 +14,9 @@ from cardrunner import registry
 from cardrunner.card.load import load_card_bytes
 from cardrunner.card.schema.card import Card
 from cardrunner.errors import EnvironmentFailed
-from cardrunner.executors.modal_cloud import app as image
-from cardrunner.executors.modal_cloud.app import (
-    Requirement,
-    built,
-    check_recorded,
-    declared,
-    gpu_of,
-    memory_of,
-    requirements,
-)
+from cardrunner.executors.modal_cloud import image
+from cardrunner.executors.modal_cloud.app import built, check_recorded, gpu_of, memory_of
+from cardrunner.executors.modal_cloud.image import Contents, Requirement, declared
 from cardrunner.executors.modal_cloud.spec import ModalInfra, infra_of
 
 FAR = {
@@ -44,13 +37,15 @@ def far_card(toy_card_text: Callable[..., str]) -> Callable[..., Card]:
 
 
 def test_the_image_has_the_versions_of_this_machine_and_the_cards_own_packages(far_card: Callable[..., Card]) -> None:
-    lines = requirements(infra_of(far_card()))
+    lines = Contents(infra_of(far_card())).requirements
     assert lines[-1] == "einops==0.8.0"
     assert f"torch=={version('torch').partition('+')[0]}" in lines
     assert f"pydantic=={version('pydantic')}" in lines
     names = [re.split("[=<>]", line)[0] for line in lines]
     assert {"pytest", "modal", "wandb", "cardrunner"}.isdisjoint(names)
-    assert "wandb" in " ".join(requirements(infra_of(far_card({"infra.tracking": {"wandb": {"project": "p"}}}))))
+    assert "wandb" in " ".join(
+        Contents(infra_of(far_card({"infra.tracking": {"wandb": {"project": "p"}}}))).requirements
+    )
 
 
 def test_a_machine_without_torch_asks_for_a_pinned_one() -> None:
@@ -68,7 +63,7 @@ def test_everything_that_is_declared_is_understood() -> None:
 
 def test_functions_ask_for_what_the_card_says(far_card: Callable[..., Card]) -> None:
     card = far_card({"infra.gpu": "H100", "infra.gpus": 8})
-    with built(card, "a-run", "0" * 32) as made:
+    with built(Contents(infra_of(card)), "a-run", "0" * 32) as made:
         assert made.app.name == "cardrunner-a-run"
     assert gpu_of(infra_of(card)) == "H100:8"
     assert gpu_of(infra_of(far_card())) == "T4"

@@ -116,4 +116,4 @@ def test_an_archive_is_encoded_in_parts_and_what_is_done_is_not_done_again(cloud
 def test_paths_of_this_machine_are_not_taken_for_paths_of_the_volume(cloud: Cloud) -> None:
     code, _, err = cloud.type("encode", "replays", "-o", "/games.pt", "--card", cloud.card())
     assert code == 2
-    assert "replays: with --card every path is on the volume; write it from its root, such as /replays" in err
+    assert "replays: with --card every path is on the volume; write it from its root, such as /recordings" in err

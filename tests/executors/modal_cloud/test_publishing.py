@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -136,3 +139,41 @@ def test_a_commit_that_never_works_says_why(monkeypatch: pytest.MonkeyPatch) -> 
 
     with pytest.raises(EnvironmentFailed, match=f"in {len(DELAYS) + 1} tries: RuntimeError: no space left"):
         commit_patiently(commit)
+
+
+def written(path: Path, text: str, *, seconds_ago: float) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    at = time.time() - seconds_ago
+    os.utime(path, (at, at))
+    return path
+
+
+def test_what_a_script_is_writing_is_left_until_it_is_at_rest(run: Callable[..., Publisher]) -> None:
+    publisher = run()
+    out, there = publisher.work.script_out, publisher.place.script_out
+    whole = written(out / "checkpoint-8" / "model.bin", "whole", seconds_ago=60)
+    written(out / "checkpoint-16" / "model.bin", "tor", seconds_ago=0)
+    written(publisher.work.code / "train.py", "", seconds_ago=60)
+    os.mkfifo(out / "pipe")
+    publisher.publish()
+    copied = there / "checkpoint-8" / "model.bin"
+    assert copied.stat().st_mtime_ns == whole.stat().st_mtime_ns, "the newest checkpoint is known by its time"
+    assert [path for path in files(publisher.place) if path.startswith(("out/", "code"))] == [
+        "out/checkpoint-8/model.bin"
+    ]
+    publisher.publish(final=True)
+    assert (there / "checkpoint-16" / "model.bin").read_text() == "tor"
+
+
+def test_what_a_script_and_its_keeper_have_removed_is_removed_there_too(run: Callable[..., Publisher]) -> None:
+    publisher = run()
+    for name in ("out/checkpoint-8/model.bin", "kept/0001/checkpoint-8/model.bin", "kept/0001/checkpoint.json"):
+        written(publisher.work.root / name, "x", seconds_ago=60)
+    publisher.publish()
+    assert (publisher.place.kept / "0001" / "checkpoint-8" / "model.bin").exists()
+    shutil.rmtree(publisher.work.kept / "0001")
+    shutil.rmtree(publisher.work.script_out / "checkpoint-8")
+    publisher.publish()
+    assert not [name for name in files(publisher.place) if name.startswith(("out/", "kept/"))]
+    assert publisher.place.history.exists()
