@@ -152,7 +152,7 @@ def test_the_list_says_what_is_wrong_with_each(
 def test_the_schema_and_new_cards_leave_them_out(env: Mapping[str, str], cardrunner: Command, tmp_path: Path) -> None:
     made = cardrunner("schema", env=env)
     assert made.returncode == 0
-    assert json.loads(made.stdout)["properties"]["workload"]["enum"][3:] == ["breaks", "needy"]
+    assert json.loads(made.stdout)["properties"]["workload"]["enum"][-2:] == ["breaks", "needy"]
     left_out = [f"warning: left out of the schema: {named(name, tmp_path)}" for name in sorted(UNUSABLE)]
     assert made.stderr.splitlines() == left_out
     one = cardrunner("schema", "--workload", "absent", env=env)

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from cardrunner.card.schema.card import Card
-from cardrunner.card.schema.plan import Demo
 from cardrunner.common.text import listed
 from cardrunner.specs import DataMatch
 from cardrunner.workloads.melee.arena.agent_names import BEST, OWN, SIMULATOR, read_agent
+from cardrunner.workloads.melee.demo.section import MatchDemo, demo_of
 from cardrunner.workloads.melee.encoding.archive import read_archive
 from cardrunner.workloads.melee.policy.sections import GamesData
 
@@ -162,7 +162,7 @@ class DemoOrigins:
     policies: Mapping[str, DataOrigin]
 
     @classmethod
-    def of(cls, demo: Demo, find: Callable[[str], DataOrigin]) -> DemoOrigins:
+    def of(cls, demo: MatchDemo, find: Callable[[str], DataOrigin]) -> DemoOrigins:
         """The models that a card names.
 
         Args:
@@ -194,7 +194,7 @@ class DemoOrigins:
 
 def planned_match(card: Card, data: GamesData, workspace: Path) -> DataMatch | None:
     """The match of a demo before the run: its own checkpoints stand for the card's data."""
-    demo = card.after_training.demo
+    demo = demo_of(card)
     if demo is None:
         return None
     own = DataOrigin(

@@ -11,7 +11,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from cardrunner.card.schema.plan import Demo
 from cardrunner.contracts import DataMatch, DemoResult, Progress
 from cardrunner.runs.files import write_durably
 from cardrunner.workloads.melee.arena.agent_names import AgentName, checkpoint_path, read_agent
@@ -22,6 +21,7 @@ from cardrunner.workloads.melee.arena.match_json import MatchFile, MatchMeta
 from cardrunner.workloads.melee.arena.seeds import GO, Opening, find_seed
 from cardrunner.workloads.melee.demo.data_match import DemoOrigins, read_origin
 from cardrunner.workloads.melee.demo.page import RecordedPlay, show_match
+from cardrunner.workloads.melee.demo.section import MatchDemo
 from cardrunner.workloads.melee.encoding.encoded_data import EncodedData
 from cardrunner.workloads.melee.encoding.layout import PLAYERS
 from cardrunner.workspace import Workspace
@@ -45,7 +45,7 @@ class DemoRun:
         context_len: the least number of seed frames.
     """
 
-    demo: Demo
+    demo: MatchDemo
     policy: Path | None = None
     world_model: Path | None = None
     data: EncodedData

@@ -7,6 +7,7 @@ from typing import Final
 
 from cardrunner.card.schema.card import Card
 from cardrunner.contracts import Fact, Severity
+from cardrunner.workloads.melee.demo.section import demo_of
 from cardrunner.workloads.melee.encoding.encoded_data import EncodedData
 from cardrunner.workloads.melee.encoding.frame_dataset import split_games
 from cardrunner.workloads.melee.encoding.layout import FLOATS, INTS
@@ -111,7 +112,7 @@ def _sides(card: Card, data: EncodedData) -> Iterator[Fact]:
     train, validation = split_games(data.games, card.data.split.train)
     for name, games in (("training games", train), ("validation games", validation)):
         yield Fact(name=name, expected=None, actual=str(len(games)), ok=len(games) > 0)
-    demo = card.after_training.demo
+    demo = demo_of(card)
     if demo is not None and isinstance(demo.seed_game, int):
         known = demo.seed_game < len(validation)
         actual = "there" if known else f"there are {len(validation)} validation games, counted from 0"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, NamedTuple
 
-from cardrunner.card.schema.plan import Demo
 from cardrunner.card.schema.training import TrainingSection
 from cardrunner.common.text import did_you_mean, listed
 from cardrunner.errors import PluginFailed, UsageError
 from cardrunner.specs import Location, Remark
 from cardrunner.workloads.melee.arena.agent_names import OWN, SIMULATOR, read_agent, split_game
+from cardrunner.workloads.melee.demo.section import MatchDemo
 from cardrunner.workloads.melee.encoding.layout import ANALOG, BUTTONS, FLOATS, INTS
 from cardrunner.workloads.melee.encoding.scheme import EncodingConfig
 from cardrunner.workloads.melee.policy.arithmetic import split_tolerance, total_examples, training_share
@@ -87,7 +87,7 @@ def check_training(training: TrainingSection, terms: Mapping[str, Term] = LOSS_T
         yield Remark(loc=("training", "loss"), message="has no term with a weight above 0, so nothing would be learned")
 
 
-def check_demo(demo: Demo | None, *, trains: Literal["policy", "world model"]) -> Iterator[Remark]:
+def check_demo(demo: MatchDemo | None, *, trains: Literal["policy", "world model"]) -> Iterator[Remark]:
     """Faults of the demo: its agents, its world and the game it starts from.
 
     Args:

@@ -9,10 +9,12 @@ from pathlib import Path
 from cardrunner.card.contracts import WorkloadSpec, narrowed
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.data import DataSection
+from cardrunner.card.schema.plan import DemoSection
 from cardrunner.card.schema.training import ModelSection, TrainingSection
 from cardrunner.errors import PluginFailed
 from cardrunner.plugins import Plugin
 from cardrunner.specs import DataMatch, Derived, MetricSpec, Remark, TrivialBaseline
+from cardrunner.workloads.melee.demo.section import MatchDemo, demo_of
 from cardrunner.workloads.melee.policy import arithmetic as spec_arithmetic, checks as spec_checks, page as spec_page
 from cardrunner.workloads.melee.policy.arithmetic import foreseen_mode
 from cardrunner.workloads.melee.policy.metric_names import METRICS, TRIVIAL_BASELINES
@@ -27,6 +29,7 @@ class PolicySpec:
     data_section: type[DataSection] = MeleeData
     model_section: type[ModelSection] = PolicyModel
     training_section: type[TrainingSection] = TrainingSection
+    demo_section: type[DemoSection] = MatchDemo
     metrics: tuple[MetricSpec, ...] = METRICS
     trivial_baselines: tuple[TrivialBaseline, ...] = TRIVIAL_BASELINES
     worded: Mapping[str, Sequence[str]] = {
@@ -52,7 +55,7 @@ class PolicySpec:
         yield from spec_checks.check_data(model_of(card), data_of(card))
         yield from spec_checks.check_model(model_of(card))
         yield from spec_checks.check_training(card.training)
-        yield from spec_checks.check_demo(card.after_training.demo, trains="policy")
+        yield from spec_checks.check_demo(demo_of(card), trains="policy")
 
     def examples(self, card: Card) -> tuple[int, int] | None:
         """Training and validation examples; estimated from the split if the card states neither."""

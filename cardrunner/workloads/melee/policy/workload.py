@@ -12,6 +12,7 @@ from cardrunner.card.schema.card import Card
 from cardrunner.contracts import Batch, Data, DemoResult, Objective, Progress, Workload, WorkloadSpec
 from cardrunner.errors import UsageError
 from cardrunner.workloads.melee.demo.play import DemoRun, play_demo
+from cardrunner.workloads.melee.demo.section import demo_of
 from cardrunner.workloads.melee.encoding.encoded_data import open_data
 from cardrunner.workloads.melee.encoding.game_data import GameData, GameExamples, game_files
 from cardrunner.workloads.melee.encoding.windows import player_examples
@@ -71,7 +72,7 @@ class PolicyWorkload:
 
     def demo(self, card: Card, checkpoint: Path, data: Data, *, out: Path, progress: Progress) -> DemoResult | None:
         """A match of the card's agents; None if the card asks for no demo. Raises as `play_demo`."""
-        wanted = card.after_training.demo
+        wanted = demo_of(card)
         if wanted is None:
             return None
         policy_data = _own(data)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from cardrunner.card.estimate import batches_of, processes_of
+from cardrunner.card.estimate import processes_of
 from cardrunner.card.schema.card import Card
 from cardrunner.contracts import Batch, Progress
 from cardrunner.workloads.melee.encoding.encoded_data import open_data
@@ -89,7 +89,7 @@ class WorldModelData(GameData):
         return own._replace(share=torch.full_like(own.share, self._share(sampling, step)))
 
     def _share(self, sampling: ScheduledSampling, step: int) -> float:
-        batches = batches_of(len(self.train), self.card.training, processes=processes_of(self.card))
+        batches = self.card.training.batches(len(self.train), processes=processes_of(self.card)) or 0
         steps = -(-batches // self.card.training.gradient_accumulation) * sampling.anneal_epochs
         return sampling.rate * (min(1.0, (step - 1) / steps) if steps else 1.0)
 

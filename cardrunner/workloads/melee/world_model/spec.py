@@ -8,8 +8,10 @@ from pathlib import Path
 from cardrunner.card.contracts import WorkloadSpec, narrowed
 from cardrunner.card.schema.card import Card
 from cardrunner.card.schema.data import DataSection
+from cardrunner.card.schema.plan import DemoSection
 from cardrunner.card.schema.training import ModelSection, TrainingSection
 from cardrunner.specs import DataMatch, Derived, MetricSpec, Remark, TrivialBaseline
+from cardrunner.workloads.melee.demo.section import MatchDemo, demo_of
 from cardrunner.workloads.melee.policy import arithmetic as spec_arithmetic, checks as spec_checks
 from cardrunner.workloads.melee.policy.arithmetic import foreseen_mode
 from cardrunner.workloads.melee.policy.sections import GamesData
@@ -34,6 +36,7 @@ class WorldModelSpec:
     data_section: type[DataSection] = GamesData
     model_section: type[ModelSection] = WorldModelSection
     training_section: type[TrainingSection] = WorldModelTraining
+    demo_section: type[DemoSection] = MatchDemo
     metrics: tuple[MetricSpec, ...] = METRICS
     trivial_baselines: tuple[TrivialBaseline, ...] = TRIVIAL_BASELINES
     worded: Mapping[str, Sequence[str]] = {
@@ -57,7 +60,7 @@ class WorldModelSpec:
         yield from spec_checks.check_data(model_of(card), data_of(card))
         yield from _check_model(model_of(card))
         yield from spec_checks.check_training(card.training, LOSS_TERMS)
-        yield from spec_checks.check_demo(card.after_training.demo, trains="world model")
+        yield from spec_checks.check_demo(demo_of(card), trains="world model")
 
     def examples(self, card: Card) -> tuple[int, int] | None:
         """Training and validation examples; estimated from the split if the card states neither."""

@@ -12,6 +12,7 @@ from cardrunner.card.schema.card import Card
 from cardrunner.contracts import Batch, Data, DemoResult, Objective, Progress, Workload, WorkloadSpec
 from cardrunner.errors import UsageError
 from cardrunner.workloads.melee.demo.play import DemoRun, play_demo
+from cardrunner.workloads.melee.demo.section import demo_of
 from cardrunner.workloads.melee.encoding.scheme import EncodingConfig
 from cardrunner.workloads.melee.world_model.baselines import count_staying, make_baselines
 from cardrunner.workloads.melee.world_model.examples import WorldModelData, frames_before, open_world_model_data
@@ -84,7 +85,7 @@ class WorldModelWorkload:
 
         Raises as `play_demo`.
         """
-        wanted = card.after_training.demo
+        wanted = demo_of(card)
         if wanted is None:
             return None
         games = _own(data)

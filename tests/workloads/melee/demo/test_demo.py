@@ -14,10 +14,10 @@ import pytest
 import torch
 from torch import nn
 
-from cardrunner.card.schema.plan import Demo
 from cardrunner.contracts import DemoResult
 from cardrunner.errors import CardrunnerError, EnvironmentFailed, IntegrityError
 from cardrunner.workloads.melee.demo.play import DemoRun, DemoTable, play_demo
+from cardrunner.workloads.melee.demo.section import MatchDemo
 from cardrunner.workloads.melee.encoding.encoded_data import EncodedData, open_data
 from cardrunner.workloads.melee.encoding.scheme import EncoderRules, EncodingConfig
 from cardrunner.workloads.melee.encoding.writer import save_encoded
@@ -86,7 +86,7 @@ def data_of(place: Path) -> EncodedData:
 
 def demo(place: Path, *, folder: str = "demo", trains: str = "policy", **fields: Any) -> DemoResult:
     """A demo of a run whose best checkpoint is the policy or the Mamba; 30 frames."""
-    wanted = Demo(**{"world_model": "mamba.pt", "max_frames": 30, **fields})
+    wanted = MatchDemo(**{"world_model": "mamba.pt", "max_frames": 30, **fields})
     own = {"policy": place / "policy.pt"} if trains == "policy" else {"world_model": place / "mamba.pt"}
     run = DemoRun(demo=wanted, data=data_of(place), games=range(1, 5), seed=0, context_len=K, **own)
     out = place / folder
@@ -238,7 +238,7 @@ def test_what_was_learned_from_what_is_said(place: Path) -> None:
 
 
 def test_a_long_match_takes_no_more_memory_than_a_short_one(place: Path) -> None:
-    wanted = Demo(world_model="mamba.pt")
+    wanted = MatchDemo(world_model="mamba.pt")
     run = DemoRun(
         demo=wanted, policy=place / "policy.pt", data=data_of(place), games=range(1, 5), seed=0, context_len=K
     )

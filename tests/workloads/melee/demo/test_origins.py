@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from cardrunner.card.schema.plan import Demo
 from cardrunner.workloads.melee.demo.data_match import DataOrigin, DemoOrigins, compare, read_origin
+from cardrunner.workloads.melee.demo.section import MatchDemo
 
 ENCODING = {"xy_scale": 0.05, "hitstun": False}
 
@@ -127,7 +127,7 @@ def test_the_models_of_a_demo_are_held_against_each_other(
     demo: dict[str, str], agrees: bool | None, sentence: str
 ) -> None:
     origins = {"best": THIS, "w.pt": THIS, "old.pt": OLD, "other.pt": OTHER}
-    match = DemoOrigins.of(Demo(**demo), origins.__getitem__).match()  # type: ignore[arg-type]
+    match = DemoOrigins.of(MatchDemo(**demo), origins.__getitem__).match()  # type: ignore[arg-type]
     assert match.agrees is agrees
     assert sentence in match.sentence
     assert next(iter(match.parts)) == "world model"
