@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -22,6 +23,8 @@ class CheckpointFacts:
     file: Code | None
     agrees: str
     again: Table | None
+    command: Code | None
+    """The command line that measured it, where the card has one."""
     missing: str
     missing_files: str
 
@@ -38,11 +41,12 @@ def checkpoint_facts(run: RecordedRun) -> CheckpointFacts:
         )
         if entries
         else None,
-        weights=tuple((Code(entry.file), Code(entry.weights_sha256)) for entry in entries),
+        weights=() if run.reported else tuple((Code(entry.file), Code(entry.weights_sha256)) for entry in entries),
         record=record,
         file=Code(record.file) if record else None,
         agrees=agreement(run),
-        again=_again(run, record) if record else None,
+        again=_again(run, record) if record and not record.reported else None,
+        command=Code(shlex.join(record.command)) if record and record.command else None,
         missing=sentence(run.lacks(CheckpointRecord)),
         missing_files=sentence(run.lacks(TrainRecord)),
     )
@@ -51,25 +55,42 @@ def checkpoint_facts(run: RecordedRun) -> CheckpointFacts:
 def agreement(run: RecordedRun) -> str:
     """Whether the best checkpoint reproduced its recorded metrics, as a sentence."""
     record = run.checkpoint
+    if record is not None and record.reported:
+        return (
+            "The best checkpoint has the sha256 with which it was kept. Its metrics are reported by the script; they "
+            "were not measured again."
+        )
+    if record is None and run.reported and run.card.training.selection is None:
+        return "The card chooses no best checkpoint (training.select); the newest ones are kept."
     if record is None:
         return f"The best checkpoint was not evaluated again ({run.lacks(CheckpointRecord)})."
-    found = "gives the recorded numbers" if record.agrees else "does NOT give the recorded numbers"
     limit = f"largest difference {record.largest_difference:.3g}, allowed {record.tolerance:.3g}"
+    if record.command:
+        found = "gives" if record.agrees else "does NOT give"
+        who = "The best checkpoint was measured again by the card's training.evaluate"
+        return f"{who}, which {found} the recorded numbers ({limit})."
+    found = "gives the recorded numbers" if record.agrees else "does NOT give the recorded numbers"
     return f"The best checkpoint, reloaded into a fresh model and validated again, {found} ({limit})."
 
 
 def _file(run: RecordedRun, entry: ManifestEntry) -> tuple[Cell, ...]:
-    select = run.names.canonical(run.card.training.select.metric)
+    chosen = run.card.training.selection
+    select = run.names.canonical(chosen.metric) if chosen else ""
     metrics = _canonical(run, entry.metrics)
     return (
         Code(entry.file),
         ", ".join(entry.roles) or None,
         str(entry.epoch),
-        f"{entry.step:,}",
+        step_of(entry).removeprefix("step "),
         format_bytes(entry.bytes),
         measured(metrics.get(select), run.spec(select)),
         Code(entry.sha256),
     )
+
+
+def step_of(entry: ManifestEntry) -> str:
+    """The step of a checkpoint, or what had been reported when it was written."""
+    return f"step {entry.step:,}, by its time" if entry.step_reported else f"step {entry.step:,}"
 
 
 def _canonical(run: RecordedRun, metrics: Mapping[str, float]) -> dict[str, float]:

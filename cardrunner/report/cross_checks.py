@@ -43,7 +43,8 @@ def _checkpoint(run: RecordedRun, record: CheckpointRecord, entry: ManifestEntry
         yield from _differs(f"sha256 of {record.file}", (own, record.sha256), ("the manifest", entry.sha256))
         weights = (own, record.weights_sha256), ("the manifest", entry.weights_sha256)
         yield from _differs(f"sha256 of the weights in {record.file}", *weights)
-    row = next((row for row in run.validation_rows if row.epoch == record.epoch), None)
+    alike = run.best_row if run.reported else None
+    row = alike or next((row for row in run.validation_rows if row.epoch == record.epoch), None)
     if row is not None:
         yield from _metrics(row, record)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from cardrunner.common.text import listed
@@ -19,6 +19,7 @@ from cardrunner.runs.history import HistoryRow
 from cardrunner.runs.records import TrainRecord
 
 MOST_PANELS = 8
+_MOST_COLUMNS = 8
 LineKind = Literal["validation", "training", "detail", "plain"]
 LevelKind = Literal["target", "limit", "trivial"]
 
@@ -45,7 +46,7 @@ class Level:
 
 @dataclass(frozen=True, kw_only=True)
 class Panel:
-    """One pair of axes; the horizontal one counts epochs."""
+    """One pair of axes."""
 
     title: str
     unit: str
@@ -55,6 +56,8 @@ class Panel:
     mark: tuple[float, float] | None = None
     """The best checkpoint."""
     from_zero: bool = False
+    along: str = "epoch"
+    """What the horizontal axis counts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +77,7 @@ class CurveFacts:
     folder: str
     plots_possible: bool
     epochs: Table | None
+    reported: bool
     missing: str
 
 
@@ -83,13 +87,16 @@ def curve_facts(run: RecordedRun) -> CurveFacts:
         figures=figures(run),
         folder=run.folder.results_folder.name,
         plots_possible=importlib.util.find_spec("matplotlib") is not None,
-        epochs=_epochs(run) if run.validation_rows else None,
+        epochs=(_reports(run) if run.reported else _epochs(run)) if run.validation_rows else None,
+        reported=run.reported,
         missing=sentence(run.lacks(TrainRecord)),
     )
 
 
 def figures(run: RecordedRun) -> tuple[Figure, ...]:
     """Every figure that the history has points for."""
+    if run.reported:
+        return _figures_of_reports(run)
     loss, others = _loss(run), _chosen(run)
     wanted = (
         Figure(
@@ -109,6 +116,24 @@ def figures(run: RecordedRun) -> tuple[Figure, ...]:
         ),
     )
     return tuple(figure for figure in wanted if figure.panels)
+
+
+def _figures_of_reports(run: RecordedRun) -> tuple[Figure, ...]:
+    """One figure with the metrics of a script, those of targets and rules first."""
+    asked = [*_chosen(run), *run.loaded.spec.metrics]
+    specs = list({spec.name: spec for spec in asked}.values())[:MOST_PANELS]
+    caption = "Metrics as the script reported them, with targets and kill thresholds"
+    panels = _some(_reported_panel(run, spec) for spec in specs)
+    return (Figure(file="metrics.png", caption=caption, panels=panels),) if panels else ()
+
+
+def _reported_panel(run: RecordedRun, spec: MetricSpec) -> Panel:
+    panel = _metric_panel(run, spec, detailed=True)
+    labels = {"detail": "reported in training", "validation": "reported in validation"}
+    lines = tuple(replace(line, label=labels.get(line.kind, line.label)) for line in panel.lines)
+    title = f"val_{spec.name}" if spec.validation_only else spec.name
+    mark = panel.mark if run.best is not None else None
+    return replace(panel, title=title, lines=lines, mark=mark, along="step")
 
 
 def _some(panels: Iterable[Panel]) -> tuple[Panel, ...]:
@@ -145,7 +170,7 @@ def _metric_panel(run: RecordedRun, spec: MetricSpec, *, detailed: bool = False)
         lines=tuple(line for line in lines if line.points),
         levels=tuple(_levels(run, spec)),
         percent=spec.percent,
-        mark=(best.epoch, value) if best and value is not None and math.isfinite(value) else None,
+        mark=(_place(run, best), value) if best and value is not None and math.isfinite(value) else None,
     )
 
 
@@ -199,12 +224,30 @@ def _finite(points: Iterable[tuple[float, float | None]]) -> tuple[tuple[float, 
 
 
 def _place(run: RecordedRun, row: HistoryRow) -> float:
-    """A row's position on the epoch axis; a validation is at its whole epoch."""
+    """A row's position on the epoch axis; a validation is at its whole epoch. Rows of a script are at their step."""
+    if run.reported:
+        return float(row.step)
     if row.kind == "validation":
         return float(row.epoch)
     first = run.validation_rows[0] if run.validation_rows else None
     per_epoch = first.examples / first.epoch if first else run.load.train_examples if run.load else 0
     return row.examples / per_epoch if per_epoch else float(row.epoch)
+
+
+def _reports(run: RecordedRun) -> Table:
+    """The validations that a script reported."""
+    names = list(dict.fromkeys(name for row in run.validation_rows for name in row.metrics))[:_MOST_COLUMNS]
+    columns = ("Step", *names, "Time since the start", "")
+    rows = [
+        (
+            f"{row.step:,}",
+            *(measured(row.metrics.get(name), run.spec(name)) for name in names),
+            None if row.clock.total_seconds is None else format_duration(round(row.clock.total_seconds)),
+            "best" if run.best is not None and run.best_row is row else "",
+        )
+        for row in run.validation_rows
+    ]
+    return table(columns, f"r{'r' * len(names)}rl", rows)
 
 
 def _epochs(run: RecordedRun) -> Table:
@@ -224,7 +267,7 @@ def _epochs(run: RecordedRun) -> Table:
             str(row.epoch),
             measured(row.metrics.get(loss.name), loss),
             measured(row.metrics.get(f"val_{loss.name}"), loss),
-            f"{row.learning_rate:.3g}",
+            None if row.learning_rate is None else f"{row.learning_rate:.3g}",
             format_duration(row.clock.epoch_seconds) if row.clock.epoch_seconds is not None else None,
             rate(_examples_per_second(row, earlier)),
             "best" if run.best_row is row else "",

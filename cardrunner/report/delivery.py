@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,9 @@ from cardrunner.contracts import Stage
 from cardrunner.report.recorded import RecordedRun
 from cardrunner.report.table import Cell, Code, Strong, Table, measured, sentence
 from cardrunner.runs.records import DemoRecord, DownloadRecord, Record, StageRecord
+
+_IMAGE = re.compile(r"demo/[A-Za-z0-9_./-]+\.(png|jpe?g|gif|svg|webp)")
+_MOST_IMAGES = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +35,8 @@ class DeliveryFacts:
     demo: Table | None
     no_demo: str
     files: tuple[Code, ...]
+    images: tuple[str, ...]
+    """The files of the demo that a page can show."""
     look_for: str | None
     extra: tuple[ExtraStage, ...]
 
@@ -44,6 +50,7 @@ def delivery_facts(run: RecordedRun) -> DeliveryFacts:
         demo=_demo(run),
         no_demo=sentence(run.lacks(DemoRecord)),
         files=tuple(Code(name) for name in run.demo.files) if run.demo else (),
+        images=tuple(filter(_IMAGE.fullmatch, run.demo.files[:_MOST_IMAGES])) if run.demo else (),
         look_for=demo.look_for if demo else None,
         extra=tuple(_extra_stages(run)),
     )

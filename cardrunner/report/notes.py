@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -20,7 +20,7 @@ from cardrunner.runs.attempts import TrackerState, tracker_states
 from cardrunner.runs.event_model import Audience
 from cardrunner.runs.events import Acknowledged, Restarted, WarningGiven, assignments
 from cardrunner.runs.inspect import in_lines
-from cardrunner.runs.records import LoadRecord
+from cardrunner.runs.records import Environment, LoadRecord
 
 Mark = Literal["✓", "⚠", "✗"]
 
@@ -60,7 +60,9 @@ def _facts(run: RecordedRun) -> Iterator[PageNote]:
     if run.load is None:
         yield PageNote("⚠", f"Nothing is known of the data ({run.lacks(LoadRecord)}).")
     elif not failed:
-        yield PageNote("✓", f"All {plural(len(facts_of(run)), 'fact')} of data and model are as the card has them.")
+        count = plural(len(facts_of(run)), "fact")
+        agree = "held against the card agree" if run.reported else "of data and model are as the card has them"
+        yield PageNote("✓", f"All {count} {agree}.")
 
 
 def _digest(run: RecordedRun) -> Iterator[PageNote]:
@@ -83,12 +85,21 @@ def _card(run: RecordedRun) -> Iterator[PageNote]:
 
 def _code(run: RecordedRun) -> Iterator[PageNote]:
     known = [environment for _, environment in environments(run)]
+    pin = run.card.code
+    if pin is not None and pin.folder is not None and pin.sha256 is not None:
+        yield PageNote("✓", "The code that ran is the code that was signed: its copy was compared before each start.")
+    else:
+        yield from _commits(known)
+    if len(known) > 1:
+        yield PageNote("⚠", f"The attempts ran in {len(known)} different environments; see Environment.")
+
+
+def _commits(known: Sequence[Environment]) -> Iterator[PageNote]:
+    """What commits alone say of the code that ran."""
     if any(environment.git_dirty for environment in known):
         yield PageNote("⚠", "The git tree had uncommitted changes: the commit alone does not give the code that ran.")
     if known and any(environment.git_commit is None for environment in known):
         yield PageNote("⚠", "The code was not under git, so no commit identifies the code that ran.")
-    if len(known) > 1:
-        yield PageNote("⚠", f"The attempts ran in {len(known)} different environments; see Environment.")
 
 
 def _attempts(run: RecordedRun) -> Iterator[PageNote]:

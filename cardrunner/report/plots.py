@@ -173,7 +173,7 @@ def _label_axes(axes: Axes, panel: Panel) -> None:
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     axes.set_title(panel.title)
-    axes.set_xlabel("epoch")
+    axes.set_xlabel(panel.along)
     axes.set_ylabel(f"{panel.unit} (%)" if panel.percent else panel.unit)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(nbins=6))

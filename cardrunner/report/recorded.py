@@ -148,7 +148,18 @@ class RecordedRun:
     @cached_property
     def best_row(self) -> HistoryRow | None:
         """The validation of the best checkpoint."""
+        if self.best is None and self.card.training.selection is None:
+            return self.final_row
         return next((row for row in self.validation_rows if self.best and row.step == self.best.step), None)
+
+    @property
+    def reported(self) -> bool:
+        """Whether a script reported the metrics, which this package then did not measure."""
+        return not self.card.training.measured
+
+    def place(self, epoch: int, step: int) -> str:
+        """Where something was in the training: ``epoch 3``, or ``step 1,200`` of a script."""
+        return f"step {step:,}" if self.reported else f"epoch {epoch}"
 
     @property
     def epochs_done(self) -> int:
@@ -198,7 +209,8 @@ class RecordedRun:
         return self.names.canonical(key if self.names.spec(key) else f"val_{key}")
 
     def _selected(self) -> BestRecord | None:
-        select = self.card.training.select
+        if (select := self.card.training.selection) is None:
+            return None
         name = self.names.canonical(select.metric)
         scored = [
             (row.metrics[name], row) for row in self.validation_rows if math.isfinite(row.metrics.get(name, math.nan))

@@ -65,6 +65,8 @@ def _page(run: RecordedRun, added: Sequence[AddedSection]) -> str:
     run = replace(run, missing_sections=_failures(added))
     parts = []
     for section in SECTIONS:
+        if not section.applies(run):
+            continue
         template = environment().get_template(section.template)
         parts.append(template.render(heading=section.name, facts=section.facts(run)))
         parts += [extra.text for extra in added if extra.after == section.name]

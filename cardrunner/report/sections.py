@@ -36,6 +36,7 @@ from cardrunner.report.delivery import data_match_facts, delivery_facts
 from cardrunner.report.exhibits import exhibit_facts
 from cardrunner.report.notes import event_facts, tracking_facts
 from cardrunner.report.recorded import RecordedRun
+from cardrunner.report.reported import reported_facts
 from cardrunner.report.scores import metric_facts
 from cardrunner.report.signoff import sign_off_facts
 from cardrunner.report.surroundings import environment_facts, provenance_facts
@@ -53,17 +54,29 @@ class ResultsSection:
     name: str
     facts: Callable[[RecordedRun], object]
     template: str
+    applies: Callable[[RecordedRun], bool] = lambda _: True
+    """Whether the section means something for a run; one that does not is absent."""
+
+
+def _asked(run: RecordedRun, asked: object) -> bool:
+    """Whether a section stands: always in a run of the built-in loop, in one of a script if its card asks for it."""
+    return bool(asked) or not run.reported
 
 
 SECTIONS: tuple[ResultsSection, ...] = (
     ResultsSection("Verdict", verdict_facts, "verdict.md.j2"),
     ResultsSection("Targets", target_facts, "targets.md.j2"),
-    ResultsSection("Metrics beside trivial baselines", metric_facts, "metrics.md.j2"),
-    ResultsSection("Prior baselines", prior_facts, "priors.md.j2"),
-    ResultsSection("Distribution match", data_match_facts, "data_match.md.j2"),
+    ResultsSection("Metrics beside trivial baselines", metric_facts, "metrics.md.j2", lambda run: not run.reported),
+    ResultsSection("Metrics, reported by the script", reported_facts, "reported.md.j2", lambda run: run.reported),
+    ResultsSection("Prior baselines", prior_facts, "priors.md.j2", lambda run: _asked(run, run.card.baselines)),
+    ResultsSection(
+        "Distribution match", data_match_facts, "data_match.md.j2", lambda run: _asked(run, run.card.distribution_match)
+    ),
     ResultsSection("Kill thresholds", threshold_facts, "thresholds.md.j2"),
     ResultsSection("Curves", curve_facts, "curves.md.j2"),
-    ResultsSection("What the demo shows", exhibit_facts, "exhibits.md.j2"),
+    ResultsSection(
+        "What the demo shows", exhibit_facts, "exhibits.md.j2", lambda run: _asked(run, run.card.after_training.demo)
+    ),
     ResultsSection("Time and cost", timing_facts, "timing.md.j2"),
     ResultsSection("Expected against actual", expected_facts, "expected.md.j2"),
     ResultsSection("For people to judge", judgement_facts, "judgement.md.j2"),

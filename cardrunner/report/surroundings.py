@@ -9,6 +9,7 @@ from typing import Any
 
 from cardrunner.common.text import listed, plural
 from cardrunner.common.units import format_bytes
+from cardrunner.report.provenance import code_rows, image_rows, interpreter_rows
 from cardrunner.report.recorded import RecordedRun
 from cardrunner.report.table import Cell, Code, Strong, Table, sentence
 from cardrunner.runs.environment import own_version
@@ -104,6 +105,9 @@ def git_tree(environment: Environment) -> Cell:
 
 def _training(run: RecordedRun) -> Table:
     training, train = run.card.training, run.train
+    made_of = (*code_rows(run), *interpreter_rows(run), *image_rows(run))
+    if run.reported:
+        return Table(("What", "Value", "From"), "lll", made_of)
     rows: tuple[tuple[Cell, Cell, Cell], ...] = (
         ("Seed", str(training.seed), "the card"),
         ("Precision", train.precision if train else training.precision, _source(run)),
@@ -115,6 +119,7 @@ def _training(run: RecordedRun) -> Table:
             Code(train.weights_sha256) if train and train.weights_sha256 else None,
             "the tensors of the model at the last validation",
         ),
+        *made_of,
     )
     return Table(("What", "Value", "From"), "lll", rows)
 
@@ -165,6 +170,8 @@ def _is_list(value: object) -> bool:
 
 
 def _value(name: str, value: object) -> Cell:
+    if value == []:
+        return "none"
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {json.dumps(item, ensure_ascii=False)}" for key, item in value.items())
     if value is None or (isinstance(value, str) and "sha256" not in name):

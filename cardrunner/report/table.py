@@ -154,6 +154,8 @@ class ExpectedFacts:
     digests: tuple[str, ...]
     """What is to be known of the sha256 of files that the attempt did not compute."""
     mode: str | None
+    found: str
+    """Where else the actual values come from."""
     seconds: str | None
 
 
@@ -166,6 +168,7 @@ def expected_facts(run: RecordedRun) -> ExpectedFacts:
         missing=tuple(sentence(run.lacks(kind)) for kind in absent),
         digests=tuple(_not_computed(run.load)) if run.load else (),
         mode=run.load.mode if run.load else None,
+        found="in what the script said of itself" if run.reported else "the model itself",
         seconds=format_duration(run.load.seconds) if run.load else None,
     )
 
@@ -173,7 +176,8 @@ def expected_facts(run: RecordedRun) -> ExpectedFacts:
 def facts_of(run: RecordedRun) -> tuple[FactRow, ...]:
     """Every fact that was checked: of the data by the load stage, of the model by the train stage."""
     facts = run.load.facts if run.load else ()
-    return (*facts, *_parameters(run))
+    said = run.train.facts if run.train else ()
+    return (*facts, *said, *(() if "fact parameters" in {row.name for row in said} else _parameters(run)))
 
 
 def failed_facts(run: RecordedRun) -> tuple[FactRow, ...]:
@@ -194,7 +198,7 @@ _DIGEST_OF = "sha256 of "
 
 
 def _parameters(run: RecordedRun) -> list[FactRow]:
-    if run.train is None:
+    if run.train is None or run.train.parameters is None:
         return []
     expected, actual = run.card.model.parameters, run.train.parameters
     ok = expected in (None, actual)

@@ -72,6 +72,9 @@ def target_results(run: RecordedRun) -> tuple[TargetResult, ...]:
 
 def value_source(run: RecordedRun) -> str:
     """Which validation the values come from, as a sentence."""
+    if run.reported and run.best_row is not None:
+        which = "the best validation" if run.best else "the last validation"
+        return f"Values are those of {which}, step {run.best_row.step:,}, as reported by the script."
     if run.best is None or run.best_row is None:
         return f"No validation was recorded, so nothing was measured: {run.lacks(TrainRecord)}."
     how = "lowest" if run.best.mode == "min" else "highest"
@@ -158,7 +161,7 @@ def prior_facts(run: RecordedRun) -> PriorFacts:
     metrics = list(dict.fromkeys(run.names.canonical(name) for baseline in baselines for name in baseline.metrics))
     rows = [_prior_row(run, baseline, facts, metrics) for baseline in baselines]
     own = (measured(run.value(name, run.best_row), run.spec(name)) for name in metrics)
-    epoch = f"measured, epoch {run.best.epoch}" if run.best else run.lacks(TrainRecord)
+    epoch = _measured_at(run)
     rows.append((Strong(f"this run, {run.folder.name}"), *(None for _ in facts), *own, epoch))
     columns = ("Run", *facts, *metrics, "Notes")
     return PriorFacts(table=Table(columns, f"l{'r' * (len(facts) + len(metrics))}l", tuple(rows)))
@@ -223,3 +226,9 @@ def _of_tier(tier: str, results: tuple[TargetResult, ...]) -> str | None:
 
 def _table(columns: tuple[str, ...], rows: list[tuple[str | Code | int | None, ...]]) -> Table | None:
     return Table(columns, "l" * len(columns), tuple(rows)) if rows else None
+
+
+def _measured_at(run: RecordedRun) -> str:
+    if run.reported and run.best_row is not None:
+        return f"reported by the script, step {run.best_row.step:,}"
+    return f"measured, epoch {run.best.epoch}" if run.best else run.lacks(TrainRecord)

@@ -60,7 +60,7 @@ def unrecorded(run: RecordedRun) -> tuple[str, ...]:
 
 def _row(run: RecordedRun, number: int, rule: Rule) -> tuple[Cell, ...]:
     fired = [event for event in fired_events(run) if event.rule == number]
-    when = listed(_place(event.kind, event.epoch, event.step) for event in fired)
+    when = listed(_place(run, event.kind, event.epoch, event.step) for event in fired)
     return (
         str(number + 1),
         rule.describe(),
@@ -92,15 +92,17 @@ def _closest(run: RecordedRun, observations: Sequence[Observation]) -> str:
     row, value = nearest.row, _value(run, nearest)
     against = "" if nearest.idle or nearest.limit is None else f" against {_limit(run, nearest)}"
     unit = f" {_IDLE}" if nearest.idle else ""
-    return f"{value}{unit}{against}, {_place(row.kind, row.epoch, row.step)}"
+    return f"{value}{unit}{against}, {_place(run, row.kind, row.epoch, row.step)}"
 
 
-def _place(kind: object, epoch: object, step: object) -> str:
-    return f"epoch {epoch}" if kind == "validation" else f"step {step}"
+def _place(run: RecordedRun, kind: object, epoch: object, step: object) -> str:
+    return f"epoch {epoch}" if kind == "validation" and not run.reported else f"step {step}"
 
 
 def _seen(run: RecordedRun, rules: Sequence[Rule]) -> Table | None:
     """What each rule saw in each epoch when it came closest to firing; rules that saw nothing have no column."""
+    if run.card.training.planned_epochs is None:
+        return None  # without epochs the closest moment of the whole run says it all
     by_rule = {number: _by_epoch(_observations(run, number)) for number in range(len(rules))}
     shown = [number for number, seen in by_rule.items() if seen]
     if not shown:

@@ -68,21 +68,24 @@ def spent_by(run: RecordedRun) -> Spent:
 
 
 def _against(run: RecordedRun, columns: Sequence[Estimate], spent: Spent) -> Table:
-    planned = run.card.training.epochs
-    done = (
-        f"Training, {planned} epochs"
-        if run.epochs_done >= planned
-        else f"Training, {run.epochs_done} of {planned} epochs"
-    )
+    epoch = [("One epoch (median)", *_times([column.epoch for column in columns], spent.epoch))]
     rows: list[tuple[Cell, ...]] = [
         ("Loading the data", *_times([column.load for column in columns], spent.load)),
-        ("One epoch (median)", *_times([column.epoch for column in columns], spent.epoch)),
-        (done, *_times([column.training for column in columns], spent.training)),
+        *([] if run.reported else epoch),
+        (_done(run), *_times([column.training for column in columns], spent.training)),
         ("Whole run, all attempts", *_times([column.total for column in columns], spent.total)),
         ("Cost", *_dollars([column.cost for column in columns], spent.cost)),
     ]
     heads = ("", *(f"Estimated, {column.label}" for column in columns), "Actual", f"Against {columns[0].label}")
     return Table(heads, "l" + "r" * (len(heads) - 1), tuple(rows))
+
+
+def _done(run: RecordedRun) -> str:
+    planned = run.card.training.planned_epochs
+    if run.reported or planned is None:
+        return "The script, all attempts"
+    done = run.epochs_done
+    return f"Training, {planned} epochs" if done >= planned else f"Training, {done} of {planned} epochs"
 
 
 def _times(estimated: Sequence[float], actual: float | None) -> tuple[Cell, ...]:
@@ -112,7 +115,9 @@ def _reading(columns: Sequence[Estimate], spent: Spent) -> str | None:
 def _figures(run: RecordedRun, spent: Spent) -> Table:
     train, card = run.train, run.card
     rows: list[tuple[Cell, Cell, Cell]] = []
-    if train:
+    if train and train.reported:
+        rows.append(("Newest step", count(train.steps), "reported by the script"))
+    elif train:
         speed = train.examples / train.train_seconds if train.train_seconds > 0 else None
         rows += [
             ("Optimizer steps", count(train.steps), f"{count(train.steps_per_epoch)} per epoch"),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from cardrunner.common.text import listed, plural
 from cardrunner.common.units import format_dollars, format_duration
+from cardrunner.report.checkpoints import step_of
 from cardrunner.report.notes import PageNote, notes_of
 from cardrunner.report.recorded import RecordedRun
 from cardrunner.report.scores import MODEL, MetricComparison, comparisons
@@ -14,6 +15,7 @@ from cardrunner.report.table import Cell, Code, Table, measured, when
 from cardrunner.report.targets import TargetResult, target_results
 from cardrunner.report.thresholds import rules_summary
 from cardrunner.report.timing import spent_by
+from cardrunner.runs.records import BestRecord
 
 _MOST_NAMED = 3
 _STATES = {
@@ -69,15 +71,24 @@ def _targets(results: Sequence[TargetResult]) -> str:
 
 
 def _ending(run: RecordedRun) -> str:
-    planned = run.card.training.epochs
-    done = f"{run.epochs_done} of {plural(planned, 'epoch')} trained and validated"
+    done = _done(run)
     stage = run.attempts[-1].stages[-1].name if run.attempts and run.attempts[-1].stages else None
     where = f" in the {stage} stage" if stage and run.status.state not in ("completed", "starting", "running") else ""
     why = f": {run.status.reason}" if run.status.reason else ""
     return f"{done}{f'; it ended{where}{why}' if where or why else ''}."
 
 
+def _done(run: RecordedRun) -> str:
+    planned = run.card.training.planned_epochs
+    if not run.reported and planned is not None:
+        return f"{run.epochs_done} of {plural(planned, 'epoch')} trained and validated"
+    newest = max((row.step for row in run.rows), default=0)
+    return f"The script reported {plural(len(run.validation_rows), 'validation')} up to step {newest:,}"
+
+
 def _against_trivial(run: RecordedRun) -> str:
+    if run.reported:
+        return "Every metric is reported by the script: none of them was measured again."
     contested = [found for found in comparisons(run) if found.winners]
     if not contested:
         return "Nothing was measured that could be compared with the trivial baselines."
@@ -103,17 +114,32 @@ def _lost(found: MetricComparison) -> str:
     return f"{listed(rivals)} {verb} {how} the model on {found.name} ({theirs} against {own})"
 
 
+def _best(run: RecordedRun, best: BestRecord) -> str:
+    """Which checkpoint is the best one, and by which value."""
+    value = f"{best.metric} {measured(best.value, run.spec(best.metric))}"
+    if not run.reported:
+        return f"{run.place(best.epoch, best.step)} of {run.card.training.planned_epochs}, {value}"
+    entry = run.manifest.find(run.folder.best.name) if run.manifest else None
+    if entry is None:
+        kept = "none was kept"
+    elif entry.metrics_step is None:
+        kept = step_of(entry)
+    else:
+        kept = f"{step_of(entry)}, the one kept nearest to the best value"
+    return f"{kept}; {value} at {run.place(best.epoch, best.step)}, reported by the script"
+
+
+def _no_best(run: RecordedRun) -> str | None:
+    unchosen = run.reported and run.card.training.selection is None
+    return "not chosen: the card has no training.select" if unchosen else None
+
+
 def _glance(run: RecordedRun) -> Table:
     spent, best = spent_by(run), run.best
     signed = f"{listed(run.status.signed_by) or 'no reviewer'} (policy {run.card.sign_off.policy})"
-    chosen = (
-        f"epoch {best.epoch} of {run.card.training.epochs}, {best.metric} {measured(best.value, run.spec(best.metric))}"
-        if best
-        else None
-    )
     rows: tuple[tuple[Cell, Cell], ...] = (
         ("Workload", Code(run.status.workload)),
-        ("Best checkpoint", chosen),
+        ("Best checkpoint", _best(run, best) if best else _no_best(run)),
         ("Time, all attempts", format_duration(spent.total)),
         ("Cost", None if spent.cost is None else format_dollars(spent.cost)),
         ("Started", when(run.attempts[0].started) if run.attempts else None),

@@ -13,6 +13,7 @@ from operator import itemgetter
 from pydantic import ValidationError
 
 from cardrunner.card.load import LoadedCard
+from cardrunner.common.text import plural
 from cardrunner.contracts import Board, Progress, ShowsRuns
 from cardrunner.errors import EnvironmentFailed
 from cardrunner.runs.event_model import Event
@@ -80,10 +81,13 @@ def following(loaded: LoadedCard, folder: RunFolder, progress: Progress, *, sinc
 
 class _Screen:
     def __init__(self, loaded: LoadedCard, folder: RunFolder, progress: Progress, since: int | None) -> None:
-        self.progress, self.epochs = progress, loaded.card.training.epochs
+        self.progress, self.epochs = progress, loaded.card.training.planned_epochs
         self.view = RunView(loaded, folder)
         self.ledger, self.history = LedgerTail(folder.ledger, since or 0), Tail(folder.history)
         self.skipping = since is None
+        self.earlier = _attempts_before(folder)
+        """Attempts whose rows were shown when they came."""
+        self.left_out: list[HistoryRow] | None = []
         self.shown: set[int] = set()
         self.warned = False
 
@@ -98,6 +102,7 @@ class _Screen:
         measured = ((row.clock.at, partial(self._row, row)) for row in self._rows())
         for _, show in heapq.merge(told, measured, key=itemgetter(0)):
             show()
+        self._tell_left_out()
         if board is not None:
             self.view.read_pace()
             board.show(self.view.snapshot)
@@ -123,13 +128,35 @@ class _Screen:
             with contextlib.suppress(ValidationError):
                 yield HistoryRow.model_validate(line)
 
+    def _tell_left_out(self) -> None:
+        """Once, how far earlier attempts came."""
+        if self.left_out:
+            steps = max(row.step for row in self.left_out)
+            rows = plural(len(self.left_out), "row")
+            self.progress.note(f"{rows} of earlier attempts, up to step {steps:,}")
+        self.left_out = None
+
     def _row(self, row: HistoryRow) -> None:
-        if row.kind == "validation":
+        if row.clock.attempt is not None and row.clock.attempt <= self.earlier:
+            if self.left_out is not None:
+                self.left_out.append(row)
+        elif row.kind == "validation":
             if row.step in self.shown:
                 return
             self.shown.add(row.step)
             self.progress.note(row.headline(self.epochs))
         self.view.add(row)
+
+
+def _attempts_before(folder: RunFolder) -> int:
+    """The number of the last attempt before the newest submission; 0 for the first."""
+    numbers = [0]
+    newest = 0
+    for event in LedgerTail(folder.ledger, 0).events():
+        if isinstance(event, Submitted):
+            newest = max(numbers)
+        numbers.append(getattr(event, "attempt", None) or 0)
+    return newest
 
 
 def _since_submitted(events: list[Event]) -> list[Event]:

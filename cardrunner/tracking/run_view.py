@@ -131,7 +131,7 @@ class RunView:
             stage=self.stage or "starting",
             attempt=self.attempt,
             epoch=epoch,
-            epochs=self.loaded.card.training.epochs,
+            epochs=self.loaded.card.training.planned_epochs,
             step=step,
             examples=examples,
             total=total,
@@ -196,7 +196,7 @@ class RunView:
                 load = find_record(self.folder.record("load"), LoadRecord)
             except IntegrityError:
                 return None
-            self._examples = load.train_examples * self.loaded.card.training.epochs if load else None
+            self._examples = load.train_examples * (self.loaded.card.training.planned_epochs or 0) if load else None
         return self._examples or None
 
     def _nearest(self) -> Iterator[str]:
@@ -235,7 +235,8 @@ def values_of(row: HistoryRow) -> dict[str, float]:
     ``epoch/``, and validation metrics with ``val_``.
     """
     if row.kind == "train":
-        found = {**row.metrics, "learning_rate": row.learning_rate, "epoch": float(row.epoch)}
+        rate = {} if row.learning_rate is None else {"learning_rate": row.learning_rate}
+        found = {**row.metrics, **rate, "epoch": float(row.epoch)}
     else:
         found = {name if name.startswith("val_") else f"epoch/{name}": value for name, value in row.metrics.items()}
         found["epoch"] = float(row.epoch)

@@ -22,7 +22,7 @@ def described(snapshot: RunSnapshot) -> str:
     speed, left = snapshot.examples_per_second, snapshot.seconds_left
     share = f" ({snapshot.examples / snapshot.total:.0%})" if snapshot.total else ""
     parts = (
-        f"epoch {snapshot.epoch}/{snapshot.epochs}, step {snapshot.step:,}{share}",
+        f"{_epochs(snapshot)}step {snapshot.step:,}{share}",
         snapshot.metrics,
         f"{speed:,.0f} examples/s" if speed else "",
         f"{format_duration(left)} left" if left is not None else "",
@@ -87,7 +87,7 @@ def _bar(snapshot: RunSnapshot) -> Table:
         Text(snapshot.stage, style="cyan"),
         ProgressBar(total=total or 1, completed=snapshot.examples if total else 0, width=_BAR_WIDTH),
         Text(share),
-        Text(f"epoch {snapshot.epoch}/{snapshot.epochs}" if snapshot.step else ""),
+        Text(_epochs(snapshot).removesuffix(", ") if snapshot.step else ""),
         Text(f"{format_duration(left)} left" if left is not None else "", style="green"),
     )
     return grid
@@ -109,3 +109,7 @@ def _rows(snapshot: RunSnapshot) -> tuple[tuple[str, str], ...]:
 
 def _line(label: str, text: str) -> Text:
     return Text.assemble((f"  {label:<9}", "dim"), visible(text), no_wrap=True, overflow="ellipsis")
+
+
+def _epochs(snapshot: RunSnapshot) -> str:
+    return "" if snapshot.epochs is None else f"epoch {snapshot.epoch}/{snapshot.epochs}, "

@@ -14,9 +14,10 @@ from cardrunner.card.load import LoadedCard, SpecResolver
 from cardrunner.card.schema.card import Card
 from cardrunner.common.clock import utc_seconds
 from cardrunner.errors import IntegrityError
+from cardrunner.runs.copies import sha256_at
 from cardrunner.runs.event_model import Event
-from cardrunner.runs.events import AttemptEnded, AttemptStarted, Overdue, Restarted, Resumed, parse
-from cardrunner.runs.files import explained, read_regular, sha256_file
+from cardrunner.runs.events import AttemptEnded, AttemptStarted, HistoryCut, Overdue, Restarted, Resumed, parse
+from cardrunner.runs.files import explained, read_regular
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.frozen import read_admitted, with_changes
 from cardrunner.runs.history import HistoryRow, parse_row
@@ -193,7 +194,7 @@ class Evidence:
             match event:
                 case AttemptStarted():
                     found.append(Line(number, event.resumed_from.step if event.resumed_from else 0))
-                case Resumed():
+                case Resumed() | HistoryCut():  # the first new row of a script may show that it began earlier
                     found.append(Line(number, event.step))
                 case Restarted():
                     found.append(Line(number, 0))  # until it says from where
@@ -204,7 +205,7 @@ class Evidence:
         return any(line.number > after and line.said < before for line in self.returns)
 
     def sha256(self, path: Path) -> str:
-        """The sha256 of a file, read once under all its names.
+        """The sha256 of a file or a folder's files, read once under all its names.
 
         Raises:
             EnvironmentFailed: it cannot be read.
@@ -213,7 +214,7 @@ class Evidence:
             found = path.stat()
         key = (found.st_dev, found.st_ino)
         if key not in self._digests:
-            self._digests[key] = sha256_file(path)
+            self._digests[key] = sha256_at(path)
         return self._digests[key]
 
 

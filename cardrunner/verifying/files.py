@@ -8,11 +8,15 @@ from pathlib import Path
 from cardrunner.common.text import plural
 from cardrunner.common.units import format_bytes
 from cardrunner.errors import EnvironmentFailed
+from cardrunner.gate.code import CodeFiles
+from cardrunner.runs.copies import size_at
+from cardrunner.runs.data_lists import known_list, list_data
 from cardrunner.runs.events import CheckpointSaved
-from cardrunner.runs.records import DemoRecord, ManifestEntry, StageRecord, find_record, readable_record
+from cardrunner.runs.records import DemoRecord, KeptCode, ManifestEntry, StageRecord, find_record, readable_record
 from cardrunner.verifying.evidence import READ_AT_MOST, Evidence
 from cardrunner.verifying.findings import Finding, Notice, Unchecked, difference
 from cardrunner.verifying.records import pins
+from cardrunner.workspace import Workspace
 
 
 class Reading:
@@ -24,7 +28,7 @@ class Reading:
 
     def sha256(self, path: Path) -> str | None:
         """The sha256 of the bytes that are there; None where the file is too large to be read unasked."""
-        size = path.stat().st_size
+        size = size_at(path)
         if size > self._left and not self._run.deep:
             self.skipped.append((path, size))
             return None
@@ -39,6 +43,21 @@ class Reading:
             yield Unchecked(f"sha256 not recomputed: {size} in {len(self.skipped)} files ({named}); use --deep")
 
 
+def code_as_copied(run: Evidence) -> Iterator[Finding]:
+    """The copy of a script's code is what the launch made; runs without a script have none."""
+    if not run.folder.code_record.exists():
+        return
+    kept = readable_record(run.folder.code_record, KeptCode)
+    if kept is None:
+        yield difference(run.folder.code_record.name, "cannot be read")
+        return
+    place = run.folder.code / kept.folder
+    for name, is_there in CodeFiles(place, kept.files).unlike(kept.sums):
+        what = "is not what was signed and copied at the launch" if is_there else "is missing"
+        file = (place / name).relative_to(run.folder.root).as_posix()
+        yield difference(file, what, kind="changed" if is_there else "missing")
+
+
 def checkpoints_whole(run: Evidence) -> Iterator[Finding]:
     """Every checkpoint of the manifest is there, with its size and sha256."""
     if run.manifest is None:
@@ -47,6 +66,7 @@ def checkpoints_whole(run: Evidence) -> Iterator[Finding]:
     reading, absent = Reading(run), 0
     newest = sorted(run.manifest.entries, key=lambda entry: -entry.step)
     listed = {name: entry for entry in newest[::-1] for name in (entry.source, entry.file)}
+    folders = [entry for entry in newest if entry.content is not None]
     for name, entry in reversed(listed.items()):
         if (run.folder.root / name).is_file():
             yield from _bytes_differ(run, entry, name, reading)
@@ -54,6 +74,12 @@ def checkpoints_whole(run: Evidence) -> Iterator[Finding]:
             absent += 1
         elif name == entry.source or _is_published(run, entry):
             yield difference(name, "is missing, and the manifest lists it", kind="missing")
+    for entry in folders:
+        path = run.folder.root / str(entry.content)
+        if path.is_dir() and (found := reading.sha256(path)) not in (None, entry.weights_sha256):
+            yield difference(str(entry.content), f"its sha256 is {found}, and the manifest has {entry.weights_sha256}")
+        elif not path.is_dir() and run.remote is None:
+            yield difference(str(entry.content), "is missing, and the manifest lists it", kind="missing")
     if absent and run.remote is not None:
         yield Unchecked(f"{plural(absent, 'file')} on the volume {run.remote.volume} and not here")
     yield from reading.unread()
@@ -92,9 +118,13 @@ def stage_files_whole(run: Evidence) -> Iterator[Finding]:
             elif (found := reading.sha256(file)) is not None and found != made.sha256:
                 yield difference(made.path, f"its sha256 is {found}, and stages/{path.name} has {made.sha256}")
     demo = find_record(run.folder.record("demo"), DemoRecord)
+    shown = {file.path: file.sha256 for file in demo.made} if demo is not None else {}
     for name in demo.files if demo is not None else ():
-        if not (run.folder.root / name).is_file():
+        path = run.folder.root / name
+        if not path.is_file():
             yield difference(name, "is missing, and stages/demo.json lists it", kind="missing")
+        elif name in shown and (found := reading.sha256(path)) is not None and found != shown[name]:
+            yield difference(name, f"its sha256 is {found}, and stages/demo.json has {shown[name]}")
     yield from reading.unread()
 
 
@@ -106,9 +136,12 @@ def pinned_data_whole(run: Evidence) -> Iterator[Finding]:
     if run.remote is not None or run.workspace is None:
         yield Unchecked("the data of a remote run is on its platform")
         return
-    reading = Reading(run)
+    reading, patterns = Reading(run), {entry.path for entry in run.card.data.source if entry.is_pattern}
     for name, pin in pinned:
         try:
+            if name in patterns:
+                yield from _pattern_differs(run.workspace, name, pin)
+                continue
             path = run.workspace.find_data(name)
         except EnvironmentFailed:
             yield Unchecked(f"{name} is not here")
@@ -119,13 +152,22 @@ def pinned_data_whole(run: Evidence) -> Iterator[Finding]:
     yield from reading.unread()
 
 
+def _pattern_differs(workspace: Workspace, name: str, pin: str) -> Iterator[Finding]:
+    """Whether a pattern still stands for the files that the card pins."""
+    found = list_data(workspace, name)
+    if found.sha256 != pin:
+        known = known_list(workspace.record_places, pin)
+        told = f"; {found.differences(known)}" if known is not None else ""
+        yield difference(name, f"its files have the digest {found.sha256} now, and the card pins {pin}{told}")
+
+
 def copy_whole(run: Evidence) -> Iterator[Finding]:
     """The downloaded copy is where it was put; it is outside the run folder, and may have been replaced."""
     record = run.download
     if record is None or run.workspace is None:
         return
     path, reading = run.workspace.root / record.to, Reading(run)
-    if not path.is_file():
+    if not path.exists():
         yield Notice(f"{record.to}, the downloaded copy, is not there any more")
     elif (found := reading.sha256(path)) is not None and found != record.sha256:
         yield Notice(f"{record.to} is not what was downloaded any more: its sha256 is {found}, it was {record.sha256}")

@@ -15,6 +15,7 @@ from cardrunner.verifying.findings import Finding, Unchecked, difference
 from cardrunner.verifying.ledger import TOLERANCE, unreadable
 
 FILE = "history.jsonl"
+SCRIPTS_EPOCHS = "a script counts its epochs and examples itself"
 _PAUSE = 1.0
 """Seconds that may pass between two readings of the clock for one row."""
 
@@ -43,6 +44,9 @@ def rows_once(run: Evidence) -> Iterator[Finding]:
 
 def rows_rise(run: Evidence) -> Iterator[Finding]:
     """Steps, epochs and examples never fall, and more steps mean more examples."""
+    if not run.card.training.measured:
+        yield from _reported_steps_rise(run)
+        return
     for (_, before), (number, row) in pairwise(run.rows):
         for name, old, new in (("step", before.step, row.step), ("epoch", before.epoch, row.epoch)):
             if new < old:
@@ -52,8 +56,21 @@ def rows_rise(run: Evidence) -> Iterator[Finding]:
             yield difference(FILE, what, line=number)
 
 
+def _reported_steps_rise(run: Evidence) -> Iterator[Finding]:
+    """Sources of a script may lag behind each other, so that steps rise within each kind of row."""
+    newest: dict[str, int] = {}
+    for number, row in run.rows:
+        if row.step <= newest.get(row.kind, -1):
+            what = f"a {row.kind} row of step {row.step} comes after one of step {newest[row.kind]}"
+            yield difference(FILE, what, line=number)
+        newest[row.kind] = row.step
+
+
 def epochs_validated_once(run: Evidence) -> Iterator[Finding]:
     """Validations are those of epoch 1, 2, 3, one each."""
+    if not run.card.training.measured:
+        yield Unchecked(SCRIPTS_EPOCHS)
+        return
     for expected, (number, row) in enumerate(run.validations, 1):
         if row.epoch != expected:
             what = f"a validation of epoch {row.epoch}, where that of epoch {expected} belongs"
@@ -63,6 +80,9 @@ def epochs_validated_once(run: Evidence) -> Iterator[Finding]:
 
 def progress_fits(run: Evidence) -> Iterator[Finding]:
     """The progress of a row lies in its epoch."""
+    if not run.card.training.measured:
+        yield Unchecked(SCRIPTS_EPOCHS)
+        return
     for number, row in run.rows:
         if row.progress is None:
             continue
@@ -72,6 +92,9 @@ def progress_fits(run: Evidence) -> Iterator[Finding]:
 
 def epochs_are_alike(run: Evidence) -> Iterator[Finding]:
     """Each epoch has the same number of steps and examples, unless a restart or a person changed the run."""
+    if not run.card.training.measured:
+        yield Unchecked(SCRIPTS_EPOCHS)
+        return
     if run.of(Restarted, Acknowledged):
         yield Unchecked("a restart or an acknowledged change may have changed the length of an epoch")
         return

@@ -18,12 +18,14 @@ from cardrunner.runs.events import (
     Finished,
     JobStarted,
     Leaving,
+    MetricMissing,
     ProjectedOverrun,
     Restarted,
     Resumed,
     ResumePoint,
     Retried,
     RuleFired,
+    ScriptAsked,
     StageEnded,
     StageStarted,
     Submitted,
@@ -38,7 +40,10 @@ from cardrunner.verifying.findings import Finding, Unchecked, difference
 FILE = "ledger.jsonl"
 TOLERANCE = CLOCK_TOLERANCE.total_seconds()
 """Seconds that the clocks of two machines, or one clock that was set, may be apart."""
-OF_WORKERS = (DataOpened, TrainingBegan, CheckpointSaved, Resumed, RuleFired, ProjectedOverrun, Leaving, Restarted)
+OF_WORKERS = (
+    DataOpened, TrainingBegan, CheckpointSaved, Resumed, RuleFired, ProjectedOverrun, Leaving, Restarted, ScriptAsked,
+    MetricMissing,
+)  # fmt: skip
 """Events that the worker of an attempt alone writes."""
 EXIT_CODES = {"completed": {0}, "stopped": {5}, "timed_out": {5}, "investigate": {8}}
 """The exit codes of a state. Other states have any but 0."""
@@ -282,9 +287,15 @@ def resume_points_saved(run: Evidence) -> Iterator[Finding]:
         if found is None and not run.crashed:
             what = f"attempt {event.attempt} goes on from {point.file}, which no earlier line saved"
             yield difference(FILE, what, line=number, kind="missing")
-        elif found is not None and (found.step, found.epoch) != (point.step, point.epoch):
+        elif found is not None and not _is_of(run, found, point):
             what = f"{point.file} is said to be of epoch {point.epoch}, step {point.step}"
             yield difference(FILE, f"{what}; it was saved at epoch {found.epoch}, step {found.step}", line=number)
+
+
+def _is_of(run: Evidence, saved: CheckpointSaved, point: ResumePoint) -> bool:
+    """Whether a point is that of a save; the epoch of a script's is known once a later row has come."""
+    counted = run.card.training.measured
+    return saved.step == point.step and (not counted or saved.epoch == point.epoch)
 
 
 def retries_allowed(run: Evidence) -> Iterator[Finding]:

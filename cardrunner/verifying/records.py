@@ -8,7 +8,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from cardrunner.contracts import ProvesWord
 from cardrunner.errors import IntegrityError
+from cardrunner.runs.agreement import largest_difference
 from cardrunner.runs.events import (
     AttemptEnded,
     AttemptStarted,
@@ -21,6 +23,8 @@ from cardrunner.runs.events import (
 )
 from cardrunner.runs.files import read_regular
 from cardrunner.runs.records import (
+    BEST,
+    LATEST,
     STATE,
     BestRecord,
     CheckpointRecord,
@@ -35,7 +39,6 @@ from cardrunner.runs.records import (
     TrainRecord,
     find_record,
 )
-from cardrunner.stages.checkpoint import largest_difference
 from cardrunner.stages.load import identity_digest
 from cardrunner.verifying.evidence import Evidence, json_of, seconds_of
 from cardrunner.verifying.findings import Finding, Unchecked, difference
@@ -161,6 +164,32 @@ def facts_passed(run: Evidence) -> Iterator[Finding]:
         elif pinned is not None and (pinned.expected != pin or (pinned.ok and pinned.actual != pin)):
             what = f"sha256 of {path}: expected {pinned.expected}, found {pinned.actual}; the card pins {pin}"
             yield difference(LOAD, what)
+    yield from _said_as_stated(run)
+
+
+def _said_as_stated(run: Evidence) -> Iterator[Finding]:
+    """What a script said of itself is what the card states, and the record compares it with that."""
+    train, spec = run.train, run.loaded.spec
+    if train is None or not isinstance(spec, ProvesWord):
+        return
+    said = {row.name: row for row in train.facts}
+    for name, expected in spec.stated_facts(run.loaded.card).items():
+        row = said.get(name)
+        if row is None or row.expected != expected:
+            found = "no such row" if row is None else f"expected {row.expected!r}"
+            yield difference(TRAIN, f"{name}: {found}, and the card states {expected!r}")
+        elif row.ok and "±" not in expected and row.actual != expected and not _same_number(row.actual, expected):
+            yield difference(TRAIN, f"{name} is {row.actual!r}, and the record says that it is {expected!r}")
+    for row in train.facts:
+        if not row.ok and row.severity == "error" and run.completed:
+            yield difference(TRAIN, f"{row.name} is {row.actual!r}, expected {row.expected!r}, and the run completed")
+
+
+def _same_number(one: str, other: str) -> bool:
+    try:
+        return float(one) == float(other)
+    except ValueError:
+        return False
 
 
 def pins(run: Evidence) -> Iterator[tuple[str, str]]:
@@ -178,10 +207,16 @@ def completed_with_records(run: Evidence) -> Iterator[Finding]:
         return
     if run.train is None:
         yield difference(TRAIN, "is missing, and the ledger says that the run was completed", kind="missing")
-    elif run.train.epochs_done != run.train.epochs_planned or run.train.epochs_planned != run.card.training.epochs:
+    elif not run.card.training.measured:
+        if not run.train.done:
+            yield difference(TRAIN, "says that the script did not end by itself, and the run was completed")
+    elif (
+        run.train.epochs_done != run.train.epochs_planned
+        or run.train.epochs_planned != run.card.training.planned_epochs
+    ):
         what = f"epochs_done is {run.train.epochs_done} of {run.train.epochs_planned}, and the card's"
-        yield difference(TRAIN, f"{what} {run.card.training.epochs} were completed")
-    if run.checkpoint is None:
+        yield difference(TRAIN, f"{what} {run.card.training.planned_epochs} were completed")
+    if run.checkpoint is None and run.card.training.selection is not None:
         yield difference(CHECKPOINT, "is missing, and the ledger says that the run was completed", kind="missing")
     ended = {event.stage for _, event in run.of(StageEnded) if event.ok}
     for stage in run.worker_stages(run.loaded.card.extra_stages):
@@ -194,6 +229,9 @@ def history_and_training(run: Evidence) -> Iterator[Finding]:
     train = run.train
     if train is None:
         yield Unchecked("there is no stages/train.json")
+        return
+    if train.reported:
+        yield from _newest_step(run, train)
         return
     found = len(run.validations)
     if found < train.epochs_done and (run.settled or not run.crashed):
@@ -209,16 +247,24 @@ def history_and_training(run: Evidence) -> Iterator[Finding]:
             yield difference(TRAIN, f"{name} is {value}, and the last row of history.jsonl has {in_history}")
 
 
+def _newest_step(run: Evidence, train: TrainRecord) -> Iterator[Finding]:
+    """What a script reported is all in the history; its record has the newest step."""
+    newest = max((row.said.step for row in run.rows), default=0)
+    if run.settled and train.steps != newest:
+        yield difference(TRAIN, f"steps is {train.steps}, and history.jsonl ends at step {newest}")
+
+
 def best_is_best(run: Evidence) -> Iterator[Finding]:
     """The best validation of the history, by the card's choice, is the best of ``stages/train.json``."""
     train = run.train
-    if train is None or len(run.validations) < train.epochs_done:
+    if (select := run.card.training.selection) is None:
+        return
+    if train is None or (not train.reported and len(run.validations) < train.epochs_done):
         yield Unchecked("there is no stages/train.json of this history")
         return
-    select = run.card.training.select
     expected: BestRecord | None = None
     name, sign = run.names.canonical(select.metric), -1 if select.mode == "min" else 1
-    for _, row in run.validations[: train.epochs_done]:
+    for _, row in run.validations if train.reported else run.validations[: train.epochs_done]:
         value = row.metrics.get(name, math.nan)
         if math.isfinite(value) and (expected is None or sign * value > sign * expected.value):
             expected = BestRecord(metric=name, mode=select.mode, value=value, epoch=row.epoch, step=row.step)
@@ -237,16 +283,17 @@ def training_and_manifest(run: Evidence) -> Iterator[Finding]:
         yield Unchecked("there is no stages/train.json or no manifest")
         return
     entries = {entry.file: entry for entry in manifest.entries}
-    best, latest = entries.get(run.folder.best.name), entries.get(run.folder.latest.name)
+    best, latest = manifest.find(run.folder.best.name), entries.get(run.folder.latest.name)
     if not run.settled and latest is not None and latest.epoch != train.epochs_done:
         yield Unchecked("the newest attempt ended between the manifest and stages/train.json")
         return
-    if train.best is not None and best is None:
+    if train.best is not None and best is None and not train.reported:  # a script may not have saved any
         yield difference(MANIFEST, f"has no best.pt, and stages/train.json has {_best(train.best)}", kind="missing")
     if train.best is not None and best is not None and best.epoch <= train.epochs_done:
         value = best.metrics.get(train.best.metric)
-        if (best.epoch, best.step, value) != (train.best.epoch, train.best.step, train.best.value):
-            what = f"best.pt is of epoch {best.epoch}, step {best.step}, {train.best.metric} {value!r}"
+        epoch = train.best.epoch if train.reported else best.epoch  # a script's may be saved in the next one
+        if (epoch, _validated(best), value) != (train.best.epoch, train.best.step, train.best.value):
+            what = f"the best one is of epoch {best.epoch}, step {_validated(best)}, {train.best.metric} {value!r}"
             yield difference(MANIFEST, f"{what}; stages/train.json has {_best(train.best)}")
     if latest is not None and latest.epoch == train.epochs_done and latest.weights_sha256 != train.weights_sha256:
         what = f"weights_sha256 is {train.weights_sha256}, and that of latest.pt in the manifest is"
@@ -254,6 +301,11 @@ def training_and_manifest(run: Evidence) -> Iterator[Finding]:
     if latest is not None and latest.epoch < train.epochs_done and run.completed:
         what = f"latest.pt is of epoch {latest.epoch}, and stages/train.json is of epoch {train.epochs_done}"
         yield difference(MANIFEST, what)
+
+
+def _validated(entry: ManifestEntry) -> int:
+    """The step of the validation whose metrics a checkpoint has."""
+    return entry.step if entry.metrics_step is None else entry.metrics_step
 
 
 def history_and_manifest(run: Evidence) -> Iterator[Finding]:
@@ -281,9 +333,10 @@ def history_and_manifest(run: Evidence) -> Iterator[Finding]:
 def _states_and_history(run: Evidence, manifest: Manifest) -> Iterator[Finding]:
     """A state has the metrics of the newest validation before it, or at its step."""
     for entry in manifest.entries:
-        if STATE not in entry.roles or (entry.step > _last_step(run) and run.crashed):
+        unknown = not entry.metrics and not run.card.training.measured
+        if STATE not in entry.roles or unknown or (entry.step > _last_step(run) and run.crashed):
             continue
-        earlier = [row for _, row in run.validations if row.step <= entry.step]
+        earlier = [row for _, row in run.validations if row.step <= _validated(entry)]
         known: list[Mapping[str, float]] = [row.metrics for row in earlier[-2:]] or [{}]
         known += [{}] if len(earlier) < 2 else []
         if not any(_same_metrics(entry.metrics, metrics) for metrics in known):
@@ -323,7 +376,7 @@ def manifest_and_ledger(run: Evidence) -> Iterator[Finding]:
         if found is None:
             if not run.crashed:
                 yield difference("ledger.jsonl", f"has no save of {entry.source}, which the manifest lists")
-        elif (found[1].step, found[1].epoch) != (entry.step, entry.epoch):
+        elif found[1].step != entry.step or (run.card.training.measured and found[1].epoch != entry.epoch):
             what = f"{entry.file} is of epoch {entry.epoch}, step {entry.step}; line {found[0]} of ledger.jsonl"
             yield difference(MANIFEST, f"{what} has epoch {found[1].epoch}, step {found[1].step}")
     if run.settled:
@@ -333,11 +386,13 @@ def manifest_and_ledger(run: Evidence) -> Iterator[Finding]:
 def _newest_saves(run: Evidence, entries: Mapping[str, ManifestEntry]) -> Iterator[Finding]:
     """The newest save of each role is the one that the manifest has."""
     newest = {role: (number, event) for number, event in run.of(CheckpointSaved) for role in event.roles}
-    names = {"latest": run.folder.latest.name, "best": run.folder.best.name}
+    names = {LATEST: run.folder.latest.name, BEST: run.folder.best.name}
     for role, (number, event) in newest.items():
         if role != STATE and role not in names:
             continue
         entry = entries.get(names.get(role, event.file))
+        if entry is None and not run.card.training.measured:
+            entry = entries.get(event.file)  # a folder that a script saved has no second name
         unrecorded = run.crashed and entry is not None and entry.step > event.step  # a crash came before the event
         if entry is None or (entry.source != event.file and not unrecorded):
             what = f"does not have {event.file} as {role}, which line {number} of ledger.jsonl saved last"
@@ -370,10 +425,11 @@ def checkpoint_and_manifest(run: Evidence) -> Iterator[Finding]:
         if getattr(record, field) != getattr(entry, field):
             what = f"{field} is {getattr(record, field)}, and the manifest has {getattr(entry, field)}"
             yield difference(CHECKPOINT, f"{what} for {entry.file}")
+    known = entry.metrics or _of_best(run)  # a script's state has none of its own
     for name, value in record.recorded.items():
-        if not _same(value, entry.metrics.get(name)):
-            what = f"recorded {name} is {value!r}, and the manifest has {entry.metrics.get(name)!r}"
-            yield difference(CHECKPOINT, what)
+        if not _same(value, known.get(name)):
+            yield difference(CHECKPOINT, f"recorded {name} is {value!r}, and the manifest has {known.get(name)!r}")
+    yield from _measured_again(run, record)
     if record.recorded.keys() <= record.measured.keys():
         largest = largest_difference(record.recorded, record.measured)
         agrees = largest <= record.tolerance and record.recorded.keys() == record.measured.keys()
@@ -382,6 +438,20 @@ def checkpoint_and_manifest(run: Evidence) -> Iterator[Finding]:
             yield difference(CHECKPOINT, f"{what} they are {largest} and {agrees}")
     if run.completed and not record.agrees:
         yield difference(CHECKPOINT, "its values do not agree, and the ledger says that the run was completed")
+
+
+def _of_best(run: Evidence) -> Mapping[str, float]:
+    best = run.train.best if run.train is not None else None
+    rows = (row for _, row in run.validations if best is not None and row.step == best.step)
+    return next((row.metrics for row in rows), {})
+
+
+def _measured_again(run: Evidence, record: CheckpointRecord) -> Iterator[Finding]:
+    """The metrics that the card's own command measures are there."""
+    spec = run.loaded.spec
+    asked = spec.measured_again(run.loaded.card) if isinstance(spec, ProvesWord) else ()
+    if absent := [name for name in asked if name not in record.measured]:
+        yield difference(CHECKPOINT, f"has not measured {', '.join(absent)}, as the card asks", kind="missing")
 
 
 def download_and_manifest(run: Evidence) -> Iterator[Finding]:
@@ -397,9 +467,9 @@ def download_and_manifest(run: Evidence) -> Iterator[Finding]:
     entry = next((one for one in run.manifest.entries if record.source in (one.file, one.source)), None)
     if entry is None:
         yield difference(DOWNLOAD, f"has {record.source}, which the manifest does not list")
-    elif (record.sha256, record.bytes) != (entry.sha256, entry.bytes):
+    elif record.sha256 != entry.whole_sha256 or (entry.content is None and record.bytes != entry.bytes):
         what = f"{record.source} had {record.bytes} bytes and sha256 {record.sha256}; the manifest has"
-        yield difference(DOWNLOAD, f"{what} {entry.bytes} and {entry.sha256}")
+        yield difference(DOWNLOAD, f"{what} {entry.bytes} and {entry.whole_sha256}")
 
 
 def results_stand(run: Evidence) -> Iterator[Finding]:

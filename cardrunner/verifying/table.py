@@ -77,6 +77,11 @@ CHECKS: tuple[Check, ...] = (
         advice="make it again with `cardrunner report`",
     ),
     _FILES(name="checkpoints have the size and sha256 of the manifest", look=files.checkpoints_whole),
+    _FILES(
+        name="the copy of a script's code is what was signed",
+        look=files.code_as_copied,
+        advice="put the copy back as the launch made it; a resume is refused until then",
+    ),
     _FILES(name="files of stages have their recorded size and sha256", look=files.stage_files_whole),
     _FILES(
         name="pinned data files have the pinned sha256 now",

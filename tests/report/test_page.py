@@ -20,7 +20,8 @@ Show = Callable[[RunFolder], Any]
 
 def test_every_run_gets_every_section_in_order(any_run: RunFolder, page: Show) -> None:
     headings = re.findall(r"^## (.*)$", page(any_run).text, re.MULTILINE)
-    assert headings == [section.name for section in SECTIONS[1:]]
+    measured = [section.name for section in SECTIONS[1:] if section.name != "Metrics, reported by the script"]
+    assert headings == measured
     assert page(any_run).text.startswith("# Results: small-run\n")
 
 

@@ -161,6 +161,10 @@ def test_the_thresholds_nearest_to_firing_come_first(run: RunView, clock: list[f
             "trains: step 2, loss 1.25, 1,234 examples/s, 3.2 s after the attempt began",
         ),
         (
+            TrainingBegan(attempt=1, step=1, loss=0.8372, metric="train_rmse", seconds=1.0),
+            "trains: step 1, train_rmse 0.8372, 1.0 s after the attempt began",
+        ),
+        (
             TrackerSaid(attempt=1, name="wandb", state="on", mode="online", id="a-1", where="http://x"),
             "wandb: online, id a-1, http://x",
         ),

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from cardrunner.runs.folder import RunFolder
+from cardrunner.runs.records import KeptCode, write_record
 from cardrunner.verifying import CHECKS
 from tests.verifying.conftest import Kept, Rows, differing, edit_json, edit_lines
 
@@ -115,6 +116,13 @@ def stage_file_changed(folder: RunFolder) -> None:
     digest = hashlib.sha256(b"the made text").hexdigest()
     made = {"path": "listing/files.txt", "bytes": 14, "sha256": digest}
     folder.record("listing").write_text(json.dumps({"files": [made], "summary": {}, "seconds": 1.0}))
+
+
+def code_changed(folder: RunFolder) -> None:
+    folder.code.mkdir()
+    (folder.code / "train.py").write_text("raise SystemExit")
+    sums = {"train.py": "0" * 64}
+    write_record(folder.code_record, KeptCode(folder=".", files=("train.py",), sha256="0" * 64, commit=None, sums=sums))
 
 
 def entry(file: str, **values: object) -> Callable[[RunFolder], object]:
@@ -390,6 +398,11 @@ CASES = (
         "checkpoints have the size and sha256 of the manifest",
         flipped,
         "checkpoints/state-e0002-s000000016.pt: its sha256 is",
+    ),
+    Case(
+        "the copy of a script's code is what was signed",
+        code_changed,
+        "code/train.py: is not what was signed and copied",
     ),
     Case("files of stages have their recorded size and sha256", stage_file_changed, "listing/files.txt: its sha256 is"),
     Case("the card's digest, computed again, is the launched one", other_goal, "card.yaml: its digest is"),
