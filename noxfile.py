@@ -25,6 +25,12 @@ PARALLEL = ("-n", "auto", "--dist", "worksteal")
 DIST = "CARDRUNNER_DIST"
 """The variable that names the folder of wheel and sdist; where it is set, they are built once for all runs of nox."""
 
+SET_UPS = (
+    "transformers>=5,<6", "accelerate>=1.1", "lightning>=2.6", "jsonargparse[signatures]>=4.38", "tensorboard>=2.19",
+    "xgboost-cpu>=3,<4", "scikit-learn>=1.5",
+)  # fmt: skip
+"""What the scripts of examples/ need beside torch."""
+
 
 @nox.session
 def lint(session: nox.Session) -> None:
@@ -78,6 +84,14 @@ def long(session: nox.Session) -> None:
     """The long form of tests that have a quick one, and all examples of each property."""
     everything = {**built(session), "CARDRUNNER_EXAMPLES": "all"}
     session.run(*PYTEST, "-m", "long or hypothesis", *PARALLEL, *session.posargs, env=everything)
+
+
+@nox.session
+def set_ups(session: nox.Session) -> None:
+    """The five usual set-ups of examples/ under signed cards, each stopped and resumed."""
+    session.run("python", "-m", "pip", "install", "--quiet", *SET_UPS)
+    found = {"CARDRUNNER_SET_UPS": "installed"}  # a skip fails the run then
+    session.run(*PYTEST, "-m", "set_ups", "tests/workloads/command", *session.posargs, env=found)
 
 
 @nox.session
