@@ -303,6 +303,10 @@ def trained(workspace: Path) -> Any:
     with suppress(CardrunnerError, OSError):
         rows = [json.dumps(row.model_dump(exclude={"clock"})) for row in History(folder.history).rows()]
         entries = read_record(folder.manifest, Manifest).entries if folder.manifest.exists() else ()
+        if folder.script_state.exists():  # which older copies of a script's checkpoints are left is no result
+            newest = max(entries, key=lambda entry: entry.step, default=None)
+            entries = tuple(entry for entry in entries if entry is newest or entry.file == folder.best.name)
+            return rows, sorted((entry.step, entry.weights_sha256) for entry in entries)
         return rows, sorted((entry.file, entry.step, entry.weights_sha256) for entry in entries)
     return None
 

@@ -58,7 +58,8 @@ class Row:
         return fnmatchcase(name, self.file) and name.count("/") == self.file.count("/")
 
 
-ALL = tuple(STATES)
+SCRIPT = ("script stopped", "script completed")
+ALL = tuple(state for state in STATES if state not in SCRIPT)
 RAN = ALL[1:]
 CRASHED = ("crashed",)
 SETTLED = ALL[2:]
@@ -70,6 +71,7 @@ LINES = ("flip", "digit", "zeros", "reformat", "other", "double", "swap", "shuff
 LAST = ("short", "last", "tail", "older")
 WEIGHTS = ("flip", "zeros", "cut", "empty", "remove", "older", "other")
 LOOSE = ("flip", "zeros", "cut", "empty", "remove", "older", "other")
+LOOSE_NOW = ("flip", "zeros", "cut", "empty", "remove")
 FOLDER_WAYS: Mapping[str, str] = {
     "older": "every file as it was at an earlier time of the same run",
     "older, seals kept": "the same, and the newest seals are left in it",
@@ -123,6 +125,31 @@ TABLE: tuple[Row, ...] = (
     Row(".seal.lock", SETTLED, LOOSE, "outside", "the kernel's lock counts, not the bytes"),
     Row("pulse.json", RAN, LOOSE, "outside", "the heartbeat of a live worker; of one that ended it says nothing"),
     Row("worker.log", RAN, LOOSE, "outside", "output for people"),
+    Row("code.json", SCRIPT, RECORD, "refused", _LAUNCHED),
+    Row(
+        "code/*", SCRIPT, ("flip", "digit", "zeros", "cut", "empty", "remove"), "refused",
+        "the card has the digest of the code, and `code.json` the sum of each file",
+    ),
+    Row("card.yaml", SCRIPT, ("flip", "remove", "other"), "refused", _LAUNCHED),
+    Row("history.jsonl", SCRIPT, (*LINES, "empty", "remove"), "refused", _ANCHORED),
+    Row("checkpoints/manifest.json", SCRIPT, RECORD, "refused", "it has a checksum, and the ledger its saves"),
+    Row("script.json", SCRIPT, RECORD, "named", _SEALED),
+    Row("interpreter.json", SCRIPT, BYTES, "named", _SEALED),
+    Row("interpreter.json", SCRIPT, RECORD, "named", _SEALED),
+    Row("files/*", SCRIPT, LOOSE_NOW, "outside", "the worker writes it anew before each start"),
+    Row("modules/*", SCRIPT, LOOSE_NOW, "outside", "the worker writes it anew before each start"),
+    Row(
+        "out/*", SCRIPT, LOOSE_NOW, "crash",
+        "a checkpoint that is not what was kept is not used; a resume falls back to the copy or an older one",
+    ),
+    Row("kept/*/step-*.json", SCRIPT, LOOSE_NOW, "named", "the manifest and its own record hold its sha256"),
+    Row(
+        "kept/*/checkpoint.json", SCRIPT, RECORD, "crash",
+        "without its record a copy is not used; a resume takes the checkpoint in `out`, or an older one",
+    ),
+    Row("kept/*/*", SCRIPT, ("remove",), "crash", "the same of the copy and of its record"),
+    Row("script.log", SCRIPT, LOOSE_NOW, "outside", "output for people; metrics in it were read while it grew"),
+    Row("reported.jsonl", SCRIPT, LOOSE_NOW, "outside", "metrics in it were read while it grew"),
     Row(
         ".cardrunner/launched/*.json", ALL, ("cut", "empty", "remove", "other"), "named",
         "without its admission no run trains on",
@@ -156,6 +183,9 @@ UNDRAWN: Mapping[str, str] = {
     "tracking/*.log": "as `worker.log`",
     "tensorboard/*": "what a tracker keeps; outside every seal",
     "wandb/*": "what a tracker keeps; outside every seal",
+    "code.patch": "of code in git, which that of these runs is not; the launch writes it, as `code.json`",
+    "code.tar": "of runs on a remote platform",
+    "beside/*": "of cards with a preflight, an evaluation or a demo; their output, for people",
     "elsewhere.json": "of runs on a remote platform",
     ".mirror.lock": "of runs on a remote platform",
     "workspace/*": "of runs on a remote platform",

@@ -52,6 +52,7 @@ class State:
         resume: the command that goes on with it.
         changes: fields of its card.
         executor: where it runs.
+        script: whether it runs `SCRIPT` instead of the toy workload.
     """
 
     says: str
@@ -59,8 +60,49 @@ class State:
     resume: tuple[str, ...] = ("resume", RUN)
     changes: Mapping[str, Any] = field(default_factory=dict)
     executor: str = "inline"
+    script: bool = False
 
 
+SCRIPT = """
+import argparse, json, pathlib, time
+parser = argparse.ArgumentParser()
+parser.add_argument("--out", type=pathlib.Path)
+parser.add_argument("--settings", type=pathlib.Path)
+parser.add_argument("--seed", type=int)
+parser.add_argument("--resume", type=pathlib.Path)
+options = parser.parse_args()
+first = 1 + (json.loads(options.resume.read_text())["step"] if options.resume else 0)
+import cardrunner_script
+for step in range(first, json.loads(options.settings.read_text())["iters"] + 1):
+    print(f"iter {step}", flush=True)
+    validation = {"val_loss": options.seed / step} if step % 8 == 0 else {}
+    cardrunner_script.report(step=step, loss=options.seed / step, **validation)
+    if step % 8 == 0:
+        (options.out / f"step-{step}.json").write_text(json.dumps({"step": step, "seed": options.seed}))
+    time.sleep(0.15)
+"""
+SCRIPT_CARD: Mapping[str, Any] = {
+    "workload": "command",
+    "code": {"folder": ".", "files": ["*.py"]},
+    "training": {
+        "command": ["python", "train.py", "--out", "{out}", "--settings", "{file:settings.json}", "--seed", "{seed}"],
+        "parameters": {"iters": 32},
+        "files": {"settings.json": {"iters": "{iters}"}},
+        "resume": ["--resume", "{checkpoint}"],
+        "checkpoints": {"at": "{out}/step-*.json"},
+        "length": {"steps": "{iters}"},
+        "metrics": [
+            {"name": "val_loss", "direction": "min"},
+            {"name": "loss", "direction": "min", "at": "log"},
+        ],
+        "select": {"metric": "val_loss", "mode": "min"},
+        "script_module": True,
+        "stop": {"grace": "3s"},
+    },
+    "infra": {"platform": "local", "executor": "inline"},
+    "timing": {"total": "10s"},
+    "targets": [{"metric": "val_loss", "below": 9.0}],
+}
 _KEY = "../../mattie"
 LAUNCH = ("launch", f"runcards/{RUN}.yaml")
 STATES: Mapping[str, State] = {
@@ -87,6 +129,14 @@ STATES: Mapping[str, State] = {
         changes={"kill_thresholds": [{**_RULE, "action": "stop"}]},
     ),
     "completed": State(says="trained to its end", lives=(Life(words=LAUNCH, copy_at=20),)),
+    "script stopped": State(
+        says="a script, stopped by a kill threshold after its second checkpoint",
+        lives=(Life(words=LAUNCH),),
+        resume=("resume", RUN, *_ACKNOWLEDGED),
+        changes={"kill_thresholds": [{"metric": "loss", "above": -1, "after": "17 steps", "action": "stop"}]},
+        script=True,
+    ),
+    "script completed": State(says="a script that ran to its end", lives=(Life(words=LAUNCH),), script=True),
     "collected": State(
         says="completed, then downloaded, reported, and its seal signed with a key",
         lives=(
@@ -143,6 +193,8 @@ def _make(place: Path, zygote: Zygote, state: State, seed: int) -> None:
     shutil.rmtree(place, ignore_errors=True)
     workspace = place / "workspace"
     write_workspace(workspace, state, seed)
+    if state.script:
+        _command(zygote, workspace, Life(words=("code", LAUNCH[1], "--write")))
     _command(zygote, workspace, Life(words=("check", LAUNCH[1])))
     _command(zygote, workspace, Life(words=("sign", LAUNCH[1], "--as", "mattie", "--key", _KEY, "--yes")))
     for life in state.lives:
@@ -196,8 +248,11 @@ def write_workspace(workspace: Path, state: State, seed: int) -> None:
     (workspace / "allowed_signers").write_text(f'mattie namespaces="cardrunner,cardrunner-seal" {public}\n')
     (workspace / "revoked_keys").write_text("# none yet\n")
     (workspace / "cardrunner.yaml").write_text("sign_off: {policy: ssh}\n")
-    whole = json.loads(toy_text(_changes(state, seed)))
-    own = {name: whole.pop(name) for name in ("name", "repeat", "sign_off", "checklist", "infra", "created")}
+    if state.script:
+        (workspace / "train.py").write_text(SCRIPT)
+    whole = json.loads(toy_text(_script(state, seed) if state.script else _changes(state, seed)))
+    names = ("name", "repeat", "sign_off", "checklist", "infra", "created", *(("code",) if state.script else ()))
+    own = {name: whole.pop(name) for name in names}
     base = workspace / "runcards" / "base.yaml"
     base.write_text(json.dumps({**whole, "name": "base", "created": own["created"]}, indent=2))
     card = {"card": whole["card"], "extends": "base.yaml", **own}
@@ -218,6 +273,13 @@ def _changes(state: State, seed: int) -> dict[str, Any]:
         "after_training.download": {"checkpoint": "best", "to": f"out/{RUN}.pt"},
         **state.changes,
     }
+
+
+def _script(state: State, seed: int) -> dict[str, Any]:
+    own = {**_changes(state, seed), **SCRIPT_CARD}
+    kept = ("name", "repeat", "checklist", "sign_off", *SCRIPT_CARD, *state.changes)
+    training = {**SCRIPT_CARD["training"], "seed": seed}
+    return {name: own.get(name) for name in (*kept, "data", "model", "baselines")} | {"training": training}
 
 
 def documented_files() -> tuple[str, ...]:

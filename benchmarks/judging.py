@@ -26,7 +26,6 @@ from cardrunner.runs.interrupts import StopRequest
 from cardrunner.runs.ledger import Ledger
 from cardrunner.tracking.progress import NullProgress
 from cardrunner.training.judging import Judge
-from cardrunner.training.loop import Cursor
 from cardrunner.training.numerics import numerics
 from cardrunner.workspace import Workspace
 
@@ -80,7 +79,7 @@ def _judging(folder: Path, length: int) -> Callable[[], object]:
         attempt=1,
     )
     judge, rows = Judge(context), _rows()
-    judge.resume(Cursor())
+    judge.resume(0, at_validation=True)
     for _ in range(length):
         judge.row(next(rows))
     return lambda: judge.row(next(rows))

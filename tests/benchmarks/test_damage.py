@@ -19,7 +19,7 @@ from benchmarks.damage import main
 sys.exit(main(["--damages", "28", "--harmless", "2", "--seed", "7", "--states", "crashed", "completed"]))
 """
 OF_RUNS = {name for name, value in inspect.getmembers(RunFolder) if isinstance(value, property)}
-NO_FILES = {"arguments", "name", "frozen"}
+NO_FILES = {"arguments", "name", "frozen", "scripts", "_launched"}
 
 
 def is_in_the_table(file: str) -> bool:
