@@ -28,6 +28,7 @@ CALLS = {
     "check": ([CARD], 0),
     "sign": ([CARD, "--as", "reviewer", "--yes"], 0),
     "launch": ([CARD], 3),
+    "try": ([CARD], 2),
     "status": ([], 0),
     "encode": (["replays", "-o", "games.pt"], 7),
     "upload": (["games.pt", CARD], 2),
