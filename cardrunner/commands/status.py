@@ -64,7 +64,8 @@ def _examined(folder: RunFolder) -> Status:
 
 
 def _plain(status: Status) -> dict[str, object]:
-    return status.model_dump(mode="json")
+    plain = status.model_dump(mode="json")
+    return plain if status.reported else {name: value for name, value in plain.items() if name != "reported"}
 
 
 def _lines(folder: RunFolder, status: Status) -> Iterator[str]:
@@ -80,10 +81,11 @@ def _lines(folder: RunFolder, status: Status) -> Iterator[str]:
         if status.last_durable_step is not None
         else "  saved        nothing yet"
     )
-    yield from (f"  {name:<32} {value:.6g}" for name, value in status.metrics.items() if name.startswith("val_"))
+    who = ", reported by the script" if status.reported else ""
+    yield from (f"  {name:<32} {value:.6g}{who}" for name, value in status.metrics.items() if name.startswith("val_"))
     if status.best:
         at = f"in epoch {status.best['epoch']}" if status.best["epoch"] else f"at step {status.best['step']}"
-        yield f"  best         {status.best['metric']} {status.best['value']:.6g} {at}"
+        yield f"  best         {status.best['metric']} {status.best['value']:.6g} {at}{who}"
     priced = " at the card's price" if status.cost_usd else ""
     yield f"  cost         {'unknown' if status.cost_usd is None else format_dollars(status.cost_usd)}{priced}"
     if status.projected_seconds is not None:

@@ -202,7 +202,8 @@ class TrainingBegan(AttemptEvent):
         return f"trains: step {self.step}, {', '.join(self._figures())}"
 
     def _figures(self) -> Iterator[str]:
-        yield "no loss yet" if self.loss is None else f"{self.metric or 'loss'} {self.loss:.4g}"
+        value = "no loss yet" if self.loss is None else f"{self.metric or 'loss'} {self.loss:.4g}"
+        yield value if self.metric is None else f"{value} (reported by the script)"
         if self.examples_per_second is not None:
             yield f"{self.examples_per_second:,.0f} examples/s"
         yield f"{self.seconds:.1f} s after the attempt began"

@@ -67,6 +67,8 @@ class Status(Record):
     reason: str | None
     metrics: dict[str, float]
     best: dict[str, Any]
+    reported: bool = False
+    """Whether these are what a script reported, which no part of this package measured."""
     cost_usd: float | None
     projected_seconds: float | None
     """The projected seconds of all attempts at the end of training, as the last attempt saw it; None before its first
@@ -121,6 +123,7 @@ def derive_status(folder: RunFolder, *, now: float | None = None, supervising: b
         resumed_from=found.attempts[-1].resumed_from if found.attempts else None,
         reason=reason,
         metrics=validation.metrics if validation else {},
+        reported=bool(row and row.reported),
         best=train.best.model_dump() if train and train.best else {},
         cost_usd=cost,
         projected_seconds=found.projection.projected_seconds if found.projection else None,

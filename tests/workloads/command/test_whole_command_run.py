@@ -136,6 +136,10 @@ def test_a_script_runs_to_its_end_and_its_results_say_who_reported_them(team: Te
     team.cardrunner("download", "whole")
     assert json.loads((team.root / "checkpoints" / "whole" / "best.pt").read_text())["step"] == 20
     assert "| Best checkpoint | step 20; val_loss" in page
+    shown = [line for line in team.cardrunner("status", "whole").splitlines() if "val_loss" in line]
+    assert len(shown) == 2
+    assert all(line.endswith(", reported by the script") for line in shown)
+    assert json.loads(team.cardrunner("status", "whole", "--json"))["reported"]
     assert "0 differences" in team.cardrunner("verify", "whole")
     assert "iter 20: loss" in (run / "script.log").read_text()
     assert "iter 20: loss" in team.cardrunner("logs", "whole")
