@@ -162,7 +162,7 @@ def test_the_thresholds_nearest_to_firing_come_first(run: RunView, clock: list[f
         ),
         (
             TrainingBegan(attempt=1, step=1, loss=0.8372, metric="train_rmse", seconds=1.0),
-            "trains: step 1, train_rmse 0.8372, 1.0 s after the attempt began",
+            "trains: step 1, train_rmse 0.8372 (reported by the script), 1.0 s after the attempt began",
         ),
         (
             TrackerSaid(attempt=1, name="wandb", state="on", mode="online", id="a-1", where="http://x"),
