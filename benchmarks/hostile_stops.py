@@ -30,6 +30,7 @@ from typing import Any, Final
 
 from benchmarks.hostile_set_ups import EARLY, ITERS, MANNERS, RIGHT, SHAPES, Manner, Shape, saved_step
 from benchmarks.runs_of_toys import forking
+from benchmarks.script_processes import command_line, first_of, processes, send, summary
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.status import derive_status
 from cardrunner.workloads.command.checkpoints import CheckpointRules
@@ -297,48 +298,6 @@ class Trial:
         return [json.loads(line) for line in self.folder.ledger.read_text().splitlines()]
 
 
-def processes(folder: RunFolder) -> list[int]:
-    """Processes of the script of a run that have not ended: its folder stands in their environment."""
-    wanted = f"CARDRUNNER_OUT={folder.script_out.absolute()}".encode()
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            if wanted in (entry / "environ").read_bytes().split(b"\0"):
-                found.append(int(entry.name))
-        except OSError:
-            continue
-    return found
-
-
-def first_of(found: Sequence[int]) -> list[int]:
-    """The processes that none of the others has started."""
-    return [pid for pid in found if _parent(pid) not in found]
-
-
-def _parent(pid: int) -> int:
-    try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-    except OSError:
-        return 0
-
-
-def command_line(pid: int) -> str:
-    """What a process runs, for people."""
-    try:
-        return f"{pid} {Path(f'/proc/{pid}/cmdline').read_bytes().replace(bytes(1), b' ').decode()[:80]}"
-    except OSError:
-        return f"{pid}, which has ended"
-
-
-def send(pids: Sequence[int], number: int) -> None:
-    """Send a signal to processes, as far as they are there."""
-    for pid in pids:
-        try:
-            os.kill(pid, number)
-        except ProcessLookupError:
-            continue
-
-
 def table(names: Sequence[str]) -> str:
     """What is right for each shape, before the first stop."""
     lines = ["| script | stopped by | right |", "|---|---|---|"]
@@ -350,14 +309,9 @@ def _right(shape: Shape) -> str:
     return f"{RIGHT[shape.right]}; {EARLY}" if shape.exits_zero else RIGHT[shape.right]
 
 
-def summary(trials: Sequence[Trial]) -> str:
+def told(trials: Sequence[Trial]) -> str:
     """How the stops of each shape went."""
-    lines = ["| script | stops | at a row | as it should be |", "|---|---|---|---|"]
-    for name in dict.fromkeys(trial.stop.name for trial in trials):
-        own = [trial for trial in trials if trial.stop.name == name]
-        right, rows = sum(not trial.faults for trial in own), sum(trial.stop.at_row for trial in own)
-        lines.append(f"| {name} | {len(own)} | {rows} | {right} |")
-    return "\n".join(lines)
+    return summary("script", [(trial.stop.name, trial.stop.at_row, not trial.faults) for trial in trials])
 
 
 def _tried(stop: Stop, zygote: Zygote, keep: Path | None) -> Trial:
@@ -382,7 +336,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with forking() as zygote, ThreadPoolExecutor(options.at_once) as pool:
         stops = drawn(names, options.stops, random.Random(seed))
         trials = list(pool.map(partial(_tried, zygote=zygote, keep=options.keep), stops))
-    print(f"\n{summary(trials)}")
+    print(f"\n{told(trials)}")
     return int(any(trial.faults for trial in trials))
 
 

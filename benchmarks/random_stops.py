@@ -30,6 +30,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final, Literal
 
+from benchmarks.script_processes import command_line, first_of, processes, send, summary
 from cardrunner.runs.folder import RunFolder
 from cardrunner.runs.status import LIVE_STATES, derive_status
 from cardrunner.workloads.command.checkpoints import CheckpointRules
@@ -250,7 +251,7 @@ class Trial:
         if self.stop.manner == "person":
             self.cardrunner("stop", self.set_up.name, code=None)
             return
-        script = first_processes(self.folder)
+        script = first_of(processes(self.folder))
         if self.stop.manner == "script":
             send(script, signal.SIGTERM)
             return
@@ -353,66 +354,10 @@ class Trial:
             send(processes(self.folder), signal.SIGKILL)
 
 
-def processes(folder: RunFolder) -> list[int]:
-    """Processes of the script of a run: those whose environment names its folder, and that have not ended."""
-    wanted = f"CARDRUNNER_OUT={folder.script_out.absolute()}".encode()
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            if wanted in (entry / "environ").read_bytes().split(b"\0"):
-                found.append(int(entry.name))
-        except OSError:
-            continue
-    return found
-
-
-def first_processes(folder: RunFolder) -> list[int]:
-    """The processes of the script that no other process of it has started."""
-    found = set(processes(folder))
-    return [pid for pid in found if parent(pid) not in found]
-
-
-def parent(pid: int) -> int:
-    """The process that started another; 0 where it has ended."""
-    try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-    except OSError:
-        return 0
-
-
-def command_line(pid: int) -> str:
-    """What a process runs, for people."""
-    try:
-        return (
-            f"{pid} {Path(f'/proc/{pid}/cmdline').read_bytes().replace(bytes(1), b' ').decode(errors='replace')[:80]}"
-        )
-    except OSError:
-        return f"{pid}, which has ended"
-
-
-def send(pids: Sequence[int], number: int) -> None:
-    """Send a signal to processes, as far as they are there."""
-    for pid in pids:
-        try:
-            os.kill(pid, number)
-        except ProcessLookupError:
-            continue
-
-
 def table(set_ups: Sequence[SetUp]) -> str:
     """What is right for each set-up, before the first stop."""
     lines = ["| set-up | stopped by | right |", "|---|---|---|"]
     lines += [f"| {one.name} | {', '.join(one.manners)} | {OUTCOMES[one.outcome]} |" for one in set_ups]
-    return "\n".join(lines)
-
-
-def summary(outcomes: Sequence[Outcome]) -> str:
-    """How the stops of each set-up went."""
-    lines = ["| set-up | stops | at a row | as it should be |", "|---|---|---|---|"]
-    for name in dict.fromkeys(outcome.stop.set_up.name for outcome in outcomes):
-        own = [outcome for outcome in outcomes if outcome.stop.set_up.name == name]
-        right, rows = sum(not outcome.faults for outcome in own), sum(outcome.stop.at_row for outcome in own)
-        lines.append(f"| {name} | {len(own)} | {rows} | {right} |")
     return "\n".join(lines)
 
 
@@ -446,7 +391,8 @@ def main() -> int:
         with workspace(options.keep, stop.number) as folder:
             outcomes.append(Trial(folder, stop).run())
         print(outcomes[-1], flush=True)
-    print(f"\n{summary(outcomes)}")
+    tried = [(outcome.stop.set_up.name, outcome.stop.at_row, not outcome.faults) for outcome in outcomes]
+    print(f"\n{summary('set-up', tried)}")
     return int(any(outcome.faults for outcome in outcomes))
 
 

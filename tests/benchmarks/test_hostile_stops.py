@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.hostile_set_ups import MANNERS, RIGHT, SHAPES
-from benchmarks.hostile_stops import Trial, drawn, summary, table
+from benchmarks.hostile_stops import Trial, drawn, table, told
 from tests.conftest import Zygote
 from tests.workloads.command.scripts import shapes
 
@@ -43,7 +43,7 @@ def test_a_handful_of_stops_is_as_the_table_says(tmp_path: Path, zygote: Zygote)
     stops = list(drawn(names, len(names), chance))
     with ThreadPoolExecutor(len(stops)) as pool:
         trials = list(pool.map(tried, range(len(stops))))
-    print(summary(trials))  # noqa: T201
+    print(told(trials))  # noqa: T201
     assert [str(trial) for trial in trials if trial.faults] == []
 
 
