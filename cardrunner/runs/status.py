@@ -67,8 +67,6 @@ class Status(Record):
     reason: str | None
     metrics: dict[str, float]
     best: dict[str, Any]
-    reported: bool = False
-    """Whether these are what a script reported, which no part of this package measured."""
     cost_usd: float | None
     projected_seconds: float | None
     """The projected seconds of all attempts at the end of training, as the last attempt saw it; None before its first
@@ -86,6 +84,8 @@ class Status(Record):
     """A warning to show while it runs."""
     damage: tuple[str, ...] = ()
     """What is torn, missing, changed or unsealed in the run folder, a line for each file; empty until examined."""
+    reported: bool = False
+    """Whether the metrics are what a script reported, which no part of this package measured."""
 
     @property
     def live(self) -> bool:

@@ -55,6 +55,7 @@ FIELDS = [
     "next",
     "warning",
     "damage",
+    "reported",
 ]
 
 
