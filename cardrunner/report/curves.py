@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -120,8 +120,7 @@ def figures(run: RecordedRun) -> tuple[Figure, ...]:
 
 def _figures_of_reports(run: RecordedRun) -> tuple[Figure, ...]:
     """One figure with the metrics of a script, those of targets and rules first."""
-    asked = [*_chosen(run), *run.loaded.spec.metrics]
-    specs = list({spec.name: spec for spec in asked}.values())[:MOST_PANELS]
+    specs = list({spec.name: spec for spec in (*_asked(run), *run.loaded.spec.metrics)}.values())[:MOST_PANELS]
     caption = "Metrics as the script reported them, with targets and kill thresholds"
     panels = _some(_reported_panel(run, spec) for spec in specs)
     return (Figure(file="metrics.png", caption=caption, panels=panels),) if panels else ()
@@ -147,12 +146,17 @@ def _loss(run: RecordedRun) -> MetricSpec:
 
 def _chosen(run: RecordedRun) -> list[MetricSpec]:
     """The metrics named by targets and kill thresholds, then those on which predictors differ; the loss excluded."""
-    asked = [target.metric for target in run.card.targets]
-    asked += [rule.watches for _, rule in _levelled(run) if rule.watches]
-    specs = [*(spec for name in asked if (spec := run.spec(name))), *run.loaded.spec.metrics]
+    specs = [*_asked(run), *run.loaded.spec.metrics]
     shared = {found.spec.name for found in comparisons(run) if not found.winners}
     unique = {spec.name: spec for spec in specs if not spec.name.startswith("loss") and spec.name not in shared}
     return list(unique.values())[:MOST_PANELS]
+
+
+def _asked(run: RecordedRun) -> Iterator[MetricSpec]:
+    """The metrics named by targets, then those named by kill thresholds."""
+    for name in (*(target.metric for target in run.card.targets), *(rule.watches for _, rule in _levelled(run))):
+        if name and (spec := run.spec(name)) is not None:
+            yield spec
 
 
 def _metric_panel(run: RecordedRun, spec: MetricSpec, *, detailed: bool = False) -> Panel:

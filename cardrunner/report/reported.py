@@ -42,8 +42,8 @@ def _again(run: RecordedRun) -> str:
 
 def _table(run: RecordedRun) -> Table:
     best, final = run.best_row, run.final_row
-    logged = next((row for row in reversed(run.rows) if row.kind == "train"), None)
-    heads = ("Metric", "Better", _head("Best", best), _head("Last validation", final), _head("Last log", logged))
+    logs = [row for row in reversed(run.rows) if row.kind == "train"]
+    heads = ("Metric", "Better", _head("Best", best), _head("Last validation", final), "Last log")
     rows: list[tuple[Cell, ...]] = []
     for spec in run.loaded.spec.metrics:
         better = "lower" if spec.direction == "min" else "higher"
@@ -52,8 +52,9 @@ def _table(run: RecordedRun) -> Table:
             values = (measured(run.value(name, best), spec), measured(run.value(name, final), spec), None)
             rows.append((Code(name), better, *values))
         if not spec.validation_only:
-            value = logged.metrics.get(spec.name) if logged else None
-            rows.append((Code(spec.name), better, None, None, measured(value, spec)))
+            row = next((row for row in logs if spec.name in row.metrics), None)
+            value = measured(row.metrics[spec.name], spec) if row else None
+            rows.append((Code(spec.name), better, None, None, f"{value}, step {row.step:,}" if row else None))
     return Table(heads, "llrrr", tuple(rows))
 
 

@@ -136,6 +136,8 @@ def test_a_script_runs_to_its_end_and_its_results_say_who_reported_them(team: Te
     team.cardrunner("download", "whole")
     assert json.loads((team.root / "checkpoints" / "whole" / "best.pt").read_text())["step"] == 20
     assert "| Best checkpoint | step 20; val_loss" in page
+    (logged,) = [line for line in page.splitlines() if line.startswith("| `loss` |")]
+    assert logged.endswith(", step 20 |")
     shown = [line for line in team.cardrunner("status", "whole").splitlines() if "val_loss" in line]
     assert len(shown) == 2
     assert all(line.endswith(", reported by the script") for line in shown)
