@@ -42,9 +42,9 @@ class Saves:
     def rewind(self) -> None:
         """Take the best value from the history as it is now, after rows of it were dropped."""
         best: BestRecord | None = None
-        self._newest: HistoryRow | None = None
-        for row in self.ctx.history.validations():
-            self._newest, best = row, self._better(row, best) or best
+        self._validations = self.ctx.history.validations()
+        for row in self._validations:
+            best = self._better(row, best) or best
         same = best is not None and best == self.state.record.best
         self._choose(best, self.state.record.best_sha256 if same else None)
 
@@ -52,7 +52,7 @@ class Saves:
         """Take note of a validation; the checkpoint that is kept next is that of the best one."""
         if row.kind != "validation":
             return
-        self._newest = row
+        self._validations.append(row)
         if (best := self._better(row, self.state.record.best)) is not None:
             self._choose(best, None)
 
@@ -68,7 +68,7 @@ class Saves:
         saved = CheckpointSaved(
             attempt=self.ctx.attempt,
             file=self._name(_vouching(found)),
-            epoch=self._newest.epoch if self._newest else 0,
+            epoch=self._validations[-1].epoch if self._validations else 0,
             step=step_of_kept(found),
             roles=(STATE,),
             saves=manifest.saves,
@@ -153,14 +153,13 @@ class Saves:
         """The states, the best one with the values of the best validation; a resumed script may save bytes again."""
         best, wanted = self.state.record.best, self.state.record.best_sha256
         chosen = next((entry for entry in reversed(states) if best and entry.weights_sha256 == wanted), None)
-        rows = list(self.ctx.history.validations())
         for state in states:
-            epoch = next((row.epoch for row in reversed(rows) if row.step <= state.step), 0)
+            epoch = next((row.epoch for row in reversed(self._validations) if row.step <= state.step), 0)
             if best is None or state is not chosen:
                 plain = {"epoch": epoch, "roles": (STATE,), "metrics": {}, "metrics_step": None}
                 yield state.model_copy(update=plain)
                 continue
-            row = next((row for row in rows if row.step == best.step), None)
+            row = next((row for row in self._validations if row.step == best.step), None)
             elsewhere = best.step if best.step != state.step else None
             metrics = dict(row.metrics) if row is not None else {}
             own = {"epoch": epoch, "roles": (STATE, BEST), "metrics": metrics, "metrics_step": elsewhere}
