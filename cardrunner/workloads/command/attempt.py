@@ -114,17 +114,16 @@ class Attempt:
             raise ending
 
     def _workdir(self, code: Path) -> Path:
-        return code / self.training.workdir if self.training.workdir else code
+        return code / (self.training.workdir or ".")
 
     def _recorder(self) -> RowRecorder:
         distance = Distance(self.training, self.state.record.first_epoch)
         return RowRecorder(self.ctx.history, self.ctx.attempt, distance, self.spending, self.state.record.seconds)
 
     def _sources(self, workdir: Path) -> list[Source]:
-        reads = {name for metric in self.training.metrics for name in (metric.read or (metric.name,))}
         filling = Filling(self.training, self.folder)
         places = Places(workdir, self.folder.script_log, self.folder.script_metrics, filling.pattern)
-        return sources(self.training.report, places, wanted=frozenset(reads))
+        return sources(self.training.report, places, wanted=self.training.reads)
 
     def _run(self, code: Path, beginning: Beginning, keeper: Keeper, saves: Saves, judge: Judge) -> None:
         filling = Filling(self.training, self.folder, beginning.checkpoint)

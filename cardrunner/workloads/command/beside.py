@@ -89,8 +89,10 @@ class Beside:
     @property
     def workdir(self) -> Path:
         """The folder that it runs in: that of the script."""
-        code, own = code_folder(self.ctx), training_of(self.ctx.card).workdir
-        return code / own if own else code
+        return self._workdir_in(code_folder(self.ctx))
+
+    def _workdir_in(self, code: Path) -> Path:
+        return code / (training_of(self.ctx.card).workdir or ".")
 
     @property
     def filling(self) -> Filling:
@@ -122,14 +124,13 @@ class Beside:
             UsageError: there is no such program.
             CardrunnerError: the run was asked to stop.
         """
-        began, workdir, filling = time.monotonic(), self.workdir, self.filling
+        began, code, filling = time.monotonic(), code_folder(self.ctx), self.filling
         argv = tuple(filling.text(argument) for argument in self.section.command)
         self.ctx.progress.note(f"{self.place}: $ {shown_command(argv)}")
-        first = program(self.ctx, code_folder(self.ctx), argv[0])
+        first = program(self.ctx, code, argv[0])
         modules = write_modules(training_of(self.ctx.card), self.ctx.folder)
-        command = Command(
-            (first, *argv[1:]), workdir, variables_of(self.ctx.folder, filling), modules, place=self.place
-        )
+        workdir, variables = self._workdir_in(code), variables_of(self.ctx.folder, filling)
+        command = Command((first, *argv[1:]), workdir, variables, modules, place=self.place)
         state = ScriptState.of(self.ctx.folder)
         state.keep()
         output = ScriptOutput(self.log, self.consume)

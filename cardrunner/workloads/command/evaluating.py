@@ -85,8 +85,7 @@ def _compared(found: CheckpointRecord, measured: dict[str, float], evaluate: Eva
 def _sources(training: CommandTraining, beside: Beside) -> list[Source]:
     """The sources of the training's metrics, in the places of the command."""
     places = Places(beside.workdir, beside.log, beside.metrics, beside.filling.pattern)
-    reads = frozenset(name for metric in training.metrics for name in (metric.read or (metric.name,)))
-    found = sources(training.report, places, wanted=reads)
+    found = sources(training.report, places, wanted=training.reads)
     for source in found:
         source.begin()
     return found

@@ -292,6 +292,11 @@ class CommandTraining(TrainingBase):
         return self.select
 
     @property
+    def reads(self) -> frozenset[str]:
+        """The names in the reports that metrics are read from."""
+        return frozenset(name for metric in self.metrics for name in (metric.read or (metric.name,)))
+
+    @property
     def resumes(self) -> bool:
         """Whether a run that was stopped can go on."""
         return self.resume is not None

@@ -53,7 +53,7 @@ class Observer:
 
     def __post_init__(self) -> None:
         self.began, self._listening = time.monotonic(), self.guesser
-        workdir = self.place.code / self.training.workdir if self.training.workdir else self.place.code
+        workdir = self.place.code / (self.training.workdir or ".")
         roots = {self.place.folder.script_out: "{out}", workdir: ""}
         before = frozenset(path for root in roots for path in root.rglob("*"))
         self.files, self.checkpoints = FoundFiles(roots, before), CheckpointFiles(roots, before)
@@ -150,7 +150,7 @@ class Observer:
 
     def others(self) -> list[Value]:
         """Values that came and that the card does not declare."""
-        read = {name for metric in self.training.metrics for name in (metric.read or (metric.name,))}
+        read = self.training.reads
         known = {name for pattern in self.training.report.stdout for name in value_names(pattern)}
         return [
             value
@@ -160,10 +160,9 @@ class Observer:
         ]
 
     def _declared_sources(self, workdir: Path) -> list[Source]:
-        reads = {name for metric in self.training.metrics for name in (metric.read or (metric.name,))}
         filling, folder = Filling(self.training, self.place.folder), self.place.folder
         places = Places(workdir, folder.script_log, folder.script_metrics, filling.pattern)
-        return sources(self.training.report, places, wanted=frozenset(reads))
+        return sources(self.training.report, places, wanted=self.training.reads)
 
 
 def _all(source: Source, *, ended: bool) -> Iterator[Reading]:
